@@ -1,0 +1,81 @@
+"""What the layers above want of a storage engine: an ordered map per column family, atomic batches, snapshots.
+
+Rules every implementation keeps (tests/engine is the conformance suite):
+
+* `write` makes a whole batch visible at once, but not durable; `sync` makes every batch written before it durable.
+  Batches become durable in the order they were written: after a crash the survivors are a prefix.
+* One thread (the store's loop) writes. Any thread may read a snapshot, and `sync` may run in a thread beside the loop.
+* Scans take a half-open range [start, end) in byte order; `end=None` means to the end of the family.
+  `reverse=True` yields the same range from its upper end down.
+"""
+
+from collections.abc import Iterator
+from typing import Literal, Protocol, Self, TypeAlias
+
+Cf: TypeAlias = Literal["default", "lock", "write", "raft"]
+CF_DEFAULT: Cf = "default"
+CF_LOCK: Cf = "lock"
+CF_WRITE: Cf = "write"
+CF_RAFT: Cf = "raft"
+DATA_CFS: tuple[Cf, ...] = (CF_DEFAULT, CF_LOCK, CF_WRITE)
+ALL_CFS: tuple[Cf, ...] = (*DATA_CFS, CF_RAFT)
+
+Modify: TypeAlias = tuple[Cf, bytes, bytes | None]
+"""One change to a data family: (family, key, value), where value None deletes the key."""
+
+
+class Reader(Protocol):
+    """A view one can read: the live engine, or a snapshot of it."""
+
+    def get(self, cf: Cf, key: bytes) -> bytes | None:
+        """The value at `key`, or None."""
+
+    def scan(self, cf: Cf, start: bytes, end: bytes | None, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
+        """Pairs of [start, end) in key order, lazily; backwards when `reverse`."""
+
+
+class Snapshot(Reader, Protocol):
+    """The engine as it was when taken, in all families alike. Close it: it holds back space reclamation."""
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *exc: object) -> None: ...
+
+
+class WriteBatch(Protocol):
+    """Changes applied in the order added, all or none."""
+
+    def put(self, cf: Cf, key: bytes, value: bytes) -> None: ...
+
+    def delete(self, cf: Cf, key: bytes) -> None: ...
+
+    def delete_range(self, cf: Cf, start: bytes, end: bytes) -> None: ...
+
+    def __len__(self) -> int: ...
+
+
+class Engine(Reader, Protocol):
+    """An ordered, durable, column-familied map."""
+
+    def batch(self) -> WriteBatch:
+        """An empty batch for this engine."""
+
+    def write(self, batch: WriteBatch) -> None:
+        """Apply `batch` atomically; not yet durable. A batch is written once."""
+
+    def sync(self) -> None:
+        """Make all written batches durable. Blocking, thread-safe, does not hold the interpreter lock for long."""
+
+    def snapshot(self) -> Snapshot:
+        """A consistent view of all families, O(1)."""
+
+    def ingest(self, cf: Cf, pairs: Iterator[tuple[bytes, bytes]]) -> int:
+        """Load pairs sorted by key in bulk, durable on return; newer than anything written before. Returns the count."""
+
+    def approximate_size_bytes(self, start: bytes, end: bytes | None) -> int:
+        """About how many bytes the data families hold in [start, end). An estimate: for split and balance decisions."""
+
+    def close(self) -> None:
+        """Sync and close. Further calls raise EngineClosed."""
