@@ -1,0 +1,51 @@
+# Two commands for a stranger: `make run` and `make test`. Everything else is for those who build Rutile.
+# Each target makes the environment it needs; nothing has to be installed beforehand but python3 (3.11+) and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help run test test-all lint proto bench clean
+
+help:            ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"Rutile needs Python 3.11 or newer; {sys.executable} is {v[0]}.{v[1]}. Try: make PYTHON=python3.12 run")'
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.run: pyproject.toml | $(VENV)/.made
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[shell,demo,fast]'
+	@touch $@
+
+$(VENV)/.test: pyproject.toml | $(VENV)/.made
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[shell,demo,fast,test]'
+	@touch $@
+
+run: $(VENV)/.run         ## a cluster with data in it, and a shell (without a terminal: the demonstration only)
+	$(BIN)/rutile demo
+
+test: $(VENV)/.test       ## lint, types, and every test that is not marked slow
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q --durations=15
+
+test-all: $(VENV)/.test   ## the slow tests too: kills, restarts, a minute of bank transfers
+	$(BIN)/python -m pytest -q --durations=15 -m 'slow or not slow'
+
+lint: $(VENV)/.test       ## ruff, strict mypy on the cores, import floors
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+proto: | $(VENV)/.made    ## regenerate the committed stubs (in an environment of its own)
+	$(PYTHON) -m venv .run/proto-venv
+	.run/proto-venv/bin/pip install --quiet 'grpcio-tools>=1.72,<1.73'
+	.run/proto-venv/bin/python proto/generate.py
+
+bench: $(VENV)/.test      ## every benchmark, one at a time; prints ratios
+	@for b in benchmarks/*.py; do echo "== $$b"; $(BIN)/python $$b || exit 1; done
+
+clean:           ## the environment and scratch data
+	rm -rf $(VENV) .run
