@@ -72,7 +72,7 @@ class Engine(Reader, Protocol):
         """A consistent view of all families, O(1)."""
 
     def ingest(self, cf: Cf, pairs: Iterator[tuple[bytes, bytes]]) -> int:
-        """Load pairs sorted by key in bulk, durable on return; newer than anything written before. Returns the count."""
+        """Load key-sorted pairs in bulk, newer than anything written before, durable on return; returns their count."""
 
     def approximate_size_bytes(self, start: bytes, end: bytes | None) -> int:
         """About how many bytes the data families hold in [start, end). An estimate: for split and balance decisions."""

@@ -1,0 +1,230 @@
+"""The engine on RocksDB, through rocksdict.
+
+What rocksdict gives and where this file works round it (0.3.29):
+
+* everything in raw mode: keys and values are bytes and nothing else;
+* a failure is a bare `Exception` with RocksDB's text: `translated` gives it its class;
+* the lower bound of a scan sets the upper one instead, so backward scans stop by comparing keys;
+* a deleted range with start >= end is accepted, and then poisons every later flush: such ranges are dropped here;
+* iterators and snapshots keep the database open, and its directory locked, until they are gone: `close` closes the
+  snapshots it gave out, a caller lets go of its iterators.
+
+A write goes to the log file at once, so a killed process loses nothing; `sync` is what a power cut asks for.
+"""
+
+import os
+import shutil
+import weakref
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any, NoReturn, Self
+
+import rocksdict
+
+from rutile_kv.engine.api import ALL_CFS, DATA_CFS, Cf, WriteBatch
+from rutile_kv.engine.estimate import KeySpan, entries_in
+from rutile_kv.engine.options import EngineOptions
+from rutile_kv.engine.rocks_errors import translated
+from rutile_kv.engine.rocks_open import INGEST_DIRECTORY, claim_directory, open_database
+from rutile_kv.engine.rocks_scan import edge, scan
+from rutile_kv.engine.rocks_tables import file_spans, ingest_options, memtable_entries, write_tables
+from rutile_proto.errors import EngineClosed, InvalidRequest, StorageError
+
+WALK_PAIRS = 4096
+"""Pairs per family that a size estimate reads before it falls back on what table files tell."""
+
+
+class RocksBatch:
+    """A rocksdict batch with families by name. `len` counts operations."""
+
+    __slots__ = ("_count", "_handles", "_native", "_written")
+
+    def __init__(self, handles: dict[Cf, Any]) -> None:
+        self._native = rocksdict.WriteBatch(raw_mode=True)
+        self._handles = handles
+        self._count = 0
+        self._written = False
+
+    def put(self, cf: Cf, key: bytes, value: bytes) -> None:
+        self._native.put(key, value, self._handles[cf])
+        self._count += 1
+
+    def delete(self, cf: Cf, key: bytes) -> None:
+        self._native.delete(key, self._handles[cf])
+        self._count += 1
+
+    def delete_range(self, cf: Cf, start: bytes, end: bytes) -> None:
+        if start < end:
+            self._native.delete_range(start, end, self._handles[cf])
+        self._count += 1
+
+    def __len__(self) -> int:
+        return self._count
+
+    def take(self) -> Any:
+        """The rocksdict batch, once."""
+        if self._written:
+            raise InvalidRequest("this batch was written before; a batch is written once")
+        self._written = True
+        return self._native
+
+
+class _ClosedFamilies(dict[Cf, Any]):
+    """Stands in for the families after close, so that open engines pay nothing for the check."""
+
+    def __missing__(self, cf: Cf) -> NoReturn:
+        raise EngineClosed("the engine or snapshot is closed")
+
+
+class RocksSnapshot:
+    """One rocksdict snapshot a family, taken in one go by the only writer's thread, hence of one moment."""
+
+    def __init__(self, families: dict[Cf, Any]) -> None:
+        self._families: dict[Cf, Any] = {cf: family.snapshot() for cf, family in families.items()}
+
+    def get(self, cf: Cf, key: bytes) -> bytes | None:
+        try:
+            value: bytes = self._families[cf][key]
+        except EngineClosed:
+            raise
+        except Exception as error:
+            if str(error) == "key not found":
+                return None
+            raise translated(error) from error
+        return value
+
+    def scan(self, cf: Cf, start: bytes, end: bytes | None, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
+        return scan(self._families[cf], start, end, reverse)
+
+    def close(self) -> None:
+        self._families = _ClosedFamilies()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+class RocksEngine:
+    """The Engine protocol on one RocksDB database. Made by `open`."""
+
+    def __init__(self, path: Path, options: EngineOptions) -> None:
+        self._path = path
+        self._database, self._families = open_database(path, options)
+        self._handles = {cf: self._database.get_column_family_handle(cf) for cf in ALL_CFS}
+        self._snapshots: weakref.WeakSet[RocksSnapshot] = weakref.WeakSet()
+        self._closed = False
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], *, options: EngineOptions | None = None) -> "RocksEngine":
+        """The engine in directory `path`, made if it is not there.
+
+        Raises DataDirMismatch when the directory is in use, of a newer format or not Rutile's, EngineCorrupt when its
+        contents cannot have been written by us, and StorageError when the disk refuses.
+        """
+        directory = Path(path)
+        try:
+            claim_directory(directory)
+            return cls(directory, options or EngineOptions.for_machine())
+        except OSError as error:
+            raise StorageError(f"cannot open the data directory {directory}: {error}") from error
+
+    # --- reading ---
+
+    def get(self, cf: Cf, key: bytes) -> bytes | None:
+        try:
+            value: bytes | None = self._families[cf].get(key)
+        except EngineClosed:
+            raise
+        except Exception as error:
+            raise translated(error) from error
+        return value
+
+    def scan(self, cf: Cf, start: bytes, end: bytes | None, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
+        return scan(self._families[cf], start, end, reverse)
+
+    def snapshot(self) -> RocksSnapshot:
+        self._check_open()
+        snapshot = RocksSnapshot(self._families)
+        self._snapshots.add(snapshot)
+        return snapshot
+
+    def approximate_size_bytes(self, start: bytes, end: bytes | None) -> int:
+        """Bytes of keys and values before compression.
+
+        Exact for a family with at most WALK_PAIRS pairs in range. Beyond that: entries of table files and memtables,
+        taken as evenly spread between first and last key, times the mean size of the pairs walked. Old versions and
+        tombstones not yet compacted away count.
+        """
+        self._check_open()
+        return sum(self._family_size(self._families[cf], start, end) for cf in DATA_CFS)
+
+    def _family_size(self, family: Any, start: bytes, end: bytes | None) -> int:
+        walked = list(islice(scan(family, start, end, False), WALK_PAIRS))
+        weight = sum(len(key) + len(value) for key, value in walked)
+        if len(walked) < WALK_PAIRS:
+            return weight
+        last = next(scan(family, start, end, True))[0]
+        whole = KeySpan(edge(family, last=False), edge(family, last=True), memtable_entries(family))
+        entries = entries_in([*file_spans(family), whole], walked[0][0], last + b"\0")
+        return int(max(entries, WALK_PAIRS) * weight / WALK_PAIRS)
+
+    # --- writing ---
+
+    def batch(self) -> RocksBatch:
+        return RocksBatch(self._handles)
+
+    def write(self, batch: WriteBatch) -> None:
+        self._check_open()
+        if not isinstance(batch, RocksBatch):
+            raise TypeError("a batch belongs to the kind of engine that made it")
+        native = batch.take()
+        try:
+            self._database.write(native)
+        except Exception as error:
+            raise translated(error) from error
+
+    def sync(self) -> None:
+        self._check_open()
+        try:
+            self._database.flush_wal(True)
+        except Exception as error:
+            raise translated(error) from error
+
+    def ingest(self, cf: Cf, pairs: Iterator[tuple[bytes, bytes]]) -> int:
+        """Write table files of about INGEST_FILE_BYTES and hand them to RocksDB in one step.
+
+        Earlier batches are synced first: ingested files are durable at once, and what is durable must be a prefix.
+        Raises InvalidRequest when the keys do not ascend strictly.
+        """
+        self.sync()
+        directory = self._path / INGEST_DIRECTORY
+        directory.mkdir(exist_ok=True)
+        try:
+            count, files = write_tables(directory, pairs)
+            if files:
+                self._families[cf].ingest_external_file(files, ingest_options())
+        except Exception as error:
+            raise translated(error) from error
+        finally:
+            shutil.rmtree(directory)
+        return count
+
+    def close(self) -> None:
+        """Sync and close; snapshots given out are closed with it."""
+        if self._closed:
+            return
+        self.sync()
+        self._closed = True
+        for snapshot in list(self._snapshots):
+            snapshot.close()
+        families, self._families, self._handles = self._families, _ClosedFamilies(), _ClosedFamilies()
+        for family in families.values():
+            family.close()
+        self._database.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise EngineClosed(f"the engine in {self._path} is closed")
