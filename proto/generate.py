@@ -1,8 +1,8 @@
 """Generate the Python stubs in `rutile_proto/` from the .proto files, and note which sources they were made from.
 
-Run by `make proto` in an environment that has the `proto` extra (grpcio-tools 1.72): what a newer generator writes would
-demand a newer protobuf at run time than Rutile asks for. The stubs are committed; `tests/proto` compares them with the
-sources and needs neither network nor compiler.
+Run by `make proto` in an environment that has the `proto` extra (grpcio-tools 1.72): what a newer generator writes
+would demand a newer protobuf at run time than Rutile asks for. The stubs are committed; `tests/proto` compares them
+with the sources and needs neither network nor compiler.
 """
 
 import hashlib

@@ -1,5 +1,4 @@
-"""The error tree. Every failure Rutile reports is one of these, and each answers two questions:
-may the caller try again, and how (`retry`); and would applying the same entry again fail the same way (`deterministic`).
+"""The error tree. Every failure Rutile reports is one of these, and each answers: may the caller try again, and how?
 
     RutileError
     ├── RegionError                     the request went to the wrong place, or the region could not serve it now
@@ -17,6 +16,7 @@ may the caller try again, and how (`retry`); and would applying the same entry a
     ├── RetriesExhausted                the budget of a back-off ran out; carries the last cause
     ├── PdError                         the placement driver refused
     ├── InvalidRequest                  malformed or out of bounds; says which bound
+    ├── MalformedEncoding               bytes that none of our encoders wrote
     ├── StorageError                    this node's disk
     │   ├── EngineClosed, EngineCorrupt, DataDirMismatch, PortInUse
     └── CoprocessorError                pushed-down execution
@@ -319,9 +319,7 @@ class CommitTsExpired(TxnError):
     min_commit_ts: int
 
     def __str__(self) -> str:
-        return (
-            f"commit at {self.attempted_commit_ts} is below the lock's minimum {self.min_commit_ts}: take a newer one"
-        )
+        return f"commit at {self.attempted_commit_ts} is below the lock's minimum {self.min_commit_ts}: take a newer"
 
 
 @dataclass(eq=False)
@@ -423,6 +421,10 @@ class PdError(RutileError):
 
 class InvalidRequest(RutileError):
     """Malformed or out of bounds; the text names the field and the bound."""
+
+
+class MalformedEncoding(RutileError, ValueError):
+    """Bytes that none of our encoders wrote; the text says what was expected where."""
 
 
 class StorageError(RutileError):
