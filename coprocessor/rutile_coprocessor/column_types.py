@@ -27,6 +27,7 @@ from enum import StrEnum
 from functools import cached_property
 
 import pyarrow as pa
+
 from rutile_proto.errors import InvalidRequest
 
 MAX_DECIMAL_PRECISION = 38

@@ -20,9 +20,9 @@ from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
 import pyarrow as pa
-from rutile_proto.errors import InvalidRequest
 
 from rutile_coprocessor.column_types import ColumnType, Kind
+from rutile_proto.errors import InvalidRequest
 
 __all__ = ["HIDDEN_HANDLE", "Column", "ColumnType", "Handle", "Kind", "Scalar", "TableSchema"]
 
@@ -128,7 +128,7 @@ class TableSchema:
         return pa.field(column.name, column.type.arrow_type)
 
     def layout(self, version: int) -> tuple[Column, ...]:
-        """The columns a row of that layout holds, in their order within the row. Raises InvalidRequest if it is newer."""
+        """The columns a row of that layout holds, in their order within it. Raises InvalidRequest if it is too new."""
         if not 0 <= version <= self.layout_version:
             raise InvalidRequest(
                 f"table {self.name}: row layout {version} is newer than schema's {self.layout_version}"
