@@ -1,0 +1,123 @@
+"""The client of `rutilepb.Sql`: a DB-API backend that sends statements to a SQL server and reads Arrow pages back."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any, Self
+
+import grpc
+import pyarrow as pa
+
+from rutile.pep249 import DatabaseError, OperationalError, exception_of_code
+from rutile.result import ResultColumn, columns_from_schema, rows_of_table
+from rutile.values import to_value
+from rutile_kv.env.rpc import GRPC_CHANNEL_OPTIONS
+from rutile_proto import rutilepb_pb2 as rutilepb
+from rutile_proto import rutilepb_pb2_grpc as rutilepb_grpc
+
+CONNECT_TIMEOUT_S = 10.0
+
+
+class RemoteResult:
+    """What a server answered: Arrow pages, or counts."""
+
+    def __init__(self, table: pa.Table | None, done: rutilepb.SqlDone) -> None:
+        self._table = table
+        self.affected_rows: int = done.affected_rows
+        self.last_insert_id: int = done.last_insert_id
+        self.info: str = done.info
+        self.columns: list[ResultColumn] = [] if table is None else columns_from_schema(table.schema)
+
+    def arrow(self) -> pa.Table:
+        """The rows as an Arrow table; empty when the statement had none."""
+        return self._table if self._table is not None else pa.table({})
+
+    def rows(self) -> list[tuple[Any, ...]]:
+        """The rows as Python values."""
+        return [] if self._table is None else rows_of_table(self._table)
+
+
+class RemoteBackend:
+    """One session on a SQL server. A lost connection raises OperationalError 2013; connect again."""
+
+    def __init__(self, channel: grpc.Channel, address: str) -> None:
+        self._channel = channel
+        self._address = address
+        self._outbox: queue.SimpleQueue[rutilepb.SqlRequest | None] = queue.SimpleQueue()
+        self._next_id = 0
+        self._lock = threading.Lock()
+        self._in_transaction = False
+        self._call = rutilepb_grpc.SqlStub(channel).Session(iter(self._outbox.get, None))
+
+    @classmethod
+    def open(cls, address: str, database: str | None) -> Self:
+        """Connect and say hello; OperationalError 2003 when nothing listens at `address`."""
+        channel = grpc.insecure_channel(address, options=GRPC_CHANNEL_OPTIONS)
+        try:
+            grpc.channel_ready_future(channel).result(timeout=CONNECT_TIMEOUT_S)
+        except grpc.FutureTimeoutError:
+            channel.close()
+            raise OperationalError(
+                f"Can't connect to a Rutile SQL server at {address}: is `rutile playground` running?", 2003
+            ) from None
+        backend = cls(channel, address)
+        try:
+            backend._converse(rutilepb.SqlRequest(hello=rutilepb.SqlHello(database=database or "")))
+        except BaseException:
+            backend.close()
+            raise
+        return backend
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether the server said a transaction was open after the last statement."""
+        return self._in_transaction
+
+    def execute(self, sql: str, params: Sequence[object]) -> RemoteResult:
+        """Run one statement; raises the server's error with its MySQL code."""
+        execute = rutilepb.SqlExecute(sql=sql, params=[to_value(value) for value in params])
+        return self._converse(rutilepb.SqlRequest(execute=execute))
+
+    def cancel(self) -> None:
+        """Stop the running statement (it raises 1317 where it runs); callable from any thread."""
+        self._outbox.put(rutilepb.SqlRequest(id=self._next_id, cancel=True))
+
+    def close(self) -> None:
+        """End the stream; the server rolls back what was open."""
+        self._outbox.put(None)
+        self._call.cancel()
+        self._channel.close()
+
+    def _converse(self, request: rutilepb.SqlRequest) -> RemoteResult:
+        with self._lock:
+            self._next_id += 1
+            request.id = self._next_id
+            self._outbox.put(request)
+            return self._collect(request.id)
+
+    def _collect(self, request_id: int) -> RemoteResult:
+        pages: list[pa.Table] = []
+        for response in self._responses():
+            if response.id not in (request_id, 0):
+                continue  # the rest of a statement whose caller was interrupted
+            if response.HasField("error"):
+                raise _to_exception(response.error)
+            if response.HasField("done"):
+                self._in_transaction = response.done.in_transaction
+                return RemoteResult(pa.concat_tables(pages) if pages else None, response.done)
+            pages.append(pa.ipc.open_stream(response.arrow_ipc).read_all())
+        raise OperationalError(f"Lost connection to the SQL server at {self._address}", 2013, "HY000")
+
+    def _responses(self) -> Iterator[rutilepb.SqlResponse]:
+        try:
+            yield from self._call
+        except grpc.RpcError as error:
+            raise OperationalError(
+                f"Lost connection to the SQL server at {self._address}: {error.details()}", 2013
+            ) from None
+
+
+def _to_exception(error: rutilepb.SqlError) -> DatabaseError:
+    return exception_of_code(error.code, error.sqlstate, error.message, error.retryable)

@@ -1,0 +1,165 @@
+"""The statements a session knows, as data: what the parser makes and the session dispatches on.
+
+Queries and data changes keep their sqlglot expression; everything else is a few names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from sqlglot import exp
+
+
+@dataclass(frozen=True, slots=True)
+class TableName:
+    """A table as written; `database` None means the session's."""
+
+    name: str
+    database: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """SELECT, UNION, WITH ... SELECT, VALUES, TABLE."""
+
+    expression: exp.Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Insert:
+    """INSERT; `replace` for REPLACE INTO."""
+
+    expression: exp.Insert
+    replace: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    expression: exp.Update
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    expression: exp.Delete
+
+
+@dataclass(frozen=True, slots=True)
+class CreateDatabase:
+    name: str
+    if_not_exists: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DropDatabase:
+    name: str
+    if_exists: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CreateTable:
+    """CREATE TABLE with its definition still in sqlglot's form."""
+
+    table: TableName
+    definition: exp.Create
+    if_not_exists: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DropTable:
+    tables: tuple[TableName, ...]
+    if_exists: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TruncateTable:
+    table: TableName
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Rollback:
+    savepoint: str | None = None
+    """ROLLBACK TO this savepoint; None ends the transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Savepoint:
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseSavepoint:
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    database: str
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """One `name = value` of SET. `scope` "user" is for @name."""
+
+    scope: Literal["session", "global", "user"]
+    name: str
+    value: exp.Expression
+
+
+@dataclass(frozen=True, slots=True)
+class SetVariables:
+    """SET; empty for forms that change nothing here, such as SET NAMES utf8mb4."""
+
+    assignments: tuple[Assignment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Show:
+    """SHOW `what`: databases, tables, columns, create table, variables, warnings, ..."""
+
+    what: str
+    table: TableName | None = None
+    database: str | None = None
+    pattern: str | None = None
+    full: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Explain:
+    """EXPLAIN [ANALYZE] of a query or data change."""
+
+    statement: Statement
+    sql: str
+    analyze: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """A statement accepted and without effect here (UNLOCK TABLES, FLUSH ..., ANALYZE TABLE)."""
+
+    what: str
+
+
+Statement: TypeAlias = (
+    Query | Insert | Update | Delete | CreateDatabase | DropDatabase | CreateTable | DropTable | TruncateTable
+    | Begin | Commit | Rollback | Savepoint | ReleaseSavepoint | Use | SetVariables | Show | Explain | Nothing
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A statement with how many `?` it has; in expressions they are exp.Placeholder named p0, p1, ..."""
+
+    statement: Statement
+    parameters: int = 0
+    sql: str = field(default="", compare=False)

@@ -1,0 +1,52 @@
+"""All 22 TPC-H queries through a playground of real processes give DuckDB's answers on the same Parquet files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import duckdb
+import pytest
+from tpch_queries import DUCKDB_QUERIES, QUERIES
+
+import rutile
+from rutile.demo import TABLE_KEYS, import_tpch
+from rutile.playground import Playground
+
+
+@pytest.fixture(scope="module")
+def tpch(playground: Playground, tpch_folder: Path) -> Iterator[rutile.Connection]:
+    """A connection to a cluster that holds the tables."""
+    import_tpch(f"pd://{playground.pd_address}", tpch_folder)
+    with rutile.connect(playground.sql_address) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="module")
+def reference(tpch_folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """DuckDB on the same files."""
+    with duckdb.connect() as connection:
+        for table in TABLE_KEYS:
+            connection.execute(f"CREATE VIEW {table} AS SELECT * FROM '{tpch_folder / table}.parquet'")
+        yield connection
+
+
+def assert_same(ours: list[tuple[object, ...]], theirs: list[tuple[object, ...]]) -> None:
+    """Equal rows in equal order; numbers to nine digits, because one side averages in DECIMAL and the other in DOUBLE."""
+    assert len(ours) == len(theirs)
+    for row, (mine, yours) in enumerate(zip(ours, theirs, strict=True)):
+        for a, b in zip(mine, yours, strict=True):
+            if isinstance(a, Decimal | float | int):
+                assert float(a) == pytest.approx(float(b), rel=1e-6, abs=1e-6), f"row {row}: {mine} != {yours}"
+            else:
+                assert a == b, f"row {row}: {mine} != {yours}"
+
+
+@pytest.mark.parametrize("number", sorted(QUERIES))
+@pytest.mark.parametrize("mode", ["whole", "per_store"])
+def test_query(tpch: rutile.Connection, reference: duckdb.DuckDBPyConnection, number: int, mode: str) -> None:
+    tpch.execute(f"SET rutile_read_mode = '{mode}'")
+    ours = tpch.execute(QUERIES[number]).fetchall()
+    theirs = reference.execute(DUCKDB_QUERIES.get(number, QUERIES[number])).fetchall()
+    assert_same(ours, theirs)
