@@ -22,14 +22,8 @@ RUTILE = [sys.executable, "-m", "rutile"]
 
 def rutile_command(*arguments: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
     """Run `rutile ...`; never raises on a failing exit code."""
-    return subprocess.run(
-        [*RUTILE, *arguments],
-        input=text,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        stdin=None if text else subprocess.DEVNULL,
-    )
+    stdin = {"input": text} if text else {"stdin": subprocess.DEVNULL}
+    return subprocess.run([*RUTILE, *arguments], **stdin, capture_output=True, text=True, timeout=60, check=False)
 
 
 def test_shell_runs_statements_and_formats_results(playground: Playground) -> None:
@@ -106,22 +100,14 @@ def test_import_of_a_bad_file_imports_nothing(playground: Playground, tmp_path: 
     assert "cut" not in tables and "bad" not in tables
 
 
+def one_store_playground(data: Path) -> list[str]:
+    """The command line of a small playground on any ports."""
+    ports = ["--pd-port", "0", "--kv-port", "0", "--sql-port", "0"]
+    return [*RUTILE, "playground", "--kv", "1", "--data", str(data), *ports]
+
+
 def test_playground_prints_ready_and_stops_on_sigterm(tmp_path: Path) -> None:
-    command = [
-        *RUTILE,
-        "playground",
-        "--kv",
-        "1",
-        "--data",
-        str(tmp_path),
-        "--pd-port",
-        "0",
-        "--kv-port",
-        "0",
-        "--sql-port",
-        "0",
-    ]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(one_store_playground(tmp_path), stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         lines = [line.strip() for line in iter(process.stdout.readline, "ready\n")]
         assert any(line.startswith("SQL") for line in lines)
@@ -132,21 +118,7 @@ def test_playground_prints_ready_and_stops_on_sigterm(tmp_path: Path) -> None:
 
 
 def test_children_stop_when_the_playground_is_killed(tmp_path: Path) -> None:
-    command = [
-        *RUTILE,
-        "playground",
-        "--kv",
-        "1",
-        "--data",
-        str(tmp_path),
-        "--pd-port",
-        "0",
-        "--kv-port",
-        "0",
-        "--sql-port",
-        "0",
-    ]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(one_store_playground(tmp_path), stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         lines = [line.strip() for line in iter(process.stdout.readline, "ready\n")]
         pid = next(int(line.split()[-1]) for line in lines if line.startswith("store"))

@@ -33,7 +33,7 @@ def reference(tpch_folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def assert_same(ours: list[tuple[object, ...]], theirs: list[tuple[object, ...]]) -> None:
-    """Equal rows in equal order; numbers to nine digits, because one side averages in DECIMAL and the other in DOUBLE."""
+    """Equal rows in equal order; numbers to six digits: one side averages in DECIMAL, the other in DOUBLE."""
     assert len(ours) == len(theirs)
     for row, (mine, yours) in enumerate(zip(ours, theirs, strict=True)):
         for a, b in zip(mine, yours, strict=True):
