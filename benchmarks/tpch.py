@@ -1,7 +1,7 @@
 """Import and the 22 TPC-H queries through a playground of three stores, beside DuckDB in process on the same data.
 
-Prints rows/s of the import against DuckDB's CREATE TABLE AS, and each query cold (first run) and hot (best of three) against
-DuckDB hot. `--scale` is the scale factor.
+Prints rows/s of the import against DuckDB's CREATE TABLE AS, and each query cold (first run) and hot (best of
+three) against DuckDB hot. `--scale` is the scale factor.
 """
 
 from __future__ import annotations

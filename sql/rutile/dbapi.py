@@ -18,13 +18,14 @@ from __future__ import annotations
 
 import datetime
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeAlias
 
 import pyarrow as pa
 
+from rutile.cluster import open_database
 from rutile.embedded import EmbeddedNode, EventLoopThread
 from rutile.engine import Database
 from rutile.errors import SqlError
@@ -66,6 +67,10 @@ def TimeFromTicks(ticks: float) -> datetime.time:
 def TimestampFromTicks(ticks: float) -> datetime.datetime:
     """The local date and time at `ticks` seconds since the epoch."""
     return datetime.datetime(*time.localtime(ticks)[:6])
+
+
+Closer: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
+"""Shuts down what was opened."""
 
 
 class TypeObject:
@@ -110,26 +115,57 @@ class Backend(Protocol):
     @property
     def in_transaction(self) -> bool: ...
 
+    def duplicate(self) -> Backend:
+        """A further session on the same database."""
+
     def cancel(self) -> None:
         """Stop the running statement; callable from another thread."""
 
     def close(self) -> None: ...
 
 
+class SharedDatabase:
+    """A running `Database`, its loop, and how many sessions use them; the last one to leave shuts both down."""
+
+    def __init__(self, open_database: Callable[[], Coroutine[Any, Any, tuple[Database, Closer]]]) -> None:
+        self.loop = EventLoopThread()
+        self.users = 0
+        self.on_closed: Callable[[], None] | None = None
+        try:
+            self.database, self._close = self.loop.run(open_database())
+        except BaseException:
+            self.loop.close()
+            raise
+
+    def release(self) -> None:
+        """One session less."""
+        self.users -= 1
+        if self.users > 0:
+            return
+        if self.on_closed is not None:
+            self.on_closed()
+        try:
+            self.loop.run(self._close())
+        finally:
+            self.loop.close()
+
+
 class LocalBackend:
     """A session of a `Database` whose loop runs in another thread of this process."""
 
-    def __init__(self, loop: EventLoopThread, database: Database, schema: str | None, release: Any) -> None:
-        self._loop = loop
-        self._release = release
+    def __init__(self, shared: SharedDatabase, schema: str | None) -> None:
+        self._shared = shared
+        self._schema = schema
+        shared.users += 1
         try:
-            self._session: Session = loop.run(database.session(schema))
-        except SqlError as error:
-            raise exception_of(error) from error
+            self._session: Session = shared.loop.run(shared.database.session(schema))
+        except BaseException as error:
+            shared.release()
+            raise exception_of(error) if isinstance(error, SqlError) else error from error
 
     def execute(self, sql: str, params: Sequence[object]) -> StatementResult:
         try:
-            return self._loop.run(self._session.execute(sql, params))
+            return self._shared.loop.run(self._session.execute(sql, params))
         except SqlError as error:
             raise exception_of(error) from error
 
@@ -137,14 +173,17 @@ class LocalBackend:
     def in_transaction(self) -> bool:
         return self._session.in_transaction
 
+    def duplicate(self) -> LocalBackend:
+        return LocalBackend(self._shared, self._schema)
+
     def cancel(self) -> None:
-        self._loop.loop.call_soon_threadsafe(self._session.cancel)
+        self._shared.loop.loop.call_soon_threadsafe(self._session.cancel)
 
     def close(self) -> None:
         try:
-            self._loop.run(self._session.close())
+            self._shared.loop.run(self._session.close())
         finally:
-            self._release()
+            self._shared.release()
 
 
 class Cursor:
@@ -277,6 +316,10 @@ class Connection:
         """`cursor().executemany(...)` in one step."""
         return self.cursor().executemany(sql, sequence_of_params)
 
+    def duplicate(self) -> Connection:
+        """A further session on the same database: for another thread, or to look from outside a transaction."""
+        return Connection(self._open_backend().duplicate(), self.autocommit)
+
     def begin(self) -> None:
         """Open a transaction explicitly."""
         self._open_backend().execute("BEGIN", ())
@@ -352,51 +395,36 @@ class _ImplicitTransaction:
             self._connection.rollback()
 
 
-class _SharedNodes:
-    """Embedded nodes open in this process, by directory, counted by their connections."""
-
-    def __init__(self) -> None:
-        self._open: dict[Path, tuple[EventLoopThread, EmbeddedNode, int]] = {}
-
-    def connect(self, path: Path | None, schema: str | None) -> LocalBackend:
-        if path is None:
-            loop, node = self._start(None)
-            return self._backend(loop, node, schema, lambda: self._stop(loop, node))
-        path = path.resolve()
-        loop, node, users = self._open.get(path) or (*self._start(path), 0)
-        self._open[path] = (loop, node, users + 1)
-        return self._backend(loop, node, schema, lambda: self._release(path))
-
-    def _backend(self, loop: EventLoopThread, node: EmbeddedNode, schema: str | None, release: Any) -> LocalBackend:
-        try:
-            return LocalBackend(loop, node.database, schema, release)
-        except BaseException:
-            release()
-            raise
-
-    def _start(self, path: Path | None) -> tuple[EventLoopThread, EmbeddedNode]:
-        loop = EventLoopThread()
-        try:
-            return loop, loop.run(EmbeddedNode.open(path))
-        except BaseException:
-            loop.close()
-            raise
-
-    def _release(self, path: Path) -> None:
-        loop, node, users = self._open.pop(path)
-        if users > 1:
-            self._open[path] = (loop, node, users - 1)
-        else:
-            self._stop(loop, node)
-
-    def _stop(self, loop: EventLoopThread, node: EmbeddedNode) -> None:
-        try:
-            loop.run(node.close())
-        finally:
-            loop.close()
+_open_directories: dict[Path, SharedDatabase] = {}
+"""Embedded databases open in this process."""
 
 
-_nodes = _SharedNodes()
+def _embedded(path: Path | None) -> SharedDatabase:
+    """The running database in `path`, started if need be; a new one in memory for None."""
+    if path is None:
+        return SharedDatabase(lambda: _open_embedded(None))
+    path = path.resolve()
+    shared = _open_directories.get(path)
+    if shared is None:
+        shared = SharedDatabase(lambda: _open_embedded(path))
+        shared.on_closed = lambda: _open_directories.pop(path, None)  # type: ignore[assignment,return-value]
+        _open_directories[path] = shared
+    return shared
+
+
+async def _open_embedded(path: Path | None) -> tuple[Database, Closer]:
+    node = await EmbeddedNode.open(path)
+    return node.database, node.close
+
+
+async def _open_cluster(pd_addresses: list[str]) -> tuple[Database, Closer]:
+    client, database = await open_database(pd_addresses)
+
+    async def close() -> None:
+        await database.close()
+        await client.close()
+
+    return database, close
 
 
 def connect(target: str | Path | None = None, *, database: str | None = "test", autocommit: bool = True) -> Connection:
@@ -410,38 +438,20 @@ def connect(target: str | Path | None = None, *, database: str | None = "test", 
 
     `database` is the one `USE`d at first. Raises OperationalError when nothing answers or the directory is not ours.
     """
-    if target is None:
-        return Connection(_nodes.connect(None, database), autocommit)
     text = str(target)
-    if text.startswith("pd://"):
-        return Connection(_connect_cluster(text.removeprefix("pd://").split(","), database), autocommit)
-    if isinstance(target, str) and _is_address(text):
+    backend: Backend
+    if isinstance(target, str) and text.startswith("pd://"):
+        addresses = text.removeprefix("pd://").split(",")
+        backend = LocalBackend(SharedDatabase(lambda: _open_cluster(addresses)), database)
+    elif isinstance(target, str) and _is_address(text):
         from rutile.remote import RemoteBackend  # a face of its own: embedded users need not load it
 
-        return Connection(RemoteBackend.open(text, database), autocommit)
-    return Connection(_nodes.connect(Path(target), database), autocommit)
+        backend = RemoteBackend.open(text, database)
+    else:
+        backend = LocalBackend(_embedded(None if target is None else Path(target)), database)
+    return Connection(backend, autocommit)
 
 
 def _is_address(text: str) -> bool:
     host, colon, port = text.rpartition(":")
     return bool(colon and host and "/" not in host and "\\" not in host and port.isdigit())
-
-
-def _connect_cluster(pd_addresses: list[str], schema: str | None) -> LocalBackend:
-    from rutile.cluster import open_database
-
-    loop = EventLoopThread()
-    try:
-        client, database = loop.run(open_database(pd_addresses))
-    except BaseException:
-        loop.close()
-        raise
-
-    def release() -> None:
-        try:
-            loop.run(database.close())
-            loop.run(client.close())
-        finally:
-            loop.close()
-
-    return LocalBackend(loop, database, schema, release)

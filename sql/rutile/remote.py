@@ -42,9 +42,10 @@ class RemoteResult:
 class RemoteBackend:
     """One session on a SQL server. A lost connection raises OperationalError 2013; connect again."""
 
-    def __init__(self, channel: grpc.Channel, address: str) -> None:
+    def __init__(self, channel: grpc.Channel, address: str, database: str | None) -> None:
         self._channel = channel
         self._address = address
+        self._database = database
         self._outbox: queue.SimpleQueue[rutilepb.SqlRequest | None] = queue.SimpleQueue()
         self._next_id = 0
         self._lock = threading.Lock()
@@ -62,7 +63,7 @@ class RemoteBackend:
             raise OperationalError(
                 f"Can't connect to a Rutile SQL server at {address}: is `rutile playground` running?", 2003
             ) from None
-        backend = cls(channel, address)
+        backend = cls(channel, address, database)
         try:
             backend._converse(rutilepb.SqlRequest(hello=rutilepb.SqlHello(database=database or "")))
         except BaseException:
@@ -79,6 +80,10 @@ class RemoteBackend:
         """Run one statement; raises the server's error with its MySQL code."""
         execute = rutilepb.SqlExecute(sql=sql, params=[to_value(value) for value in params])
         return self._converse(rutilepb.SqlRequest(execute=execute))
+
+    def duplicate(self) -> RemoteBackend:
+        """Another session on the same server."""
+        return RemoteBackend.open(self._address, self._database)
 
     def cancel(self) -> None:
         """Stop the running statement (it raises 1317 where it runs); callable from any thread."""
