@@ -125,7 +125,7 @@ def encode_rows(layout: RowLayout, arrays: list[pa.Array]) -> list[bytes]:
     ends = np.zeros(count, np.int64)
     texts: list[pa.Array] = []
     for column, given in zip(layout.columns, arrays, strict=True):
-        array = _checked(column, given)
+        array = checked_array(column, given)
         nulls = _write_nulls(layout, prefixes, column, array)
         if column.type.is_variable:
             ends += _text_lengths(array)
@@ -159,7 +159,7 @@ def _write_nulls(
     return nulls
 
 
-def _raw_values(array: pa.Array, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+def raw_values(array: pa.Array, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     """The values buffer of a fixed-width array; what lies under NULLs is anything."""
     buffer = array.buffers()[1]
     base = dtype.base
@@ -170,7 +170,7 @@ def _raw_values(array: pa.Array, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
 
 def _stored_values(kind: ColumnType, array: pa.Array, nulls: npt.NDArray[np.bool_] | None) -> npt.NDArray[Any]:
     narrow = kind.kind is Kind.DECIMAL and storage_dtype(kind) != INT128
-    values = _raw_values(array, INT128 if narrow else storage_dtype(kind))
+    values = raw_values(array, INT128 if narrow else storage_dtype(kind))
     values = values[:, 0] if narrow else values
     if nulls is None:
         return values
@@ -186,7 +186,7 @@ def _text_lengths(array: pa.Array) -> npt.NDArray[Any]:
 # --- what a column can hold -------------------------------------------------------------------------------------------
 
 
-def _checked(column: Column, array: pa.Array) -> pa.Array:
+def checked_array(column: Column, array: pa.Array) -> pa.Array:
     """The array in the column's Arrow type, every value within what the column can hold."""
     wanted = column.type.arrow_type
     if array.type != wanted:
