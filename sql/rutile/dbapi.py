@@ -17,6 +17,7 @@ Threads may share the module, not a connection (`threadsafety = 1`).
 from __future__ import annotations
 
 import datetime
+import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -129,7 +130,7 @@ class SharedDatabase:
 
     def __init__(self, open_database: Callable[[], Coroutine[Any, Any, tuple[Database, Closer]]]) -> None:
         self.loop = EventLoopThread()
-        self.users = 0
+        self.users = 1
         self.on_closed: Callable[[], None] | None = None
         try:
             self.database, self._close = self.loop.run(open_database())
@@ -137,13 +138,20 @@ class SharedDatabase:
             self.loop.close()
             raise
 
+    def acquire(self) -> SharedDatabase:
+        """One session more."""
+        with _open_lock:
+            self.users += 1
+        return self
+
     def release(self) -> None:
         """One session less."""
-        self.users -= 1
-        if self.users > 0:
-            return
-        if self.on_closed is not None:
-            self.on_closed()
+        with _open_lock:
+            self.users -= 1
+            if self.users > 0:
+                return
+            if self.on_closed is not None:
+                self.on_closed()
         try:
             self.loop.run(self._close())
         finally:
@@ -156,7 +164,6 @@ class LocalBackend:
     def __init__(self, shared: SharedDatabase, schema: str | None) -> None:
         self._shared = shared
         self._schema = schema
-        shared.users += 1
         try:
             self._session: Session = shared.loop.run(shared.database.session(schema))
         except BaseException as error:
@@ -174,7 +181,7 @@ class LocalBackend:
         return self._session.in_transaction
 
     def duplicate(self) -> LocalBackend:
-        return LocalBackend(self._shared, self._schema)
+        return LocalBackend(self._shared.acquire(), self._schema)
 
     def cancel(self) -> None:
         self._shared.loop.loop.call_soon_threadsafe(self._session.cancel)
@@ -395,6 +402,8 @@ class _ImplicitTransaction:
             self._connection.rollback()
 
 
+_open_lock = threading.Lock()
+"""Guards the counts of sessions and the map below: any thread may connect and close."""
 _open_directories: dict[Path, SharedDatabase] = {}
 """Embedded databases open in this process."""
 
@@ -404,12 +413,19 @@ def _embedded(path: Path | None) -> SharedDatabase:
     if path is None:
         return SharedDatabase(lambda: _open_embedded(None))
     path = path.resolve()
-    shared = _open_directories.get(path)
-    if shared is None:
+    with _open_lock:
+        shared = _open_directories.get(path)
+        if shared is not None:
+            shared.users += 1
+            return shared
         shared = SharedDatabase(lambda: _open_embedded(path))
-        shared.on_closed = lambda: _open_directories.pop(path, None)  # type: ignore[assignment,return-value]
+        shared.on_closed = lambda: _forget(path)
         _open_directories[path] = shared
-    return shared
+        return shared
+
+
+def _forget(path: Path) -> None:
+    del _open_directories[path]
 
 
 async def _open_embedded(path: Path | None) -> tuple[Database, Closer]:
