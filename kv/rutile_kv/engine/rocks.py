@@ -4,10 +4,11 @@ What rocksdict gives and where this file works round it (0.3.29):
 
 * everything in raw mode: keys and values are bytes and nothing else;
 * a failure is a bare `Exception` with RocksDB's text: `translated` gives it its class;
-* the lower bound of a scan sets the upper one instead, so backward scans stop by comparing keys;
+* the lower bound of a scan sets the upper one, and an iterator ends in silence at a damaged block: `rocks_scan`;
+* a snapshot's iterators show the present: `rocks_snapshot`;
 * a deleted range with start >= end is accepted, and then poisons every later flush: such ranges are dropped here;
-* iterators and snapshots keep the database open, and its directory locked, until they are gone: `close` closes the
-  snapshots it gave out, a caller lets go of its iterators.
+* iterators, snapshots and family handles keep the database open, and its directory locked, until they are gone: `close`
+  takes back all but the iterators, which a caller lets go of.
 
 A write goes to the log file at once, so a killed process loses nothing; `sync` is what a power cut asks for.
 """
@@ -15,10 +16,10 @@ A write goes to the log file at once, so a killed process loses nothing; `sync` 
 import os
 import shutil
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import Any, NoReturn, Self
+from typing import Any
 
 import rocksdict
 
@@ -28,6 +29,7 @@ from rutile_kv.engine.options import EngineOptions
 from rutile_kv.engine.rocks_errors import translated
 from rutile_kv.engine.rocks_open import INGEST_DIRECTORY, claim_directory, open_database
 from rutile_kv.engine.rocks_scan import edge, scan
+from rutile_kv.engine.rocks_snapshot import RocksSnapshot, WhileOpen
 from rutile_kv.engine.rocks_tables import file_spans, ingest_options, memtable_entries, write_tables
 from rutile_proto.errors import EngineClosed, InvalidRequest, StorageError
 
@@ -36,27 +38,32 @@ WALK_PAIRS = 4096
 
 
 class RocksBatch:
-    """A rocksdict batch with families by name. `len` counts operations."""
+    """A rocksdict batch with families by name, which knows what it touches. `len` counts operations."""
 
-    __slots__ = ("_count", "_handles", "_native", "_written")
+    __slots__ = ("_count", "_handles", "_native", "_written", "deleted_ranges", "touched")
 
-    def __init__(self, handles: dict[Cf, Any]) -> None:
+    def __init__(self, handles: Mapping[Cf, Any]) -> None:
         self._native = rocksdict.WriteBatch(raw_mode=True)
         self._handles = handles
         self._count = 0
         self._written = False
+        self.touched: dict[Cf, list[bytes]] = {cf: [] for cf in ALL_CFS}
+        self.deleted_ranges: list[tuple[Cf, bytes, bytes]] = []
 
     def put(self, cf: Cf, key: bytes, value: bytes) -> None:
         self._native.put(key, value, self._handles[cf])
+        self.touched[cf].append(key)
         self._count += 1
 
     def delete(self, cf: Cf, key: bytes) -> None:
         self._native.delete(key, self._handles[cf])
+        self.touched[cf].append(key)
         self._count += 1
 
     def delete_range(self, cf: Cf, start: bytes, end: bytes) -> None:
         if start < end:
             self._native.delete_range(start, end, self._handles[cf])
+            self.deleted_ranges.append((cf, start, end))
         self._count += 1
 
     def __len__(self) -> int:
@@ -70,50 +77,14 @@ class RocksBatch:
         return self._native
 
 
-class _ClosedFamilies(dict[Cf, Any]):
-    """Stands in for the families after close, so that open engines pay nothing for the check."""
-
-    def __missing__(self, cf: Cf) -> NoReturn:
-        raise EngineClosed("the engine or snapshot is closed")
-
-
-class RocksSnapshot:
-    """One rocksdict snapshot a family, taken in one go by the only writer's thread, hence of one moment."""
-
-    def __init__(self, families: dict[Cf, Any]) -> None:
-        self._families: dict[Cf, Any] = {cf: family.snapshot() for cf, family in families.items()}
-
-    def get(self, cf: Cf, key: bytes) -> bytes | None:
-        try:
-            value: bytes = self._families[cf][key]
-        except EngineClosed:
-            raise
-        except Exception as error:
-            if str(error) == "key not found":
-                return None
-            raise translated(error) from error
-        return value
-
-    def scan(self, cf: Cf, start: bytes, end: bytes | None, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
-        return scan(self._families[cf], start, end, reverse)
-
-    def close(self) -> None:
-        self._families = _ClosedFamilies()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
-
-
 class RocksEngine:
     """The Engine protocol on one RocksDB database. Made by `open`."""
 
     def __init__(self, path: Path, options: EngineOptions) -> None:
         self._path = path
-        self._database, self._families = open_database(path, options)
-        self._handles = {cf: self._database.get_column_family_handle(cf) for cf in ALL_CFS}
+        self._database = open_database(path, options)
+        self._families = WhileOpen((cf, self._database.get_column_family(cf)) for cf in ALL_CFS)
+        self._handles = WhileOpen((cf, self._database.get_column_family_handle(cf)) for cf in ALL_CFS)
         self._snapshots: weakref.WeakSet[RocksSnapshot] = weakref.WeakSet()
         self._closed = False
 
@@ -143,7 +114,7 @@ class RocksEngine:
         return value
 
     def scan(self, cf: Cf, start: bytes, end: bytes | None, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
-        return scan(self._families[cf], start, end, reverse)
+        return scan(self._families[cf], start, end, reverse=reverse)
 
     def snapshot(self) -> RocksSnapshot:
         self._check_open()
@@ -162,11 +133,11 @@ class RocksEngine:
         return sum(self._family_size(self._families[cf], start, end) for cf in DATA_CFS)
 
     def _family_size(self, family: Any, start: bytes, end: bytes | None) -> int:
-        walked = list(islice(scan(family, start, end, False), WALK_PAIRS))
+        walked = list(islice(scan(family, start, end, reverse=False), WALK_PAIRS))
         weight = sum(len(key) + len(value) for key, value in walked)
         if len(walked) < WALK_PAIRS:
             return weight
-        last = next(scan(family, start, end, True))[0]
+        last = next(scan(family, start, end, reverse=True))[0]
         whole = KeySpan(edge(family, last=False), edge(family, last=True), memtable_entries(family))
         entries = entries_in([*file_spans(family), whole], walked[0][0], last + b"\0")
         return int(max(entries, WALK_PAIRS) * weight / WALK_PAIRS)
@@ -181,6 +152,7 @@ class RocksEngine:
         if not isinstance(batch, RocksBatch):
             raise TypeError("a batch belongs to the kind of engine that made it")
         native = batch.take()
+        self._tell_snapshots(batch)
         try:
             self._database.write(native)
         except Exception as error:
@@ -203,7 +175,7 @@ class RocksEngine:
         directory = self._path / INGEST_DIRECTORY
         directory.mkdir(exist_ok=True)
         try:
-            count, files = write_tables(directory, pairs)
+            count, files = write_tables(directory, self._noting(cf, pairs))
             if files:
                 self._families[cf].ingest_external_file(files, ingest_options())
         except Exception as error:
@@ -220,10 +192,28 @@ class RocksEngine:
         self._closed = True
         for snapshot in list(self._snapshots):
             snapshot.close()
-        families, self._families, self._handles = self._families, _ClosedFamilies(), _ClosedFamilies()
-        for family in families.values():
+        self._handles.clear()
+        for family in self._families.values():
             family.close()
+        self._families.clear()
         self._database.close()
+
+    def _noting(self, cf: Cf, pairs: Iterator[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+        """`pairs`, of which open snapshots hear before they are ingested."""
+        if not self._snapshots:
+            return pairs
+        held = list(pairs)
+        for snapshot in self._snapshots:
+            snapshot.note({cf: [key for key, _ in held]})
+        return iter(held)
+
+    def _tell_snapshots(self, batch: RocksBatch) -> None:
+        if not self._snapshots:
+            return
+        for cf, start, end in batch.deleted_ranges:
+            batch.touched[cf].extend(key for key, _ in self.scan(cf, start, end))
+        for snapshot in self._snapshots:
+            snapshot.note(batch.touched)
 
     def _check_open(self) -> None:
         if self._closed:

@@ -17,6 +17,8 @@ FORMAT_VERSION = 1
 INGEST_DIRECTORY = "ingest"
 """Where table files are made before RocksDB takes them over; emptied at every start."""
 _BLOOM_BITS_PER_KEY = 10
+_LOCK_MEMTABLE_BYTES = MIB
+"""Kept small: locks live for milliseconds, and a scan for locks steps over all deleted since the last flush."""
 _BLOCK_BYTES = 16 * 1024
 _TABLE_BYTES = 32 * MIB
 
@@ -46,14 +48,14 @@ def _write_durably(path: Path, text: str) -> None:
     draft.rename(path)
 
 
-def open_database(path: Path, options: EngineOptions) -> tuple[Any, dict[Cf, Any]]:
+def open_database(path: Path, options: EngineOptions) -> Any:
+    """The rocksdict database in `path` with all our families."""
     cache = rocksdict.Cache(options.block_cache_bytes)
     of_family: dict[Cf, Any] = {cf: _family_options(cf, cache, options) for cf in ALL_CFS}
     try:
-        database = rocksdict.Rdict(str(path), _database_options(options), column_families=of_family)
+        return rocksdict.Rdict(str(path), _database_options(options), column_families=of_family)
     except Exception as error:
         raise translated(error, path) from error
-    return database, {cf: database.get_column_family(cf) for cf in ALL_CFS}
 
 
 def _database_options(options: EngineOptions) -> Any:
@@ -83,6 +85,6 @@ def _family_options(cf: Cf, cache: Any, options: EngineOptions) -> Any:
     family.set_block_based_table_factory(blocks)
     family.set_compression_type(rocksdict.DBCompressionType.lz4())
     family.set_level_compaction_dynamic_level_bytes(True)
-    family.set_write_buffer_size(options.memtable_bytes // 2)
+    family.set_write_buffer_size(_LOCK_MEMTABLE_BYTES if cf == CF_LOCK else options.memtable_bytes // 2)
     family.set_target_file_size_base(_TABLE_BYTES)
     return family
