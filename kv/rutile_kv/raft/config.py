@@ -21,19 +21,21 @@ class Config:
 
     id: int
     applied: int = 0
-    """The last index whose effects are already in the state machine, as of a restart; the storage's ConfState is of it."""
+    """The last index whose effects are already in the state machine, as of a restart; the storage's ConfState is of
+    it."""
     election_timeout_ticks: int = 10
     """Silence after which a follower campaigns; each time a number in [this, 2 * this) is drawn (paper §5.2)."""
     heartbeat_ticks: int = 2
     pre_vote: bool = True
     """Ask whether an election could be won before starting one (thesis §9.6)."""
     check_quorum: bool = True
-    """A leader that hears no majority steps down, and voters that hear a leader ignore candidates (thesis §6.2, §4.2.3)."""
+    """A leader that hears no majority steps down, and voters that hear a leader ignore candidates (thesis §6.2,
+    §4.2.3)."""
     lease_margin_ticks: int = 3
     """Off the election timeout when a lease is dated: two ticks because clocks tick in steps, the rest for drift."""
     fresh: bool = False
-    """True when this peer is being created right now by bootstrap or split: it cannot have acknowledged a leader before,
-    so it may vote at once. A restarted peer must first sit out an election timeout, lest it breaks a lease."""
+    """True when this peer is being created right now by bootstrap or split: it cannot have acknowledged a leader
+    before, so it may vote at once. A restarted peer must first sit out an election timeout, lest it breaks a lease."""
     max_entry_bytes: int = 1 << 20
     """Of entries in one APPEND; a single larger entry still travels, alone."""
     max_committed_bytes: int = 16 << 20

@@ -5,7 +5,8 @@
     ├── InvalidConfChange          the change can never be applied to the current configuration
     ├── MalformedConfChange        bytes that no `ConfChange` was encoded to
     ├── ReadyOutstanding           a `Ready` was taken and not yet given back with `advance`
-    └── StorageAnswer
+    ├── AppliedOutOfOrder          the applied index contradicts the log: the state machine and the log are not of one
+    piece └── StorageAnswer
         ├── Compacted              the index was compacted away: only a snapshot can help
         ├── Unavailable            the index is beyond the end of the log
         └── SnapshotTemporarilyUnavailable   a snapshot is being made: the core asks again by itself
@@ -61,6 +62,10 @@ class MalformedConfChange(RaftError):
 
 class ReadyOutstanding(RaftError):
     """`ready()` was called before the last `Ready` was given back, or another one was given back."""
+
+
+class AppliedOutOfOrder(RaftError):
+    """The caller says it applied what was never committed or never handed out."""
 
 
 class StorageAnswer(RaftError):

@@ -5,21 +5,21 @@ The numbers of the enums are eraftpb's, so the edge that turns these into protob
 
 What each message carries (besides `kind, to, sender, term`), and where the idea comes from:
 
-| kind                | fields                                                                | paper, thesis                |
-|---------------------|-----------------------------------------------------------------------|------------------------------|
-| APPEND              | index, log_term of the entry before `entries`; entries; commit        | paper §5.3, Figure 2         |
-| APPEND_RESPONSE     | index: what now matches; or reject, index: what was asked,            | paper §5.3 (last paragraphs: |
-|                     | reject_hint and log_term: where the logs may agree; commit            | the accelerated back-off)    |
-| VOTE, PRE_VOTE      | index, log_term of the candidate's last entry;                        | paper §5.2, §5.4.1,          |
-|                     | context TRANSFER_CONTEXT overrides leader stickiness                  | thesis §9.6, §4.2.3, §3.10   |
-| …_RESPONSE          | reject                                                                |                              |
-| HEARTBEAT           | commit (never beyond what the peer has); index: the round's number    | paper §5.2, thesis §6.4      |
-| HEARTBEAT_RESPONSE  | index: the round it answers                                           | thesis §6.4                  |
-| SNAPSHOT            | snapshot: its metadata; the data travels outside of Raft              | paper §7                     |
-| TRANSFER_LEADER     | sender: the peer that shall lead                                      | thesis §3.10                 |
-| TIMEOUT_NOW         |                                                                       | thesis §3.10                 |
-| READ_INDEX          | context: the reader's own mark                                        | thesis §6.4                  |
-| READ_INDEX_RESPONSE | index: read once this is applied; context                             | thesis §6.4                  |
+| kind                | fields                                                          | paper, thesis             |
+|---------------------|-----------------------------------------------------------------|---------------------------|
+| APPEND              | index, log_term of the entry before `entries`; entries; commit  | paper §5.3, Figure 2      |
+| APPEND_RESPONSE     | index: what now matches; or reject, index: what was asked,      | paper §5.3, its end:      |
+|                     | reject_hint and log_term: where the logs may agree; commit      | the accelerated back-off  |
+| VOTE, PRE_VOTE      | index, log_term of the candidate's last entry;                  | paper §5.2, §5.4.1,       |
+|                     | context TRANSFER_CONTEXT overrides leader stickiness            | thesis §9.6, §4.2.3       |
+| …_RESPONSE          | reject                                                          |                           |
+| HEARTBEAT           | commit (within what the peer has); index: the round's number    | paper §5.2, thesis §6.4   |
+| HEARTBEAT_RESPONSE  | index: the round it answers                                     | thesis §6.4               |
+| SNAPSHOT            | snapshot: its metadata; the data travels outside of Raft        | paper §7                  |
+| TRANSFER_LEADER     | index: the peer that shall lead                                 | thesis §3.10              |
+| TIMEOUT_NOW         |                                                                 | thesis §3.10              |
+| READ_INDEX          | context: the reader's own mark                                  | thesis §6.4               |
+| READ_INDEX_RESPONSE | index: read once this is applied; context                       | thesis §6.4               |
 """
 
 from __future__ import annotations
@@ -139,7 +139,8 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class HardState:
-    """What must be durable before anybody hears of it (paper Figure 2, "persistent state"). `commit` is kept for speed."""
+    """What must be durable before anybody hears of it (paper Figure 2, "persistent state"). `commit` is kept for
+    speed."""
 
     term: int = 0
     vote: int = NO_PEER

@@ -19,8 +19,8 @@ from rutile_kv.raft.config import Config, Randomness
 from rutile_kv.raft.core import Core
 from rutile_kv.raft.errors import DropReason, ProposalDropped, ReadyOutstanding
 from rutile_kv.raft.leader import Leader
-from rutile_kv.raft.messages import ConfChange, ConfState, Entry, HardState, Message
-from rutile_kv.raft.ready import ProgressStatus, Ready, Role, SoftState, Status
+from rutile_kv.raft.messages import NO_PEER, ConfChange, ConfState, HardState, Message
+from rutile_kv.raft.ready import Ready, Role, SoftState, Status
 from rutile_kv.raft.storage import Storage
 from rutile_proto.types import LogIndex
 
@@ -31,7 +31,7 @@ class RawNode:
     def __init__(self, config: Config, storage: Storage, random: Randomness) -> None:
         """Start or restart the peer from what `storage` holds; `config.applied` says how far that is applied."""
         self._core = Core(config, storage, random)
-        self._soft_state = self._core.soft_state()
+        self._soft_state = SoftState()
         self._hard_state = self._core.hard_state()
         self._outstanding: Ready | None = None
 
@@ -46,8 +46,8 @@ class RawNode:
         self._core.tick()
 
     def campaign(self) -> None:
-        """Start an election now instead of at the timeout. Does nothing on a leader, a learner, or a peer that still has a
-        configuration change to apply."""
+        """Start an election now instead of at the timeout. Does nothing on a leader, a learner, or a peer that still
+        has a configuration change to apply."""
         self._core.campaign()
 
     def propose(self, data: bytes) -> LogIndex:
@@ -61,13 +61,13 @@ class RawNode:
         return LogIndex(self._leader().propose_conf_change(change))
 
     def apply_conf_change(self, change: ConfChange) -> ConfState:
-        """Switch to the configuration that a committed CONF_CHANGE entry asks for, and return it for the caller to store.
-        A caller that refuses the entry for reasons of its own does not call this. Raises InvalidConfChange."""
+        """Switch to the configuration that a committed CONF_CHANGE entry asks for, and return it for the caller to
+        store. A caller that refuses the entry for reasons of its own does not call this. Raises InvalidConfChange."""
         return self._core.apply_conf_change(change)
 
     def read_index(self, context: bytes) -> None:
-        """Ask for a linearizable read (thesis §6.4); a ReadState with the same context answers in a later Ready. A follower asks
-        its leader. An answer may get lost with a message or a leader: ask again after a while.
+        """Ask for a linearizable read (thesis §6.4); a ReadState with the same context answers in a later Ready. A
+        follower asks its leader. An answer may get lost with a message or a leader: ask again after a while.
         Raises ProposalDropped if no leader is known or too many wait."""
         self._core.role.read_index(context)
 
@@ -82,8 +82,8 @@ class RawNode:
             self._core.role.report_unreachable(peer_id)
 
     def report_snapshot(self, peer_id: int, ok: bool) -> None:
-        """The data of the snapshot last sent to the peer arrived, or failed to. Every SNAPSHOT message must be reported, or
-        the peer waits until its leader changes. Does nothing unless this peer leads."""
+        """The data of the snapshot last sent to the peer arrived, or failed to. Every SNAPSHOT message must be
+        reported, or the peer waits until its leader changes. Does nothing unless this peer leads."""
         if isinstance(self._core.role, Leader):
             self._core.role.report_snapshot(peer_id, ok)
 
@@ -96,11 +96,8 @@ class RawNode:
 
     def has_ready(self) -> bool:
         """True if `ready()` may be called and would hold something."""
-        core = self._core
         return self._outstanding is None and (
-            core.has_output()
-            or core.soft_state() != self._soft_state
-            or core.hard_state() != self._hard_state
+            self._core.has_output() or self._soft_state_changed() or self._core.hard_state_differs(self._hard_state)
         )
 
     def ready(self) -> Ready:
@@ -108,7 +105,7 @@ class RawNode:
         if self._outstanding is not None:
             raise ReadyOutstanding("give back the last Ready with advance() first")
         core = self._core
-        core.flush()
+        core.role.flush()
         entries, snapshot = core.log.unstable_entries(), core.log.pending_snapshot
         hard_state, must_sync = self._changed_hard_state()
         ready = Ready(
@@ -116,7 +113,7 @@ class RawNode:
             hard_state=hard_state,
             entries=entries,
             snapshot=snapshot,
-            committed_entries=self._take_committed(),
+            committed_entries=core.log.take_committed(core.config.max_committed_bytes),
             messages=core.take_messages(),
             persisted_messages=core.take_persisted_messages(),
             read_states=core.take_read_states(),
@@ -133,7 +130,8 @@ class RawNode:
         self._core.persisted(ready.hard_state, ready.entries, ready.snapshot)
 
     def advance_apply(self, index: int) -> None:
-        """Everything up to `index` is applied. Never goes back; an index beyond what was handed out is an error of the caller."""
+        """Everything up to `index` is applied. Never goes back; an index beyond what was handed out is an error of the
+        caller."""
         self._core.applied_to(index)
 
     # --- looking in ---------------------------------------------------------------------------------------------------
@@ -181,8 +179,8 @@ class RawNode:
         return self._core.tick_count
 
     def lease_valid(self, now_tick: int | None = None) -> bool:
-        """True if no other peer can have been elected by `now_tick`, so a read may be served from here without asking anybody
-        (thesis §6.4.1). False unless this peer leads, has committed in its term, and asks nobody to take over.
+        """True if no other peer can have been elected by `now_tick`, so a read may be served from here without asking
+        anybody (thesis §6.4.1). False unless this peer leads, has committed in its term, and asks nobody to take over.
 
         `now_tick` counts as `tick_count` does. A caller that may have been stopped (by the system, by a slow turn of
         its loop, by hibernation) works it out from its clock; without it the last `tick()` is believed to be recent."""
@@ -190,22 +188,30 @@ class RawNode:
         return isinstance(role, Leader) and role.lease_valid(self._core.tick_count if now_tick is None else now_tick)
 
     def is_quiet(self) -> bool:
-        """True if this peer leads and everything is replicated, committed and applied everywhere, so that the group may stop
-        ticking until somebody has something to say."""
+        """True if this peer leads and everything is replicated, committed and applied everywhere, so that the group may
+        stop ticking until somebody has something to say."""
         return isinstance(self._core.role, Leader) and self._core.role.is_quiet() and not self.has_ready()
 
     def status(self) -> Status:
         """A picture of the peer as it is now."""
         core, role = self._core, self._core.role
-        leading = isinstance(role, Leader)
-        progress: tuple[ProgressStatus, ...] = role.progress_status() if isinstance(role, Leader) else ()
+        leader = role if isinstance(role, Leader) else None
         return Status(
-            id=core.id, role=role.kind, term=core.term, vote=core.vote, leader_id=core.leader_id,
-            first_index=core.log.first_index, last_index=core.log.last_index, persisted=core.log.persisted,
-            commit=core.log.committed, applied=core.log.applied, conf_state=core.conf_state,
-            transferee=role.transferee if leading else 0, pending_reads=len(role.reads) if leading else 0,
-            progress=progress,
-        )  # fmt: skip
+            id=core.id,
+            role=role.kind,
+            term=core.term,
+            vote=core.vote,
+            leader_id=core.leader_id,
+            first_index=core.log.first_index,
+            last_index=core.log.last_index,
+            persisted=core.log.persisted,
+            commit=core.log.committed,
+            applied=core.log.applied,
+            conf_state=core.conf_state,
+            transferee=leader.transfer.transferee if leader else NO_PEER,
+            pending_reads=len(leader.reads) if leader else 0,
+            progress=leader.progress_status() if leader else (),
+        )
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
@@ -215,20 +221,20 @@ class RawNode:
             raise ProposalDropped(DropReason.NOT_LEADER)
         return role
 
+    def _soft_state_changed(self) -> bool:
+        last = self._soft_state
+        return self._core.leader_id != last.leader_id or self._core.role.kind is not last.role
+
     def _changed_soft_state(self) -> SoftState | None:
-        state = self._core.soft_state()
-        if state == self._soft_state:
+        if not self._soft_state_changed():
             return None
-        self._soft_state = state
-        return state
+        self._soft_state = SoftState(self._core.leader_id, self._core.role.kind)
+        return self._soft_state
 
     def _changed_hard_state(self) -> tuple[HardState | None, bool]:
         """The hard state if it changed, and whether it must be synced: not for a commit index alone."""
-        last, state = self._hard_state, self._core.hard_state()
-        if state == last:
+        last = self._hard_state
+        if not self._core.hard_state_differs(last):
             return None, False
-        self._hard_state = state
+        self._hard_state = state = self._core.hard_state()
         return state, (state.term, state.vote) != (last.term, last.vote)
-
-    def _take_committed(self) -> list[Entry]:
-        return self._core.log.take_committed(self._core.config.max_committed_bytes)

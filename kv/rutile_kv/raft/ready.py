@@ -53,11 +53,12 @@ class Ready:
     """To install before `entries`: it replaces log and state machine, and from `advance` on counts as applied.
     Its data came outside of Raft, before the SNAPSHOT message was stepped."""
     committed_entries: Sequence[Entry]
-    """To apply, in order, each once. They may include entries that are only in `entries` of this Ready, so apply them in the same
-    atomic batch or after it; never in an earlier one. Answer with `advance_apply(index)`, before or after `advance`;
-    a CONF_CHANGE entry also with `apply_conf_change`, before `advance_apply` passes it."""
+    """To apply, in order, each once. They may include entries that are only in `entries` of this Ready, so apply them
+    in the same atomic batch or after it; never in an earlier one. Answer with `advance_apply(index)`, before or after
+    `advance`; a CONF_CHANGE entry also with `apply_conf_change`, before `advance_apply` passes it."""
     messages: Sequence[Message]
-    """To send at once, before or while writing: appends, heartbeats, pre-votes (thesis §10.2.1: the leader writes in parallel)."""
+    """To send at once, before or while writing: appends, heartbeats, pre-votes (thesis §10.2.1: the leader writes in
+    parallel)."""
     persisted_messages: Sequence[Message]
     """To send only once this Ready is durable: votes asked and given, append responses. At once if not `must_sync`."""
     read_states: Sequence[ReadState]

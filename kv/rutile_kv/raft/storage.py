@@ -104,7 +104,8 @@ class MemoryStorage:
         return self._snapshot
 
     def compact(self, index: int) -> None:
-        """Forget the entries up to and including `index`. Raises Compacted if they are gone, Unavailable if not there."""
+        """Forget the entries up to and including `index`. Raises Compacted if they are gone, Unavailable if not
+        there."""
         term = self.term(index)
         del self._entries[: index - self._compacted.index]
         self._compacted = SnapshotMeta(index, term, self.conf_state)
