@@ -1,0 +1,71 @@
+"""A transaction's keys, cut into batches that each go to one region in one RPC."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from rutile_kv.client.backoff import Backoff
+from rutile_kv.client.cluster import Cluster
+from rutile_kv.client.parallel import run_bounded
+from rutile_kv.client.region_cache import CachedRegion
+from rutile_kv.client.sender import Missed
+
+MAX_BATCH_BYTES = 256 << 10
+MAX_BATCH_KEYS = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Sorted keys of one region, few enough for one RPC (a single large key is always enough)."""
+
+    region: CachedRegion
+    keys: Sequence[bytes]
+
+
+SizeOf = Callable[[bytes], int]
+"""Bytes that a key brings into a request."""
+
+Act = Callable[[Batch, Backoff], Awaitable[Missed | None]]
+"""Sends one batch; None when its work is done, `Missed` when it must be cut anew and sent again."""
+
+
+async def cut(cluster: Cluster, keys: Sequence[bytes], size_of: SizeOf, backoff: Backoff) -> list[Batch]:
+    """Sorted keys as batches, in order."""
+    return [
+        Batch(region, part)
+        for region, run in await cluster.router.group(keys, backoff)
+        for part in pieces(run, size_of)
+    ]
+
+
+def pieces(
+    keys: Sequence[bytes], size_of: SizeOf, max_bytes: int = MAX_BATCH_BYTES, max_keys: int = MAX_BATCH_KEYS
+) -> Iterator[Sequence[bytes]]:
+    """Runs of `keys` within both bounds; none is empty."""
+    begin, total = 0, 0
+    for at, key in enumerate(keys):
+        size = size_of(key)
+        if at > begin and (total + size > max_bytes or at - begin == max_keys):
+            yield keys[begin:at]
+            begin, total = at, 0
+        total += size
+    if begin < len(keys):
+        yield keys[begin:]
+
+
+async def send_all(cluster: Cluster, keys: Sequence[bytes], size_of: SizeOf, act: Act, backoff: Backoff) -> None:
+    """Do `act` for all keys: batches in parallel, each again, cut by the regions as they are then, until it is done."""
+    batches = await cut(cluster, keys, size_of, backoff)
+    jobs = [lambda batch=batch: _send_one(cluster, batch, size_of, act, backoff.fork()) for batch in batches]
+    if jobs:
+        await run_bounded(jobs, cluster.options.parallel_rpcs)
+
+
+async def _send_one(cluster: Cluster, batch: Batch, size_of: SizeOf, act: Act, backoff: Backoff) -> None:
+    while (missed := await act(batch, backoff)) is not None:
+        await missed.wait(backoff)
+        again = await cut(cluster, batch.keys, size_of, backoff)
+        if len(again) > 1:
+            return await send_all(cluster, batch.keys, size_of, act, backoff)
+        batch = again[0]

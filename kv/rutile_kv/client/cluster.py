@@ -1,0 +1,63 @@
+"""What all operations of one client share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rutile_kv.client.background import Background
+from rutile_kv.client.backoff import Backoff, Pace
+from rutile_kv.client.connections import StoreConnections
+from rutile_kv.client.lock_resolver import LockResolver
+from rutile_kv.client.pd import PdClient
+from rutile_kv.client.region_cache import RegionCache
+from rutile_kv.client.router import Router
+from rutile_kv.client.sender import RegionSender
+
+
+@dataclass(frozen=True, slots=True)
+class ClientOptions:
+    """Bounds. Times are seconds of wall clock for a whole operation, retries and all."""
+
+    read_budget_s: float = 20.0
+    """One get, batch_get, or page of a scan."""
+    write_budget_s: float = 40.0
+    """All prewrites of a commit; then the primary's commit; then the secondaries'."""
+    find_out_budget_s: float = 5.0
+    """Asking what became of a commit whose answer was lost."""
+    close_timeout_s: float = 5.0
+    """How long close waits for background work."""
+    parallel_rpcs: int = 16
+    """RPCs of one operation in flight."""
+    max_transaction_bytes: int = 1 << 30
+    """Keys and values a transaction may buffer; they are held in memory until it ends."""
+
+
+class Cluster:
+    """Placement driver, routes, connections, lock resolver, background tasks, pace and bounds."""
+
+    def __init__(
+        self, pd: PdClient, stores: StoreConnections, pace: Pace | None = None, options: ClientOptions | None = None
+    ) -> None:
+        self.pd = pd
+        self.stores = stores
+        self.pace = pace or Pace()
+        self.options = options or ClientOptions()
+        self.regions = RegionCache(pd)
+        self.sender = RegionSender(self.regions, stores)
+        self.router = Router(self.regions, self.sender)
+        self.locks = LockResolver(self.router, pd)
+        self.background = Background()
+
+    def read_backoff(self, what: str) -> Backoff:
+        """A budget for a read."""
+        return Backoff(what, self.options.read_budget_s, self.pace)
+
+    def write_backoff(self, what: str) -> Backoff:
+        """A budget for a phase of a commit."""
+        return Backoff(what, self.options.write_budget_s, self.pace)
+
+    async def close(self) -> None:
+        """Wait (bounded) for background work, then let go of every connection."""
+        await self.background.close(self.options.close_timeout_s)
+        await self.stores.close()
+        await self.pd.close()

@@ -1,0 +1,121 @@
+"""Store id -> stubs, over gRPC or in this process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from rutile_kv.client.backoff import Backoff
+from rutile_kv.client.calls import Stub
+from rutile_kv.client.pd import PdClient
+from rutile_kv.client.pd_leader import bare_address
+from rutile_kv.env import rpc
+from rutile_proto import metapb_pb2 as metapb
+from rutile_proto import rutilepb_pb2_grpc, tikvpb_pb2_grpc
+from rutile_proto.errors import RutileError
+
+
+class StoreGone(RutileError):
+    """The store is a tombstone, or not in this process: look where its regions are now."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreStubs:
+    """The two services of one store."""
+
+    tikv: Stub
+    """TiKV's service (`tikvpb.Tikv`)."""
+    rutile: Stub
+    """Ours (`rutilepb.RutileKv`)."""
+
+
+class StoreConnections(Protocol):
+    """Where requests for a store are sent."""
+
+    async def stubs(self, store_id: int, backoff: Backoff) -> StoreStubs:
+        """The store's stubs. `StoreGone` when it is not to be reached any more."""
+
+    def doubt(self, store_id: int) -> None:
+        """A request to the store failed on the way: find out whether its address has changed before the next one."""
+
+    async def close(self) -> None: ...
+
+
+class LocalStores:
+    """Stores of this process. The mapping is looked into at each call, so stores may come and go.
+
+    A value is either `StoreStubs` or one stub which answers for both services.
+    """
+
+    def __init__(self, stubs: Mapping[int, Stub | StoreStubs]) -> None:
+        self._stubs = stubs
+
+    async def stubs(self, store_id: int, backoff: Backoff) -> StoreStubs:
+        found: Any = self._stubs.get(store_id)
+        if found is None:
+            raise StoreGone(f"store {store_id} is not in this process")
+        return found if isinstance(found, StoreStubs) else StoreStubs(found, found)
+
+    def doubt(self, store_id: int) -> None:
+        """Local stubs have no address that could change."""
+
+    async def close(self) -> None:
+        """Nothing is owned here."""
+
+
+@dataclass(slots=True)
+class _Channel:
+    address: str
+    stubs: StoreStubs
+    close: Callable[[], Awaitable[None]]
+    doubted: bool = False
+
+
+class GrpcStores:
+    """One channel per store, at the address the placement driver tells; asked again after a failure."""
+
+    def __init__(self, pd: PdClient) -> None:
+        self._pd = pd
+        self._channels: dict[int, _Channel] = {}
+        self._asking = asyncio.Lock()
+
+    async def stubs(self, store_id: int, backoff: Backoff) -> StoreStubs:
+        known = self._channels.get(store_id)
+        if known is not None and not known.doubted:
+            return known.stubs
+        async with self._asking:  # the others find the answer when they get in
+            known = self._channels.get(store_id)
+            if known is not None and not known.doubted:
+                return known.stubs
+            store = await self._pd.get_store(store_id, backoff)
+            if store.state == metapb.Tombstone:
+                raise StoreGone(f"store {store_id} was removed from the cluster")
+            return await self._channel(store_id, bare_address(store.address))
+
+    def doubt(self, store_id: int) -> None:
+        if (known := self._channels.get(store_id)) is not None:
+            known.doubted = True
+
+    async def close(self) -> None:
+        channels, self._channels = self._channels, {}
+        for channel in channels.values():
+            await channel.close()
+
+    async def _channel(self, store_id: int, address: str) -> StoreStubs:
+        known = self._channels.get(store_id)
+        if known is not None and known.address == address:
+            known.doubted = False
+            return known.stubs
+        self._channels[store_id] = fresh = _dial(address)
+        if known is not None:
+            await known.close()
+        return fresh.stubs
+
+
+def _dial(address: str) -> _Channel:
+    channel = rpc.channel(address)
+    tikv = tikvpb_pb2_grpc.TikvStub(channel)  # type: ignore[no-untyped-call]
+    rutile = rutilepb_pb2_grpc.RutileKvStub(channel)  # type: ignore[no-untyped-call]
+    return _Channel(address, StoreStubs(tikv, rutile), lambda: channel.close())

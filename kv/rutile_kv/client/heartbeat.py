@@ -1,0 +1,52 @@
+"""Keeping the locks of a long commit alive.
+
+Everyone who meets a lock judges its owner by the time to live in the *primary* lock. A commit of many batches may take
+longer than that, so while it runs the primary's is extended every few seconds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from rutile_kv.client.cluster import Cluster
+from rutile_kv.client.sender import Missed
+from rutile_proto import kvrpcpb_pb2 as kvrpcpb
+from rutile_proto.errors import RutileError
+from rutile_proto.keys import storage_key
+
+SMALL_TTL_MS = 3_000
+TTL_MS_PER_SQRT_MIB = 6_000
+MAX_TTL_MS = 20_000
+EVERY_MS = 10_000
+
+
+def lock_ttl_ms(size_bytes: int, age_ms: int) -> int:
+    """A lock's time to live: 3 s and 6 s per root of MiB, up to 20 s, on top of the age at prewrite.
+
+    The age counts because time to live runs from the start timestamp, not from the prewrite (wire.md 7.5).
+    """
+    grown = SMALL_TTL_MS + TTL_MS_PER_SQRT_MIB * math.sqrt(size_bytes / (1 << 20))
+    return round(min(MAX_TTL_MS, grown)) + age_ms
+
+
+async def keep_alive(cluster: Cluster, primary: bytes, start_ts: int, ttl_ms: int, age_ms: Callable[[], int]) -> None:
+    """Extend the primary lock again and again until cancelled. A beat that fails is left to the next one."""
+    every_s = min(EVERY_MS, max(ttl_ms - age_ms(), SMALL_TTL_MS) / 2) / 1000
+    while True:
+        await cluster.pace.sleep(every_s)
+        await beat(cluster, primary, start_ts, age_ms() + MAX_TTL_MS)
+
+
+async def beat(cluster: Cluster, primary: bytes, start_ts: int, ttl_ms: int) -> bool:
+    """Ask once for the primary lock to live until `ttl_ms` after `start_ts`; whether it was there and heard it."""
+    backoff = cluster.write_backoff("heartbeat")
+    try:
+        region = await cluster.regions.locate(storage_key(primary), backoff)
+        request = kvrpcpb.TxnHeartBeatRequest(
+            context=region.context(), primary_lock=primary, start_version=start_ts, advise_lock_ttl=ttl_ms
+        )
+        answer = await cluster.sender.send(region, "KvTxnHeartBeat", request, backoff)
+    except RutileError:
+        return False
+    return not isinstance(answer, Missed) and not answer.HasField("error")

@@ -1,0 +1,138 @@
+"""Finding the placement driver's leader and staying with it.
+
+Any member answers GetMembers; everything else is answered by the leader alone. So: ask the known members one after the
+other who leads, learn the other members' addresses on the way, keep a connection to the leader, and start over when a
+call to it fails.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import grpc
+
+from rutile_kv.client.calls import Stub, answer_of
+from rutile_kv.env import rpc
+from rutile_proto import pdpb_pb2 as pdpb
+from rutile_proto import pdpb_pb2_grpc
+from rutile_proto.errors import PdError
+
+GET_MEMBERS_TIMEOUT_S = 2.0
+
+
+class PdUnreachable(PdError):
+    """No member answered, or none knows a leader. Calls wait and ask again until their budget is spent."""
+
+
+class PdRefused(PdError):
+    """The leader answered with an error in the response header."""
+
+    def __init__(self, type_: int, message: str) -> None:
+        super().__init__(message or pdpb.ErrorType.Name(type_))
+        self.type = type_
+        """pdpb.ErrorType, e.g. NOT_BOOTSTRAPPED or ALREADY_BOOTSTRAPPED."""
+
+
+@dataclass(frozen=True, slots=True)
+class PdConnection:
+    """A member we can talk to."""
+
+    stub: Stub
+    close: Callable[[], Awaitable[None]]
+
+
+class PdDialer(Protocol):
+    """Makes the connection to a member's address; nothing is sent yet."""
+
+    def __call__(self, address: str) -> PdConnection: ...
+
+
+def dial_grpc(address: str) -> PdConnection:
+    """A gRPC connection; `address` is host:port, with or without http://."""
+    channel = rpc.channel(bare_address(address))
+    stub = pdpb_pb2_grpc.PDStub(channel)  # type: ignore[no-untyped-call]
+    return PdConnection(stub, lambda: channel.close())
+
+
+def bare_address(address: str) -> str:
+    """host:port without scheme and slash."""
+    return address.removeprefix("http://").removeprefix("https://").rstrip("/")
+
+
+class PdLeader:
+    """The connection to whoever leads now."""
+
+    def __init__(self, addresses: Sequence[str], dial: PdDialer) -> None:
+        if not addresses:
+            raise PdError("no placement driver address was given")
+        self.cluster_id = 0
+        """0 until the first answer."""
+        self._addresses = [bare_address(address) for address in addresses]
+        self._dial = dial
+        self._connections: dict[str, PdConnection] = {}
+        self._leader: PdConnection | None = None
+        self._looking = asyncio.Lock()
+
+    async def stub(self) -> Stub:
+        """A stub of the leader, looking for it if it is not known. `PdUnreachable` when nobody knows one."""
+        if self._leader is None:
+            async with self._looking:
+                if self._leader is None:
+                    self._leader = await self._find()
+        return self._leader.stub
+
+    def forget(self, stub: Stub) -> None:
+        """`stub` failed: look for the leader again before the next call."""
+        if self._leader is not None and self._leader.stub is stub:
+            self._leader = None
+
+    async def close(self) -> None:
+        """Close every connection."""
+        connections, self._connections = self._connections, {}
+        self._leader = None
+        for connection in connections.values():
+            await connection.close()
+
+    async def _find(self) -> PdConnection:
+        failures = []
+        for address in list(self._addresses):
+            try:
+                answer = await self._members(address)
+            except (grpc.RpcError, PdUnreachable) as error:
+                failures.append(f"{address}: {error}")
+                continue
+            self._learn(answer)
+            return self._connection(_first_url(answer.leader) or address)
+        raise PdUnreachable("no placement driver leader found; " + "; ".join(failures))
+
+    async def _members(self, address: str) -> pdpb.GetMembersResponse:
+        stub = self._connection(address).stub
+        request = pdpb.GetMembersRequest()
+        answer: pdpb.GetMembersResponse = await answer_of(stub.GetMembers(request, timeout=GET_MEMBERS_TIMEOUT_S))
+        if answer.header.HasField("error"):
+            raise PdUnreachable(answer.header.error.message)
+        if not answer.HasField("leader"):
+            raise PdUnreachable("this member knows no leader")
+        return answer
+
+    def _learn(self, answer: pdpb.GetMembersResponse) -> None:
+        told = answer.header.cluster_id
+        if self.cluster_id and told != self.cluster_id:
+            raise PdError(f"a member of cluster {told} answered, but this client belongs to cluster {self.cluster_id}")
+        self.cluster_id = told
+        for member in answer.members:
+            url = _first_url(member)
+            if url and url not in self._addresses:
+                self._addresses.append(url)
+
+    def _connection(self, address: str) -> PdConnection:
+        if address not in self._connections:
+            self._connections[address] = self._dial(address)
+        return self._connections[address]
+
+
+def _first_url(member: pdpb.Member) -> str:
+    return bare_address(member.client_urls[0]) if member.client_urls else ""

@@ -1,0 +1,286 @@
+"""Two-phase commit, as Percolator does it.
+
+    1. prewrite   every key gets a lock that carries its new value and names the primary key; all batches in parallel.
+                  Refused by a newer version (WriteConflict) or a key that should not exist (AlreadyExist).
+    2. commit     a timestamp is drawn, and the primary's lock becomes a version at that timestamp. That single write
+                  decides the whole transaction: before it, anyone may roll it back; after it, anyone may finish it.
+    3. the rest   the other locks are turned in the background. Whoever meets one before looks at the primary.
+
+The primary is the smallest key that is locked. Keys of its region that fit the same request are committed with it, so a
+small transaction in one region costs one prewrite and one commit; if the store grants one-phase commit, the prewrite
+alone. A transaction that fails before step 2 is rolled back in the background.
+
+When the answer to the deciding request is lost, the outcome is found out by asking the primary, which either finds the
+commit or rolls the transaction back for good. Only if that fails too, `UndeterminedResult` reaches the caller.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+
+from rutile_kv.client.backoff import COMMIT_TS_BEHIND, Backoff
+from rutile_kv.client.batches import Batch, cut, pieces, send_all
+from rutile_kv.client.cluster import Cluster
+from rutile_kv.client.heartbeat import keep_alive, lock_ttl_ms
+from rutile_kv.client.lock_resolver import lock_of
+from rutile_kv.client.membuffer import Change, MemBuffer
+from rutile_kv.client.parallel import cancel_all
+from rutile_kv.client.sender import Missed
+from rutile_proto import kvrpcpb_pb2 as kvrpcpb
+from rutile_proto.errors import (
+    CommitTsExpired,
+    RetriesExhausted,
+    RutileError,
+    TxnLockNotFound,
+    UndeterminedResult,
+)
+from rutile_proto.keys import storage_key
+from rutile_proto.types import Timestamp
+from rutile_proto.wire_errors import key_error_from_pb
+
+MAX_BACKGROUND = 256
+"""With more commits than this still being finished behind the callers' backs, the next caller waits for its own."""
+
+
+class TwoPhaseCommit:
+    """Commits one buffer, once."""
+
+    def __init__(self, cluster: Cluster, start_ts: int, buffer: MemBuffer, age_ms: Callable[[], int]) -> None:
+        self._cluster = cluster
+        self._start_ts = start_ts
+        self._buffer = buffer
+        self._age_ms = age_ms
+        self._keys = buffer.keys()
+        self._locked = [key for key in self._keys if _locks(buffer, key)]
+        self._primary = (self._locked or self._keys)[0]
+        self._ttl_ms = lock_ttl_ms(buffer.size_bytes, age_ms())
+        self._min_commit_ts = start_ts + 1
+        self._may_be_locked: dict[bytes, Sequence[bytes]] = {}
+        self._one_phase_ts = 0
+        self._one_phase_lost: BaseException | None = None
+        self._undecided: BaseException | None = None
+        """Why a request that may have committed the transaction has no known outcome. Nothing may be rolled back then:
+        were it committed after all, that would undo half of it."""
+
+    async def commit(self) -> Timestamp:
+        """The commit timestamp (the start timestamp if there was nothing to lock).
+
+        Raises WriteConflict, AlreadyExist, TxnLockNotFound and other `TxnError`s; RetriesExhausted if not committed in
+        time; `UndeterminedResult` if that is not known.
+        """
+        try:
+            await self._prewrite_all()
+            if self._one_phase_ts:
+                return Timestamp(self._one_phase_ts)
+            if not self._locked:
+                return Timestamp(self._start_ts)
+            commit_ts, done = await self._commit_primary(self._cluster.write_backoff("commit"))
+        except BaseException:
+            if self._undecided is None:
+                self._roll_back_later()
+            raise
+        await self._commit_rest(commit_ts, done)
+        return commit_ts
+
+    # --- first phase ----------------------------------------------------------------------------------------------
+
+    async def _prewrite_all(self) -> None:
+        backoff = self._cluster.write_backoff("prewrite")
+        batches = await cut(self._cluster, self._keys, self._size_of, backoff)
+        if len(batches) == 1:
+            # A commit timestamp chosen by the store must still lie above everything committed before now.
+            self._min_commit_ts = await self._cluster.pd.timestamp() + 1
+            await self._prewrite_keys(backoff)
+            return
+        heart = self._start_heart()
+        try:
+            await self._prewrite_keys(backoff)
+        finally:
+            await cancel_all([heart])
+
+    async def _prewrite_keys(self, backoff: Backoff) -> None:
+        try:
+            await send_all(self._cluster, self._keys, self._size_of, self._prewrite, backoff)
+        except RetriesExhausted:
+            if self._one_phase_lost is None:
+                raise
+            self._one_phase_ts = await self._find_out(self._one_phase_lost)
+        if self._one_phase_lost is not None and not self._one_phase_ts:
+            self._one_phase_ts = await self._committed_at()
+
+    async def _prewrite(self, batch: Batch, backoff: Backoff) -> Missed | None:
+        while True:
+            doubtful = batch.keys[0] in self._may_be_locked
+            self._may_be_locked[batch.keys[0]] = batch.keys
+            request = self._prewrite_request(batch)
+            answer = await self._cluster.sender.send(batch.region, "KvPrewrite", request, backoff)
+            if isinstance(answer, Missed) and answer.answer_lost:
+                self._one_phase_lost = answer.cause if request.try_one_pc else self._one_phase_lost
+                return answer
+            if isinstance(answer, kvrpcpb.PrewriteResponse) and not answer.errors:
+                self._one_phase_ts = answer.one_pc_commit_ts
+                return None
+            if not doubtful:
+                del self._may_be_locked[batch.keys[0]]  # refused as a whole: nothing to roll back
+            if isinstance(answer, Missed):
+                return answer
+            await self._cluster.locks.resolve([lock_of(error) for error in answer.errors], 0, backoff)
+
+    def _prewrite_request(self, batch: Batch) -> kvrpcpb.PrewriteRequest:
+        return kvrpcpb.PrewriteRequest(
+            context=batch.region.context(),
+            mutations=[self._mutation(key) for key in batch.keys],
+            primary_lock=self._primary,
+            start_version=self._start_ts,
+            lock_ttl=self._ttl_ms,
+            txn_size=len(self._keys),
+            min_commit_ts=self._min_commit_ts,
+            try_one_pc=len(batch.keys) == len(self._keys) and bool(self._locked),
+        )
+
+    def _mutation(self, key: bytes) -> kvrpcpb.Mutation:
+        entry = self._buffer.get(key)
+        assert entry is not None
+        return kvrpcpb.Mutation(op=entry.change.value, key=key, value=entry.value)
+
+    def _size_of(self, key: bytes) -> int:
+        entry = self._buffer.get(key)
+        return len(key) + (len(entry.value) if entry is not None else 0)
+
+    def _start_heart(self) -> asyncio.Task[None]:
+        beat = keep_alive(self._cluster, self._primary, self._start_ts, self._ttl_ms, self._age_ms)
+        return asyncio.get_running_loop().create_task(beat, name=f"heartbeat of {self._start_ts}")
+
+    # --- second phase ---------------------------------------------------------------------------------------------
+
+    async def _commit_primary(self, backoff: Backoff) -> tuple[Timestamp, int]:
+        """The commit timestamp, and how many of the locked keys it covers already."""
+        try:
+            return await self._decide(backoff)
+        except RutileError as error:
+            if isinstance(error, TxnLockNotFound):
+                self._undecided = None  # a committed primary would have said so
+            if self._undecided is None:
+                raise
+            return await self._find_out(self._undecided), 0
+
+    async def _decide(self, backoff: Backoff) -> tuple[Timestamp, int]:
+        commit_ts = await self._cluster.pd.timestamp()
+        while True:
+            batch = await self._primary_batch(backoff)
+            before, self._undecided = self._undecided, self._undecided or asyncio.CancelledError("while in flight")
+            answer = await self._commit_once(batch, commit_ts, backoff)
+            self._undecided = answer.cause if isinstance(answer, Missed) and answer.answer_lost else before
+            if isinstance(answer, Missed):
+                await answer.wait(backoff)
+            elif answer.HasField("error"):
+                commit_ts = await self._later(answer.error, backoff)
+            else:
+                return Timestamp(answer.commit_version or commit_ts), len(batch.keys)
+
+    async def _primary_batch(self, backoff: Backoff) -> Batch:
+        region = await self._cluster.regions.locate(storage_key(self._primary), backoff)
+        upto = bisect_left(self._locked, region.user_end) if region.user_end else len(self._locked)
+        return Batch(region, next(pieces(self._locked[:upto], len)))
+
+    async def _commit_once(self, batch: Batch, commit_ts: int, backoff: Backoff) -> kvrpcpb.CommitResponse | Missed:
+        request = kvrpcpb.CommitRequest(
+            context=batch.region.context(),
+            start_version=self._start_ts,
+            keys=batch.keys,
+            commit_version=commit_ts,
+            primary_key=self._primary,
+        )
+        answer: kvrpcpb.CommitResponse | Missed = await self._cluster.sender.send(
+            batch.region, "KvCommit", request, backoff
+        )
+        return answer
+
+    async def _later(self, error: kvrpcpb.KeyError, backoff: Backoff) -> Timestamp:
+        """A reader has pushed our minimum: take a newer commit timestamp. Every other error is raised."""
+        typed = key_error_from_pb(error)
+        if not isinstance(typed, CommitTsExpired):
+            raise self._named(typed)
+        await backoff.wait(COMMIT_TS_BEHIND, typed)
+        return await self._cluster.pd.timestamp()
+
+    def _named(self, error: RutileError) -> RutileError:
+        """TxnLockNotFound says which transaction it was, which does not travel."""
+        if isinstance(error, TxnLockNotFound):
+            return TxnLockNotFound(self._start_ts, error.commit_ts, error.key)
+        return error
+
+    # --- when the answer was lost ---------------------------------------------------------------------------------
+
+    async def _find_out(self, cause: BaseException) -> Timestamp:
+        """The commit timestamp, or TxnLockNotFound: asking the primary rolls back what is not committed by then."""
+        self._undecided = cause
+        backoff = Backoff("find out", self._cluster.options.find_out_budget_s, self._cluster.pace)
+        try:
+            answer = await self._cluster.locks.ask_primary(self._primary, self._start_ts, backoff)
+        except RutileError as error:
+            raise UndeterminedResult(self._start_ts, str(cause)) from error
+        if answer.commit_version:
+            return Timestamp(answer.commit_version)
+        if answer.lock_ttl:
+            raise UndeterminedResult(self._start_ts, str(cause)) from cause
+        self._undecided = None
+        raise TxnLockNotFound(self._start_ts, 0, self._primary) from cause
+
+    async def _committed_at(self) -> int:
+        """Where an earlier one-phase prewrite, whose answer was lost, has committed; 0 if it only left a lock."""
+        now = await self._cluster.pd.timestamp()
+        backoff = self._cluster.write_backoff("find out")
+        answer = await self._cluster.locks.ask_primary(
+            self._primary, self._start_ts, backoff, now=now, rollback_if_missing=False
+        )
+        return answer.commit_version
+
+    # --- afterwards -----------------------------------------------------------------------------------------------
+
+    async def _commit_rest(self, commit_ts: Timestamp, done: int) -> None:
+        rest = self._locked[done:]
+        if not rest:
+            return
+        work = self._commit_keys(rest, commit_ts)
+        task = self._cluster.background.start(work, f"secondaries of {self._start_ts}")
+        if len(self._cluster.background) > MAX_BACKGROUND:
+            await asyncio.wait([task])
+
+    async def _commit_keys(self, keys: Sequence[bytes], commit_ts: Timestamp) -> None:
+        async def act(batch: Batch, backoff: Backoff) -> Missed | None:
+            answer = await self._commit_once(batch, commit_ts, backoff)
+            if isinstance(answer, Missed):
+                return answer
+            if answer.HasField("error"):
+                raise key_error_from_pb(answer.error)
+            return None
+
+        await send_all(self._cluster, keys, len, act, self._cluster.write_backoff("commit secondaries"))
+
+    def _roll_back_later(self) -> None:
+        keys = sorted({key for batch in self._may_be_locked.values() for key in batch if _locks(self._buffer, key)})
+        if keys:
+            self._cluster.background.start(self._roll_back(keys), f"roll-back of {self._start_ts}")
+
+    async def _roll_back(self, keys: Sequence[bytes]) -> None:
+        async def act(batch: Batch, backoff: Backoff) -> Missed | None:
+            request = kvrpcpb.BatchRollbackRequest(
+                context=batch.region.context(), start_version=self._start_ts, keys=batch.keys
+            )
+            answer = await self._cluster.sender.send(batch.region, "KvBatchRollback", request, backoff)
+            if isinstance(answer, Missed):
+                return answer
+            if answer.HasField("error"):
+                raise key_error_from_pb(answer.error)
+            return None
+
+        await send_all(self._cluster, keys, len, act, self._cluster.write_backoff("roll back"))
+
+
+def _locks(buffer: MemBuffer, key: bytes) -> bool:
+    """Whether prewrite leaves a lock on the key; a mere check does not."""
+    entry = buffer.get(key)
+    return entry is not None and entry.change is not Change.CHECK_NOT_EXISTS
