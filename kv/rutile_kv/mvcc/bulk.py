@@ -1,0 +1,245 @@
+"""Reading a whole range as of a timestamp, for analytics: the newest visible version of each key, by numpy.
+
+The records of the range are pulled in blocks; for keys of one length (every table with an integer handle) a block is a
+byte matrix, and the choice of versions a few array operations:
+
+    storage key | ~commit_ts     new key?   visible?   first visible of its key
+    k1            ~9             yes        no (ts 8)
+    k1            ~7             no         yes        chosen
+    k1            ~5             no         yes
+    k2            ~6             yes        yes        chosen
+
+Keys of several lengths are chosen one by one. Values that stand in the record are sliced out of it; long ones are
+looked up. Locks are not looked at here: ask `first_lock` before, on the same snapshot.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import numpy.typing as npt
+
+from rutile_kv.engine.api import CF_DEFAULT, CF_LOCK, CF_WRITE, Reader
+from rutile_kv.mvcc.reader import NOBODY, MvccReader, blocks_read
+from rutile_kv.mvcc.records import Lock, Write, WriteKind
+from rutile_kv.mvcc.versions import NO_DATA, newest_first
+from rutile_proto.codec import ByteMatrix, decode_bytes_fixed, encode_uint64_desc
+from rutile_proto.errors import LockFacts
+from rutile_proto.keys import TS_LENGTH, user_key, versioned_key
+
+BLOCK_RECORDS = 65_536
+"""Records pulled and chosen from at a time."""
+_TSO_VARINT_BYTES = 9
+"""The length of a start_ts of this century: records with one have their short value at a known place."""
+_VALUE_AT = 1 + _TSO_VARINT_BYTES + 2
+_TAG_VALUE = ord("v")
+_PULL_SHARE = 4
+"""When one value in this many is long, the long values of a block are pulled as a range instead of got one by one."""
+_ABOVE_VERSIONS = b"\xff" * (TS_LENGTH + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class VisibleRows:
+    """Live rows of a range in key order."""
+
+    keys: ByteMatrix | list[bytes]
+    """User keys: uint8[n, length] where all have one length, else one by one."""
+    values: list[bytes]
+    next_key: bytes | None
+    """The storage key to go on from; None when the range is exhausted."""
+
+    def key_list(self) -> list[bytes]:
+        """The user keys one by one."""
+        if isinstance(self.keys, list):
+            return self.keys
+        width = self.keys.shape[1]
+        joined = self.keys.tobytes()
+        return [joined[at : at + width] for at in range(0, len(joined), width)]
+
+
+def first_lock(
+    reader: Reader, start: bytes, end: bytes | None, ts: int, *, bypass: frozenset[int] = NOBODY
+) -> LockFacts | None:
+    """The first lock in [start, end), storage keys, that a reader at `ts` must resolve; None if there is none."""
+    for storage, data in reader.scan(CF_LOCK, start, end):
+        lock = Lock.from_bytes(data)
+        key = user_key(storage)
+        if blocks_read(lock, key, ts, bypass):
+            return lock.facts(key)
+    return None
+
+
+def read_visible(
+    reader: Reader, start_storage_key: bytes, end_storage_key: bytes | None, ts: int, limit: int | None = None
+) -> VisibleRows:
+    """Rows of [start, end) as of `ts`, at most `limit` of them (at least 1).
+
+    Blocking and free of Python steps per row but for the pull itself: made for a thread, on a snapshot.
+    """
+    records = reader.scan(CF_WRITE, start_storage_key, end_storage_key)
+    block_size = BLOCK_RECORDS if limit is None else min(BLOCK_RECORDS, limit + 1)
+    parts: list[_Chosen] = []
+    rows = 0
+    for block in _whole_keys(records, block_size):
+        parts.append(_choose(block, ts))
+        rows += len(parts[-1].data)
+        if limit is not None and rows > limit:
+            break
+    return _joined(reader, parts, limit)
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """The PUT records a reader sees in one block: their storage keys and contents."""
+
+    keys: ByteMatrix | list[bytes]
+    data: list[bytes]
+
+    def key_at(self, position: int) -> bytes:
+        key = self.keys[position]
+        return key if isinstance(key, bytes) else key.tobytes()
+
+    def cut(self, count: int) -> "_Chosen":
+        return _Chosen(self.keys[:count], self.data[:count])
+
+
+@dataclass(slots=True)
+class _Block:
+    """Records of consecutive keys, keys and contents apart: lists of bytes cost the garbage collector nothing."""
+
+    versions: list[bytes]
+    data: list[bytes]
+
+    def pull(self, records: Iterator[tuple[bytes, bytes]], size: int) -> int:
+        """Append up to `size` records; how many there were."""
+        add_version, add_data = self.versions.append, self.data.append
+        before = len(self.data)
+        for version, record in islice(records, size):
+            add_version(version)
+            add_data(record)
+        return len(self.data) - before
+
+    def split_last_key(self) -> "_Block":
+        """Take the versions of the last key out into a block of their own."""
+        cut = len(self.versions)
+        last = self.versions[-1][:-TS_LENGTH]
+        while cut and self.versions[cut - 1][:-TS_LENGTH] == last:
+            cut -= 1
+        tail = _Block(self.versions[cut:], self.data[cut:])
+        del self.versions[cut:], self.data[cut:]
+        return tail
+
+
+def _whole_keys(records: Iterator[tuple[bytes, bytes]], size: int) -> Iterator[_Block]:
+    """The records in blocks of about `size`, no key's versions torn apart."""
+    block = _Block([], [])
+    while block.pull(records, size) == size:
+        held = block.split_last_key()
+        if block.data:
+            yield block
+        block = held
+    if block.data:
+        yield block
+
+
+# --- choosing ---------------------------------------------------------------------------------------------------------
+
+
+def _choose(block: _Block, ts: int) -> _Chosen:
+    matrix = _as_matrix(block.versions)
+    if matrix is None:
+        pairs = newest_first(zip(block.versions, block.data, strict=True), encode_uint64_desc(ts))
+        chosen = [pair for pair in pairs if pair[1][0] == WriteKind.PUT]
+        return _Chosen([version[:-TS_LENGTH] for version, _ in chosen], [record for _, record in chosen])
+    positions = _newest_visible(matrix, bytes(record[0] for record in block.data), ts)
+    keys = matrix[:, :-TS_LENGTH]
+    if len(positions) == len(block.data):
+        return _Chosen(keys, block.data)
+    return _Chosen(keys[positions], [block.data[position] for position in positions.tolist()])
+
+
+def _as_matrix(strings: list[bytes]) -> ByteMatrix | None:
+    """The strings as rows, if they are all of one length."""
+    width = len(strings[0])
+    joined = b"".join(strings)
+    if len(joined) != width * len(strings) or set(map(len, strings)) != {width}:
+        return None
+    return np.frombuffer(joined, dtype=np.uint8).reshape(len(strings), width)
+
+
+def _newest_visible(versions: ByteMatrix, kinds: bytes, ts: int) -> npt.NDArray[np.intp]:
+    """Positions of the records a reader at `ts` sees, less those that delete."""
+    kind = np.frombuffer(kinds, dtype=np.uint8)
+    commit_ts = ~np.ascontiguousarray(versions[:, -TS_LENGTH:]).view(">u8").reshape(-1).astype(np.uint64)
+    candidates = np.flatnonzero((commit_ts <= np.uint64(ts)) & ~np.isin(kind, np.array(NO_DATA, dtype=np.uint8)))
+    keys = np.ascontiguousarray(versions[:, :-TS_LENGTH])
+    if len(candidates) < len(versions):
+        keys = keys[candidates]
+    first = np.ones(len(candidates), dtype=np.bool_)
+    if len(candidates) > 1:
+        whole = keys.view(f"V{keys.shape[1]}").reshape(-1)
+        first[1:] = whole[1:] != whole[:-1]
+    newest = candidates[first]
+    live: npt.NDArray[np.intp] = newest[kind[newest] == WriteKind.PUT]
+    return live
+
+
+# --- putting together -------------------------------------------------------------------------------------------------
+
+
+def _joined(reader: Reader, parts: list[_Chosen], limit: int | None) -> VisibleRows:
+    kept = parts
+    next_key = None
+    if limit is not None and (surplus := sum(len(part.data) for part in parts) - limit) > 0:
+        last = parts[-1]
+        room = len(last.data) - surplus
+        next_key = last.key_at(room)
+        kept = [*parts[:-1], last.cut(room)]
+    values = [value for part in kept for value in _values(reader, part)]
+    return VisibleRows(_user_keys([part.keys for part in kept if part.data]), values, next_key)
+
+
+def _user_keys(parts: list[ByteMatrix | list[bytes]]) -> ByteMatrix | list[bytes]:
+    matrices = [part for part in parts if isinstance(part, np.ndarray)]
+    if len(matrices) == len(parts) and len({part.shape[1] for part in matrices}) == 1:
+        return decode_bytes_fixed(np.concatenate(matrices) if len(matrices) > 1 else matrices[0])
+    return [user_key(key if isinstance(key, bytes) else key.tobytes()) for part in parts for key in part]
+
+
+def _values(reader: Reader, chosen: _Chosen) -> list[bytes]:
+    """The values of PUT records: sliced at once where every record is laid out as expected, else one by one."""
+    if not chosen.data:
+        return []
+    if _all_short(chosen.data):
+        return [record[_VALUE_AT:] for record in chosen.data]
+    writes = [Write.from_bytes(record) for record in chosen.data]
+    long_values = _long_values(reader, chosen, writes)
+    return [next(long_values) if write.short_value is None else write.short_value for write in writes]
+
+
+def _long_values(reader: Reader, chosen: _Chosen, writes: list[Write]) -> Iterator[bytes]:
+    """The values that do not stand in the records, in order: pulled as one range if they are many."""
+    wanted = [(chosen.key_at(at), write.start_ts) for at, write in enumerate(writes) if write.short_value is None]
+    stored: dict[bytes, bytes] = {}
+    if len(wanted) * _PULL_SHARE >= len(writes):
+        stored.update(reader.scan(CF_DEFAULT, wanted[0][0], wanted[-1][0] + _ABOVE_VERSIONS))
+    one_by_one = MvccReader(reader)
+    for key, start_ts in wanted:
+        value = stored.get(versioned_key(key, start_ts))
+        yield one_by_one.long_value(key, start_ts) if value is None else value
+
+
+def _all_short(records: list[bytes]) -> bool:
+    """Whether each record is kind, a start_ts of nine bytes, and a short value to its end."""
+    lengths = np.fromiter(map(len, records), dtype=np.int64, count=len(records))
+    if int(lengths.min()) < _VALUE_AT:
+        return False
+    joined = np.frombuffer(b"".join(records), dtype=np.uint8)
+    starts = np.cumsum(lengths) - lengths
+    return bool(
+        (joined[starts + _VALUE_AT - 2] == _TAG_VALUE).all()
+        and (joined[starts + _VALUE_AT - 1] == lengths - _VALUE_AT).all()
+        and (joined[starts + _TSO_VARINT_BYTES] < 0x80).all()
+        and all((joined[starts + at] >= 0x80).all() for at in range(1, _TSO_VARINT_BYTES))
+    )
