@@ -1,0 +1,93 @@
+"""A table as the executor uses it: its codecs and converters, made once a definition, and keys from rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rutile_coprocessor.handles import HandleCodec
+from rutile_coprocessor.row import RowCodec
+from rutile_coprocessor.schema import Scalar, TableSchema
+from rutile_proto import keys
+
+from rutile.catalog.model import TableInfo
+from rutile.conversion import Converter, converter_for, text_of
+from rutile.errors import SqlError, duplicate_entry
+
+Row = tuple[Scalar, ...]
+
+
+class TableAccess:
+    """What turns rows of one table into keys and values, and back."""
+
+    def __init__(self, info: TableInfo) -> None:
+        self.info = info
+        self.schema: TableSchema = info.schema
+        self.rows = RowCodec(self.schema)
+        self.handles = HandleCodec(self.schema)
+        self.converters: tuple[Converter, ...] = tuple(converter_for(column) for column in self.schema.columns)
+        ids = [column.id for column in self.schema.columns]
+        self.key_positions: tuple[int, ...] = tuple(ids.index(column_id) for column_id in self.schema.primary_key)
+        self.prefix = keys.record_prefix(self.schema.table_id)
+        self.range = keys.table_range(self.schema.table_id)
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether rows are named by a row id rather than by their primary key."""
+        return self.schema.handle == "hidden"
+
+    @property
+    def auto_increment_position(self) -> int | None:
+        """Where the AUTO_INCREMENT column is, if there is one."""
+        for position, column in enumerate(self.schema.columns):
+            if column.auto_increment:
+                return position
+        return None
+
+    def key_of_row(self, row: Sequence[Scalar], row_id: int | None = None) -> bytes:
+        """The key of a row; `row_id` for tables without a primary key."""
+        if row_id is not None:
+            return self.prefix + keys.int_handle(row_id)
+        return self.key_of([row[position] for position in self.key_positions])
+
+    def key_of(self, key: Sequence[Scalar]) -> bytes:
+        """The key of the row with this primary key."""
+        return self.prefix + self.handles.encode(key)
+
+    def row_id_of(self, key: bytes) -> int:
+        """The row id in a key of a table without primary key."""
+        return int.from_bytes(key[len(self.prefix) :], "big") - (1 << 63)
+
+    def duplicate(self, key: bytes) -> SqlError:
+        """1062 for a key that exists already."""
+        if self.is_hidden:
+            return duplicate_entry(str(self.row_id_of(key)))
+        values = self.handles.decode(key[len(self.prefix) :])
+        return duplicate_entry("-".join("" if value is None else text_of(value) for value in values))
+
+
+class TableAccesses:
+    """Keeps one TableAccess a table definition."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, TableAccess] = {}
+
+    def of(self, info: TableInfo) -> TableAccess:
+        known = self._known.get(info.table_id)
+        if known is None or known.info != info:
+            known = self._known[info.table_id] = TableAccess(info)
+        return known
+
+    def of_key(self, key: bytes) -> TableAccess | None:
+        """The table a row key belongs to, if it has been used here."""
+        table_id, _ = keys.decode_record_key(key)
+        return self._known.get(table_id)
+
+    def forget_except(self, table_ids: set[int]) -> None:
+        """Drop what belongs to tables that are gone."""
+        self._known = {table_id: known for table_id, known in self._known.items() if table_id in table_ids}
+
+
+def resolve_position(schema: TableSchema, name: str) -> Any:
+    """The position of a column by name, or None."""
+    return schema.index_of(name) if schema.has_column(name) else None

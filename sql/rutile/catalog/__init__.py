@@ -1,0 +1,28 @@
+"""The catalogue: which databases and tables there are, kept in the key-value store it describes.
+
+Everything lies under `m` keys and changes in ordinary transactions, so a definition is as durable and as consistent as
+a row, and no process owns it:
+
+    m schema_version                     how often anything below changed; every change rewrites it, so that two
+                                         changes at once conflict and one of them runs again
+    m next_id                            the next unused database or table id; an id is never used twice
+    m database <name>                    JSON: id, name
+    m table <database> <name>            JSON: the table schema, its state and comment (names in lower case in keys)
+    m auto_increment <table id>          the next AUTO_INCREMENT value no front end has taken
+    m row_id <table id>                  the same for the hidden row ids of tables without primary key
+    m dropped <table id>                 a dropped or truncated table whose rows are still to be removed
+
+*Reading it.* Each front end keeps the whole catalogue in memory (`cache.py`) and may use it for a lease of 200 ms; then
+it reads `schema_version`, one key, and loads everything again if that moved. A name it does not know makes it look
+before it says so. DROP and TRUNCATE wait out the lease before the rows go, so no other front end still finds the
+table; CREATE need not wait. A single front end (the embedded database) never asks and never waits.
+
+*Transactions.* A transaction remembers the definition of every table it wrote; COMMIT checks that they are still the
+current ones and fails with 8028 otherwise (`session.py`). That is coarser than TiDB's metadata lock, and enough for
+definitions that only come and go.
+
+*Row ids* are handed out from ranges of 30,000 a front end takes at once (`identifiers.py`), so ids are unique and
+ascending within a front end, and have gaps.
+
+Not here: online ALTER with its intermediate states, secondary indexes, views, sequences, users.
+"""

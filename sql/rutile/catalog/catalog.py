@@ -1,0 +1,250 @@
+"""The catalogue's face: what is there, and the changes to it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from rutile_coprocessor.schema import TableSchema
+from rutile_proto.errors import Retry, RutileError
+
+from rutile import errors
+from rutile.catalog import meta
+from rutile.catalog.cache import LEASE_S, CatalogCache
+from rutile.catalog.identifiers import IdAllocator
+from rutile.catalog.model import CatalogSnapshot, DatabaseInfo, TableInfo, TableState
+from rutile.catalog.removal import RowRemover
+from rutile.errors import SqlError
+from rutile.storage import KvClient, KvTransaction
+
+MAX_ATTEMPTS = 20
+FIRST_DATABASE = "test"
+"""Made with a new cluster, as in TiDB."""
+SYSTEM_DATABASES = ("information_schema",)
+
+_Change = Callable[[KvTransaction, CatalogSnapshot], Awaitable[TableInfo | None]]
+
+
+class Catalog:
+    """One per front-end process. All names are compared without case."""
+
+    def __init__(
+        self,
+        client: KvClient,
+        monotonic: Callable[[], float],
+        *,
+        single_front_end: bool = False,
+        lease_s: float = LEASE_S,
+    ) -> None:
+        self._client = client
+        self._cache = CatalogCache(client, monotonic, lease_s=lease_s, single_front_end=single_front_end)
+        self._wait_s = 0.0 if single_front_end else lease_s
+        self._remover = RowRemover(client)
+        self.ids = IdAllocator(client)
+
+    async def start(self) -> None:
+        """Load the catalogue, make the first database on a new cluster, and go on removing dropped rows."""
+        snapshot = await self._cache.refresh()
+        if snapshot.version == 0:
+            await self.create_database(FIRST_DATABASE, if_not_exists=True)
+        await self._remover.resume()
+
+    async def close(self) -> None:
+        await self._remover.close()
+
+    # --- what is there ---
+
+    def cached(self) -> CatalogSnapshot | None:
+        """The catalogue if it may be used without asking."""
+        return self._cache.cached()
+
+    async def current(self) -> CatalogSnapshot:
+        """The catalogue as of at most a lease ago."""
+        return await self._cache.current()
+
+    async def refresh(self) -> CatalogSnapshot:
+        """The catalogue as of now: what to look at before saying that a name does not exist."""
+        return await self._cache.refresh()
+
+    async def get_table(self, database: str, name: str) -> TableInfo:
+        """A table sessions see. Raises 1049 or 1146."""
+        found = (await self.current()).table(database, name) or (await self.refresh()).table(database, name)
+        if found is not None:
+            return found
+        await self.get_database(database)
+        raise errors.unknown_table(database, name)
+
+    async def get_database(self, name: str) -> DatabaseInfo:
+        """A database. Raises 1049."""
+        if name.lower() in SYSTEM_DATABASES:
+            return DatabaseInfo(0, name.lower())
+        found = (await self.current()).database(name) or (await self.refresh()).database(name)
+        if found is None:
+            raise errors.unknown_database(name)
+        return found
+
+    async def list_databases(self) -> list[str]:
+        """Names, sorted."""
+        stored = [info.name for info in (await self.current()).databases.values()]
+        return sorted([*stored, *SYSTEM_DATABASES])
+
+    async def list_tables(self, database: str) -> list[TableInfo]:
+        """The tables of a database, by name. Raises 1049."""
+        await self.get_database(database)
+        return (await self.current()).tables_of(database)
+
+    # --- changes ---
+
+    async def create_database(self, name: str, *, if_not_exists: bool = False) -> bool:
+        """Whether it was made. Raises 1007 when it exists already, unless `if_not_exists`."""
+        try:
+            await self._change(lambda txn, seen: _create_database(txn, seen, name))
+        except SqlError as error:
+            if error.code == errors.ER_DB_CREATE_EXISTS and if_not_exists:
+                return False
+            raise
+        return True
+
+    async def drop_database(self, name: str, *, if_exists: bool = False) -> int:
+        """Drop a database with its tables; returns how many there were. Raises 1008 unless `if_exists`."""
+        dropped: list[TableInfo] = []
+
+        async def change(txn: KvTransaction, seen: CatalogSnapshot) -> None:
+            dropped[:] = await _drop_database(txn, seen, name)
+
+        try:
+            await self._change(change)
+        except SqlError as error:
+            if error.code == errors.ER_DB_DROP_EXISTS and if_exists:
+                return 0
+            raise
+        await self._remove(dropped)
+        return len(dropped)
+
+    async def create_table(
+        self,
+        schema: TableSchema,
+        *,
+        state: TableState | str = TableState.PUBLIC,
+        comment: str = "",
+        auto_increment: int = 1,
+    ) -> TableInfo:
+        """Make a table; `schema.table_id` is ignored and a fresh one given. `auto_increment` is the first value.
+
+        Raises 1049 for an unknown database, 1050 when the name is taken (also by a table being imported).
+        """
+        wanted = TableInfo(schema, TableState(state), comment)
+        made = await self._change(lambda txn, seen: _create_table(txn, seen, wanted, auto_increment))
+        assert made is not None
+        return made
+
+    async def publish_table(self, database: str, name: str) -> TableInfo:
+        """Show sessions a table that was made in state "importing". Raises 1146."""
+
+        async def change(txn: KvTransaction, seen: CatalogSnapshot) -> TableInfo:
+            info = _any_table(seen, database, name)
+            published = replace(info, state=TableState.PUBLIC)
+            txn.put(meta.table_key(database, name), published.to_bytes())
+            return published
+
+        made = await self._change(change)
+        assert made is not None
+        return made
+
+    async def drop_table(self, database: str, name: str) -> None:
+        """Drop a table in any state. Raises 1051."""
+        dropped: list[TableInfo] = []
+
+        async def change(txn: KvTransaction, seen: CatalogSnapshot) -> None:
+            dropped[:] = [_any_table(seen, database, name, errors.ER_BAD_TABLE)]
+            meta.drop_table(txn, dropped[0])
+
+        await self._change(change)
+        await self._remove(dropped)
+
+    async def truncate_table(self, database: str, name: str) -> TableInfo:
+        """Empty a table by giving it a new id; its counters begin again. Raises 1146."""
+        old: list[TableInfo] = []
+
+        async def change(txn: KvTransaction, seen: CatalogSnapshot) -> TableInfo:
+            info = _any_table(seen, database, name)
+            old[:] = [info]
+            fresh = replace(info, schema=replace(info.schema, table_id=await meta.next_id(txn)))
+            txn.put(meta.table_key(database, name), fresh.to_bytes())
+            meta.forget_rows(txn, info.table_id)
+            return fresh
+
+        made = await self._change(change)
+        assert made is not None
+        await self._remove(old)
+        return made
+
+    async def _change(self, change: _Change) -> TableInfo | None:
+        """Run `change` in a transaction on the catalogue as that transaction sees it, again after a conflict."""
+        for attempt in range(MAX_ATTEMPTS):
+            txn = await self._client.begin()
+            try:
+                made = await change(txn, await meta.load(txn))
+                await meta.bump_version(txn)
+                await txn.commit()
+            except RutileError as error:
+                await txn.rollback()
+                if error.retry is not Retry.RESTART_TRANSACTION or attempt == MAX_ATTEMPTS - 1:
+                    raise
+                continue
+            except BaseException:
+                await txn.rollback()
+                raise
+            await self._cache.refresh()
+            return made
+        raise AssertionError("unreachable: the last attempt raises")
+
+    async def _remove(self, dropped: list[TableInfo]) -> None:
+        """Wait until no front end still uses these tables, then let their rows go in the background."""
+        if dropped:
+            await asyncio.sleep(self._wait_s)
+        for info in dropped:
+            self._remover.start(info.table_id)
+
+
+async def _create_database(txn: KvTransaction, seen: CatalogSnapshot, name: str) -> None:
+    if seen.database(name) is not None or name.lower() in SYSTEM_DATABASES:
+        raise SqlError(errors.ER_DB_CREATE_EXISTS, f"Can't create database '{name}'; database exists")
+    info = DatabaseInfo(await meta.next_id(txn), name)
+    txn.put(meta.database_key(name), info.to_bytes())
+
+
+async def _drop_database(txn: KvTransaction, seen: CatalogSnapshot, name: str) -> list[TableInfo]:
+    if seen.database(name) is None:
+        raise SqlError(errors.ER_DB_DROP_EXISTS, f"Can't drop database '{name}'; database doesn't exist")
+    tables = [info for (owner, _), info in seen.tables.items() if owner == name.lower()]
+    for info in tables:
+        meta.drop_table(txn, info)
+    txn.delete(meta.database_key(name))
+    return tables
+
+
+async def _create_table(
+    txn: KvTransaction, seen: CatalogSnapshot, wanted: TableInfo, auto_increment: int
+) -> TableInfo:
+    schema = wanted.schema
+    database = seen.database(schema.database)
+    if database is None:
+        raise errors.unknown_database(schema.database)
+    if (schema.database.lower(), schema.name.lower()) in seen.tables:
+        raise SqlError(errors.ER_TABLE_EXISTS, f"Table '{schema.name}' already exists")
+    info = replace(wanted, schema=replace(schema, table_id=await meta.next_id(txn), database=database.name))
+    txn.put(meta.table_key(schema.database, schema.name), info.to_bytes())
+    if auto_increment > 1:
+        txn.put(meta.auto_increment_key(info.table_id), str(auto_increment).encode())
+    return info
+
+
+def _any_table(seen: CatalogSnapshot, database: str, name: str, code: int = errors.ER_NO_SUCH_TABLE) -> TableInfo:
+    info = seen.tables.get((database.lower(), name.lower()))
+    if info is None:
+        if code == errors.ER_BAD_TABLE:
+            raise SqlError(code, f"Unknown table '{database}.{name}'")
+        raise errors.unknown_table(database, name)
+    return info

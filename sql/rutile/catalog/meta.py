@@ -1,0 +1,116 @@
+"""The catalogue's keys, read and written within a transaction."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from rutile_proto.keys import meta_key, prefix_next
+
+from rutile.catalog.model import CatalogSnapshot, DatabaseInfo, TableInfo
+
+SCHEMA_VERSION_KEY = meta_key("schema_version")
+NEXT_ID_KEY = meta_key("next_id")
+FIRST_TABLE_ID = 100
+"""Below are ids kept for system tables."""
+
+_DATABASES = meta_key("database")
+_TABLES = meta_key("table")
+_DROPPED = meta_key("dropped")
+_PAGE = 1024
+
+
+class MetaReader(Protocol):
+    """What reading the catalogue needs; `Snapshot` and `Transaction` of the client both have it."""
+
+    async def get(self, key: bytes) -> bytes | None: ...
+
+    async def scan(self, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]: ...
+
+
+class MetaWriter(MetaReader, Protocol):
+    """What changing it needs; the client's `Transaction` has it."""
+
+    def put(self, key: bytes, value: bytes) -> None: ...
+
+    def delete(self, key: bytes) -> None: ...
+
+
+def database_key(name: str) -> bytes:
+    return meta_key("database", name.lower())
+
+
+def table_key(database: str, name: str) -> bytes:
+    return meta_key("table", database.lower(), name.lower())
+
+
+def auto_increment_key(table_id: int) -> bytes:
+    return meta_key("auto_increment", table_id)
+
+
+def row_id_key(table_id: int) -> bytes:
+    return meta_key("row_id", table_id)
+
+
+def dropped_key(table_id: int) -> bytes:
+    return meta_key("dropped", table_id)
+
+
+async def read_counter(reader: MetaReader, key: bytes, default: int = 0) -> int:
+    """A number kept as decimal text."""
+    data = await reader.get(key)
+    return default if data is None else int(data)
+
+
+async def scan_all(reader: MetaReader, prefix: bytes) -> list[tuple[bytes, bytes]]:
+    """Every pair under `prefix`, page by page."""
+    start, end, pairs = prefix, prefix_next(prefix), list[tuple[bytes, bytes]]()
+    while True:
+        page = await reader.scan(start, end, _PAGE)
+        pairs += page
+        if len(page) < _PAGE:
+            return pairs
+        start = page[-1][0] + b"\0"
+
+
+async def load(reader: MetaReader) -> CatalogSnapshot:
+    """The whole catalogue as `reader` sees it."""
+    version = await read_counter(reader, SCHEMA_VERSION_KEY)
+    databases = [DatabaseInfo.from_bytes(value) for _, value in await scan_all(reader, _DATABASES)]
+    tables = [TableInfo.from_bytes(value) for _, value in await scan_all(reader, _TABLES)]
+    return CatalogSnapshot(
+        version,
+        {info.name.lower(): info for info in databases},
+        {(info.schema.database.lower(), info.schema.name.lower()): info for info in tables},
+    )
+
+
+async def dropped_tables(reader: MetaReader) -> list[int]:
+    """The ids of tables whose rows are still to be removed."""
+    return [int(value) for _, value in await scan_all(reader, _DROPPED)]
+
+
+async def next_id(txn: MetaWriter) -> int:
+    """A fresh id."""
+    fresh = await read_counter(txn, NEXT_ID_KEY, FIRST_TABLE_ID)
+    txn.put(NEXT_ID_KEY, str(fresh + 1).encode())
+    return fresh
+
+
+async def bump_version(txn: MetaWriter) -> int:
+    """Say that the catalogue changed; two changes at once conflict here."""
+    version = await read_counter(txn, SCHEMA_VERSION_KEY) + 1
+    txn.put(SCHEMA_VERSION_KEY, str(version).encode())
+    return version
+
+
+def drop_table(txn: MetaWriter, info: TableInfo) -> None:
+    """Take a table out of the catalogue and put its rows on the list of what is to be removed."""
+    txn.delete(table_key(info.schema.database, info.schema.name))
+    forget_rows(txn, info.table_id)
+
+
+def forget_rows(txn: MetaWriter, table_id: int) -> None:
+    """Put a table's rows on the list of what is to be removed, and drop its counters."""
+    txn.put(dropped_key(table_id), str(table_id).encode())
+    txn.delete(auto_increment_key(table_id))
+    txn.delete(row_id_key(table_id))

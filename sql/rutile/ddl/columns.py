@@ -1,0 +1,124 @@
+"""One column definition of CREATE TABLE: its type, defaults and constraints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rutile_coprocessor.schema import Column, ColumnType, Kind, Scalar
+from sqlglot import exp
+
+from rutile.conversion import converter_for
+from rutile.ddl.types import column_type
+from rutile.errors import ER_INVALID_DEFAULT, SqlError, not_supported
+from rutile.expressions.compile import Environment, NotCompilable, constant_value
+from rutile.expressions.functions import moment_function
+
+ER_BLOB_CANT_HAVE_DEFAULT = 1101
+_NO_DEFAULT_KINDS = (Kind.TEXT, Kind.BLOB, Kind.JSON)
+_BINARY_OR_UTF8 = ("utf8mb4", "utf8", "utf8mb3", "binary", "ascii", "utf8mb4_bin", "utf8_bin", "utf8mb3_bin")
+
+
+@dataclass
+class ColumnFacts:
+    """What the constraints of a definition say, as they are read."""
+
+    nullable: bool | None = None
+    """None when the definition does not say."""
+    primary: bool = False
+    auto_increment: bool = False
+    default: exp.Expression | None = None
+    on_update: exp.Expression | None = None
+    comment: str = ""
+
+
+def read_column(definition: exp.ColumnDef, column_id: int) -> tuple[Column, bool]:
+    """The column, and whether it is PRIMARY KEY. Raises 1067, 1101, 1235 and what the type raises."""
+    if definition.args.get("kind") is None:
+        raise not_supported(f"a column without a type: {definition.name}")
+    kind = column_type(definition.args["kind"])
+    facts = ColumnFacts()
+    for constraint in definition.args.get("constraints") or []:
+        _read_constraint(definition.name, constraint.kind, facts)
+    nullable = not facts.primary if facts.nullable is None else facts.nullable and not facts.primary
+    bare = Column(
+        id=column_id,
+        name=definition.name,
+        type=kind,
+        nullable=nullable and not facts.auto_increment,
+        auto_increment=facts.auto_increment,
+        comment=facts.comment,
+        on_update_sql=_moment_sql(definition.name, kind, facts.on_update),
+    )
+    return _with_default(bare, facts.default), facts.primary
+
+
+def _read_constraint(name: str, kind: exp.Expression, facts: ColumnFacts) -> None:
+    match kind:
+        case exp.NotNullColumnConstraint():
+            facts.nullable = bool(kind.args.get("allow_null"))
+        case exp.PrimaryKeyColumnConstraint():
+            facts.primary = True
+        case exp.AutoIncrementColumnConstraint():
+            facts.auto_increment = True
+        case exp.DefaultColumnConstraint():
+            facts.default = kind.this
+        case exp.OnUpdateColumnConstraint():
+            facts.on_update = kind.this
+        case exp.CommentColumnConstraint():
+            facts.comment = kind.this.name
+        case exp.CharacterSetColumnConstraint() | exp.CollateColumnConstraint():
+            check_character_set(kind.this.name)
+        case _:
+            raise not_supported(f"{_FEATURES.get(type(kind), type(kind).__name__)} (column {name})")
+
+
+_FEATURES: dict[type[exp.Expression], str] = {
+    exp.UniqueColumnConstraint: "UNIQUE index", exp.Reference: "FOREIGN KEY", exp.CheckColumnConstraint: "CHECK",
+    exp.ComputedColumnConstraint: "generated column", exp.GeneratedAsIdentityColumnConstraint: "generated column",
+    exp.ZeroFillColumnConstraint: "ZEROFILL", exp.InvisibleColumnConstraint: "INVISIBLE column",
+}  # fmt: skip
+
+
+def check_character_set(name: str) -> None:
+    """Texts are UTF-8 and compare by bytes. Raises 1235 for what would compare otherwise."""
+    if name.lower() not in _BINARY_OR_UTF8:
+        raise not_supported(f"character set or collation {name}: texts are utf8mb4 and compare as utf8mb4_bin")
+
+
+def _with_default(column: Column, default: exp.Expression | None) -> Column:
+    from dataclasses import replace
+
+    if default is None or isinstance(default, exp.Null):
+        if default is not None and not column.nullable:
+            raise _invalid_default(column.name)
+        return column
+    if column.type.kind in _NO_DEFAULT_KINDS:
+        raise SqlError(
+            ER_BLOB_CANT_HAVE_DEFAULT, f"BLOB, TEXT or JSON column '{column.name}' can't have a default value"
+        )
+    if moment_function(default) is not None:
+        return replace(column, default_sql=_moment_sql(column.name, column.type, default))
+    if isinstance(default, exp.Paren):
+        raise not_supported(f"DEFAULT with an expression (column {column.name})")
+    return replace(column, default=_constant_default(column, default))
+
+
+def _constant_default(column: Column, default: exp.Expression) -> Scalar:
+    try:
+        value = constant_value(default, Environment())
+        return converter_for(column)(value, 1)
+    except (NotCompilable, SqlError) as error:
+        raise _invalid_default(column.name) from error
+
+
+def _moment_sql(name: str, kind: ColumnType, node: exp.Expression | None) -> str | None:
+    """CURRENT_TIMESTAMP for a DATETIME or TIMESTAMP column, with the column's digits. Raises 1067 for others."""
+    if node is None:
+        return None
+    if kind.kind not in (Kind.DATETIME, Kind.TIMESTAMP) or moment_function(node) is None:
+        raise _invalid_default(name)
+    return f"CURRENT_TIMESTAMP({kind.scale})" if kind.scale else "CURRENT_TIMESTAMP"
+
+
+def _invalid_default(name: str) -> SqlError:
+    return SqlError(ER_INVALID_DEFAULT, f"Invalid default value for '{name}'")

@@ -1,0 +1,166 @@
+"""CREATE TABLE to a table schema."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from rutile_coprocessor.schema import Column, Handle, Kind, TableSchema
+from rutile_proto.errors import InvalidRequest
+from sqlglot import exp
+
+from rutile import errors
+from rutile.ddl.columns import check_character_set, read_column
+from rutile.errors import SqlError, not_supported
+
+MAX_COLUMNS = 1_017
+MAX_NAME_CHARACTERS = 64
+ER_TOO_LONG_IDENT = 1059
+ER_TOO_MANY_FIELDS = 1117
+ER_BLOB_KEY_WITHOUT_LENGTH = 1170
+_NEEDS_PREFIX = (Kind.TEXT, Kind.BLOB, Kind.JSON)
+
+
+@dataclass(frozen=True)
+class TableDefinition:
+    """What CREATE TABLE asks for; the schema has no id yet."""
+
+    schema: TableSchema
+    comment: str = ""
+    auto_increment: int = 1
+
+
+@dataclass
+class _Parts:
+    columns: list[Column] = field(default_factory=list)
+    key: tuple[str, ...] | None = None
+
+
+def read_definition(definition: exp.Create, database: str, name: str) -> TableDefinition:
+    """The schema CREATE TABLE describes. Raises 1235 naming what Rutile lacks: indexes, CHECK, foreign keys, ..."""
+    if not isinstance(definition.this, exp.Schema):
+        raise not_supported("CREATE TABLE ... LIKE and CREATE TABLE ... AS SELECT")
+    if definition.expression is not None and definition.args.get("expression"):
+        raise not_supported("CREATE TABLE ... AS SELECT")
+    parts = _Parts()
+    for element in definition.this.expressions:
+        _read_element(element, parts)
+    _check_names(name, parts.columns)
+    options = definition.args.get("properties")
+    comment, auto_increment = _read_options(options.expressions if options else [])
+    schema = _build(database, name, parts)
+    return TableDefinition(schema, comment, auto_increment)
+
+
+def _read_element(element: exp.Expression, parts: _Parts) -> None:
+    match element:
+        case exp.ColumnDef():
+            column, primary = read_column(element, len(parts.columns) + 1)
+            parts.columns.append(column)
+            if primary:
+                _set_key(parts, (column.name,))
+        case exp.PrimaryKey():
+            _set_key(parts, tuple(_key_column(part) for part in element.expressions))
+        case exp.Constraint():
+            for inner in element.expressions:
+                _read_element(inner, parts)
+        case _:
+            raise not_supported(_FEATURES.get(type(element), element.sql("mysql")))
+
+
+_FEATURES: dict[type[exp.Expression], str] = {
+    exp.UniqueColumnConstraint: "UNIQUE index", exp.IndexColumnConstraint: "secondary index",
+    exp.ForeignKey: "FOREIGN KEY", exp.CheckColumnConstraint: "CHECK",
+}  # fmt: skip
+
+
+def _key_column(part: exp.Expression) -> str:
+    if isinstance(part, exp.ColumnPrefix):
+        raise not_supported("a key on a prefix of a column")
+    return part.name
+
+
+def _set_key(parts: _Parts, names: tuple[str, ...]) -> None:
+    if parts.key is not None:
+        raise SqlError(errors.ER_MULTIPLE_PRI_KEY, "Multiple primary key defined")
+    parts.key = names
+
+
+def _check_names(name: str, columns: Sequence[Column]) -> None:
+    seen = set[str]()
+    for identifier in (name, *(column.name for column in columns)):
+        if len(identifier) > MAX_NAME_CHARACTERS:
+            raise SqlError(ER_TOO_LONG_IDENT, f"Identifier name '{identifier}' is too long", sqlstate="42000")
+    for column in columns:
+        if column.name.lower() in seen:
+            raise SqlError(errors.ER_DUP_FIELDNAME, f"Duplicate column name '{column.name}'")
+        if column.name.lower().startswith("_rutile_"):
+            raise SqlError(1166, f"Incorrect column name '{column.name}': _rutile_ is reserved", sqlstate="42000")
+        seen.add(column.name.lower())
+    if not columns:
+        raise SqlError(1113, "A table must have at least 1 column", sqlstate="42000")
+    if len(columns) > MAX_COLUMNS:
+        raise SqlError(ER_TOO_MANY_FIELDS, f"Too many columns: the limit is {MAX_COLUMNS}")
+
+
+def _build(database: str, name: str, parts: _Parts) -> TableSchema:
+    by_name = {column.name.lower(): column for column in parts.columns}
+    key = [_find_key_column(by_name, part) for part in parts.key or ()]
+    for column in key:
+        if column.type.kind in _NEEDS_PREFIX:
+            message = f"BLOB/TEXT column '{column.name}' used in key specification without a key length"
+            raise SqlError(ER_BLOB_KEY_WITHOUT_LENGTH, message, sqlstate="42000")
+    key_ids = tuple(column.id for column in key)
+    if len(set(key_ids)) < len(key_ids):
+        raise SqlError(errors.ER_DUP_FIELDNAME, "Duplicate column name in the primary key")
+    columns = tuple(replace(column, nullable=False) if column.id in key_ids else column for column in parts.columns)
+    _check_auto_increment(columns, key_ids)
+    try:
+        return TableSchema(
+            0, name, columns, primary_key=key_ids, handle=_handle_of(key), database=database
+        )
+    except InvalidRequest as error:
+        raise SqlError(errors.ER_UNKNOWN, str(error)) from error
+
+
+def _find_key_column(by_name: dict[str, Column], name: str) -> Column:
+    found = by_name.get(name.lower())
+    if found is None:
+        raise SqlError(errors.ER_KEY_COLUMN_MISSING, f"Key column '{name}' doesn't exist in table")
+    return found
+
+
+def _handle_of(key: Sequence[Column]) -> Handle:
+    if not key:
+        return "hidden"
+    return "int" if len(key) == 1 and key[0].type.is_integer else "common"
+
+
+def _check_auto_increment(columns: Sequence[Column], key_ids: tuple[int, ...]) -> None:
+    automatic = [column for column in columns if column.auto_increment]
+    if not automatic:
+        return
+    # MySQL wants any index whose first column this is; the primary key is the only index there is.
+    if len(automatic) > 1 or key_ids[:1] != (automatic[0].id,):
+        message = "Incorrect table definition; there can be only one auto column and it must be defined as a key"
+        raise SqlError(errors.ER_WRONG_AUTO_KEY, message)
+    if not automatic[0].type.is_integer:
+        raise SqlError(1063, f"Incorrect column specifier for column '{automatic[0].name}'", sqlstate="42000")
+
+
+def _read_options(options: Sequence[exp.Expression]) -> tuple[str, int]:
+    """(comment, first AUTO_INCREMENT). ENGINE, ROW_FORMAT and such mean nothing here and are accepted, as in TiDB."""
+    comment, auto_increment = "", 1
+    for option in options:
+        match option:
+            case exp.SchemaCommentProperty():
+                comment = option.this.name
+            case exp.AutoIncrementProperty():
+                auto_increment = max(1, int(option.this.name))
+            case exp.CharacterSetProperty() | exp.CollateProperty():
+                check_character_set(option.this.name)
+            case exp.LikeProperty():
+                raise not_supported("CREATE TABLE ... LIKE")
+            case exp.TemporaryProperty() | exp.PartitionedByProperty():
+                raise not_supported(option.sql("mysql") or type(option).__name__)
+    return comment, auto_increment

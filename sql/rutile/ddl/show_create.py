@@ -1,0 +1,78 @@
+"""A schema as the CREATE TABLE that makes it, in the layout MySQL prints (tools parse it)."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+from rutile_coprocessor.schema import Column, Kind, Scalar
+
+from rutile.catalog.model import TableInfo
+from rutile.temporal import format_datetime, format_time
+
+
+def quote_name(name: str) -> str:
+    """An identifier in backticks."""
+    return "`" + name.replace("`", "``") + "`"
+
+
+def quote_string(text: str) -> str:
+    """A string literal."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+def show_create_table(info: TableInfo) -> str:
+    """The statement that would make this table."""
+    schema = info.schema
+    lines = [f"  {_column_line(column)}" for column in schema.columns]
+    if schema.primary_key:
+        key = ",".join(quote_name(column.name) for column in schema.primary_key_columns)
+        lines.append(f"  PRIMARY KEY ({key})")
+    comment = f" COMMENT={quote_string(info.comment)}" if info.comment else ""
+    body = ",\n".join(lines)
+    options = "ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin"
+    return f"CREATE TABLE {quote_name(schema.name)} (\n{body}\n) {options}{comment}"
+
+
+def _column_line(column: Column) -> str:
+    parts = [quote_name(column.name), column.type.mysql_name()]
+    if not column.nullable:
+        parts.append("NOT NULL")
+    elif column.type.kind is Kind.TIMESTAMP:
+        parts.append("NULL")
+    if column.auto_increment:
+        parts.append("AUTO_INCREMENT")
+    default = default_text(column)
+    if default is not None:
+        parts.append(f"DEFAULT {default}")
+    if column.on_update_sql:
+        parts.append(f"ON UPDATE {column.on_update_sql}")
+    if column.comment:
+        parts.append(f"COMMENT {quote_string(column.comment)}")
+    return " ".join(parts)
+
+
+def default_text(column: Column) -> str | None:
+    """The DEFAULT clause's value; None when there is none to print."""
+    if column.default_sql:
+        return column.default_sql
+    if column.default is not None:
+        return quote_string(value_text(column.default))
+    no_default = column.type.kind in (Kind.TEXT, Kind.BLOB, Kind.JSON)
+    return "NULL" if column.nullable and not no_default else None
+
+
+def value_text(value: Scalar) -> str:
+    """A value as text, as defaults are shown."""
+    match value:
+        case bytes():
+            return value.decode("utf-8", "backslashreplace")
+        case datetime():
+            return format_datetime(value)
+        case date():
+            return value.isoformat()
+        case timedelta():
+            return format_time(value)
+        case Decimal():
+            return format(value, "f")
+    return str(value)

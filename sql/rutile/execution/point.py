@@ -1,0 +1,70 @@
+"""Running point plans: one get (or batch_get), closures, and puts into the buffer. No DuckDB, no Arrow."""
+
+from __future__ import annotations
+
+from rutile_coprocessor.schema import ColumnType
+
+from rutile.access import Row
+from rutile.execution.write import RowWriter
+from rutile.expressions import semantics
+from rutile.expressions.compile import Environment
+from rutile.planner.point import KeyFinder, PointDelete, PointSelect, PointUpdate
+from rutile.result import LONGTEXT, Result, ResultColumn, type_of_value
+from rutile.storage import KvSnapshot, KvTransaction
+
+
+async def find_rows(finder: KeyFinder, reader: KvSnapshot, environment: Environment) -> list[tuple[bytes, Row]]:
+    """The rows WHERE names, with their keys, in key order."""
+    keys = finder.keys(environment)
+    if len(keys) == 1:
+        value = await reader.get(keys[0])
+        found = [] if value is None else [(keys[0], value)]
+    else:
+        found = sorted((await reader.batch_get(keys)).items()) if keys else []
+    decode = finder.table.rows.decode_row
+    rows = [(key, decode(value)) for key, value in found]
+    matches = finder.matches
+    if matches is None:
+        return rows
+    return [(key, row) for key, row in rows if semantics.truth(matches(row, environment))]
+
+
+async def run_select(plan: PointSelect, reader: KvSnapshot, environment: Environment) -> tuple[Result, list[bytes]]:
+    """The result, and the keys of its rows."""
+    found = await find_rows(plan.finder, reader, environment)
+    if plan.limit is not None:
+        found = found[: int(semantics.number(plan.limit((), environment)))]
+    rows = [tuple(project(row, environment) for project in plan.project) for _, row in found]
+    columns = [
+        ResultColumn(name, _type(kind, rows, position))
+        for position, (name, kind) in enumerate(zip(plan.names, plan.types, strict=True))
+    ]
+    return Result.of_rows(columns, rows), [key for key, _ in found]
+
+
+def _type(kind: ColumnType | None, rows: list[Row], position: int) -> ColumnType:
+    if kind is not None:
+        return kind
+    return next((type_of_value(row[position]) for row in rows if row[position] is not None), LONGTEXT)
+
+
+async def run_update(plan: PointUpdate, txn: KvTransaction, environment: Environment) -> Result:
+    """The rows changed, counted as MySQL does: those that were already so do not count."""
+    found = await find_rows(plan.finder, txn, environment)
+    writer = RowWriter(plan.finder.table, txn, environment)
+    changed = 0
+    for number, (key, row) in enumerate(found, start=1):
+        changed += await writer.update(key, row, writer.assign(row, plan.assignments, number))
+    return update_result(len(found), changed)
+
+
+def update_result(matched: int, changed: int) -> Result:
+    """What UPDATE answers."""
+    return Result(affected_rows=changed, info=f"Rows matched: {matched}  Changed: {changed}  Warnings: 0")
+
+
+async def run_delete(plan: PointDelete, txn: KvTransaction, environment: Environment) -> Result:
+    found = await find_rows(plan.finder, txn, environment)
+    for key, _ in found:
+        txn.delete(key)
+    return Result(affected_rows=len(found))

@@ -1,0 +1,256 @@
+"""Point plans: statements on single rows named by their whole primary key, compiled once to closures.
+
+A plan is made from a statement's shape (its literals are parameters) and serves every statement of that shape. What
+does not fit raises NotPoint and takes the general path: that is not an error. A fitting statement whose parameter turns
+out not to be a value of the key's type (`WHERE id = 'x'`) falls back too, by NotCompilable when it runs.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rutile_coprocessor.schema import Column, ColumnType, Scalar
+from sqlglot import exp
+
+from rutile import statements as st
+from rutile.access import TableAccess
+from rutile.expressions.compile import (
+    Environment,
+    Evaluate,
+    NotCompilable,
+    Scope,
+    compile_evaluate,
+)
+from rutile.planner.key_values import NotExact, key_value
+from rutile.planner.ranges import conjuncts
+from rutile.planner.table_columns import TableColumns
+from rutile.storage import KeyRange
+
+MAX_POINT_KEYS = 1_024
+"""Longer IN lists take the general path."""
+
+
+class NotPoint(Exception):
+    """The statement is not one on rows named by their primary keys."""
+
+
+FindTable = Callable[[st.TableName], TableAccess]
+
+
+@dataclass(frozen=True)
+class KeyFinder:
+    """The keys a WHERE clause names."""
+
+    table: TableAccess
+    choices: tuple[tuple[Evaluate, ...], ...]
+    """For each key column, the values it may have."""
+    matches: Evaluate | None
+    """What else WHERE asks of the row."""
+
+    def keys(self, environment: Environment) -> list[bytes]:
+        """The keys, in order, each once. Raises NotCompilable if a value does not fit its column."""
+        columns = self.table.schema.primary_key_columns
+        values = [_values(column, choices, environment) for column, choices in zip(columns, self.choices, strict=True)]
+        return sorted({self.table.key_of(key) for key in itertools.product(*values)})
+
+
+def _values(column: Column, choices: Sequence[Evaluate], environment: Environment) -> list[Scalar]:
+    values = [choice((), environment) for choice in choices]
+    try:
+        return [key_value(column, value) for value in values if value is not None]
+    except NotExact as error:
+        raise NotCompilable(f"key column {column.name}") from error
+
+
+@dataclass(frozen=True)
+class PointSelect:
+    """SELECT of rows by key: get, filter, project."""
+
+    finder: KeyFinder
+    names: tuple[str, ...]
+    types: tuple[ColumnType | None, ...]
+    """None where the value decides."""
+    project: tuple[Evaluate, ...]
+    limit: Evaluate | None
+    for_update: bool
+
+
+@dataclass(frozen=True)
+class PointUpdate:
+    """UPDATE of rows by key."""
+
+    finder: KeyFinder
+    assignments: tuple[tuple[int, Evaluate], ...]
+    """(column position, new value), applied from left to right, each seeing those before it."""
+
+
+@dataclass(frozen=True)
+class PointDelete:
+    """DELETE of rows by key."""
+
+    finder: KeyFinder
+
+
+PointPlan = PointSelect | PointUpdate | PointDelete
+
+
+def plan_point(statement: st.Statement, find_table: FindTable) -> PointPlan:
+    """The point plan of a query or data change. Raises NotPoint."""
+    try:
+        match statement:
+            case st.Query(exp.Select() as select):
+                return _plan_select(select, find_table)
+            case st.Update(update):
+                return _plan_update(update, find_table)
+            case st.Delete(delete):
+                return _plan_delete(delete, find_table)
+    except NotCompilable as error:
+        raise NotPoint(str(error)) from error
+    raise NotPoint(type(statement).__name__)
+
+
+def _only(node: exp.Expression, *allowed: str) -> None:
+    """Refuse clauses this planner does not know."""
+    for name, value in node.args.items():
+        if value and name not in allowed:
+            raise NotPoint(name)
+
+
+def _table_of(node: exp.Expression | None, find_table: FindTable) -> tuple[TableAccess, TableColumns]:
+    if not isinstance(node, exp.Table) or not isinstance(node.this, exp.Identifier):
+        raise NotPoint("not one table")
+    _only(node, "this", "db", "alias")
+    table = find_table(st.TableName(node.name, node.db or None))
+    if table.is_hidden:
+        raise NotPoint("no primary key")
+    return table, TableColumns(table.schema, (node.alias or node.name,))
+
+
+def _plan_select(select: exp.Select, find_table: FindTable) -> PointSelect:
+    _only(select, "expressions", "from_", "where", "limit", "locks")
+    source = select.args.get("from_")
+    table, columns = _table_of(source.this if source else None, find_table)
+    projections = [part for item in select.expressions for part in _expand(item, table)]
+    finder = _finder(table, columns, select.args.get("where"))
+    scope = Scope(columns)
+    limit = select.args.get("limit")
+    return PointSelect(
+        finder,
+        tuple(_name(item) for item in projections),
+        tuple(_type(item, table, columns) for item in projections),
+        tuple(compile_evaluate(item.unalias(), scope) for item in projections),
+        compile_evaluate(limit.expression, Scope(columns)) if limit else None,
+        _locks(select),
+    )
+
+
+def _locks(select: exp.Select) -> bool:
+    locks = select.args.get("locks") or []
+    if any(not lock.args.get("update") or lock.args.get("wait") is not None or lock.expressions for lock in locks):
+        raise NotPoint("FOR SHARE, NOWAIT, SKIP LOCKED")
+    return bool(locks)
+
+
+def _expand(item: exp.Expression, table: TableAccess) -> list[exp.Expression]:
+    if isinstance(item, exp.Star) and not any(item.args.values()):
+        return [exp.column(exp.to_identifier(column.name, quoted=True)) for column in table.schema.columns]
+    if item.is_star:
+        raise NotPoint("a qualified star")
+    return [item]
+
+
+def _name(item: exp.Expression) -> str:
+    if isinstance(item, exp.Alias | exp.Column):
+        return item.alias_or_name
+    if item.find(exp.Placeholder):
+        raise NotPoint("the column name contains a literal")
+    return item.sql("mysql")
+
+
+def _type(item: exp.Expression, table: TableAccess, columns: TableColumns) -> ColumnType | None:
+    inner = item.unalias()
+    return table.schema.columns[columns.find(inner)[0]].type if isinstance(inner, exp.Column) else None
+
+
+def _finder(table: TableAccess, columns: TableColumns, where: exp.Expression | None) -> KeyFinder:
+    """The key columns' values, and a filter of what else WHERE says."""
+    choices: dict[int, tuple[Evaluate, ...]] = {}
+    rest: list[exp.Expression] = []
+    scope = Scope(columns)
+    for condition in conjuncts(where.this if where else None):
+        found = _key_choice(table, condition, scope)
+        if found is None or found[0] in choices:
+            rest.append(condition)
+        else:
+            choices[found[0]] = found[1]
+    if set(choices) != set(table.key_positions):
+        raise NotPoint("WHERE does not fix the primary key")
+    matches = compile_evaluate(exp.and_(*rest, copy=True), scope) if rest else None
+    return KeyFinder(table, tuple(choices[position] for position in table.key_positions), matches)
+
+
+def _key_choice(
+    table: TableAccess, condition: exp.Expression, scope: Scope
+) -> tuple[int, tuple[Evaluate, ...]] | None:
+    """(position of a key column, its possible values) if that is what `condition` says."""
+    if isinstance(condition, exp.EQ):
+        column, values = condition.this, [condition.expression]
+        if not isinstance(column, exp.Column):
+            column, values = condition.expression, [condition.this]
+    elif isinstance(condition, exp.In) and condition.expressions and not condition.args.get("query"):
+        column, values = condition.this, condition.expressions
+    else:
+        return None
+    if not isinstance(column, exp.Column) or len(values) > MAX_POINT_KEYS:
+        return None
+    position, _ = scope.columns.find(column)
+    if position not in table.key_positions or any(value.find(exp.Column) for value in values):
+        return None
+    return position, tuple(compile_evaluate(value, scope) for value in values)
+
+
+def _plan_update(update: exp.Update, find_table: FindTable) -> PointUpdate:
+    _only(update, "this", "expressions", "where")
+    table, columns = _table_of(update.this, find_table)
+    finder = _finder(table, columns, update.args.get("where"))
+    return PointUpdate(finder, compile_assignments(update.expressions, columns, table))
+
+
+def compile_assignments(
+    nodes: Sequence[exp.Expression], columns: TableColumns, table: TableAccess
+) -> tuple[tuple[int, Evaluate], ...]:
+    """SET a = ..., b = ... as (position, closure). Raises NotCompilable, 1054."""
+    scope = Scope(columns, strict=True)
+    assignments = []
+    for node in nodes:
+        if not isinstance(node, exp.EQ) or not isinstance(node.this, exp.Column):
+            raise NotCompilable("SET")
+        position, _ = columns.find(node.this)
+        assignments.append((position, _assigned(node.expression, scope, table.schema.columns[position])))
+    return tuple(assignments)
+
+
+def _assigned(node: exp.Expression, scope: Scope, column: Column) -> Evaluate:
+    if is_default(node):
+        if column.default_sql:
+            raise NotCompilable("DEFAULT of an expression")
+        return lambda row, env: column.default
+    return compile_evaluate(node, scope)
+
+
+def is_default(node: exp.Expression) -> bool:
+    """Whether `node` is the keyword DEFAULT."""
+    return isinstance(node, exp.Var | exp.Column) and node.name.upper() == "DEFAULT" and not node.args.get("table")
+
+
+def _plan_delete(delete: exp.Delete, find_table: FindTable) -> PointDelete:
+    _only(delete, "this", "where")
+    table, columns = _table_of(delete.this, find_table)
+    return PointDelete(_finder(table, columns, delete.args.get("where")))
+
+
+def point_ranges(finder: KeyFinder, environment: Environment) -> list[KeyRange]:
+    """The keys as ranges, for EXPLAIN."""
+    return [(key, key + b"\0") for key in finder.keys(environment)]
