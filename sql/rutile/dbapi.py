@@ -455,17 +455,19 @@ def connect(target: str | Path | None = None, *, database: str | None = "test", 
     `database` is the one `USE`d at first. Raises OperationalError when nothing answers or the directory is not ours.
     """
     text = str(target)
-    backend: Backend
-    if isinstance(target, str) and text.startswith("pd://"):
-        addresses = text.removeprefix("pd://").split(",")
-        backend = LocalBackend(SharedDatabase(lambda: _open_cluster(addresses)), database)
-    elif isinstance(target, str) and _is_address(text):
+    if isinstance(target, str) and _is_address(text):
         from rutile.remote import RemoteBackend  # a face of its own: embedded users need not load it
 
-        backend = RemoteBackend.open(text, database)
-    else:
-        backend = LocalBackend(_embedded(None if target is None else Path(target)), database)
-    return Connection(backend, autocommit)
+        return Connection(RemoteBackend.open(text, database), autocommit)
+    return Connection(LocalBackend(shared_database(target), database), autocommit)
+
+
+def shared_database(target: str | Path | None) -> SharedDatabase:
+    """The front end in this process for a directory, for "pd://..." or (None) in memory; `release` it after use."""
+    if isinstance(target, str) and target.startswith("pd://"):
+        addresses = target.removeprefix("pd://").split(",")
+        return SharedDatabase(lambda: _open_cluster(addresses))
+    return _embedded(None if target is None else Path(target))
 
 
 def _is_address(text: str) -> bool:
