@@ -1,0 +1,214 @@
+"""Runs checked fragments in a DuckDB that is locked down.
+
+One in-memory database per `Executor`, with the prelude's macros, a memory limit, no files, no extensions, no access to
+Python's variables, and a locked configuration. Each run has a cursor of its own, which sees only the scans registered
+with it; so runs in different threads share nothing but the memory budget. A run that breaks its limits ends with an
+error, and the database serves the next one.
+
+    with executor.run(fragment, {"s0": batches}, timeout_seconds=60) as pages:
+        for page in pages: ...
+        pages.summary
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+
+import duckdb
+import pyarrow as pa
+
+from rutile_coprocessor.fragment import Fragment, Scan
+from rutile_coprocessor.pages import page_schema, to_pages
+from rutile_coprocessor.prelude import install
+from rutile_coprocessor.scan_source import ScanSource
+from rutile_coprocessor.watchdog import CancelToken, Guard
+from rutile_proto.errors import FragmentCancelled, FragmentFailed, InvalidRequest
+
+DEFAULT_MEMORY_LIMIT_BYTES = 512 << 20
+DEFAULT_THREADS = 2
+DEFAULT_TIMEOUT_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a run may use. A limit of a fragment's own counts where it is lower."""
+
+    memory_limit_bytes: int = DEFAULT_MEMORY_LIMIT_BYTES
+    threads: int = DEFAULT_THREADS
+    timeout_seconds: float | None = DEFAULT_TIMEOUT_SECONDS
+
+
+@dataclass(frozen=True)
+class ScanRun:
+    """What became of one scan."""
+
+    name: str
+    rows_read: int
+    rows_out: int
+    """Rows left after the filter that was pushed into the scan."""
+    pushed_filter: str
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    scans: tuple[ScanRun, ...]
+    rows_out: int
+    run_seconds: float
+    """From start to the last page; includes the time the consumer took between pages."""
+
+
+class FragmentRun(Iterator[pa.RecordBatch]):
+    """The pages of one run. Use it in a `with`, or close it: it holds a cursor and its deadline.
+
+    Iterating raises FragmentFailed, or FragmentCancelled. `schema` is known at once, `summary` after the last page.
+    """
+
+    def __init__(
+        self, fragment: Fragment, cursor: duckdb.DuckDBPyConnection, sources: Mapping[str, ScanSource], guard: Guard
+    ) -> None:
+        self._started = time.monotonic()
+        self._sources = sources
+        self._guard = guard
+        self._rows_out = 0
+        self._ended: float | None = None
+        self._resources = ExitStack()
+        self._resources.callback(cursor.close)
+        self._resources.enter_context(guard)
+        try:
+            with self._errors_named():
+                self._reader = cursor.sql(fragment.checked_sql()).to_arrow_reader(fragment.page_rows)
+        except BaseException:
+            self.close()
+            raise
+        self._resources.callback(self._reader.close)
+        self.schema = page_schema(self._reader.schema)
+        self._pages = self._read()
+
+    def _read(self) -> Iterator[pa.RecordBatch]:
+        while True:
+            with self._errors_named():
+                try:
+                    batch = self._reader.read_next_batch()
+                except StopIteration:
+                    break
+            self._rows_out += batch.num_rows
+            yield from to_pages(batch, self.schema)
+        self._ended = time.monotonic()
+
+    @contextmanager
+    def _errors_named(self) -> Iterator[None]:
+        """Turns DuckDB's errors into ours, and an interrupt into the reason for it."""
+        try:
+            yield
+        except (duckdb.Error, pa.ArrowException, MemoryError) as error:
+            if self._guard.reason is not None:
+                raise FragmentCancelled(f"the fragment was stopped: {self._guard.reason}") from error
+            raise FragmentFailed(_first_line(error)) from error
+        if self._guard.reason is not None:
+            raise FragmentCancelled(f"the fragment was stopped: {self._guard.reason}")
+
+    def __next__(self) -> pa.RecordBatch:
+        return next(self._pages)
+
+    @property
+    def summary(self) -> RunSummary:
+        scans = (
+            ScanRun(name, source.rows_read, source.rows_out, source.filter_text)
+            for name, source in self._sources.items()
+        )
+        ended = time.monotonic() if self._ended is None else self._ended
+        return RunSummary(tuple(scans), self._rows_out, ended - self._started)
+
+    def close(self) -> None:
+        self._resources.close()
+
+    def __enter__(self) -> FragmentRun:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+class Executor:
+    """A locked-down database for runs under one memory limit. Any thread may call `run`; close it in the end."""
+
+    def __init__(self, memory_limit_bytes: int = DEFAULT_MEMORY_LIMIT_BYTES, threads: int = DEFAULT_THREADS) -> None:
+        self._database = locked_database(memory_limit_bytes, threads)
+
+    def run(
+        self,
+        fragment: Fragment,
+        tables: Mapping[str, Sequence[pa.RecordBatch] | ScanSource],
+        *,
+        timeout_seconds: float | None = DEFAULT_TIMEOUT_SECONDS,
+        cancel: CancelToken | None = None,
+    ) -> FragmentRun:
+        """Starts a run. `tables` holds, per scan name, batches of the scan's columns. Raises a CoprocessorError."""
+        fragment.checked_sql()
+        sources = {scan.name: _source(scan, tables) for scan in fragment.scans}
+        cursor = self._database.cursor()
+        try:
+            for name, source in sources.items():
+                cursor.register(name, source)
+        except BaseException:
+            cursor.close()
+            raise
+        return FragmentRun(fragment, cursor, sources, Guard(cursor.interrupt, timeout_seconds, cancel))
+
+    def close(self) -> None:
+        self._database.close()
+
+
+def run_fragment(
+    fragment: Fragment,
+    tables: Mapping[str, Sequence[pa.RecordBatch] | ScanSource],
+    limits: Limits | None = None,
+    cancel: CancelToken | None = None,
+) -> FragmentRun:
+    """Starts a run in a database of this process for those limits, made at first use."""
+    limits = limits or Limits()
+    memory = min(limits.memory_limit_bytes, fragment.memory_limit_bytes or limits.memory_limit_bytes)
+    executor = _shared_executor(memory, limits.threads)
+    return executor.run(fragment, tables, timeout_seconds=limits.timeout_seconds, cancel=cancel)
+
+
+@lru_cache(maxsize=8)
+def _shared_executor(memory_limit_bytes: int, threads: int) -> Executor:
+    return Executor(memory_limit_bytes, threads)
+
+
+def locked_database(memory_limit_bytes: int, threads: int) -> duckdb.DuckDBPyConnection:
+    """A new in-memory database with the prelude, that can read nothing but what is registered with its cursors."""
+    limits = {"memory_limit": f"{memory_limit_bytes}B", "threads": threads}
+    database = duckdb.connect(":memory:", config=limits)
+    install(database)
+    for setting in LOCKDOWN:
+        database.execute(f"SET {setting}")
+    return database
+
+
+LOCKDOWN = (
+    "temp_directory = ''",  # what does not fit in memory fails, rather than fill the store's disk
+    "python_enable_replacements = false",
+    "autoload_known_extensions = false",
+    "autoinstall_known_extensions = false",
+    "allow_community_extensions = false",
+    "enable_external_access = false",
+    "lock_configuration = true",
+)
+
+
+def _source(scan: Scan, tables: Mapping[str, Sequence[pa.RecordBatch] | ScanSource]) -> ScanSource:
+    if scan.name not in tables:
+        raise InvalidRequest(f"no rows were given for scan {scan.name}")
+    given = tables[scan.name]
+    return given if isinstance(given, ScanSource) else ScanSource(given, scan.schema.arrow_schema(scan.columns))
+
+
+def _first_line(error: BaseException) -> str:
+    """DuckDB's message without its suggestions and its drawing of the text."""
+    return str(error).partition("\n")[0]
