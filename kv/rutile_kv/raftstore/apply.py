@@ -1,0 +1,169 @@
+"""Committed entries become data, region changes, and answers.
+
+Everything an entry does goes into the round's batch together with the applied index, so after a crash either both are
+there or neither, and no entry is applied twice. Whether an entry takes effect depends only on the log and on the
+region as the entries before it left it: every replica decides alike. An entry whose epoch is stale does nothing and
+fails its proposer."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from rutile_kv.engine.api import CF_WRITE
+from rutile_kv.raft.messages import ConfChange, Entry
+from rutile_kv.raft.node import RawNode
+from rutile_kv.raftstore.commands import decode_command, decode_modifies
+from rutile_kv.raftstore.events import RegionSplit, Result
+from rutile_kv.raftstore.observer import ApplyObserver
+from rutile_kv.raftstore.peer_storage import PeerStorage
+from rutile_kv.raftstore.proposals import ProposalQueue
+from rutile_kv.raftstore.region_change import change_members, check_split, conf_state_of, find_peer, split_region
+from rutile_kv.raftstore.round import Round
+from rutile_kv.raftstore.stats import RegionStats
+from rutile_proto import metapb_pb2 as metapb
+from rutile_proto import rutilepb_pb2 as rutilepb
+from rutile_proto.errors import EngineCorrupt, EpochNotMatch, InvalidRequest, RegionError, StaleCommand
+
+
+class ApplyHost(Protocol):
+    """What applying asks of the store."""
+
+    observers: list[ApplyObserver]
+
+    def epoch_not_match(self, region: metapb.Region) -> EpochNotMatch:
+        """The error that teaches a caller what covers the region's old range now."""
+
+    def next_data_version(self) -> int:
+        """A number never given out before by this store."""
+
+    def region_changed(self, before: metapb.Region, after: metapb.Region) -> None:
+        """A region has other members or another range from this entry on."""
+
+    def add_split_region(self, region: metapb.Region, before: metapb.Region, parent: "Applier", round_: Round) -> None:
+        """A region was cut off from what was `before`: start its peer here."""
+
+
+class Applier:
+    """Applies one peer's log."""
+
+    def __init__(
+        self, peer_id: int, storage: PeerStorage, node: RawNode, proposals: ProposalQueue, host: ApplyHost
+    ) -> None:
+        self.peer_id = peer_id
+        self.stats = RegionStats()
+        self.data_version = host.next_data_version()
+        self.removed = False
+        """True once this peer's own removal was applied: it destroys itself at the end of the round."""
+        self.left_members: list[metapb.Peer] = []
+        """Peers removed by what was applied since the leader last told them."""
+        self._storage = storage
+        self._node = node
+        self._proposals = proposals
+        self._host = host
+
+    @property
+    def region(self) -> metapb.Region:
+        return self._storage.region
+
+    @property
+    def is_leader(self) -> bool:
+        return self._node.is_leader
+
+    def apply(self, entries: Sequence[Entry], round_: Round) -> None:
+        """Apply `entries`, up to this peer's own removal if that is among them."""
+        storage = self._storage
+        for entry in entries:
+            storage.applied_index, storage.applied_term = entry.index, entry.term
+            tokens, lost = self._proposals.resolve(entry.index, entry.term)
+            for proposal in lost:
+                round_.fail(proposal.tokens, StaleCommand(f"another leader's entry took its place at {proposal.index}"))
+            try:
+                result = self._apply_entry(entry, round_)
+            except (RegionError, InvalidRequest) as error:
+                round_.fail(tokens, error)
+            else:
+                round_.complete(tokens, result)
+            if self.removed:
+                break
+        storage.save_apply_state(round_.batch)
+
+    def _apply_entry(self, entry: Entry, round_: Round) -> Result:
+        if not entry.data:
+            return None
+        command = decode_command(entry)
+        if command.HasField("write"):
+            self._write(entry.index, command, round_)
+            return None
+        kind = command.admin.WhichOneof("cmd")
+        match kind:
+            case "batch_split":
+                return self._split(command, round_)
+            case "compact_log":
+                self._compact_log(command.admin.compact_log, round_)
+                return None
+            case "conf_change":
+                return self._change_members(entry, command, round_)
+            case _:
+                raise EngineCorrupt(f"log entry {entry.index} of region {self.region.id} holds no known command")
+
+    def _check_epoch(self, epoch: metapb.RegionEpoch, with_members: bool) -> None:
+        current = self.region.region_epoch
+        if epoch.version != current.version or (with_members and epoch.conf_ver != current.conf_ver):
+            raise self._host.epoch_not_match(self.region)
+
+    # --- writes -------------------------------------------------------------------------------------------------------
+
+    def _write(self, index: int, command: rutilepb.RaftCommand, round_: Round) -> None:
+        self._check_epoch(command.epoch, with_members=False)
+        modifies = decode_modifies(command.write)
+        put, delete = round_.batch.put, round_.batch.delete
+        size_bytes = new_keys = 0
+        for cf, key, value in modifies:
+            if value is None:
+                delete(cf, key)
+                size_bytes -= len(key)
+                new_keys -= cf == CF_WRITE
+            else:
+                put(cf, key, value)
+                size_bytes += len(key) + len(value)
+                new_keys += cf == CF_WRITE
+        self.stats.wrote(size_bytes, len(modifies), new_keys)
+        self.data_version = self._host.next_data_version()
+        for observer in self._host.observers:
+            observer.on_applied(self.region, index, modifies)
+
+    # --- admin --------------------------------------------------------------------------------------------------------
+
+    def _split(self, command: rutilepb.RaftCommand, round_: Round) -> list[metapb.Region]:
+        self._check_epoch(command.epoch, with_members=True)
+        requests = command.admin.batch_split.requests
+        before = self.region
+        check_split(before, requests)
+        children, rest = split_region(before, requests)
+        self.stats = self.stats.share(len(children) + 1)
+        self.data_version = self._host.next_data_version()
+        self._storage.save_region(round_.batch, rest)
+        self._host.region_changed(before, rest)
+        for child in children:
+            self._host.add_split_region(child, before, self, round_)
+        regions = [*children, rest]
+        if self.is_leader:
+            round_.ready.splits.append(RegionSplit(regions))
+        return regions
+
+    def _compact_log(self, command: rutilepb.CompactLog, round_: Round) -> None:
+        """Harmless when late: what is already cut stays cut."""
+        storage = self._storage
+        if storage.truncated_index < command.index <= storage.applied_index:
+            storage.compact(round_.batch, command.index, command.term)
+
+    def _change_members(self, entry: Entry, command: rutilepb.RaftCommand, round_: Round) -> metapb.Region:
+        self._check_epoch(command.epoch, with_members=True)
+        before = self.region
+        after = change_members(before, command.admin.conf_change)
+        conf_state = self._node.apply_conf_change(ConfChange.from_bytes(entry.data))
+        assert conf_state == conf_state_of(after), f"raft holds {conf_state}, the region says {conf_state_of(after)}"
+        self._storage.save_region(round_.batch, after)
+        self.left_members += [peer for peer in before.peers if find_peer(after, peer.id) is None]
+        self.removed = find_peer(after, self.peer_id) is None
+        self._host.region_changed(before, after)
+        return after

@@ -1,0 +1,49 @@
+"""What a store may be told at its start. Times are in ticks: the core has no clock, the driver decides how long one
+is."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class StoreConfig:
+    """Limits and rhythms of one store. The defaults are those of a small machine with 100 ms ticks."""
+
+    election_timeout_ticks: int = 10
+    """A follower campaigns after this many silent ticks, up to twice as many (drawn anew each time)."""
+    heartbeat_ticks: int = 2
+
+    max_entry_bytes: int = 8 << 20
+    """A larger command is refused with RaftEntryTooLarge."""
+    max_coalesced_bytes: int = 256 << 10
+    """Writes that wait in the same round share a log entry up to this size."""
+    entry_cache_bytes: int = 4 << 20
+    """Per region: entries kept in memory for followers that lag a little; older ones are read back from the engine."""
+    max_apply_bytes: int = 16 << 20
+    """Per region and round: how much of the committed log is applied before others get their turn."""
+
+    compact_check_ticks: int = 10
+    log_gap_entries: int = 512
+    """Fewer applied entries than this are not worth a compaction."""
+    log_limit_entries: int = 16_384
+    log_limit_bytes: int = 48 << 20
+    """Beyond either the log is cut even where a follower still needs it: that one gets a snapshot."""
+
+    region_heartbeat_ticks: int = 100
+    """A leader reports to PD this often, and at once when something changed."""
+    peer_check_ticks: int = 5
+    """How often a leader looks whether a peer came or went, and a follower whether it was forgotten."""
+    down_peer_ticks: int = 100
+    """A peer not heard of for this long is reported as down."""
+    missing_leader_ticks: int = 100
+    """A follower without a leader for this long asks the others whether it is still a member."""
+
+    read_retry_ticks: int = 5
+    read_timeout_ticks: int = 30
+    """A ReadIndex not confirmed is asked again after the first, and fails with ReadIndexNotReady after the second."""
+
+    max_snapshots: int = 4
+    """Snapshots sent at a time; further ones wait."""
+    max_pending_votes: int = 256
+    """First messages for regions that a split has yet to create here; beyond it they are dropped (they come again)."""
+    max_siblings: int = 32
+    """Neighbours named in an EpochNotMatch."""

@@ -1,0 +1,376 @@
+"""One replica of one region on this store: a Raft node, its storage, and everybody who waits for it.
+
+Requests gather until the store's next round (`flush`), which proposes all writes that came meanwhile as few entries
+and asks for all reads with one ReadIndex. Then `collect` takes the node's Ready and puts its work into the round."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from rutile_kv.engine.api import Modify, WriteBatch
+from rutile_kv.raft.config import Config as RaftConfig
+from rutile_kv.raft.config import Randomness
+from rutile_kv.raft.errors import DropReason, ProposalDropped
+from rutile_kv.raft.messages import Message, MessageKind, SnapshotMeta
+from rutile_kv.raft.node import RawNode
+from rutile_kv.raft.ready import Ready
+from rutile_kv.raftstore.apply import Applier, ApplyHost
+from rutile_kv.raftstore.commands import conf_change_of, encode_admin, encode_write, modify_size_bytes
+from rutile_kv.raftstore.config import StoreConfig
+from rutile_kv.raftstore.events import InstallSnapshot, SendSnapshot
+from rutile_kv.raftstore.peer_storage import PeerStorage
+from rutile_kv.raftstore.proposals import ProposalQueue
+from rutile_kv.raftstore.raft_codec import message_to_pb
+from rutile_kv.raftstore.reads import ReadQueue
+from rutile_kv.raftstore.region_change import find_peer, is_joint
+from rutile_kv.raftstore.round import Round
+from rutile_kv.raftstore.snapshot import SnapshotPayload
+from rutile_proto import metapb_pb2 as metapb
+from rutile_proto import raft_serverpb_pb2 as raft_serverpb
+from rutile_proto import rutilepb_pb2 as rutilepb
+from rutile_proto.errors import NotLeader, RaftEntryTooLarge, RegionError, ServerIsBusy, UndeterminedResult
+
+_WITH_RANGE = frozenset({MessageKind.VOTE, MessageKind.PRE_VOTE, MessageKind.HEARTBEAT, MessageKind.SNAPSHOT})
+"""Messages that may be the first a store hears of a region: they say which keys it covers."""
+
+
+class PeerHost(ApplyHost, Protocol):
+    """What a peer asks of the store."""
+
+    def clear_data(self, region: metapb.Region, batch: WriteBatch) -> None:
+        """Delete everything in the region's range."""
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingSnapshot:
+    """A snapshot that arrived here, from when Raft is shown it until it is installed."""
+
+    region: metapb.Region
+    index: int
+    payload: SnapshotPayload
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """A snapshot whose data is being written. Its Ready is given back to Raft when that is done."""
+
+    incoming: IncomingSnapshot
+    meta: SnapshotMeta
+    ready: Ready
+
+
+class Peer:
+    """See the module. `meta` is this peer as its region lists it (or as the message that created it called it)."""
+
+    def __init__(
+        self, meta: metapb.Peer, storage: PeerStorage, config: StoreConfig, random: Randomness, host: PeerHost
+    ) -> None:
+        self.meta = meta
+        self.storage = storage
+        self.node = RawNode(raft_config(meta.id, storage, config), storage, random)
+        self.proposals = ProposalQueue()
+        self.reads = ReadQueue(config, meta.id << 64 | random.randint(0, (1 << 63) - 1))
+        self.applier = Applier(meta.id, storage, self.node, self.proposals, host)
+        self.incoming: IncomingSnapshot | None = None
+        self.installation: Installation | None = None
+        self.data_written = False
+        """True once the data of the installation is in the engine: the next round finishes it."""
+        self.heartbeat_due = False
+        self.reported_health: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
+        self.leaderless_since: int | None = 0
+        """The store's tick since when no leader is known; None while there is one."""
+        self._config = config
+        self._host = host
+        self._writes: list[tuple[object, Sequence[Modify], int]] = []
+        self._known_peers: dict[int, metapb.Peer] = {}
+        self._was_leader = False
+        self._split_index = 0
+
+    # --- what it is ---------------------------------------------------------------------------------------------------
+
+    @property
+    def id(self) -> int:
+        return self.meta.id
+
+    @property
+    def region(self) -> metapb.Region:
+        return self.storage.region
+
+    @property
+    def region_id(self) -> int:
+        return self.storage.region.id
+
+    @property
+    def is_initialised(self) -> bool:
+        return self.storage.is_initialised
+
+    @property
+    def is_leader(self) -> bool:
+        return self.node.is_leader
+
+    @property
+    def term(self) -> int:
+        return self.node.term
+
+    @property
+    def leader(self) -> metapb.Peer | None:
+        """Whom this peer takes for the leader."""
+        return self.find_peer(self.node.leader_id)
+
+    def find_peer(self, peer_id: int) -> metapb.Peer | None:
+        """A member, or a peer that once sent us something."""
+        return find_peer(self.region, peer_id) or self._known_peers.get(peer_id)
+
+    def has_work(self) -> bool:
+        """True if the next round has something to gather here."""
+        return (
+            self.node.has_ready()
+            or bool(self._writes)
+            or bool(self.reads.fresh)
+            or self.data_written
+            or (self.heartbeat_due and self.is_leader)
+        )
+
+    def may_read_now(self, lag_ticks: int) -> bool:
+        """True if what is applied here is all that anybody was told of: a leader with a lease that has applied an
+        entry of its own term. Not while a split is under way: the new region may be served elsewhere before it is cut
+        off here."""
+        node, storage = self.node, self.storage
+        return (
+            node.is_leader
+            and storage.applied_term == node.term
+            and self._split_index <= storage.applied_index
+            and node.lease_valid(node.tick_count + lag_ticks)
+        )
+
+    # --- requests -----------------------------------------------------------------------------------------------------
+
+    def step(self, sender: metapb.Peer, message: Message) -> None:
+        if find_peer(self.region, sender.id) is None:
+            self._known_peers[sender.id] = sender
+        self.node.step(message)
+
+    def queue_write(self, token: object, modifies: Sequence[Modify]) -> None:
+        """Raises RaftEntryTooLarge."""
+        size_bytes = modify_size_bytes(modifies)
+        if size_bytes > self._config.max_entry_bytes:
+            raise RaftEntryTooLarge(self.region_id, size_bytes, self._config.max_entry_bytes)
+        self._writes.append((token, modifies, size_bytes))
+
+    def propose_admin(self, tokens: Sequence[object], command: rutilepb.AdminCommand) -> None:
+        """Raises NotLeader, ServerIsBusy or RaftEntryTooLarge."""
+        data = encode_admin(self.region.region_epoch, self.term, command)
+        if len(data) > self._config.max_entry_bytes:
+            raise RaftEntryTooLarge(self.region_id, len(data), self._config.max_entry_bytes)
+        try:
+            index = self.node.propose(data)
+        except ProposalDropped as dropped:
+            raise self._refusal(dropped) from dropped
+        self.proposals.add(index, self.term, tokens)
+        if command.HasField("batch_split"):
+            self._split_index = index
+
+    def propose_conf_change(self, tokens: Sequence[object], command: rutilepb.ConfChangeV2Cmd) -> None:
+        """Raises NotLeader, ServerIsBusy (another change is under way) or raft's InvalidConfChange."""
+        change = conf_change_of(self.region.region_epoch, self.term, command)
+        try:
+            index = self.node.propose_conf_change(change)
+        except ProposalDropped as dropped:
+            raise self._refusal(dropped) from dropped
+        self.proposals.add(index, self.term, tokens)
+
+    def transfer_leader(self, peer_id: int) -> None:
+        """Raises NotLeader or ServerIsBusy."""
+        try:
+            self.node.transfer_leader(peer_id)
+        except ProposalDropped as dropped:
+            raise self._refusal(dropped) from dropped
+
+    def leave_joint(self) -> None:
+        """Close a joint configuration as soon as Raft lets us; asked again until it is done."""
+        if self.is_leader and is_joint(self.region):
+            try:
+                self.propose_conf_change((), rutilepb.ConfChangeV2Cmd(leave_joint=True))
+            except (NotLeader, ServerIsBusy):
+                return
+
+    # --- the round ----------------------------------------------------------------------------------------------------
+
+    def flush(self, round_: Round, tick: int) -> None:
+        """Hand to Raft what gathered since the last round."""
+        if self._writes:
+            self._flush_writes(round_)
+        context = self.reads.ask(tick)
+        if context is not None:
+            self.ask_read_index(context, round_)
+
+    def ask_read_index(self, context: bytes, round_: Round) -> None:
+        try:
+            self.node.read_index(context)
+        except ProposalDropped as dropped:
+            round_.fail(self.reads.drop(context), self._refusal(dropped))
+
+    def collect(self, round_: Round) -> None:
+        """Put the node's Ready into the round."""
+        ready = self.node.ready()
+        self.storage.in_round = True
+        self._send(ready.messages, round_.ready.messages, round_)
+        if ready.soft_state is not None:
+            self._note_role(round_)
+        if ready.snapshot is not None:
+            self._start_install(ready, ready.snapshot, round_)
+            return
+        self._write_ready(ready, round_)
+        for read in ready.read_states:
+            self.reads.confirm(read.index, read.context)
+        round_.complete(self.reads.release(self.storage.applied_index))
+
+    def finish_install(self, round_: Round) -> None:
+        """The data of the snapshot is written: everything it stands for becomes true with this round."""
+        installation = self.installation
+        assert installation is not None, "no snapshot is being installed"
+        self.installation, self.data_written = None, False
+        installation.incoming.payload.close()
+        self._abandon_proposals(round_)
+        self.storage.in_round = True
+        self.storage.finish_install(round_.batch, installation.incoming.region, installation.meta)
+        self.meta = find_peer(self.region, self.id) or self.meta
+        self._write_ready(installation.ready, round_)
+
+    def after_advance(self) -> None:
+        """The last Ready was given back."""
+        self.node.advance_apply(self.storage.applied_index)
+        self.leave_joint()
+
+    def close(self, round_: Round, error: RegionError) -> None:
+        """The peer goes away. What was proposed may or may not come to pass elsewhere; the rest surely not."""
+        round_.fail([token for token, _, _ in self._writes], error)
+        round_.fail(self.reads.take_all(), error)
+        self._writes.clear()
+        self._abandon_proposals(round_)
+        self.drop_incoming()
+        if self.installation is not None:
+            self.installation.incoming.payload.close()
+            self.installation, self.data_written = None, False
+
+    def drop_incoming(self) -> None:
+        """Raft did not want the snapshot."""
+        if self.incoming is not None:
+            self.incoming.payload.close()
+            self.incoming = None
+
+    # --- inside -------------------------------------------------------------------------------------------------------
+
+    def _flush_writes(self, round_: Round) -> None:
+        writes, self._writes = self._writes, []
+        tokens: list[object] = []
+        modifies: list[Modify] = []
+        size_bytes = 0
+        for token, changes, size in writes:
+            if tokens and size_bytes + size > self._config.max_coalesced_bytes:
+                self._propose_write(tokens, modifies, round_)
+                tokens, modifies, size_bytes = [], [], 0
+            tokens.append(token)
+            modifies.extend(changes)
+            size_bytes += size
+        self._propose_write(tokens, modifies, round_)
+
+    def _propose_write(self, tokens: list[object], modifies: list[Modify], round_: Round) -> None:
+        try:
+            index = self.node.propose(encode_write(self.region.region_epoch, self.term, modifies))
+        except ProposalDropped as dropped:
+            round_.fail(tokens, self._refusal(dropped))
+        else:
+            self.proposals.add(index, self.term, tokens)
+
+    def _abandon_proposals(self, round_: Round) -> None:
+        """What is in the log may be committed by others, and this peer will not see it."""
+        for proposal in self.proposals.take_all():
+            cause = f"region {self.region_id} left the entry at {proposal.index} behind before it was applied here"
+            round_.fail(proposal.tokens, UndeterminedResult(0, cause))
+
+    def _refusal(self, dropped: ProposalDropped) -> RegionError:
+        """Raft's reason as the error a client understands."""
+        match dropped.reason:
+            case DropReason.NOT_LEADER:
+                return NotLeader(self.region_id, self.leader)
+            case DropReason.NO_LEADER | DropReason.TRANSFERRING:
+                return NotLeader(self.region_id, None)
+            case _:
+                return ServerIsBusy(f"region {self.region_id}: {dropped.reason.value}")
+
+    def _write_ready(self, ready: Ready, round_: Round) -> None:
+        """Log, states, applied data: in this order, since an entry may be committed and new in the same Ready."""
+        if ready.entries:
+            self.storage.append(round_.batch, ready.entries)
+        if ready.entries or ready.hard_state is not None:
+            self.storage.save_raft_state(round_.batch, ready.hard_state)
+        if ready.must_sync:
+            round_.ready.must_sync = True
+        if ready.committed_entries:
+            self.applier.apply(ready.committed_entries, round_)
+        self._send(ready.persisted_messages, round_.ready.persisted_messages, round_)
+        round_.taken.append((self, ready))
+
+    def _start_install(self, ready: Ready, meta: SnapshotMeta, round_: Round) -> None:
+        incoming = self.incoming
+        assert incoming is not None and incoming.index == meta.index, "raft accepted a snapshot that is not here"
+        assert not ready.committed_entries, "entries to apply beside a snapshot to install"
+        self.incoming = None
+        self.installation = Installation(incoming, meta, ready)
+        self._host.clear_data(self.region, round_.batch)
+        self._host.clear_data(incoming.region, round_.batch)
+        self.storage.start_install(round_.batch, incoming.region, ready.hard_state)
+        round_.ready.must_sync = True
+        round_.ready.installs.append(InstallSnapshot(incoming.region, meta, incoming.payload))
+
+    def _note_role(self, round_: Round) -> None:
+        if self.is_leader != self._was_leader:
+            self._was_leader = self.is_leader
+            self.heartbeat_due = self.is_leader
+            self._split_index = 0
+            if not self.is_leader:
+                round_.fail(self.reads.take_unconfirmed(), NotLeader(self.region_id, self.leader))
+
+    def _send(self, messages: Sequence[Message], out: list[raft_serverpb.RaftMessage], round_: Round) -> None:
+        for message in messages:
+            to_peer = self.find_peer(message.to)
+            if message.kind is MessageKind.SNAPSHOT:
+                self._send_snapshot(message, to_peer, round_)
+            elif to_peer is not None:
+                out.append(self.wrap(message, to_peer))
+
+    def wrap(self, message: Message, to_peer: metapb.Peer, snapshot_data: bytes = b"") -> raft_serverpb.RaftMessage:
+        """A Raft message with its address."""
+        region = self.region
+        with_range = message.kind in _WITH_RANGE and self.is_initialised
+        return raft_serverpb.RaftMessage(
+            region_id=region.id,
+            from_peer=self.meta,
+            to_peer=to_peer,
+            message=message_to_pb(message, snapshot_data),
+            region_epoch=region.region_epoch,
+            start_key=region.start_key if with_range else b"",
+            end_key=region.end_key if with_range else b"",
+        )
+
+    def _send_snapshot(self, message: Message, to_peer: metapb.Peer | None, round_: Round) -> None:
+        assert message.snapshot is not None, "a snapshot message without its metadata"
+        data, region = self.storage.take_snapshot(message.snapshot.index)
+        if to_peer is None:
+            data.close()
+            self.storage.snapshot_done()
+            return
+        about = raft_serverpb.RaftSnapshotData(region=region).SerializeToString()
+        round_.ready.snapshots_to_send.append(SendSnapshot(self.wrap(message, to_peer, about), region, data))
+
+
+def raft_config(peer_id: int, storage: PeerStorage, config: StoreConfig) -> RaftConfig:
+    return RaftConfig(
+        id=peer_id,
+        applied=storage.applied_index,
+        election_timeout_ticks=config.election_timeout_ticks,
+        heartbeat_ticks=config.heartbeat_ticks,
+        max_committed_bytes=config.max_apply_bytes,
+        fresh=storage.is_fresh,
+    )

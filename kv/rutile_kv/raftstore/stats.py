@@ -1,0 +1,40 @@
+"""About how much a region holds and is written to: cheap counters, for split and balance decisions and for PD."""
+
+from dataclasses import dataclass
+
+from rutile_kv.engine.api import Engine
+from rutile_proto import metapb_pb2 as metapb
+
+_ASSUMED_ROW_BYTES = 128
+"""To guess a number of keys from a size when a region was not counted from its beginning."""
+
+
+@dataclass(slots=True)
+class RegionStats:
+    """Counters of one region on one store. `size_bytes` and `keys` are estimates and never below zero."""
+
+    size_bytes: int = 0
+    keys: int = 0
+    written_bytes: int = 0
+    written_keys: int = 0
+    """Since the last heartbeat to PD."""
+
+    def wrote(self, size_bytes: int, keys: int, new_keys: int) -> None:
+        """An entry with `keys` changes was applied; `new_keys` more versions are in the write family than before."""
+        self.size_bytes = max(0, self.size_bytes + size_bytes)
+        self.keys = max(0, self.keys + new_keys)
+        self.written_bytes += abs(size_bytes)
+        self.written_keys += keys
+
+    def reset_window(self) -> None:
+        self.written_bytes = self.written_keys = 0
+
+    def share(self, parts: int) -> "RegionStats":
+        """What each of `parts` regions has after a split, taken as equal."""
+        return RegionStats(self.size_bytes // parts, self.keys // parts)
+
+    @staticmethod
+    def estimate(engine: Engine, region: metapb.Region) -> "RegionStats":
+        """A guess from what the engine knows, for a region found at start or received as a snapshot."""
+        size_bytes = engine.approximate_size_bytes(region.start_key, region.end_key or None)
+        return RegionStats(size_bytes, size_bytes // _ASSUMED_ROW_BYTES)

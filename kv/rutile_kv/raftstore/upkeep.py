@@ -1,0 +1,132 @@
+"""What a peer does for itself from time to time: cut its log, report to PD, look for lost reads and forgotten
+membership.
+
+Called on ticks. Each check has its own rhythm, shifted by the region's id so that a thousand regions do not all check
+in the same tick."""
+
+from rutile_kv.raftstore.config import StoreConfig
+from rutile_kv.raftstore.peer import Peer
+from rutile_kv.raftstore.round import Round
+from rutile_proto import pdpb_pb2 as pdpb
+from rutile_proto import raft_serverpb_pb2 as raft_serverpb
+from rutile_proto import rutilepb_pb2 as rutilepb
+from rutile_proto.errors import NotLeader, ReadIndexNotReady, ServerIsBusy
+
+TICK_SECONDS = 0.1
+"""What a tick lasts, for the seconds PD wants. The driver keeps to it."""
+
+
+def on_tick(peer: Peer, tick: int, config: StoreConfig, round_: Round) -> None:
+    """Let a tick pass for a peer, with the checks that are due."""
+    peer.node.tick()
+    turn = tick + peer.region_id
+    if len(peer.reads):
+        _watch_reads(peer, tick, round_)
+    if turn % config.peer_check_ticks == 0:
+        _check_peers(peer, tick, config, round_)
+    if peer.is_leader:
+        if turn % config.compact_check_ticks == 0:
+            _compact_log(peer, config)
+        if turn % config.region_heartbeat_ticks == 0:
+            peer.heartbeat_due = True
+
+
+def region_heartbeat(peer: Peer, config: StoreConfig) -> pdpb.RegionHeartbeatRequest:
+    """What PD hears of a region from its leader."""
+    down, pending = _health(peer, config)
+    peer.reported_health = (tuple(sorted(down)), pending)
+    peer.heartbeat_due = False
+    stats = peer.applier.stats
+    request = pdpb.RegionHeartbeatRequest(
+        region=peer.region,
+        leader=peer.meta,
+        term=peer.term,
+        approximate_size=stats.size_bytes >> 20,
+        approximate_keys=stats.keys,
+        bytes_written=stats.written_bytes,
+        keys_written=stats.written_keys,
+        pending_peers=[member for member in peer.region.peers if member.id in pending],
+    )
+    for member in peer.region.peers:
+        if member.id in down:
+            request.down_peers.add(peer=member, down_seconds=int(down[member.id] * TICK_SECONDS))
+    stats.reset_window()
+    return request
+
+
+def _health(peer: Peer, config: StoreConfig) -> tuple[dict[int, int], tuple[int, ...]]:
+    """(silent ticks of the peers that seem down, ids of those that still wait for a snapshot)."""
+    down, pending = {}, []
+    for progress in peer.node.status().progress:
+        if progress.peer_id == peer.id:
+            continue
+        if progress.silent_ticks >= config.down_peer_ticks:
+            down[progress.peer_id] = progress.silent_ticks
+        if progress.match < peer.storage.truncated_index:
+            pending.append(progress.peer_id)
+    return down, tuple(pending)
+
+
+def _check_peers(peer: Peer, tick: int, config: StoreConfig, round_: Round) -> None:
+    if peer.is_leader:
+        peer.leave_joint()
+        down, pending = _health(peer, config)
+        if (tuple(sorted(down)), pending) != peer.reported_health:
+            peer.heartbeat_due = True
+    elif peer.node.leader_id:
+        peer.leaderless_since = None
+    elif peer.leaderless_since is None:
+        peer.leaderless_since = tick
+    elif tick - peer.leaderless_since >= config.missing_leader_ticks:
+        peer.leaderless_since = tick
+        _ask_whether_member(peer, round_)
+
+
+def _ask_whether_member(peer: Peer, round_: Round) -> None:
+    """A learner, or a peer cut off while the others changed, would otherwise never learn that it was removed."""
+    for member in peer.region.peers:
+        if member.id != peer.id:
+            question = raft_serverpb.RaftMessage(
+                region_id=peer.region_id,
+                from_peer=peer.meta,
+                to_peer=member,
+                region_epoch=peer.region.region_epoch,
+                extra_msg=raft_serverpb.ExtraMessage(type=raft_serverpb.ExtraMessageType.MsgCheckStalePeer),
+            )
+            round_.ready.messages.append(question)
+
+
+def _watch_reads(peer: Peer, tick: int, round_: Round) -> None:
+    expired = peer.reads.expire(tick)
+    if expired:
+        round_.fail(expired, ReadIndexNotReady(peer.region_id, "the leader did not confirm it in time"))
+    for context in peer.reads.ask_again(tick):
+        peer.ask_read_index(context, round_)
+
+
+def _compact_log(peer: Peer, config: StoreConfig) -> None:
+    """Cut what every follower has, or, when the log is over its limits, what is applied here."""
+    storage = peer.storage
+    length = storage.applied_index - storage.truncated_index
+    if length < config.log_gap_entries and storage.log_bytes < config.log_limit_bytes:
+        return
+    index = storage.applied_index
+    if length < config.log_limit_entries and storage.log_bytes < config.log_limit_bytes:
+        index = min(index, _slowest(peer))
+    if index <= storage.truncated_index:
+        return
+    command = rutilepb.CompactLog(index=index, term=storage.term(index))
+    try:
+        peer.propose_admin((), rutilepb.AdminCommand(compact_log=command))
+    except (NotLeader, ServerIsBusy):
+        return
+
+
+def _slowest(peer: Peer) -> int:
+    """The last entry that every other member has, or will have with the snapshot on its way."""
+    others = [
+        max(progress.match, progress.pending_snapshot)
+        for progress in peer.node.status().progress
+        if progress.peer_id != peer.id
+    ]
+    return min(others, default=peer.storage.applied_index)
