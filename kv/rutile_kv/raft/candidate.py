@@ -60,9 +60,19 @@ class _Campaigner(RoleState):
     def ask(self, kind: MessageKind, term: int, context: bytes) -> list[Message]:
         """The requests to all other voters, telling them the end of our log."""
         core = self.core
-        index, log_term = core.log.last_index, core.log.last_term
+        log = core.log
         return [
-            Message(kind, peer_id, core.id, term, log_term=log_term, index=index, context=context)
+            Message(
+                kind,
+                peer_id,
+                core.id,
+                term,
+                log_term=log.last_term,
+                index=log.last_index,
+                commit=log.committed,
+                context=context,
+                commit_term=log.term(log.committed),
+            )
             for peer_id in core.conf_state.members()
             if peer_id != core.id and core.conf_state.is_voter(peer_id)
         ]

@@ -90,6 +90,8 @@ class Core:
         role."""
         if message.to != self.id or message.sender == self.id or message.sender <= NO_PEER:
             return
+        if message.commit_term:
+            self.learn_commit(message.commit, message.commit_term)
         if message.kind in _VOTES and message.term >= self.term and self._ignores_candidate(message):
             return
         if message.term > self.term:
@@ -123,6 +125,18 @@ class Core:
         elif message.kind in _FROM_LEADER and (self.config.pre_vote or self.config.check_quorum):
             reply = Message(MessageKind.APPEND_RESPONSE, message.sender, self.id, self.term)
             self.persisted_messages.append(reply)
+
+    def learn_commit(self, index: int, term: int) -> None:
+        """Note that the entry (index, term) is committed, if we have it (Log Matching: then all before it is too).
+
+        Candidates and voters tell each other. Otherwise a group can stand still: the last leader left it, and of the
+        new configuration nobody heard that it is committed, so they ask the old one, whose peers know better and refuse
+        (raft-rs calls this commit by vote)."""
+        if self.role.kind is Role.LEADER or index <= self.log.committed or not self.log.matches(index, term):
+            return
+        self.log.commit_to(index)
+        if self.role.kind is not Role.FOLLOWER and self.log.has_unapplied_conf_change():
+            self.become_follower(self.term, NO_PEER)
 
     def campaign(self, *, transfer: bool = False) -> None:
         """Start an election (paper §5.2), unless this peer leads already or may not.

@@ -13,6 +13,7 @@ What each message carries (besides `kind, to, sender, term`), and where the idea
 | VOTE, PRE_VOTE      | index, log_term of the candidate's last entry;                  | paper §5.2, §5.4.1,       |
 |                     | context TRANSFER_CONTEXT overrides leader stickiness            | thesis §9.6, §4.2.3       |
 | …_RESPONSE          | reject                                                          |                           |
+| all four            | commit, commit_term: an entry known to be committed             | see `Core.learn_commit`   |
 | HEARTBEAT           | commit (within what the peer has); index: the round's number    | paper §5.2, thesis §6.4   |
 | HEARTBEAT_RESPONSE  | index: the round it answers                                     | thesis §6.4               |
 | SNAPSHOT            | snapshot: its metadata; the data travels outside of Raft        | paper §7                  |
@@ -135,6 +136,7 @@ class Message:
     reject: bool = False
     reject_hint: int = 0
     context: bytes = b""
+    commit_term: int = 0
 
 
 @dataclass(frozen=True, slots=True)

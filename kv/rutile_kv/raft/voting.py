@@ -23,8 +23,7 @@ def answer_vote(core: Core, message: Message) -> None:
     if granted:
         core.vote = message.sender
         core.role.voted()
-    reply = Message(MessageKind.VOTE_RESPONSE, message.sender, core.id, core.term, reject=not granted)
-    core.persisted_messages.append(reply)
+    core.persisted_messages.append(_reply(core, message, MessageKind.VOTE_RESPONSE, core.term, granted))
 
 
 def _may_vote_for(core: Core, message: Message) -> bool:
@@ -38,5 +37,11 @@ def _answer_pre_vote(core: Core, message: Message, granted: bool) -> None:
     """A granted pre-vote names the term asked for, a refused one our own. It promises nothing, so it need not be
     durable."""
     term = message.term if granted else core.term
-    reply = Message(MessageKind.PRE_VOTE_RESPONSE, message.sender, core.id, term, reject=not granted)
-    core.messages.append(reply)
+    core.messages.append(_reply(core, message, MessageKind.PRE_VOTE_RESPONSE, term, granted))
+
+
+def _reply(core: Core, message: Message, kind: MessageKind, term: int, granted: bool) -> Message:
+    commit = core.log.committed
+    return Message(
+        kind, message.sender, core.id, term, commit=commit, reject=not granted, commit_term=core.log.term(commit)
+    )
