@@ -1,8 +1,8 @@
 """Rows of a table as committed MVCC versions, made in bulk: what an import writes instead of running transactions.
 
-For each row one entry of the `write` family, `storage key | NOT commit_ts -> 'P' start_ts 'v' row`; a row over 255 bytes
-goes to `default` under `storage key | NOT start_ts`, as a transaction would have left it (rutile_kv.mvcc.records). Nobody
-can have read the table at these timestamps: it is published only afterwards.
+For each row one entry of the `write` family, `storage key | NOT commit_ts -> 'P' start_ts 'v' row`; a row over 255
+bytes goes to `default` under `storage key | NOT start_ts`, as a transaction would have left it (see
+rutile_kv.mvcc.records). Nobody can have read the table at these timestamps: it is published only afterwards.
 """
 
 from __future__ import annotations

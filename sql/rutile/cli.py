@@ -6,8 +6,12 @@ import argparse
 import asyncio
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rutile.processes import Role
 
 DEFAULT_PD = "127.0.0.1:2379"
 DEFAULT_KV = "127.0.0.1:20160"
@@ -185,46 +189,37 @@ def _check_address(options: argparse.Namespace) -> None:
 
 
 def _run_pd(options: argparse.Namespace) -> int:
-    from rutile.processes import pd_role, serve
-    from rutile_pd.node import PdConfig
+    from rutile_pd.node import PdConfig, PdNode
 
     _check_address(options)
     config = PdConfig(max_replicas=options.max_replicas, max_store_down_s=options.max_store_down)
-
-    async def run() -> None:
-        starting = asyncio.ensure_future(pd_role(options.data, options.addr, config))
-        await serve("pd", starting, options.stop_with_stdin)
-
-    return _run_async(run())
+    return _serve(options, lambda: PdNode(options.data, options.addr, config=config))
 
 
 def _run_kv(options: argparse.Namespace) -> int:
-    from rutile.processes import kv_role, serve
     from rutile_kv.server.config import StoreConfig
+    from rutile_kv.server.node import StoreNode
 
     _check_address(options)
     config = StoreConfig(data_dir=options.data, address=options.addr, pd_addresses=tuple(options.pd.split(",")))
-
-    async def run() -> None:
-        await serve("kv", asyncio.ensure_future(kv_role(config)), options.stop_with_stdin)
-
-    return _run_async(run())
+    return _serve(options, lambda: StoreNode(config))
 
 
 def _run_sql(options: argparse.Namespace) -> int:
-    from rutile.processes import serve, sql_role
+    from rutile.sql_node import SqlNode
 
     _check_address(options)
+    return _serve(options, lambda: SqlNode(options.pd.split(","), options.addr))
+
+
+def _serve(options: argparse.Namespace, make_role: Callable[[], Role]) -> int:
+    """Run one role until it is told to stop; it is made on the loop it runs on."""
+    from rutile.processes import serve
 
     async def run() -> None:
-        starting = asyncio.ensure_future(sql_role(options.pd.split(","), options.addr))
-        await serve("sql", starting, options.stop_with_stdin)
+        await serve(options.verb, make_role(), options.stop_with_stdin)
 
-    return _run_async(run())
-
-
-def _run_async(work: object) -> int:
-    asyncio.run(work)  # type: ignore[arg-type]
+    asyncio.run(run())
     return 0
 
 

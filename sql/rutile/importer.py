@@ -41,8 +41,8 @@ def import_file(
 ) -> int:
     """Import `path` into `table` of the database at `target` (see rutile.connect); returns the number of rows.
 
-    Raises DataError for a damaged file or a value that does not fit, IntegrityError for duplicate keys, ProgrammingError
-    when the table is missing or not empty. After an error nothing is imported.
+    Raises DataError for a damaged file or a value that does not fit, IntegrityError for duplicate keys and
+    ProgrammingError when the table is missing or not empty. After an error nothing is imported.
     """
     shared = shared_database(target)
     try:
