@@ -22,14 +22,12 @@ import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias
 
 import pyarrow as pa
 
-from rutile.cluster import open_database
-from rutile.embedded import EmbeddedNode, EventLoopThread
-from rutile.engine import Database
 from rutile.errors import SqlError
+from rutile.loop_thread import EventLoopThread
 from rutile.pep249 import (
     DatabaseError,
     DataError,
@@ -43,7 +41,10 @@ from rutile.pep249 import (
     Warning,
     exception_of,
 )
-from rutile.session import Session
+
+if TYPE_CHECKING:
+    from rutile.engine import Database
+    from rutile.session import Session
 
 apilevel = "2.0"
 threadsafety = 1
@@ -429,11 +430,15 @@ def _forget(path: Path) -> None:
 
 
 async def _open_embedded(path: Path | None) -> tuple[Database, Closer]:
+    from rutile.embedded import EmbeddedNode  # loads the store, PD and DuckDB: only those who embed them wait for it
+
     node = await EmbeddedNode.open(path)
     return node.database, node.close
 
 
 async def _open_cluster(pd_addresses: list[str]) -> tuple[Database, Closer]:
+    from rutile.cluster import open_database
+
     client, database = await open_database(pd_addresses)
 
     async def close() -> None:

@@ -1,22 +1,17 @@
 """A whole Rutile in this process: placement driver, one store and the SQL front end, joined by calls, not sockets.
 
-    EventLoopThread ── owns the asyncio loop everything runs on; the caller's thread hands it coroutines
-        └─ EmbeddedNode
-             PdNode ◄── LocalStub ── PdClient ── Client ── Database (SQL)
-             StoreNode ◄── LocalStub ──────────────┘
+    PdNode ◄── LocalStub ── PdClient ── Client ── Database (SQL)
+    StoreNode ◄── LocalStub ──────────────┘
 
 The same classes make a cluster of processes; only the stubs differ (rutile_kv.env.rpc). A directory is opened once per
-process: a second `connect` to it shares the node, and the last one to close stops it. A directory that another process
+process (rutile.dbapi): a second `connect` to it shares the node, and the last one to close stops it. A directory that another process
 has open is refused (DataDirMismatch).
 """
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Self
 
 from rutile.engine import Database, DatabaseOptions
 from rutile_kv.client.client import Client
@@ -24,38 +19,6 @@ from rutile_kv.env.rpc import LocalStub
 from rutile_kv.server.config import StoreConfig
 from rutile_kv.server.node import StoreNode
 from rutile_pd.node import PdConfig, PdNode
-
-T = TypeVar("T")
-
-
-class EventLoopThread:
-    """An asyncio loop in a thread of its own, so that blocking code can call async code."""
-
-    def __init__(self, name: str = "rutile-loop") -> None:
-        self.loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._main, name=name, daemon=True)
-        self._thread.start()
-
-    def _main(self) -> None:
-        asyncio.set_event_loop(self.loop)
-        self.loop.run_forever()
-
-    def run(self, work: Coroutine[Any, Any, T], timeout_s: float | None = None) -> T:
-        """The result of `work`, run on the loop; raises what it raises. KeyboardInterrupt cancels the work."""
-        future = asyncio.run_coroutine_threadsafe(work, self.loop)
-        try:
-            return future.result(timeout_s)
-        except BaseException:
-            future.cancel()
-            raise
-
-    def close(self) -> None:
-        """Stop the loop and join the thread; pending tasks must have been ended by their owners."""
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join()
-        self.loop.run_until_complete(self.loop.shutdown_asyncgens())
-        self.loop.run_until_complete(self.loop.shutdown_default_executor())
-        self.loop.close()
 
 
 class EmbeddedNode:
