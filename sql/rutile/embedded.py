@@ -4,8 +4,8 @@
     StoreNode ◄── LocalStub ──────────────┘
 
 The same classes make a cluster of processes; only the stubs differ (rutile_kv.env.rpc). A directory is opened once per
-process (rutile.dbapi): a second `connect` to it shares the node, and the last one to close stops it. A directory that another process
-has open is refused (DataDirMismatch).
+process (rutile.dbapi): a second `connect` to it shares the node, and the last one to close stops it. A directory that
+another process has open is refused (DataDirMismatch).
 """
 
 from __future__ import annotations
