@@ -36,7 +36,8 @@ class Client:
         cls, pd_addresses: Sequence[str], *, options: ClientOptions | None = None, pace: Pace | None = None
     ) -> Self:
         """A client over gRPC, once a placement driver leader is found. RetriesExhausted if there is none in time."""
-        pd = PdClient.connect(pd_addresses, pace=pace)
+        options = options or ClientOptions()
+        pd = PdClient.connect(pd_addresses, pace=pace, budget_s=options.pd_budget_s)
         client = cls(Cluster(pd, GrpcStores(pd), pace, options))
         try:
             await pd.ready()
@@ -59,7 +60,8 @@ class Client:
         The mapping from store id may change later. A value that is one stub answers for both `tikvpb.Tikv` and
         `rutilepb.RutileKv`; with separate ones, give `StoreStubs`.
         """
-        pd = PdClient.local(pd_stub, pace=pace)
+        options = options or ClientOptions()
+        pd = PdClient.local(pd_stub, pace=pace, budget_s=options.pd_budget_s)
         return cls(Cluster(pd, LocalStores(store_stubs), pace, options))
 
     @property

@@ -26,6 +26,8 @@ class ClientOptions:
     """Asking what became of a commit whose answer was lost."""
     close_timeout_s: float = 5.0
     """How long close waits for background work."""
+    pd_budget_s: float = 15.0
+    """One call to the placement driver outside of a larger operation, and the wait for a timestamp."""
     parallel_rpcs: int = 16
     """RPCs of one operation in flight."""
     max_transaction_bytes: int = 1 << 30
