@@ -1,0 +1,181 @@
+"""Partial forms of aggregates, and how they merge.
+
+| aggregate              | partial, per store and group | merge                                          |
+|------------------------|------------------------------|------------------------------------------------|
+| COUNT                  | COUNT                        | SUM, 0 for none, as BIGINT                     |
+| SUM                    | SUM                          | SUM: exact, decimals stay DECIMAL(38, s)       |
+| AVG                    | SUM and COUNT                | SUM / SUM, as DOUBLE (as DuckDB's AVG is)      |
+| MIN, MAX, BIT_AND, ... | itself                       | itself                                         |
+| any with DISTINCT      | its arguments, as group keys | itself: other partials are just grouped finer  |
+
+Everything else (variance, medians, GROUP_CONCAT, ...) has no partial form that is both exact and order-free; such a
+query takes another plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from sqlglot import exp
+
+Partial = Callable[[exp.Expr], exp.Column]
+"""Adds a partial expression to the fragment, and gives the column that will hold it."""
+
+_SELF_MERGING = (
+    exp.Min, exp.Max, exp.BitwiseAndAgg, exp.BitwiseOrAgg, exp.BitwiseXorAgg, exp.LogicalAnd, exp.LogicalOr,
+    exp.AnyValue,
+)  # fmt: skip
+_MERGED_ONCE_MORE = (exp.Count, exp.Sum, exp.Avg, *_SELF_MERGING)
+
+
+def split_grouping(select: exp.Select) -> tuple[exp.Select, exp.Select] | None:
+    """(fragment, merge without its FROM) of an aggregation, or None if it is none or cannot be split."""
+    keys = _group_keys(select)
+    if keys is None or not (keys or select.find(exp.AggFunc)):
+        return None
+    split = _Grouping(keys)
+    merge = exp.Select(expressions=[split.merged_projection(projection) for projection in select.expressions])
+    for part in ("having", "order"):
+        clause = select.args.get(part)
+        merge.set(part, None if clause is None else split.merged(clause))
+    for part in ("distinct", "limit", "offset"):
+        clause = select.args.get(part)
+        merge.set(part, None if clause is None else clause.copy())
+    aliases = {projection.alias for projection in select.expressions if isinstance(projection, exp.Alias)}
+    if split.refused or _foreign_columns(merge, split, aliases):
+        return None
+    if keys:
+        merge.set("group", exp.Group(expressions=[split.key_column(place) for place in range(len(keys))]))
+    return split.fragment(select), merge
+
+
+def _group_keys(select: exp.Select) -> list[exp.Expr] | None:
+    """The GROUP BY expressions, ordinals and aliases resolved; None for ROLLUP and its kin."""
+    group = select.args.get("group")
+    if group is None:
+        return []
+    if group.find(exp.Rollup, exp.Cube, exp.GroupingSets) or group.args.get("all"):
+        return None
+    aliased = {item.alias: item.this for item in select.expressions if isinstance(item, exp.Alias)}
+    keys = []
+    for key in group.expressions:
+        if isinstance(key, exp.Literal) and key.is_int and 0 < int(key.name) <= len(select.expressions):
+            key = select.expressions[int(key.name) - 1].unalias()
+        elif isinstance(key, exp.Column) and not key.table and key.name in aliased:
+            shadowed = any(column.name == key.name for column in aliased[key.name].find_all(exp.Column))
+            key = key if shadowed else aliased[key.name]
+        keys.append(key)
+    return keys
+
+
+def _foreign_columns(merge: exp.Select, split: _Grouping, aliases: set[str]) -> bool:
+    """Whether the merge mentions columns that the fragment does not give (a column that is not grouped, a star)."""
+    known = split.names | aliases
+    for column in merge.find_all(exp.Column):
+        if column.name not in known or column.table:
+            return True
+    return any(projection.is_star for projection in merge.expressions)
+
+
+def output_name(projection: exp.Expr) -> str:
+    """The name of a result column: its alias, or the column's own, or the text of the expression."""
+    if isinstance(projection, exp.Alias | exp.Column):
+        return projection.alias_or_name
+    return projection.sql(dialect="duckdb")
+
+
+class _Grouping:
+    """Collects what the fragment computes, while the clauses of the query are rewritten for the merge."""
+
+    def __init__(self, keys: list[exp.Expr]) -> None:
+        self._keys = keys
+        self._distinct: list[exp.Expr] = []
+        self._partials: list[exp.Expr] = []
+        self.refused = False
+
+    @property
+    def names(self) -> set[str]:
+        counts = (("k", self._keys), ("d", self._distinct), ("p", self._partials))
+        return {f"rutile_{letter}{place}" for letter, items in counts for place in range(len(items))}
+
+    def key_column(self, place: int) -> exp.Column:
+        return exp.column(f"rutile_k{place}", quoted=True)
+
+    def merged_projection(self, projection: exp.Expr) -> exp.Expr:
+        return exp.alias_(self.merged(projection.unalias()), output_name(projection), quoted=True)
+
+    def merged(self, clause: exp.Expr) -> exp.Expr:
+        """The clause over the fragment's columns."""
+        return clause.copy().transform(self._merged_node, copy=False)
+
+    def _merged_node(self, node: exp.Expr) -> exp.Expr:
+        if node in self._keys:
+            return self.key_column(self._keys.index(node))
+        if isinstance(node, exp.Filter):
+            return self._merged_aggregate(node.this, node.expression)
+        if isinstance(node, exp.AggFunc | exp.AnonymousAggFunc):
+            return self._merged_aggregate(node, None)
+        return node
+
+    def _merged_aggregate(self, aggregate: exp.Expr, condition: exp.Expr | None) -> exp.Expr:
+        argument = aggregate.args.get("this")
+        plain = isinstance(aggregate, _MERGED_ONCE_MORE) and not isinstance(argument, exp.Order | exp.HavingMax)
+        if not plain or len(list(_arguments(aggregate))) > 1 or (condition and isinstance(argument, exp.Distinct)):
+            self.refused = True
+            return aggregate
+        if isinstance(argument, exp.Distinct):
+            return self._merged_distinct(aggregate, argument)
+
+        def partial(expression: exp.Expr) -> exp.Column:
+            filtered = exp.Filter(this=expression, expression=condition.copy()) if condition else expression
+            return _placed(self._partials, filtered, "p")
+
+        return _merge_of(aggregate, partial)
+
+    def _merged_distinct(self, aggregate: exp.Expr, argument: exp.Distinct) -> exp.Expr:
+        columns = [_placed(self._distinct, value, "d") for value in argument.expressions]
+        merged = aggregate.copy()
+        merged.set("this", exp.Distinct(expressions=columns))
+        return merged
+
+    def fragment(self, select: exp.Select) -> exp.Select:
+        groups = [*self._keys, *self._distinct]
+        names = [f"rutile_k{place}" for place in range(len(self._keys))]
+        names += [f"rutile_d{place}" for place in range(len(self._distinct))]
+        names += [f"rutile_p{place}" for place in range(len(self._partials))]
+        values = [value.copy() for value in (*groups, *self._partials)]
+        pairs = zip(values, names, strict=True)
+        fragment = exp.Select(expressions=[exp.alias_(value, name, quoted=True) for value, name in pairs])
+        fragment.set("from_", select.args["from_"].copy())
+        where = select.args.get("where")
+        fragment.set("where", None if where is None else where.copy())
+        if groups:
+            places = [exp.Literal.number(place + 1) for place in range(len(groups))]
+            fragment.set("group", exp.Group(expressions=places))
+        return fragment
+
+
+def _arguments(aggregate: exp.Expr) -> Iterable[exp.Expr]:
+    for part in ("this", "expressions", "expression"):
+        value = aggregate.args.get(part)
+        yield from value if isinstance(value, list) else [value] if isinstance(value, exp.Expr) else []
+
+
+def _placed(items: list[exp.Expr], value: exp.Expr, letter: str) -> exp.Column:
+    """The column of `value` in `items`, added if it is new."""
+    if value not in items:
+        items.append(value.copy())
+    return exp.column(f"rutile_{letter}{items.index(value)}", quoted=True)
+
+
+def _merge_of(aggregate: exp.Expr, partial: Partial) -> exp.Expr:
+    if isinstance(aggregate, exp.Count):
+        counts = exp.Coalesce(this=exp.Sum(this=partial(aggregate)), expressions=[exp.Literal.number(0)])
+        return exp.cast(counts, "bigint", dialect="duckdb")
+    if isinstance(aggregate, exp.Avg):
+        total = exp.cast(exp.Sum(this=partial(exp.Sum(this=aggregate.this.copy()))), "double", dialect="duckdb")
+        count = exp.Sum(this=partial(exp.Count(this=aggregate.this.copy(), big_int=True)))
+        return exp.paren(exp.Div(this=total, expression=count))
+    merged = aggregate.copy()
+    merged.set("this", partial(aggregate))
+    return merged
