@@ -1,6 +1,6 @@
 """The questions about versions that gets, scans and transaction commands ask of the engine."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -140,12 +140,17 @@ class MvccReader:
 
     # --- ranges ---
 
-    def scan_locks(self, start: bytes, end: bytes, max_ts: int, limit: int) -> list[LockFacts]:
-        """The first `limit` locks of any kind in [start, end) with start_ts <= max_ts, in key order."""
+    def scan_locks(
+        self, start: bytes, end: bytes, max_ts: int, limit: int, *, owners: Container[int] | None = None
+    ) -> list[LockFacts]:
+        """The first `limit` locks of any kind in [start, end) with start_ts <= max_ts, in key order.
+
+        With `owners`, only those of these transactions.
+        """
         found: list[LockFacts] = []
         for storage, data in self._reader.scan(CF_LOCK, storage_bound(start), storage_bound(end) or None):
             lock = Lock.from_bytes(data)
-            if lock.start_ts <= max_ts:
+            if lock.start_ts <= max_ts and (owners is None or lock.start_ts in owners):
                 found.append(lock.facts(user_key(storage)))
                 if len(found) == limit:
                     break

@@ -1,0 +1,90 @@
+"""What the scheduler core hears (events) and asks for (effects). `token` names one command from Submit to its end."""
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from rutile_kv.engine.api import Modify, Reader
+from rutile_kv.txn.model import Command
+
+# --- events ---
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """A new command. Tokens are not used twice at a time."""
+
+    token: int
+    command: Command[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotTaken:
+    """A linearizable view for a command that asked for one. It is read before `handle` returns, and not after."""
+
+    token: int
+    reader: Reader
+    max_ts: int = 0
+    """The newest timestamp read at, 0 if not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotFailed:
+    """No view could be had: the region moved, or this is not its leader."""
+
+    token: int
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True)
+class WriteDone:
+    """The command's modifies are applied."""
+
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class WriteFailed:
+    """They are surely not applied, or (UndeterminedResult) nobody knows."""
+
+    token: int
+    error: Exception
+
+
+Event: TypeAlias = Submit | SnapshotTaken | SnapshotFailed | WriteDone | WriteFailed
+
+# --- effects ---
+
+
+@dataclass(frozen=True, slots=True)
+class TakeSnapshot:
+    """The command holds its latches: get it a view, answer SnapshotTaken or SnapshotFailed."""
+
+    token: int
+    command: Command[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class WriteModifies:
+    """Replicate and apply these, answer WriteDone or WriteFailed."""
+
+    token: int
+    modifies: list[Modify]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The command is done; its result may be given now, for what it wrote is applied."""
+
+    token: int
+    result: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """The command is over without effect (unless the error is UndeterminedResult)."""
+
+    token: int
+    error: Exception
+
+
+Effect: TypeAlias = TakeSnapshot | WriteModifies | Reply | Fail
