@@ -72,7 +72,8 @@ class Checker:
             raise Violation(f"stale read: at {index}, but {floor} was committed when it was asked for")
 
     def observe_leases(self, nodes: Iterable[RawNode]) -> None:
-        """A valid lease means that nobody else leads a later term, and that nothing is committed that its holder misses."""
+        """A valid lease means that nobody else leads a later term, and that nothing is committed that its holder
+        misses."""
         for node in nodes:
             if node.lease_valid():
                 if max(self.leader_of_term) > node.term:

@@ -1,7 +1,7 @@
 """A whole group in one thread, driven by one seed: lossy network, crashing disks, drifting clocks, changing members.
 
-Time is counted in steps; each peer ticks about every `STEPS_PER_TICK` of them, some a little faster than others. Everything that
-happens is drawn from one seeded random, so a seed run twice gives the same trace.
+Time is counted in steps; each peer ticks about every `STEPS_PER_TICK` of them, some a little faster than others.
+Everything that happens is drawn from one seeded random, so a seed run twice gives the same trace.
 """
 
 from __future__ import annotations
@@ -33,26 +33,66 @@ from rutile_kv.raft.node import RawNode
 from rutile_kv.raft.ready import Ready
 from rutile_kv.raft.storage import MemoryStorage
 
-STEPS_PER_TICK = 20
+STEPS_PER_TICK = 10
 START_INDEX = 5
 """The log begins behind a snapshot, so that newcomers learn the first configuration from one."""
 
 
 @dataclass(frozen=True)
-class Faults:
-    """How unkind the world is. Chances are per message, or per step for what is not a message."""
+class World:
+    """How unkind the world is to one run. Chances are per message, or per step for what is not a message."""
 
+    peers: int = 5
+    voters: int = 3
+    pre_vote: bool = True
+    check_quorum: bool = True
     loss: float = 0.02
     duplicate: float = 0.02
     late: float = 0.02
-    """Of being late by up to several election timeouts."""
-    max_delay_steps: int = 15
-    max_sync_steps: int = 12
-    crash: float = 0.0006
+    """Of a message being late by up to several election timeouts."""
+    max_delay_steps: int = 8
+    max_sync_steps: int = 10
+    crash: float = 0.001
+    max_down_steps: int = 200
     partition: float = 0.001
+    cut_link: float = 0.001
+    """Of two peers not reaching each other while others reach both."""
     heal: float = 0.004
     drift: int = 1
     """A peer's tick takes up to this many steps more or fewer than another's."""
+    apply: float = 0.5
+    propose: float = 0.1
+    read: float = 0.05
+    campaign: float = 0.003
+    transfer: float = 0.003
+    compact: float = 0.005
+    change: float = 0.02
+
+    @staticmethod
+    def draw(rng: random.Random) -> World:
+        """A world of its own for each seed: bugs hide where several misfortunes meet and others do not interfere."""
+        peers = rng.choice((3, 4, 5, 6))
+        return World(
+            peers=peers,
+            voters=rng.choice((1, 2, 3, 3, peers)),
+            pre_vote=rng.random() < 0.6,
+            check_quorum=rng.random() < 0.8,
+            loss=rng.choice((0, 0.02, 0.15)),
+            duplicate=rng.choice((0, 0.05)),
+            late=rng.choice((0, 0.02, 0.1)),
+            max_delay_steps=rng.choice((1, 4, 15)),
+            max_sync_steps=rng.choice((1, 10, 40)),
+            crash=rng.choice((0, 0.002, 0.01)),
+            max_down_steps=rng.choice((3, 20, 200)),
+            partition=rng.choice((0, 0.002, 0.01)),
+            cut_link=rng.choice((0, 0.005, 0.03)),
+            heal=rng.choice((0.002, 0.02)),
+            drift=rng.choice((0, 1)),
+            apply=rng.choice((0.02, 0.5)),
+            campaign=rng.choice((0, 0.002, 0.02)),
+            transfer=rng.choice((0, 0.002, 0.02)),
+            change=rng.choice((0, 0.01, 0.05)),
+        )
 
 
 class Disk(MemoryStorage):
@@ -101,11 +141,9 @@ class Peer:
 class Simulation:
     """`run` lets the world happen, then mends it and waits for everybody to agree."""
 
-    def __init__(
-        self, seed: int, faults: Faults, *, peers: int = 5, voters: int = 3, members_change: bool = True
-    ) -> None:
-        self.seed, self.faults, self.members_change = seed, faults, members_change
+    def __init__(self, seed: int, world: World | None = None) -> None:
         self.random = random.Random(seed)
+        self.world = world or World.draw(self.random)
         self.now = 0
         self.queue: list[tuple[int, int, str, tuple[object, ...]]] = []
         self.sequence = 0
@@ -114,11 +152,12 @@ class Simulation:
         self.snapshots: dict[tuple[int, int], tuple[bytes, ...]] = {}
         self.cut: set[int] = set()
         """The peers on the smaller side of a partition."""
+        self.cut_links: set[tuple[int, int]] = set()
         self.proposals = 0
         self.reads_confirmed = 0
         self.calm = False
-        conf_state = ConfState(tuple(range(1, voters + 1)))
-        self.peers = {peer_id: self._make_peer(peer_id, conf_state) for peer_id in range(1, peers + 1)}
+        conf_state = ConfState(tuple(range(1, self.world.voters + 1)))
+        self.peers = {peer_id: self._make_peer(peer_id, conf_state) for peer_id in range(1, self.world.peers + 1)}
         for peer in self.peers.values():
             self._start(peer, fresh=True)
 
@@ -127,7 +166,7 @@ class Simulation:
         if peer_id in conf_state.voters:
             disk.install_data(SnapshotMeta(START_INDEX, 1, conf_state), ())
             disk.hard_state = HardState(1, 0, START_INDEX)
-        drift = self.random.randint(-self.faults.drift, self.faults.drift)
+        drift = self.random.randint(-self.world.drift, self.world.drift)
         return Peer(peer_id, disk, STEPS_PER_TICK + drift, self.random.randint(1, STEPS_PER_TICK))
 
     # --- the world ----------------------------------------------------------------------------------------------------
@@ -157,7 +196,7 @@ class Simulation:
         if self.now >= peer.next_tick:
             peer.next_tick = self.now + peer.tick_steps
             peer.node.tick()
-        if peer.to_apply and self.random.random() < 0.5:
+        if peer.to_apply and self.random.random() < (self.world.apply if not self.calm else 1):
             self._apply(peer, self.random.randint(1, 4))
         if peer.node.has_ready() and self.random.random() < 0.7:
             self._take_ready(peer)
@@ -181,7 +220,7 @@ class Simulation:
         for message in ready.messages:
             self._send(peer, message)
         peer.writing = ready
-        delay = self.random.randint(0, self.faults.max_sync_steps) if ready.must_sync else 0
+        delay = self.random.randint(0, self.world.max_sync_steps) if ready.must_sync else 0
         self._later(delay, "written", peer, peer.life)
 
     def _on_written(self, peer: Peer, life: int) -> None:
@@ -222,12 +261,12 @@ class Simulation:
         if message.kind is MessageKind.SNAPSHOT and message.snapshot is not None:
             meta, machine = sender.disk.made[message.snapshot.index]
             self.snapshots[meta.index, meta.term] = machine
-        copies = 2 if self._chance(self.faults.duplicate) else 1
+        copies = 2 if self._chance(self.world.duplicate) else 1
         for _ in range(copies):
-            delay = self.random.randint(1, self.faults.max_delay_steps)
-            if self._chance(self.faults.late):
+            delay = self.random.randint(1, self.world.max_delay_steps)
+            if self._chance(self.world.late):
                 delay = self.random.randint(1, 60 * STEPS_PER_TICK)
-            self._later(delay, "arrived", message, sender.life, self._chance(self.faults.loss))
+            self._later(delay, "arrived", message, sender.life, self._chance(self.world.loss))
 
     def _on_arrived(self, message: Message, life: int, lost: bool) -> None:
         target = self.peers[message.to]
@@ -244,7 +283,7 @@ class Simulation:
             peer.node.report_snapshot(to, ok)
 
     def _separated(self, one: int, other: int) -> bool:
-        return (one in self.cut) != (other in self.cut)
+        return (one in self.cut) != (other in self.cut) or (min(one, other), max(one, other)) in self.cut_links
 
     def _chance(self, probability: float) -> bool:
         return not self.calm and self.random.random() < probability
@@ -252,13 +291,20 @@ class Simulation:
     # --- misfortune ---------------------------------------------------------------------------------------------------
 
     def _misfortune(self) -> None:
-        if self._chance(self.faults.crash):
+        if self._chance(self.world.crash):
             self._crash(self.random.choice(list(self.peers.values())))
-        if self._chance(self.faults.partition):
+        if self._chance(self.world.partition):
             self.cut = set(self.random.sample(sorted(self.peers), self.random.randint(1, len(self.peers) // 2)))
             self._note(f"cut off {sorted(self.cut)}")
-        if self._chance(self.faults.heal):
-            self.cut = set()
+        if self._chance(self.world.cut_link):
+            one, other = sorted(self.random.sample(sorted(self.peers), 2))
+            self.cut_links.add((one, other))
+            self._note(f"cut {one}-{other}")
+        if self._chance(self.world.heal):
+            self._heal()
+
+    def _heal(self) -> None:
+        self.cut, self.cut_links = set(), set()
 
     def _crash(self, peer: Peer) -> None:
         """Lose the process, and what was written but not synced; come back after a while."""
@@ -272,7 +318,7 @@ class Simulation:
         made = peer.disk.made
         peer.disk = _copy(peer.synced)
         peer.disk.made = made
-        self._later(self.random.randint(1, 20 * STEPS_PER_TICK), "restart", peer)
+        self._later(self.random.randint(1, self.world.max_down_steps), "restart", peer)
 
     def _on_restart(self, peer: Peer) -> None:
         if peer.node is None:
@@ -283,6 +329,8 @@ class Simulation:
             peer.id,
             applied=peer.disk.applied,
             fresh=fresh,
+            pre_vote=self.world.pre_vote,
+            check_quorum=self.world.check_quorum,
             max_entry_bytes=64,
             max_inflight=3,
             max_committed_bytes=200,
@@ -294,35 +342,34 @@ class Simulation:
     # --- clients ------------------------------------------------------------------------------------------------------
 
     def _clients(self) -> None:
-        peer = self.random.choice(list(self.peers.values()))
-        if peer.node is None:
-            return
-        dice = self.random.random()
-        try:
-            if dice < 0.10:
-                self._propose(peer.node)
-            elif dice < 0.14:
-                context = b"read %d" % self.now
-                peer.node.read_index(context)
-                peer.reads[context] = self.checker.max_commit
-            elif dice < 0.142:
-                peer.node.transfer_leader(self.random.choice(sorted(self.peers)))
-            elif dice < 0.145:
-                peer.node.campaign()
-            elif dice < 0.147:
-                peer.node.report_unreachable(self.random.choice(sorted(self.peers)))
-            elif dice < 0.152:
-                self._compact(peer)
-            elif dice < 0.170 and self.members_change:
-                peer.node.propose_conf_change(self._random_change())
-        except (ProposalDropped, InvalidConfChange):
-            pass  # the client would try again, and so will we
+        """Each kind of client has its chance at some peer, whether that leads or not."""
+        world = self.world
+        for chance, action in (
+            (world.propose, self._propose),
+            (world.read, self._read),
+            (world.compact, self._compact),
+            (world.campaign, lambda peer, node: node.campaign()),
+            (world.transfer, lambda peer, node: node.transfer_leader(self.random.choice(sorted(self.peers)))),
+            (world.transfer, lambda peer, node: node.report_unreachable(self.random.choice(sorted(self.peers)))),
+            (world.change, lambda peer, node: node.propose_conf_change(self._random_change())),
+        ):
+            peer = self.random.choice(list(self.peers.values()))
+            if peer.node is not None and self._chance(chance):
+                try:
+                    action(peer, peer.node)
+                except (ProposalDropped, InvalidConfChange) as error:
+                    self._note(f"{peer.id} dropped {error}")
 
-    def _propose(self, node: RawNode) -> None:
+    def _read(self, peer: Peer, node: RawNode) -> None:
+        context = b"read %d" % self.now
+        node.read_index(context)
+        peer.reads[context] = self.checker.max_commit
+
+    def _propose(self, peer: Peer, node: RawNode) -> None:
         self.proposals += 1
         node.propose(b"p%d" % self.proposals * self.random.choice((1, 1, 1, 9)))
 
-    def _compact(self, peer: Peer) -> None:
+    def _compact(self, peer: Peer, node: RawNode) -> None:
         low, high = peer.disk.first_index(), min(peer.disk.applied, peer.synced.applied)
         if low <= high:
             peer.disk.compact(self.random.randint(low, high))
@@ -336,7 +383,8 @@ class Simulation:
 
     def _mend(self) -> None:
         """Mend everything, and see that the group elects a leader and takes everybody along."""
-        self.calm, self.cut = True, set()
+        self.calm = True
+        self._heal()
         for peer in self.peers.values():
             self._on_restart(peer)
         last: tuple[int, int] | None = None
@@ -350,7 +398,8 @@ class Simulation:
         raise AssertionError(f"the mended group does not agree: {states}")
 
     def _propose_last(self, last: tuple[int, int] | None) -> tuple[int, int] | None:
-        """Propose something last, again with each new leader, as the old one's may be lost. Returns its term and index."""
+        """Propose something last, again with each new leader, as the old one's may be lost. Returns its term and
+        index."""
         for peer in self.peers.values():
             if peer.node is not None and peer.node.is_leader and (last is None or peer.node.term > last[0]):
                 try:

@@ -5,43 +5,46 @@ from __future__ import annotations
 import hashlib
 
 import pytest
-from raft_simulation import Faults, Simulation
+from raft_simulation import Simulation, World
 
-STEPS = 2500
-KIND = Faults(loss=0, duplicate=0, late=0, crash=0, partition=0)
-CRASHES = Faults(crash=0.004, partition=0, max_sync_steps=40)
-PARTITIONS = Faults(partition=0.006, heal=0.01, late=0.05)
-LOSSY = Faults(loss=0.2, duplicate=0.1, max_delay_steps=40)
-WORLDS = {"kind": KIND, "usual": Faults(), "crashes": CRASHES, "partitions": PARTITIONS, "lossy": LOSSY}
+STEPS = 2000
+SEEDS = 300
+BLOCKS = 10
+CALM = World(loss=0, duplicate=0, late=0, crash=0, partition=0, cut_link=0)
 
 
-def simulate(seed: int, faults: Faults, steps: int = STEPS, members_change: bool = True) -> Simulation:
+def simulate(seed: int, world: World | None = None, steps: int = STEPS) -> Simulation:
     """Run one seed; a failure names it."""
-    simulation = Simulation(seed, faults, members_change=members_change)
+    simulation = Simulation(seed, world)
     try:
         simulation.run(steps)
     except BaseException as error:
-        error.add_note(f"seed {seed}, {faults}, members_change={members_change}, step {simulation.now}")
+        error.add_note(f"seed {seed}, step {simulation.now}, {simulation.world}")
         raise
     return simulation
 
 
-@pytest.mark.parametrize("members_change", [True, False])
-@pytest.mark.parametrize("world", WORLDS)
-@pytest.mark.parametrize("block", range(2))
-def test_properties_hold(world: str, members_change: bool, block: int) -> None:
-    for seed in range(block * 10, block * 10 + 10):
-        simulate(seed, WORLDS[world], members_change=members_change)
+@pytest.mark.parametrize("block", range(BLOCKS))
+def test_properties_hold(block: int) -> None:
+    for seed in range(block, SEEDS, BLOCKS):
+        simulate(seed)
 
 
-def test_things_happen() -> None:
-    runs = [simulate(seed, Faults(), members_change=False) for seed in range(3)]
-    assert sum(len(run.checker.applied) for run in runs) > 100
-    assert sum(run.reads_confirmed for run in runs) > 30
+def test_a_calm_world_gets_work_done() -> None:
+    runs = [simulate(seed, CALM) for seed in range(3)]
+    assert min(len(run.checker.applied) for run in runs) > 100
+    assert min(run.reads_confirmed for run in runs) > 50
+    assert max(len(run.checker.leader_of_term) for run in runs) < 20
 
 
 def test_same_seed_same_trace() -> None:
     def digest() -> str:
-        return hashlib.sha256("\n".join(simulate(7, Faults()).trace).encode()).hexdigest()
+        return hashlib.sha256("\n".join(simulate(7).trace).encode()).hexdigest()
 
     assert digest() == digest()
+
+
+@pytest.mark.slow
+def test_properties_hold_for_many_seeds() -> None:
+    for seed in range(10_000, 20_000):
+        simulate(seed)
