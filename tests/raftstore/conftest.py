@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable, Iterable
 
 import pytest
+
 from rutile_kv.engine.api import ALL_CFS, Cf, Modify
 from rutile_kv.engine.memory import MemoryBatch, MemoryEngine
 from rutile_kv.raftstore.bootstrap import bootstrap_first_region, bootstrap_store, first_region
@@ -210,7 +211,7 @@ class Cluster:
         payload = SpooledSnapshot(io.BytesIO())
         for chunk in encode_snapshot(send.data, send.region, chunk_bytes=64):
             payload.write(chunk)
-        payload.verify()
+        payload.verify(send.region)
         send.data.close()
         to = send.message.to_peer
         lost = self.drop(machine.store_id, to.store_id) or not self.machines[to.store_id].up
@@ -236,7 +237,7 @@ class Cluster:
             moving, self.network = self.network, []
             for _, to, event in moving:
                 self.machines[to].step(event)
-            if not any([machine.turn() for machine in self.machines.values()]) and not self.network:
+            if not sum(machine.turn() for machine in self.machines.values()) and not self.network:
                 return
         raise AssertionError("the cluster does not come to rest")
 
@@ -274,9 +275,7 @@ class Cluster:
     def context(self, store_id: int, region_id: int = REGION_ID, **fields: object) -> kvrpcpb.Context:
         info = self.info(store_id, region_id)
         assert info is not None
-        return kvrpcpb.Context(
-            region_id=region_id, region_epoch=info.region.region_epoch, peer=info.peer, **fields
-        )
+        return kvrpcpb.Context(region_id=region_id, region_epoch=info.region.region_epoch, peer=info.peer, **fields)
 
     def get(self, store_id: int, key: bytes, region_id: int = REGION_ID) -> bytes | None:
         """What a store has applied, whether or not anybody should read it."""

@@ -63,8 +63,8 @@ class SpooledSnapshot:
         self._file.write(data)
         self.size_bytes += len(data)
 
-    def verify(self) -> None:
-        """Raises InvalidRequest unless the stream is whole and unharmed."""
+    def verify(self, region: metapb.Region) -> None:
+        """Raises InvalidRequest unless the stream is whole, unharmed, and holds keys of `region` only."""
         body = self.size_bytes - _TRAILER.size
         if body < 0:
             raise InvalidRequest(f"a snapshot of {self.size_bytes} bytes is cut short")
@@ -75,6 +75,10 @@ class SpooledSnapshot:
         mark, self.count, expected = _TRAILER.unpack(self._file.read(_TRAILER.size))
         if mark != _END or checksum != expected:
             raise InvalidRequest("a snapshot does not match its checksum: it was cut short or damaged on its way")
+        end = region.end_key
+        for _, key, _ in self.records():
+            if key < region.start_key or (end and key >= end):
+                raise InvalidRequest(f"a snapshot of region {region.id} holds key {key.hex()}, which is not its own")
 
     def records(self) -> Iterator[tuple[Cf, bytes, bytes]]:
         self._file.seek(0)

@@ -1,0 +1,368 @@
+"""The shell around a store: the loop that owns disk, network and time.
+
+One asyncio task makes rounds: take the store's work, send, write, hand out answers, sync in a thread, give the work
+back. Events are stepped where they arrive, in the same loop, also while a sync runs: the next round finds them
+together. That is the group commit: whatever came during one sync shares the next one.
+
+A disk that fails ends the store: nothing is acknowledged after it, every request gets the error, `failure` says why.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from rutile_kv.engine.api import Engine, Modify, Reader, Snapshot
+from rutile_kv.engine.memory import MemoryEngine
+from rutile_kv.env.clock import Clock
+from rutile_kv.raftstore.events import (
+    ChangePeers,
+    Event,
+    RaftMessageReceived,
+    ReadIndex,
+    Result,
+    Split,
+    StoreReady,
+    StoreUnreachable,
+    Tick,
+    TransferLeader,
+    Write,
+)
+from rutile_kv.raftstore.pd_commands import PdEvents, context_of, event_of
+from rutile_kv.raftstore.region_reader import RegionReader, RegionSnapshot
+from rutile_kv.raftstore.snapshot_transfer import SnapshotTransfer, Transport
+from rutile_kv.raftstore.store import RegionInfo, Store
+from rutile_kv.raftstore.upkeep import TICK_SECONDS
+from rutile_proto import kvrpcpb_pb2 as kvrpcpb
+from rutile_proto import metapb_pb2 as metapb
+from rutile_proto import pdpb_pb2 as pdpb
+from rutile_proto import raft_serverpb_pb2 as raft_serverpb
+from rutile_proto import rutilepb_pb2 as rutilepb
+from rutile_proto.errors import (
+    InvalidRequest,
+    RegionNotFound,
+    RutileError,
+    ServerIsBusy,
+    StorageError,
+    UndeterminedResult,
+)
+from rutile_proto.types import LogIndex
+
+log = logging.getLogger(__name__)
+
+MAX_WAITING = 65_536
+"""Requests that wait for Raft; further ones are refused with ServerIsBusy."""
+MAX_TICKS_AT_ONCE = 40
+"""After a long pause this many ticks are made up for: enough to end every lease and every leadership without
+contact."""
+MAX_RECEIVING_SNAPSHOTS = 4
+
+
+class StoreDriver:
+    """Runs a Store. Belongs to one event loop: start it there, call it from there."""
+
+    def __init__(
+        self,
+        store: Store,
+        engine: Engine,
+        transport: Transport,
+        pd_events: PdEvents,
+        clock: Clock,
+        *,
+        spool_directory: Path | None = None,
+        tick_seconds: float = TICK_SECONDS,
+    ) -> None:
+        """`engine` must be the store's. Received snapshots wait in `spool_directory` (None: the system's place)."""
+        self.store = store
+        self.failure: RutileError | None = None
+        """Why the store stopped serving, if it did."""
+        self.stopped = asyncio.Event()
+        """Set when the store serves no more, whether asked to or because of `failure`."""
+        self._engine = engine
+        self._transport = transport
+        self._pd = pd_events
+        self._clock = clock
+        self._tick_seconds = tick_seconds
+        self._started_at = 0.0
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._waiting: dict[asyncio.Future[Result], bool] = {}
+        """Requests handed to the store, with whether they change anything."""
+        self._tasks: dict[asyncio.Task[None], None] = {}
+        self._rounds_task: asyncio.Task[None] | None = None
+        self._unreachable: dict[int, None] = {}
+        self._disk = ThreadPoolExecutor(1, thread_name_prefix="rutile-sync")
+        self._files = ThreadPoolExecutor(1, thread_name_prefix="rutile-snapshot")
+        self._syncs_inline = isinstance(engine, MemoryEngine)
+        self._snapshots = SnapshotTransfer(
+            engine, transport, self._files, spool_directory, MAX_RECEIVING_SNAPSHOTS, self._step, store.is_installing
+        )
+
+    # --- life ---------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Begin to make rounds and to tick."""
+        self._started_at = self._clock.monotonic() - self.store.tick_count * self._tick_seconds
+        self._rounds_task = self._spawn(self._rounds(), "store rounds")
+        self._spawn(self._ticks(), "store ticks")
+        self._wake.set()
+
+    async def stop(self) -> None:
+        """Finish the round that is being made, then answer everybody who waits and end all tasks. The engine stays
+        open."""
+        self._stopping = True
+        self._wake.set()
+        if self._rounds_task is not None:
+            await asyncio.wait([self._rounds_task])
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._refuse_waiting(ServerIsBusy("the store is stopping"))
+        self._disk.shutdown()
+        self._files.shutdown()
+        self.stopped.set()
+
+    # --- requests (txn.shell.RegionKv) --------------------------------------------------------------------------------
+
+    async def read_view(self, context: kvrpcpb.Context) -> Reader:
+        """The live engine confined to the region, right for a linearizable read until the caller's next await.
+        Raises RegionError."""
+        return RegionReader(self._engine, await self._readable(context))
+
+    async def snapshot(self, context: kvrpcpb.Context) -> tuple[Snapshot, metapb.Region, LogIndex]:
+        """The same as a snapshot for another thread, with the region and the index applied in it. The caller closes
+        it."""
+        region = await self._readable(context)
+        index = self.store.applied_index(region.id)
+        return RegionSnapshot(self._engine.snapshot(), region), region, LogIndex(index)
+
+    async def write(self, context: kvrpcpb.Context, modifies: Sequence[Modify]) -> None:
+        """Returns when the changes are applied here. Raises RegionError if they surely never will be,
+        UndeterminedResult if nobody can tell."""
+        await self._request(lambda token: Write(token, context, modifies), changes=True)
+
+    async def split(
+        self,
+        context: kvrpcpb.Context,
+        split_keys: Sequence[bytes],
+        ids: Sequence[tuple[int, Sequence[int]]] | None = None,
+    ) -> list[metapb.Region]:
+        """Cut a region at rising storage keys; returns what it became, left to right, its old id last.
+        `ids` are PD's (region id, peer ids); without them PD is asked. Raises RegionError, InvalidRequest, PdError."""
+        if ids is None:
+            info = self.store.region_info(context.region_id)
+            if info is None:
+                raise RegionNotFound(context.region_id)
+            ids = await self._pd.ask_split(info.region, len(split_keys))
+        requests = [
+            rutilepb.SplitRequest(split_key=key, new_region_id=region_id, new_peer_ids=peer_ids)
+            for key, (region_id, peer_ids) in zip(split_keys, ids, strict=True)
+        ]
+        regions = await self._request(lambda token: Split(token, context, requests), changes=True)
+        assert isinstance(regions, list), "a split is answered with regions"
+        return regions
+
+    async def change_peer(self, context: kvrpcpb.Context, changes: Sequence[pdpb.ChangePeer]) -> metapb.Region:
+        """Change a region's members and return the region; several changes go through a joint configuration, which is
+        left soon after. Raises RegionError or InvalidRequest."""
+        region = await self._request(lambda token: ChangePeers(token, context, changes), changes=True)
+        assert isinstance(region, metapb.Region), "a change of members is answered with the region"
+        return region
+
+    async def transfer_leader(self, context: kvrpcpb.Context, peer_id: int) -> None:
+        """Ask another peer to lead; returns when it is asked. Raises RegionError."""
+        await self._request(lambda token: TransferLeader(token, context, peer_id), changes=False)
+
+    # --- the network --------------------------------------------------------------------------------------------------
+
+    def handle_raft_message(self, message: raft_serverpb.RaftMessage) -> None:
+        """Take a message of another store. What makes no sense is logged and dropped."""
+        if self._stopping:
+            return
+        try:
+            self._step(RaftMessageReceived(message))
+        except InvalidRequest as error:
+            log.warning("dropped a message of store %d: %s", message.from_peer.store_id, error)
+
+    async def receive_snapshot(self, message: raft_serverpb.RaftMessage, chunks: AsyncIterator[bytes]) -> None:
+        """Take a snapshot; returns when all of it is here (not yet installed). Raises InvalidRequest or
+        ServerIsBusy."""
+        self._check_serving()
+        await self._snapshots.receive(message, chunks)
+
+    def store_unreachable(self, store_id: int) -> None:
+        """Messages to that store are being lost."""
+        self._unreachable[store_id] = None
+
+    # --- PD -----------------------------------------------------------------------------------------------------------
+
+    def on_pd_heartbeat_response(self, order: pdpb.RegionHeartbeatResponse) -> None:
+        """Do what PD orders, in the background. An order that is late or refused is logged: PD sees it in the next
+        heartbeat."""
+        info = self.store.region_info(order.region_id)
+        if self._stopping or info is None or not info.is_leader:
+            return
+        if order.HasField("split_region"):
+            self._spawn(self._split_for_pd(order, info), "split for PD")
+            return
+        token: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        event = event_of(order, info, token)
+        if event is None:
+            log.error("region %d: PD orders something this version cannot do: %s", order.region_id, order)
+            return
+        token.add_done_callback(lambda done: _log_order(order.region_id, done))
+        self._waiting[token] = True
+        self._step(event)
+
+    async def _split_for_pd(self, order: pdpb.RegionHeartbeatResponse, info: RegionInfo) -> None:
+        try:
+            if not order.split_region.keys:
+                raise InvalidRequest("a split order without keys: this version does not choose split keys for PD")
+            await self.split(context_of(info, order.region_epoch), list(order.split_region.keys))
+        except RutileError as error:
+            log.warning("region %d: PD's split was not made: %s", info.region.id, error)
+
+    # --- looking in ---------------------------------------------------------------------------------------------------
+
+    def region_infos(self) -> list[RegionInfo]:
+        """Every region here, in key order."""
+        return self.store.region_infos()
+
+    def region(self, region_id: int) -> metapb.Region | None:
+        """The region as last applied here, or None."""
+        info = self.store.region_info(region_id)
+        return None if info is None else info.region
+
+    def data_version(self, region_id: int) -> int:
+        """Another number whenever the region's data or range changes here; 0 if it is not here."""
+        return self.store.data_version(region_id) or 0
+
+    # --- inside: requests ---------------------------------------------------------------------------------------------
+
+    def _check_serving(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+        if self._stopping:
+            raise ServerIsBusy("the store is stopping")
+
+    def _now_tick(self) -> int:
+        return int((self._clock.monotonic() - self._started_at) / self._tick_seconds)
+
+    async def _readable(self, context: kvrpcpb.Context) -> metapb.Region:
+        self._check_serving()
+        region = self.store.read_now(context, self._now_tick())
+        if region is None:
+            await self._request(lambda token: ReadIndex(token, context), changes=False)
+            region = self.store.read_again(context)
+        return region
+
+    async def _request(self, make: Callable[[object], Event], changes: bool) -> Result:
+        self._check_serving()
+        if len(self._waiting) >= MAX_WAITING:
+            raise ServerIsBusy(f"{MAX_WAITING} requests are waiting already")
+        token: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._waiting[token] = changes
+        try:
+            self._step(make(token))
+            return await token
+        finally:
+            self._waiting.pop(token, None)
+
+    def _step(self, event: Event) -> None:
+        self.store.step(event)
+        self._wake.set()
+
+    def _refuse_waiting(self, error: RutileError) -> None:
+        """Answer everybody: a change that is on its way may yet happen elsewhere."""
+        waiting, self._waiting = self._waiting, {}
+        for token, changes in waiting.items():
+            if not token.done():
+                token.set_exception(UndeterminedResult(0, str(error)) if changes else error)
+
+    # --- inside: rounds -----------------------------------------------------------------------------------------------
+
+    async def _rounds(self) -> None:
+        while not self._stopping:
+            await self._wake.wait()
+            self._wake.clear()
+            while not self._stopping and (ready := self.store.ready()) is not None:
+                await self._round(ready)
+
+    async def _round(self, ready: StoreReady) -> None:
+        for message in ready.messages:
+            self._transport.send(message)
+        if len(ready.batch):
+            self._engine.write(ready.batch)
+        self._complete(ready)
+        if ready.must_sync and not self._syncs_inline:
+            await asyncio.get_running_loop().run_in_executor(self._disk, self._engine.sync)
+        else:
+            await asyncio.sleep(0)
+        for message in ready.persisted_messages:
+            self._transport.send(message)
+        self.store.advance(ready)
+
+    def _complete(self, ready: StoreReady) -> None:
+        for completion in ready.completions:
+            token = completion.token
+            assert isinstance(token, asyncio.Future), "tokens of this driver are futures"
+            self._waiting.pop(token, None)
+            if token.done():
+                continue
+            if completion.error is None:
+                token.set_result(completion.result)
+            else:
+                token.set_exception(completion.error)
+        for send in ready.snapshots_to_send:
+            self._spawn(self._snapshots.send(send), f"snapshot of region {send.region.id}")
+        for install in ready.installs:
+            self._spawn(self._snapshots.install(install), f"installation of region {install.region.id}")
+        for heartbeat in ready.heartbeats:
+            self._pd.region_heartbeat(heartbeat)
+        for split in ready.splits:
+            self._pd.regions_split(split.regions)
+
+    async def _ticks(self) -> None:
+        while not self._stopping:
+            await asyncio.sleep(self._tick_seconds)
+            due = self._now_tick() - self.store.tick_count
+            for _ in range(min(due, MAX_TICKS_AT_ONCE)):
+                self.store.step(Tick())
+            self._started_at += max(0, due - MAX_TICKS_AT_ONCE) * self._tick_seconds
+            unreachable, self._unreachable = self._unreachable, {}
+            for store_id in unreachable:
+                self.store.step(StoreUnreachable(store_id))
+            self._wake.set()
+
+    # --- inside: tasks ------------------------------------------------------------------------------------------------
+
+    def _spawn(self, work: Coroutine[object, object, None], name: str) -> asyncio.Task[None]:
+        """Run `work` beside the rounds; whatever it raises ends the store."""
+        task = asyncio.get_running_loop().create_task(self._guarded(work, name), name=name)
+        self._tasks[task] = None
+        task.add_done_callback(lambda done: self._tasks.pop(done, None))
+        return task
+
+    async def _guarded(self, work: Coroutine[object, object, None], name: str) -> None:
+        try:
+            await work
+        except Exception as error:
+            self._fail(name, error)
+
+    def _fail(self, where: str, error: Exception) -> None:
+        """The store cannot go on: say so to everybody, loudly and once."""
+        if self.failure is not None:
+            return
+        log.critical("store %d stops serving: %s failed", self.store.store_id, where, exc_info=error)
+        self.failure = error if isinstance(error, StorageError) else StorageError(f"{where} failed: {error!r}")
+        self._stopping = True
+        self._refuse_waiting(self.failure)
+        self.stopped.set()
+
+
+def _log_order(region_id: int, done: asyncio.Future[Result]) -> None:
+    error = None if done.cancelled() else done.exception()
+    if error is not None:
+        log.info("region %d: PD's order was not carried out: %s", region_id, error)
