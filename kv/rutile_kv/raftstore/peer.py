@@ -77,14 +77,13 @@ class Peer:
         """True once the data of the installation is in the engine: the next round finishes it."""
         self.heartbeat_due = False
         self.reported_health: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
-        self.leaderless_since: int | None = 0
-        """The store's tick since when no leader is known; None while there is one."""
         self._config = config
         self._host = host
         self._writes: list[tuple[object, Sequence[Modify], int]] = []
         self._known_peers: dict[int, metapb.Peer] = {}
         self._was_leader = False
         self._split_index = 0
+        self._heard_at = 0
 
     # --- what it is ---------------------------------------------------------------------------------------------------
 
@@ -131,6 +130,13 @@ class Peer:
             or (self.heartbeat_due and self.is_leader)
         )
 
+    def silent_ticks(self) -> int:
+        """How long ago the leader was last heard of, or asked for."""
+        return self.node.tick_count - self._heard_at
+
+    def note_contact(self) -> None:
+        self._heard_at = self.node.tick_count
+
     def may_read_now(self, lag_ticks: int) -> bool:
         """True if what is applied here is all that anybody was told of: a leader with a lease that has applied an
         entry of its own term. Not while a split is under way: the new region may be served elsewhere before it is cut
@@ -149,6 +155,8 @@ class Peer:
         if find_peer(self.region, sender.id) is None:
             self._known_peers[sender.id] = sender
         self.node.step(message)
+        if message.sender == self.node.leader_id:
+            self.note_contact()
 
     def queue_write(self, token: object, modifies: Sequence[Modify]) -> None:
         """Raises RaftEntryTooLarge."""

@@ -23,7 +23,7 @@ def on_tick(peer: Peer, tick: int, config: StoreConfig, round_: Round) -> None:
     if len(peer.reads):
         _watch_reads(peer, tick, round_)
     if turn % config.peer_check_ticks == 0:
-        _check_peers(peer, tick, config, round_)
+        _check_peers(peer, config, round_)
     if peer.is_leader:
         if turn % config.compact_check_ticks == 0:
             _compact_log(peer, config)
@@ -67,18 +67,14 @@ def _health(peer: Peer, config: StoreConfig) -> tuple[dict[int, int], tuple[int,
     return down, tuple(pending)
 
 
-def _check_peers(peer: Peer, tick: int, config: StoreConfig, round_: Round) -> None:
+def _check_peers(peer: Peer, config: StoreConfig, round_: Round) -> None:
     if peer.is_leader:
         peer.leave_joint()
         down, pending = _health(peer, config)
         if (tuple(sorted(down)), pending) != peer.reported_health:
             peer.heartbeat_due = True
-    elif peer.node.leader_id:
-        peer.leaderless_since = None
-    elif peer.leaderless_since is None:
-        peer.leaderless_since = tick
-    elif tick - peer.leaderless_since >= config.missing_leader_ticks:
-        peer.leaderless_since = tick
+    elif peer.silent_ticks() >= config.missing_leader_ticks:
+        peer.note_contact()
         _ask_whether_member(peer, round_)
 
 
