@@ -24,8 +24,8 @@ when it is overdue. PD may repeat itself or be wrong: a store obeys only what ma
 Invariants: a timestamp is below the durable limit; an id is below the durable end; regions of the tree do not overlap;
 a region never gets a second peer on one store; no step takes a region below a majority of healthy voters.
 
-Cores (everything but service.py, node.py and reserves.py, which wait) are plain synchronous objects that are told `now_ms`. It is a monotonic
-clock's, for durations; only timestamps and safe points see the wall clock.
+Cores (everything but service.py, node.py and reserves.py, which wait) are plain synchronous objects that are told
+`now_ms`. It is a monotonic clock's, for durations; only timestamps and safe points see the wall clock.
 
 Left out, on purpose for now: replicating PD itself (one durable node), placement rules and labels, moving peers for
 balance of space, region merge, scatter and split on request, the etcd face and the HTTP API of TiKV's PD.

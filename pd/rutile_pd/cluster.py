@@ -70,7 +70,7 @@ class Cluster:
             raise NotBootstrapped("the cluster is not bootstrapped: start a store")
 
     def bootstrap(self, store: metapb.Store, region: metapb.Region, now_ms: int) -> None:
-        """Found the cluster. AlreadyBootstrapped if it was, InvalidRequest unless the region is whole and on `store`."""
+        """Found the cluster. AlreadyBootstrapped if it was; InvalidRequest unless the region is whole, on `store`."""
         if self._bootstrapped:
             raise AlreadyBootstrapped(f"cluster {self.id} is bootstrapped already")
         if not region.id or region.start_key or region.end_key:
@@ -105,7 +105,7 @@ class Cluster:
             raise InvalidRequest(f"heartbeat of region {info.id} without a leader")
         self._accept(info)
         order = self.operators.order_for(info, now_ms)
-        if order is None:
+        if self.operators.get(info.id) is None:
             self._check(info, self._view(now_ms))
             order = self.operators.order_for(info, now_ms)
         return None if order is None else _addressed(order, info)

@@ -122,6 +122,9 @@ class PdNode:
         servicer.member.client_urls.append(url)
         servicer.member.peer_urls.append(url)
 
+    def _register(self, server: grpc.aio.Server) -> None:
+        pdpb_pb2_grpc.add_PDServicer_to_server(self.servicer, server)  # type: ignore[no-untyped-call]
+
     async def _tick_for_ever(self, servicer: PdServicer) -> None:
         while True:
             await asyncio.sleep(self.config.tick_s)

@@ -26,8 +26,8 @@ class Step(Protocol):
     def conf_changes(self, region: RegionInfo) -> int:
         """By how much this step has raised conf_ver so far."""
 
-    def order(self, region: RegionInfo) -> pdpb.RegionHeartbeatResponse:
-        """What to ask of the leader (header, region, epoch and target are filled in by the caller)."""
+    def order(self, region: RegionInfo) -> pdpb.RegionHeartbeatResponse | None:
+        """What to ask of the leader (header, region, epoch and target are filled in by the caller); None to wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,9 @@ class AddLearner:
     def conf_changes(self, region: RegionInfo) -> int:
         return int(region.peer(self.peer_id) is not None)
 
-    def order(self, region: RegionInfo) -> pdpb.RegionHeartbeatResponse:
+    def order(self, region: RegionInfo) -> pdpb.RegionHeartbeatResponse | None:
+        if region.peer(self.peer_id) is not None:
+            return None  # it is there and catches up
         peer = metapb.Peer(id=self.peer_id, store_id=self.store_id, role=metapb.Learner)
         return _change(peer, eraftpb.AddLearnerNode)
 
@@ -66,7 +68,9 @@ class Promote:
     def conf_changes(self, region: RegionInfo) -> int:
         return int(self.done(region))
 
-    def order(self, region: RegionInfo) -> pdpb.RegionHeartbeatResponse:
+    def order(self, region: RegionInfo) -> pdpb.RegionHeartbeatResponse | None:
+        if region.is_down(self.peer_id) or region.is_pending(self.peer_id):
+            return None  # a voter that does not answer could cost the majority
         return _change(metapb.Peer(id=self.peer_id, store_id=self.store_id, role=metapb.Voter), eraftpb.AddNode)
 
     def __str__(self) -> str:
@@ -210,7 +214,7 @@ class OperatorController:
         self._running[operator.region_id] = operator
 
     def order_for(self, region: RegionInfo, now_ms: int) -> pdpb.RegionHeartbeatResponse | None:
-        """What to ask of the region's leader now; None when nothing is (any longer) being done to it."""
+        """What to ask of the region's leader now; None when there is nothing to do but to wait, or nothing any more."""
         operator = self._running.get(region.id)
         if operator is None:
             return None

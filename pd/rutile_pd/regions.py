@@ -1,8 +1,8 @@
 """The region tree: disjoint ranges of storage keys, kept disjoint by epochs.
 
 A report is stale, and refused, if PD knows the region with a higher version, conf_ver or term, or if it overlaps a
-region of a higher version: splits and merges raise the version of everything they touch, so the higher version is the newer
-cut. Otherwise the report takes its place and removes what it overlaps.
+region of a higher version: splits and merges raise the version of everything they touch, so the higher version is the
+newer cut. Otherwise the report takes its place and removes what it overlaps.
 """
 
 from bisect import bisect_left, bisect_right

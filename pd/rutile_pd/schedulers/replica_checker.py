@@ -2,7 +2,7 @@
 
 The first rule that applies makes the operator:
 
-    1. a learner nobody is working on        promote it if a voter is missing, else remove it
+    1. a learner nobody is working on        promote it if a lasting voter is missing, else remove it
     2. too few voters                        add a peer on the least loaded store that has none
     3. a voter on a store that must go       add a peer elsewhere, then remove that voter
     4. too many voters                       remove one: first from a store that must go, then from the fullest
@@ -25,7 +25,7 @@ def check(region: RegionInfo, view: View) -> Operator | None:
     leaving = [peer for peer in voters if view.must_leave(peer.store_id)]
     wanted = view.config.max_replicas
     if learners:
-        return _settle_learner(region, learners[0], len(voters) < wanted, view)
+        return _settle_learner(region, learners[0], len(voters) - len(leaving) < wanted, view)
     if len(voters) < wanted:
         return _add(region, "make up replicas", view)
     if len(voters) == wanted and leaving:
