@@ -95,8 +95,11 @@ class Machine:
         self.engine = engine
         self.up = True
         self.inbox: list[Event] = []
-        self.crash_at: tuple[str, int] | None = None
-        """(step of the next round to crash at, how many unsynced batches survive)."""
+        self.rounds = 0
+        self.ticks = 0
+        """Since the last boot, whether or not the store has seen them yet."""
+        self.crash_at: tuple[int, str, int] | None = None
+        """(number of the round, step of it to crash at, how many unsynced batches survive)."""
         self.store = self._boot()
 
     def _boot(self) -> Store:
@@ -110,12 +113,14 @@ class Machine:
 
     def restart(self) -> None:
         self.up = True
+        self.ticks = 0
         self.crash_at = None
         self.store = self._boot()
 
     def step(self, event: Event) -> None:
         if self.up:
             self.inbox.append(event)
+            self.ticks += isinstance(event, Tick)
 
     def turn(self) -> bool:
         """Take what came, make one round. False if there was nothing to do."""
@@ -129,11 +134,12 @@ class Machine:
             try:
                 self._round(ready)
             except Crashed:
-                survivors = self.crash_at[1] if self.crash_at else 0
-                self.crash(survivors)
+                assert self.crash_at is not None
+                self.crash(self.crash_at[2])
         return bool(events) or ready is not None
 
     def _round(self, ready: StoreReady) -> None:
+        self.rounds += 1
         for message in ready.messages:
             self.cluster.send(self.store_id, message)
         self._maybe_crash("before write")
@@ -152,7 +158,7 @@ class Machine:
         self._maybe_crash("after advance")
 
     def _maybe_crash(self, step: str) -> None:
-        if self.crash_at is not None and self.crash_at[0] == step:
+        if self.crash_at is not None and self.crash_at[:2] == (self.rounds, step):
             raise Crashed
 
     def _effects(self, ready: StoreReady) -> None:
