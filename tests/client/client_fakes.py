@@ -105,6 +105,7 @@ class FakeCluster:
     calls: list[tuple[str, Any]] = field(default_factory=list)
     down: set[int] = field(default_factory=set)
     grants_one_phase: bool = True
+    open_streams: int = 0
     bulk: dict[tuple[int, bytes], bytes] = field(default_factory=dict)
     addresses: dict[int, str] = field(default_factory=dict)
     on_call: Callable[[str, Any], None] | None = None
@@ -421,14 +422,18 @@ class FakeStore(tikvpb_pb2_grpc.TikvServicer, rutilepb_pb2_grpc.RutileKvServicer
     ) -> AsyncIterator[coprocessor.BatchResponse]:
         if self.store_id in self.cluster.down:
             await context.abort(grpc.StatusCode.UNAVAILABLE, f"store {self.store_id} is down")
-        pages = await fault_or(self.cluster, "BatchCoprocessor", request, context, lambda: self._fragment(request))
-        for page in pages:
-            if isinstance(page, Exception):
-                await context.abort(grpc.StatusCode.UNAVAILABLE, "the stream broke")
-            if asyncio.isfuture(page):
-                await page
-                continue
-            yield page
+        self.cluster.open_streams += 1
+        try:
+            pages = await fault_or(self.cluster, "BatchCoprocessor", request, context, lambda: self._fragment(request))
+            for page in pages:
+                if isinstance(page, Exception):
+                    await context.abort(grpc.StatusCode.UNAVAILABLE, "the stream broke")
+                if asyncio.isfuture(page):
+                    await page
+                    continue
+                yield page
+        finally:
+            self.cluster.open_streams -= 1
 
     def _fragment(self, request: coprocessor.BatchRequest) -> list[coprocessor.BatchResponse]:
         """One page a region, the summary on the last; or only what has to be retried; or only a lock."""

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
+import pyarrow as pa
+
 from rutile_kv.client.backoff import Pace
+from rutile_kv.client.bulk import BulkEntries, bulk_write, encode_puts
 from rutile_kv.client.calls import Stub
 from rutile_kv.client.cluster import ClientOptions, Cluster
 from rutile_kv.client.connections import GrpcStores, LocalStores, StoreStubs
+from rutile_kv.client.coprocessor import FragmentResult, FragmentStream, run_fragment, stream_fragment
+from rutile_kv.client.fragment_plan import FragmentMode, WholeNotPossible
+from rutile_kv.client.key_ranges import KeyRange
 from rutile_kv.client.pd import PdClient
 from rutile_kv.client.region_cache import RegionCache
+from rutile_kv.client.rowwise import scan_rows
 from rutile_kv.client.snapshot import Snapshot
+from rutile_kv.client.splits import split_regions, wait_for_regions
 from rutile_kv.client.transaction import Transaction
+from rutile_proto import metapb_pb2 as metapb
+from rutile_proto import rutilepb_pb2 as rutilepb
 from rutile_proto.types import Timestamp
+
+__all__ = ["Client", "ClientOptions", "FragmentResult", "FragmentStream", "StoreStubs", "WholeNotPossible"]
 
 
 class Client:
@@ -85,6 +97,66 @@ class Client:
     async def begin(self, start_ts: int | None = None) -> Transaction:
         """A transaction that reads as of now, or as of `start_ts` if the caller has just drawn one."""
         return Transaction(self.cluster, await self.timestamp() if start_ts is None else start_ts)
+
+    # --- pushed-down execution ------------------------------------------------------------------------------------
+
+    async def run_fragment(
+        self,
+        fragment: rutilepb.Fragment,
+        ranges: Mapping[str, Sequence[KeyRange]],
+        ts: int,
+        mode: FragmentMode,
+        timeout_s: float,
+    ) -> FragmentResult:
+        """The fragment's complete result over the data as of `ts`; `ranges` are user keys for each of its scans.
+
+        Mode "whole" runs it on one store that has a replica of everything, or raises `WholeNotPossible`; "per_store"
+        runs it on each store over the regions it leads, and puts the results one after the other. Raises
+        FragmentRefused, FragmentFailed, or FragmentCancelled when `timeout_s` seconds have passed.
+        """
+        return await run_fragment(self.cluster, fragment, ranges, ts, mode, timeout_s)
+
+    async def stream_fragment(
+        self,
+        fragment: rutilepb.Fragment,
+        ranges: Mapping[str, Sequence[KeyRange]],
+        ts: int,
+        mode: FragmentMode,
+        timeout_s: float,
+    ) -> FragmentStream:
+        """The same while it arrives, for results that should not be in memory at once. Close it."""
+        return await stream_fragment(self.cluster, fragment, ranges, ts, mode, timeout_s)
+
+    def scan_rows(
+        self, fragment: rutilepb.Fragment, ranges: Mapping[str, Sequence[KeyRange]], ts: int, page_rows: int = 8192
+    ) -> AsyncIterator[pa.RecordBatch]:
+        """The rows of a rowwise fragment over one scan, in key order, about `page_rows` rows read for each page."""
+        return scan_rows(self.cluster, fragment, ranges, ts, page_rows)
+
+    # --- loading --------------------------------------------------------------------------------------------------
+
+    async def bulk_write(
+        self, kinds: bytes, storage_keys: Sequence[bytes], keys: Sequence[bytes], values: Sequence[bytes]
+    ) -> None:
+        """Write engine entries, already encoded as committed versions, sorted by the storage key they belong to.
+
+        The arguments are parallel; `kinds` as in `rutilepb.WriteOps`. See `bulk` for when this is safe.
+        """
+        await bulk_write(self.cluster, BulkEntries(kinds, storage_keys, keys, values))
+
+    async def bulk_put(self, pairs: Iterable[tuple[bytes, bytes]], start_ts: int, commit_ts: int) -> None:
+        """Write sorted user pairs as committed at `commit_ts`, without locks and conflict checks."""
+        await bulk_write(self.cluster, encode_puts(pairs, start_ts, commit_ts))
+
+    async def split_regions(self, user_keys: Iterable[bytes], timeout_s: float = 30.0) -> list[metapb.Region]:
+        """Make regions begin at the keys; those regions, in key order."""
+        return await split_regions(self.cluster, user_keys, timeout_s)
+
+    async def wait_for_regions(self, user_keys: Iterable[bytes], timeout_s: float = 30.0) -> None:
+        """Wait until the placement driver knows the regions that begin at the keys, and who leads them."""
+        await wait_for_regions(self.cluster, user_keys, timeout_s)
+
+    # --- the end --------------------------------------------------------------------------------------------------
 
     async def close(self) -> None:
         """Wait a bounded time for background work, then close every connection."""

@@ -1,9 +1,10 @@
-"""Run many small jobs with few at a time; the first failure stops the rest, in order."""
+"""Running things side by side: many jobs with few at a time, several streams as one. A failure stops the rest."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import aclosing
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -43,6 +44,37 @@ async def gather_or_cancel(branches: Iterable[Awaitable[Any]]) -> None:
             raise error
     if any(task.cancelled() for task in tasks):
         raise asyncio.CancelledError
+
+
+async def interleave(streams: Sequence[AsyncGenerator[T, None]], ahead: int) -> AsyncGenerator[T, None]:
+    """What the streams yield, as it comes; together they are at most `ahead` items before the consumer.
+
+    The first failure, or the end of the consumer, cancels and closes the streams.
+    """
+    ready: asyncio.Queue[asyncio.Task[None] | tuple[T]] = asyncio.Queue()  # bounded by the slots
+    slots = asyncio.Semaphore(ahead)
+    tasks = [asyncio.ensure_future(_pump(stream, ready, slots)) for stream in streams]
+    for task in tasks:
+        task.add_done_callback(ready.put_nowait)
+    try:
+        running = len(tasks)
+        while running:
+            item = await ready.get()
+            if isinstance(item, tuple):
+                slots.release()
+                yield item[0]
+            else:
+                item.result()
+                running -= 1
+    finally:
+        await cancel_all(tasks)
+
+
+async def _pump(stream: AsyncGenerator[T, None], ready: asyncio.Queue[Any], slots: asyncio.Semaphore) -> None:
+    async with aclosing(stream):
+        async for item in stream:
+            await slots.acquire()
+            ready.put_nowait((item,))
 
 
 async def cancel_all(tasks: Sequence[asyncio.Future[Any]]) -> None:

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from rutile_kv.client.backoff import Backoff
 from rutile_kv.client.cluster import Cluster
+from rutile_kv.client.key_ranges import is_empty, lesser_end
 from rutile_kv.client.lock_resolver import lock_of
 from rutile_kv.client.region_cache import CachedRegion
 from rutile_kv.client.sender import Missed
@@ -75,14 +76,14 @@ class _Range:
 
     def _set(self, start: bytes, end: bytes) -> None:
         self.start, self.end = start, end
-        self.done = bool(end) and start >= end
+        self.done = is_empty(start, end)
 
 
 async def scan_pages(
     cluster: Cluster, reader: ScanReader, start: bytes, end: bytes, limit: int | None, *, reverse: bool, key_only: bool
 ) -> AsyncIterator[list[tuple[bytes, bytes]]]:
     """The pairs of [start, end) in pages, none of them empty, `limit` pairs in all."""
-    left = _Range(start, end, reverse, done=(bool(end) and start >= end) or limit == 0)
+    left = _Range(start, end, reverse, done=is_empty(start, end) or limit == 0)
     page_rows = FIRST_PAGE
     while not left.done:
         wanted = page_rows if limit is None else min(limit, LAST_PAGE)
@@ -145,8 +146,3 @@ def _split_answer(answer: kvrpcpb.ScanResponse) -> tuple[list[tuple[bytes, bytes
         elif not errors:
             rows.append((pair.key, pair.value))
     return rows, [lock_of(error) for error in errors]
-
-
-def lesser_end(a: bytes, b: bytes) -> bytes:
-    """The smaller of two range ends, where empty is infinity."""
-    return min(a, b) if a and b else a or b
