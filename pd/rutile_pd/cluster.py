@@ -4,6 +4,8 @@ A plain object: requests in, answers out, and whatever must outlive the process 
 is a monotonic clock's. Refusals are exceptions, which the service turns into header errors.
 """
 
+import contextlib
+
 from rutile_pd.config import PdConfig
 from rutile_pd.ids import IdAllocator
 from rutile_pd.operators import Operator, OperatorController
@@ -41,7 +43,9 @@ class Cluster:
         self.ids = IdAllocator(storage.id_end())
         self.stores = StoreRegistry(storage.stores(), now_ms)
         self.regions = RegionTree()
-        self.operators = OperatorController(round(config.operator_timeout_s * 1000))
+        self.operators = OperatorController(
+            round(config.operator_timeout_s * 1000), round(config.quick_operator_timeout_s * 1000)
+        )
         self._storage = storage
         self._config = config
         self._bootstrapped = storage.bootstrapped()
@@ -118,7 +122,8 @@ class Cluster:
             known = self.regions.by_id(meta.id)
             info = RegionInfo(meta, leader, term=known.term if known is not None else 0)
             if known is None or known.version < info.version:
-                self._accept(info)
+                with contextlib.suppress(StaleRegion):  # a heartbeat after yet another split was quicker
+                    self._accept(info)
 
     def ask_split(self, region: metapb.Region, count: int) -> list[pdpb.SplitID]:
         """Ids for `count` new regions with as many peers as `region`. StaleRegion if it has changed already."""

@@ -20,7 +20,9 @@ class PdConfig:
     store_disconnected_s: float = 20.0
     """A store silent for so long gets no new peers and no leaders."""
     operator_timeout_s: float = 600.0
-    """An operator not finished by then is given up; checkers may make a new one."""
+    """An operator that adds a peer, and is not finished by then, is given up; checkers may make a new one."""
+    quick_operator_timeout_s: float = 60.0
+    """The same for operators that send no snapshot."""
     max_operators_per_store: int = 8
     """Operators at a time that bring a peer to one store: each means sending a snapshot."""
     leader_tolerance: int = 1

@@ -184,8 +184,9 @@ class Operator:
 class OperatorController:
     """At most one operator per region."""
 
-    def __init__(self, timeout_ms: int) -> None:
+    def __init__(self, timeout_ms: int, quick_timeout_ms: int) -> None:
         self._timeout_ms = timeout_ms
+        self._quick_timeout_ms = quick_timeout_ms
         self._running: dict[int, Operator] = {}
         self._finished: dict[int, tuple[Operator, pdpb.OperatorStatus]] = {}
 
@@ -223,7 +224,7 @@ class OperatorController:
             self._finish(operator, pdpb.SUCCESS)
         elif not operator.explains(region):
             self._finish(operator, pdpb.CANCEL)
-        elif now_ms - operator.created_ms > self._timeout_ms:
+        elif self._is_overdue(operator, now_ms):
             self._finish(operator, pdpb.TIMEOUT)
         else:
             return step.order(region)
@@ -232,13 +233,17 @@ class OperatorController:
     def drop_overdue(self, now_ms: int) -> None:
         """Give up the operators of regions that do not report any more."""
         for operator in list(self._running.values()):
-            if now_ms - operator.created_ms > self._timeout_ms:
+            if self._is_overdue(operator, now_ms):
                 self._finish(operator, pdpb.TIMEOUT)
 
     def forget(self, region_id: int) -> None:
         """The region is no more."""
         self._running.pop(region_id, None)
         self._finished.pop(region_id, None)
+
+    def _is_overdue(self, operator: Operator, now_ms: int) -> bool:
+        limit_ms = self._timeout_ms if operator.target_stores() else self._quick_timeout_ms
+        return now_ms - operator.created_ms > limit_ms
 
     def _finish(self, operator: Operator, status: pdpb.OperatorStatus) -> None:
         del self._running[operator.region_id]

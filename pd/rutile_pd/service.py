@@ -77,6 +77,8 @@ async def _abort(context: RpcContext, error: RutileError) -> NoReturn:
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
         case InvalidRequest():
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        case PdError():
+            await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
         case _:
             log.error("the placement driver cannot serve", exc_info=error)
             await context.abort(grpc.StatusCode.UNAVAILABLE, f"{type(error).__name__}: {error}")

@@ -75,7 +75,8 @@ class StoreRegistry:
     def put(self, store: metapb.Store, now_ms: int) -> metapb.Store:
         """Register a store, or change what is known of it; what is to be saved.
 
-        InvalidRequest for id 0 or an address that another store uses, StoreTombstone for one that was removed.
+        InvalidRequest for id 0 or an address that another store uses, StoreTombstone for one that was removed. Stores
+        without an address live in PD's own process and are called directly.
         """
         self._check(store)
         known = self._stores.get(store.id)
@@ -92,13 +93,14 @@ class StoreRegistry:
         return meta
 
     def _check(self, store: metapb.Store) -> None:
-        if not store.id or not store.address:
-            raise InvalidRequest("a store needs an id other than 0 and an address")
+        if not store.id:
+            raise InvalidRequest("a store needs an id other than 0")
         known = self._stores.get(store.id)
         if known is not None and known.meta.state == metapb.Tombstone:
             raise StoreTombstone(f"store {store.id} was removed: start it with an empty directory to join anew")
         for other in self._stores.values():
-            if other.id != store.id and other.meta.address == store.address and other.meta.state != metapb.Tombstone:
+            is_taken = other.meta.address == store.address and other.meta.state != metapb.Tombstone
+            if store.address and other.id != store.id and is_taken:
                 raise InvalidRequest(f"address {store.address} belongs to store {other.id}")
 
     def heartbeat(self, stats: pdpb.StoreStats, now_ms: int, wall_ms: int) -> StoreInfo:

@@ -250,6 +250,22 @@ def test_an_operator_is_dropped_when_the_region_changes_by_itself():
     assert second.change_peer.peer.id != first.change_peer.peer.id
 
 
+def test_a_transfer_that_does_not_happen_is_given_up_soon():
+    toy = Toy(stores=2, regions=4)
+    toy.run(10)
+    for region in toy.regions.values():
+        toy.leaders[region.id] = region.peers[0].id
+    toy.obey = lambda order: None
+    toy.run(2)
+    moving = [operator.region_id for operator in toy.pd.operators.running()]
+    assert moving
+    later = toy.now_ms + round(CONFIG.quick_operator_timeout_s * 1000) + 1
+    for id_ in (1, 2):
+        toy.pd.stores.find(id_).seen_ms = later - round(CONFIG.store_disconnected_s * 1000)
+    toy.pd.tick(later)
+    assert toy.pd.operators.last(moving[0])[1] == pdpb.TIMEOUT
+
+
 def test_an_overdue_operator_is_given_up():
     toy = Toy(stores=3)
     toy.pd.region_heartbeat(toy.report(toy.regions[1]), 0)
