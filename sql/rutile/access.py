@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from rutile.catalog.model import TableInfo
+from rutile.conversion import Converter, converter_for, text_of
+from rutile.errors import SqlError, duplicate_entry
 from rutile_coprocessor.handles import HandleCodec
 from rutile_coprocessor.row import RowCodec
 from rutile_coprocessor.schema import Scalar, TableSchema
 from rutile_proto import keys
-
-from rutile.catalog.model import TableInfo
-from rutile.conversion import Converter, converter_for, text_of
-from rutile.errors import SqlError, duplicate_entry
 
 Row = tuple[Scalar, ...]
 

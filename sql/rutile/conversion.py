@@ -15,8 +15,6 @@ from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 
-from rutile_coprocessor.schema import Column, ColumnType, Kind, Scalar
-
 from rutile import temporal
 from rutile.errors import (
     SqlError,
@@ -26,6 +24,7 @@ from rutile.errors import (
     null_not_allowed,
     out_of_range,
 )
+from rutile_coprocessor.schema import Column, ColumnType, Kind, Scalar
 
 Converter = Callable[[object, int], Scalar]
 _WIDE = Context(prec=80, rounding=ROUND_HALF_UP)

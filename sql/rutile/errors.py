@@ -7,18 +7,18 @@ below name each error once, so that a message reads the same wherever it arises.
     code  sqlstate  when
     1007  HY000     CREATE DATABASE of one that exists          1264  22003  a number does not fit its column
     1008  HY000     DROP DATABASE of one that does not          1292  22007  a text is no date, time or number
-    1046  3D000     no database chosen                          1305  42000  no such function
-    1048  23000     NULL for a NOT NULL column                  1317  70100  interrupted by KILL or cancel()
-    1049  42000     unknown database                            1364  HY000  no value and no default
-    1050  42S01     CREATE TABLE of one that exists             1366  HY000  a value of the wrong kind for its column
-    1051  42S02     DROP TABLE of one that does not             1406  22001  a text is longer than its column
-    1054  42S22     unknown column                              1690  22003  an expression left its type's range
-    1062  23000     duplicate key                               3024  HY000  max_execution_time passed
-    1064  42000     syntax                                      8028  HY000  a table changed under the transaction (retry)
-    1136  21S01     column count differs from value count       8141  HY000  an assertion of the transaction failed
-    1146  42S02     unknown table                               9005  HY000  a region stayed out of reach
-    1205  HY000     lock wait timeout (retry)                   9007  HY000  write conflict (retry)
-    1213  40001     deadlock (retry)
+    1044  42000     a write to information_schema               1305  42000  no such function
+    1046  3D000     no database chosen                          1317  70100  interrupted by KILL or cancel()
+    1048  23000     NULL for a NOT NULL column                  1364  HY000  no value and no default
+    1049  42000     unknown database                            1366  HY000  a value of the wrong kind for its column
+    1050  42S01     CREATE TABLE of one that exists             1406  22001  a text is longer than its column
+    1051  42S02     DROP TABLE of one that does not             1690  22003  an expression left its type's range
+    1054  42S22     unknown column                              3024  HY000  max_execution_time passed
+    1062  23000     duplicate key                               8028  HY000  a table's definition changed (retry)
+    1064  42000     syntax                                      8141  HY000  an assertion of the transaction failed
+    1136  21S01     column count differs from value count       9005  HY000  a region stayed out of reach
+    1146  42S02     unknown table                               9007  HY000  write conflict (retry)
+    1205  HY000     lock wait timeout (retry)                   1213  40001  deadlock (retry)
     1235  42000     MySQL has it, Rutile does not (yet): the message names it
 """
 
@@ -28,6 +28,7 @@ from rutile_proto import errors as floor
 
 ER_DB_CREATE_EXISTS = 1007
 ER_DB_DROP_EXISTS = 1008
+ER_VIRTUAL_TABLE = 1044
 ER_NO_DB = 1046
 ER_BAD_NULL = 1048
 ER_BAD_DB = 1049
@@ -68,6 +69,7 @@ ER_REGION_UNAVAILABLE = 9005
 ER_WRITE_CONFLICT = 9007
 
 _SQLSTATES = {
+    ER_VIRTUAL_TABLE: "42000",
     ER_NO_DB: "3D000",
     ER_BAD_NULL: "23000",
     ER_BAD_DB: "42000",

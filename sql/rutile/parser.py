@@ -19,6 +19,7 @@ from rutile.errors import ER_EMPTY_QUERY, SqlError, not_supported, syntax_error
 from rutile.lexer import Token, number_parameters, tokens, unquote_name, unquote_string
 from rutile.parse_set import parse_set
 from rutile.parse_show import parse_show
+from rutile.projection_names import name_projections
 from rutile.token_cursor import TokenCursor
 
 logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it warns about each construct it passes on as a Command
@@ -73,6 +74,7 @@ def _syntax_error_of(error: SqlglotError, sql: str) -> SqlError:
 
 def _query(cursor: TokenCursor) -> st.Statement:
     expression = _sqlglot(cursor.rest())
+    name_projections(expression, cursor.sql, cursor.tokens)
     if isinstance(expression, exp.Select | exp.SetOperation | exp.Subquery | exp.Values | exp.Table):
         return st.Query(expression)
     if isinstance(expression, exp.Insert):
@@ -190,9 +192,8 @@ def _rollback(cursor: TokenCursor) -> st.Statement:
 
 def _transaction_end(cursor: TokenCursor) -> None:
     cursor.accept("work")
-    if cursor.at("and", "release"):
-        if not (cursor.accept_words("and", "no", "chain") or cursor.at_end()):
-            raise not_supported("COMMIT AND CHAIN, RELEASE")
+    if cursor.at("and", "release") and not cursor.accept_words("and", "no", "chain"):
+        raise not_supported("COMMIT AND CHAIN, RELEASE")
     cursor.expect_end()
 
 
@@ -252,8 +253,45 @@ _VERBS: dict[str, Callable[[TokenCursor], st.Statement]] = {
 }  # fmt: skip
 
 _UNSUPPORTED = frozenset(
-    "admin alter analyze backup batch binlog call change check checksum deallocate do execute flashback get grant"
-    " handler help import install kill load lock optimize prepare purge recover rename repair reset restore resume"
-    " revoke signal split stop trace xa".split()
+    [
+        "admin",
+        "alter",
+        "analyze",
+        "backup",
+        "batch",
+        "binlog",
+        "call",
+        "change",
+        "check",
+        "checksum",
+        "deallocate",
+        "do",
+        "execute",
+        "flashback",
+        "get",
+        "grant",
+        "handler",
+        "help",
+        "import",
+        "install",
+        "kill",
+        "load",
+        "lock",
+        "optimize",
+        "prepare",
+        "purge",
+        "recover",
+        "rename",
+        "repair",
+        "reset",
+        "restore",
+        "resume",
+        "revoke",
+        "signal",
+        "split",
+        "stop",
+        "trace",
+        "xa",
+    ]
 )
 """First words MySQL or TiDB know and Rutile answers with 1235."""

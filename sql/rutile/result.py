@@ -13,6 +13,7 @@ from decimal import Decimal
 from functools import cached_property
 
 import pyarrow as pa
+
 from rutile_coprocessor.schema import ColumnType, Kind, Scalar
 
 TYPE_METADATA = b"rutile.type"

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal, Protocol, TypeAlias
 
 import pyarrow as pa
+
+from rutile_kv.client.fragment_plan import WholeNotPossible
 from rutile_proto import rutilepb_pb2 as rutilepb
 from rutile_proto.types import Timestamp
+
+__all__ = [
+    "FragmentMode", "FragmentResult", "KeyRange", "KvClient", "KvSnapshot", "KvTransaction", "Pair", "WholeNotPossible",
+]  # fmt: skip
 
 KeyRange: TypeAlias = tuple[bytes, bytes]
 """[start, end) of user keys."""
@@ -20,9 +26,28 @@ class KvSnapshot(Protocol):
 
     async def get(self, key: bytes) -> bytes | None: ...
 
-    async def batch_get(self, keys: Sequence[bytes]) -> dict[bytes, bytes]: ...
+    async def batch_get(self, keys: Iterable[bytes]) -> dict[bytes, bytes]: ...
 
-    async def scan(self, start: bytes, end: bytes, limit: int) -> list[Pair]: ...
+    async def scan(self, start: bytes, end: bytes, limit: int | None = None) -> list[Pair]: ...
+
+
+class BufferEntry(Protocol):
+    """What a transaction did to one key."""
+
+    @property
+    def hides(self) -> bool:
+        """Whether reads are answered by this entry rather than by the snapshot."""
+
+    @property
+    def visible(self) -> bytes | None:
+        """The value reads see; None is a deleted key."""
+
+
+class WriteBuffer(Protocol):
+    """A transaction's own writes."""
+
+    def items(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, BufferEntry]]:
+        """Entries of [start, end) in key order."""
 
 
 class KvTransaction(KvSnapshot, Protocol):
@@ -31,14 +56,17 @@ class KvTransaction(KvSnapshot, Protocol):
     start_ts: Timestamp
 
     @property
-    def is_dirty(self) -> bool: ...
+    def buffer(self) -> WriteBuffer: ...
 
     def put(self, key: bytes, value: bytes) -> None: ...
 
     def insert(self, key: bytes, value: bytes) -> None:
-        """A put that fails with AlreadyExist at commit if the key exists."""
+        """A put that fails with AlreadyExist if the key exists: now for an own write, otherwise at commit."""
 
     def delete(self, key: bytes) -> None: ...
+
+    def lock(self, key: bytes) -> None:
+        """Conflict at commit if somebody else writes the key meanwhile."""
 
     def savepoint(self) -> int:
         """A mark to go back to; ended by `rollback_to` or `release`. They nest."""
@@ -46,9 +74,6 @@ class KvTransaction(KvSnapshot, Protocol):
     def rollback_to(self, savepoint: int) -> None: ...
 
     def release(self, savepoint: int) -> None: ...
-
-    def buffered(self, start: bytes, end: bytes) -> list[tuple[bytes, bytes | None]]:
-        """The buffer's entries in [start, end), in key order; None is a delete."""
 
     async def commit(self) -> Timestamp: ...
 
@@ -58,8 +83,14 @@ class KvTransaction(KvSnapshot, Protocol):
 class FragmentResult(Protocol):
     """What `run_fragment` gives back, complete."""
 
-    batches: Sequence[pa.RecordBatch]
-    summaries: Sequence[rutilepb.FragmentSummary]
+    @property
+    def batches(self) -> Sequence[pa.RecordBatch]: ...
+
+    @property
+    def schema(self) -> pa.Schema | None: ...
+
+    @property
+    def summaries(self) -> Sequence[rutilepb.FragmentSummary]: ...
 
 
 class KvClient(Protocol):
@@ -67,7 +98,7 @@ class KvClient(Protocol):
 
     async def timestamp(self) -> Timestamp: ...
 
-    def snapshot(self, ts: Timestamp) -> KvSnapshot: ...
+    def snapshot(self, ts: int) -> KvSnapshot: ...
 
     async def begin(self) -> KvTransaction: ...
 
@@ -75,7 +106,7 @@ class KvClient(Protocol):
         self,
         fragment: rutilepb.Fragment,
         ranges: Mapping[str, Sequence[KeyRange]],
-        ts: Timestamp,
+        ts: int,
         mode: FragmentMode,
         timeout_s: float,
     ) -> FragmentResult: ...

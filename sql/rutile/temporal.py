@@ -44,9 +44,7 @@ def parse_datetime(text: str) -> datetime | None:
     clock = _CLOCK.match(rest)
     if clock is None:
         return None
-    moment = _build(
-        year, int(parts[2]), int(parts[3]), int(clock[1]), int(clock[2] or 0), int(clock[3] or 0), clock[4]
-    )
+    moment = _build(year, int(parts[2]), int(parts[3]), int(clock[1]), int(clock[2] or 0), int(clock[3] or 0), clock[4])
     return moment if moment is None else moment - _offset(clock[5])
 
 

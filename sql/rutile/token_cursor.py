@@ -12,27 +12,27 @@ class TokenCursor:
 
     def __init__(self, sql: str, tokens: list[Token]) -> None:
         self.sql = sql
-        self._tokens = tokens
+        self.tokens = tokens
         self._next = 0
 
     def at_end(self) -> bool:
-        return self._next >= len(self._tokens)
+        return self._next >= len(self.tokens)
 
     def at(self, *words: str) -> bool:
         """Whether the next token is one of `words`."""
-        return not self.at_end() and self._tokens[self._next].word in words
+        return not self.at_end() and self.tokens[self._next].word in words
 
     def peek(self) -> Token | None:
-        return None if self.at_end() else self._tokens[self._next]
+        return None if self.at_end() else self.tokens[self._next]
 
     def peek_text(self) -> str:
-        return "" if self.at_end() else self._tokens[self._next].text
+        return "" if self.at_end() else self.tokens[self._next].text
 
     def take(self) -> Token:
         """The next token. Raises 1064 at the end."""
         if self.at_end():
             raise self.error()
-        token = self._tokens[self._next]
+        token = self.tokens[self._next]
         self._next += 1
         return token
 
@@ -45,7 +45,7 @@ class TokenCursor:
 
     def accept_words(self, *words: str) -> bool:
         """Step over all of `words` in order, or over none."""
-        ahead = [token.word for token in self._tokens[self._next : self._next + len(words)]]
+        ahead = [token.word for token in self.tokens[self._next : self._next + len(words)]]
         if ahead != list(words):
             return False
         self._next += len(words)
@@ -63,7 +63,7 @@ class TokenCursor:
 
     def name(self) -> str:
         """An identifier without its backticks. Raises 1064."""
-        if self.at_end() or self._tokens[self._next].kind not in ("word", "name"):
+        if self.at_end() or self.tokens[self._next].kind not in ("word", "name"):
             raise self.error()
         return unquote_name(self.take().text)
 
@@ -74,7 +74,7 @@ class TokenCursor:
 
     def string(self) -> str:
         """The value of a string literal. Raises 1064."""
-        if self.at_end() or self._tokens[self._next].kind != "string":
+        if self.at_end() or self.tokens[self._next].kind != "string":
             raise self.error()
         return unquote_string(self.take().text)
 
@@ -82,7 +82,7 @@ class TokenCursor:
         """The text from the next token to the end, which stays unread."""
         if self.at_end():
             raise self.error()
-        return self.sql[self._tokens[self._next].start : self._tokens[-1].end]
+        return self.sql[self.tokens[self._next].start : self.tokens[-1].end]
 
     def take_until_comma(self) -> list[Token]:
         """The tokens up to the next comma outside parentheses; the comma stays."""
@@ -99,5 +99,5 @@ class TokenCursor:
 
     def error(self) -> SqlError:
         """1064 at this position."""
-        near = "" if self.at_end() else self.sql[self._tokens[self._next].start :]
+        near = "" if self.at_end() else self.sql[self.tokens[self._next].start :]
         return syntax_error(near)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from rutile_proto.timestamps import MAX_TIMESTAMP
-
 from rutile.catalog import meta
 from rutile.catalog.model import CatalogSnapshot
 from rutile.storage import KvClient
+from rutile_proto.timestamps import MAX_TIMESTAMP
 
 LEASE_S = 0.2
 """How long a front end may use the catalogue without asking; what DROP waits before it removes rows."""

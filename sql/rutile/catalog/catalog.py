@@ -6,9 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from rutile_coprocessor.schema import TableSchema
-from rutile_proto.errors import Retry, RutileError
-
 from rutile import errors
 from rutile.catalog import meta
 from rutile.catalog.cache import LEASE_S, CatalogCache
@@ -17,6 +14,8 @@ from rutile.catalog.model import CatalogSnapshot, DatabaseInfo, TableInfo, Table
 from rutile.catalog.removal import RowRemover
 from rutile.errors import SqlError
 from rutile.storage import KvClient, KvTransaction
+from rutile_coprocessor.schema import TableSchema
+from rutile_proto.errors import Retry, RutileError
 
 MAX_ATTEMPTS = 20
 FIRST_DATABASE = "test"
@@ -225,9 +224,7 @@ async def _drop_database(txn: KvTransaction, seen: CatalogSnapshot, name: str) -
     return tables
 
 
-async def _create_table(
-    txn: KvTransaction, seen: CatalogSnapshot, wanted: TableInfo, auto_increment: int
-) -> TableInfo:
+async def _create_table(txn: KvTransaction, seen: CatalogSnapshot, wanted: TableInfo, auto_increment: int) -> TableInfo:
     schema = wanted.schema
     database = seen.database(schema.database)
     if database is None:

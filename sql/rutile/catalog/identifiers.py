@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
-from rutile_proto.errors import Retry, RutileError
-
 from rutile.catalog import meta
 from rutile.storage import KvClient
+from rutile_proto.errors import Retry, RutileError
 
 RANGE_SIZE = 30_000
 """Ids taken at a time, as in TiDB: one small transaction per so many rows; what is left is lost at a restart."""

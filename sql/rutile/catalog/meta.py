@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from rutile_proto.keys import meta_key, prefix_next
-
 from rutile.catalog.model import CatalogSnapshot, DatabaseInfo, TableInfo
+from rutile_proto.keys import meta_key, prefix_next
 
 SCHEMA_VERSION_KEY = meta_key("schema_version")
 NEXT_ID_KEY = meta_key("next_id")

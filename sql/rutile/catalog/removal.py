@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from rutile_proto.errors import RutileError
-from rutile_proto.keys import prefix_next, table_prefix
-
 from rutile.catalog import meta
 from rutile.storage import KvClient
+from rutile_proto.errors import RutileError
+from rutile_proto.keys import prefix_next, table_prefix
 
 BATCH_KEYS = 2_000
 """Keys deleted in one transaction."""
@@ -52,8 +51,9 @@ class RowRemover:
 
     async def _remove(self, table_id: int) -> None:
         prefix = table_prefix(table_id)
-        while await self._remove_batch(prefix):
-            await asyncio.sleep(0)
+        more = True
+        while more:
+            more = await self._remove_batch(prefix)
         txn = await self._client.begin()
         txn.delete(meta.dropped_key(table_id))
         await txn.commit()

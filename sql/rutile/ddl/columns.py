@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rutile_coprocessor.schema import Column, ColumnType, Kind, Scalar
 from sqlglot import exp
 
 from rutile.conversion import converter_for
@@ -12,6 +11,7 @@ from rutile.ddl.types import column_type
 from rutile.errors import ER_INVALID_DEFAULT, SqlError, not_supported
 from rutile.expressions.compile import Environment, NotCompilable, constant_value
 from rutile.expressions.functions import moment_function
+from rutile_coprocessor.schema import Column, ColumnType, Kind, Scalar
 
 ER_BLOB_CANT_HAVE_DEFAULT = 1101
 _NO_DEFAULT_KINDS = (Kind.TEXT, Kind.BLOB, Kind.JSON)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from rutile_coprocessor.schema import Column, Handle, Kind, TableSchema
-from rutile_proto.errors import InvalidRequest
 from sqlglot import exp
 
 from rutile import errors
 from rutile.ddl.columns import check_character_set, read_column
 from rutile.errors import SqlError, not_supported
+from rutile_coprocessor.schema import Column, Handle, Kind, TableSchema
+from rutile_proto.errors import InvalidRequest
 
 MAX_COLUMNS = 1_017
 MAX_NAME_CHARACTERS = 64
@@ -116,9 +116,7 @@ def _build(database: str, name: str, parts: _Parts) -> TableSchema:
     columns = tuple(replace(column, nullable=False) if column.id in key_ids else column for column in parts.columns)
     _check_auto_increment(columns, key_ids)
     try:
-        return TableSchema(
-            0, name, columns, primary_key=key_ids, handle=_handle_of(key), database=database
-        )
+        return TableSchema(0, name, columns, primary_key=key_ids, handle=_handle_of(key), database=database)
     except InvalidRequest as error:
         raise SqlError(errors.ER_UNKNOWN, str(error)) from error
 

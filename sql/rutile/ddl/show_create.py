@@ -5,10 +5,9 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
-from rutile_coprocessor.schema import Column, Kind, Scalar
-
 from rutile.catalog.model import TableInfo
 from rutile.temporal import format_datetime, format_time
+from rutile_coprocessor.schema import Column, Kind, Scalar
 
 
 def quote_name(name: str) -> str:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from sqlglot import exp
 
+from rutile.errors import SqlError, not_supported
 from rutile_coprocessor.schema import ColumnType, Kind
 from rutile_proto.errors import InvalidRequest
-
-from rutile.errors import SqlError, not_supported
 
 ER_WRONG_FIELD_SPEC = 1063
 ER_TOO_BIG_PRECISION = 1426

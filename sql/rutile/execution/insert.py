@@ -6,9 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rutile_coprocessor.schema import Column, Scalar
-from rutile_proto.errors import AlreadyExist
-
 from rutile import errors
 from rutile.access import Row, TableAccess
 from rutile.catalog.identifiers import IdAllocator
@@ -18,6 +15,8 @@ from rutile.execution.write import RowWriter, moment_value
 from rutile.expressions.compile import Environment
 from rutile.planner.insert import InsertPlan, OnDuplicate
 from rutile.storage import KvTransaction
+from rutile_coprocessor.schema import Column, Scalar
+from rutile_proto.errors import AlreadyExist
 
 DEFAULT = object()
 """Stands for DEFAULT among the values of a row."""

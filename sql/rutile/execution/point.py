@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from rutile_coprocessor.schema import ColumnType
-
 from rutile.access import Row
 from rutile.execution.write import RowWriter
 from rutile.expressions import semantics
 from rutile.expressions.compile import Environment
-from rutile.planner.point import KeyFinder, PointDelete, PointSelect, PointUpdate
+from rutile.planner.point import ConstantSelect, KeyFinder, PointDelete, PointSelect, PointUpdate
 from rutile.result import LONGTEXT, Result, ResultColumn, type_of_value
 from rutile.storage import KvSnapshot, KvTransaction
+from rutile_coprocessor.schema import ColumnType
 
 
 async def find_rows(finder: KeyFinder, reader: KvSnapshot, environment: Environment) -> list[tuple[bytes, Row]]:
@@ -40,6 +39,13 @@ async def run_select(plan: PointSelect, reader: KvSnapshot, environment: Environ
         for position, (name, kind) in enumerate(zip(plan.names, plan.types, strict=True))
     ]
     return Result.of_rows(columns, rows), [key for key, _ in found]
+
+
+def run_constant(plan: ConstantSelect, environment: Environment) -> Result:
+    """The one row."""
+    row = tuple(project((), environment) for project in plan.project)
+    columns = [ResultColumn(name, _type(None, [row], at)) for at, name in enumerate(plan.names)]
+    return Result.of_rows(columns, [row])
 
 
 def _type(kind: ColumnType | None, rows: list[Row], position: int) -> ColumnType:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rutile_coprocessor.schema import Scalar
-from rutile_proto.errors import AlreadyExist
-
 from rutile.access import Row, TableAccess
 from rutile.errors import SqlError
 from rutile.expressions.compile import Environment, Evaluate
 from rutile.expressions.functions import moment_function
 from rutile.parser import parse_expression
 from rutile.storage import KvTransaction
+from rutile_coprocessor.schema import Scalar
+from rutile_proto.errors import AlreadyExist
 
 
 class RowWriter:

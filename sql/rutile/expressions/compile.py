@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Protocol, TypeAlias
 
 from sqlglot import exp
@@ -28,7 +28,7 @@ class Environment:
     """What a statement's expressions may ask besides the row."""
 
     params: tuple[object, ...] = ()
-    now: datetime = datetime(1970, 1, 1, tzinfo=UTC).replace(tzinfo=None)
+    now: datetime = datetime.min
     """The statement's start, UTC without zone: NOW() is one moment for the whole statement."""
     session_value: Callable[[str], object] | None = None
     """@@name and the session's functions (DATABASE(), LAST_INSERT_ID(), ...)."""

@@ -21,8 +21,19 @@ from rutile.expressions.compile import (
 )
 
 SESSION_FUNCTIONS = frozenset(
-    "database schema user current_user session_user system_user version connection_id last_insert_id row_count"
-    " found_rows".split()
+    [
+        "database",
+        "schema",
+        "user",
+        "current_user",
+        "session_user",
+        "system_user",
+        "version",
+        "connection_id",
+        "last_insert_id",
+        "row_count",
+        "found_rows",
+    ]
 )
 """Functions of the session: answered by Environment.session_value under their name with `()`."""
 

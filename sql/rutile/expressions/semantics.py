@@ -1,10 +1,10 @@
 """MySQL's meaning of operators on Python values: NULL is None, truth is 1 and 0, types mix as MySQL mixes them.
 
-    number op text          the text's leading number, as a double
-    exact op exact          exact: int within BIGINT, or Decimal; `/` gives four more decimals
-    exact op double         double
-    date or time op text    the text is read as a date or time
-    date or time op number  the date is a number such as 20261122
+number op text          the text's leading number, as a double
+exact op exact          exact: int within BIGINT, or Decimal; `/` gives four more decimals
+exact op double         double
+date or time op text    the text is read as a date or time
+date or time op number  the date is a number such as 20261122
 """
 
 from __future__ import annotations

@@ -123,9 +123,7 @@ def wrong_value_count(row: int) -> SqlError:
     return SqlError(errors.ER_WRONG_VALUE_COUNT, f"Column count doesn't match value count at row {row}")
 
 
-def _on_duplicate(
-    statement: st.Insert, table: TableAccess
-) -> tuple[OnDuplicate, tuple[tuple[int, Evaluate], ...]]:
+def _on_duplicate(statement: st.Insert, table: TableAccess) -> tuple[OnDuplicate, tuple[tuple[int, Evaluate], ...]]:
     insert = statement.expression
     conflict = insert.args.get("conflict")
     if statement.replace:
@@ -149,3 +147,18 @@ def _inserted_value(node: exp.Expression) -> exp.Expression:
     if isinstance(node, exp.Anonymous) and node.name.upper() == "VALUES" and len(node.expressions) == 1:
         return exp.column(node.expressions[0].name, table=INSERTED)
     return node
+
+
+def insert_query(statement: st.Insert, find_table: FindTable) -> InsertPlan:
+    """The plan of INSERT ... VALUES whose expressions closures cannot do: the rows come from a query instead."""
+    rows = statement.expression.expression.expressions
+    selects = []
+    for item in rows:
+        values = _values_of(item)
+        if any(is_default(value) for value in values):
+            raise not_supported("DEFAULT beside an expression of this kind in VALUES")
+        selects.append(exp.select(*(value.copy() for value in values)))
+    query = selects[0] if len(selects) == 1 else exp.union(*selects, distinct=False)
+    as_select = statement.expression.copy()
+    as_select.set("expression", query)
+    return plan_insert(st.Insert(as_select, statement.replace), find_table)

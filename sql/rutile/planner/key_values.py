@@ -5,10 +5,9 @@ from __future__ import annotations
 from datetime import date, datetime
 from decimal import Decimal
 
-from rutile_coprocessor.schema import Column, Kind, Scalar
-
 from rutile.conversion import converter_for, datetime_of, time_of
 from rutile.errors import SqlError
+from rutile_coprocessor.schema import Column, Kind, Scalar
 
 _NUMBERS = (int, float, Decimal)
 

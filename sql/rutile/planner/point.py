@@ -11,14 +11,15 @@ import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from rutile_coprocessor.schema import Column, ColumnType, Scalar
 from sqlglot import exp
 
 from rutile import statements as st
 from rutile.access import TableAccess
+from rutile.errors import SqlError
 from rutile.expressions.compile import (
     Environment,
     Evaluate,
+    NoColumns,
     NotCompilable,
     Scope,
     compile_evaluate,
@@ -26,7 +27,9 @@ from rutile.expressions.compile import (
 from rutile.planner.key_values import NotExact, key_value
 from rutile.planner.ranges import conjuncts
 from rutile.planner.table_columns import TableColumns
+from rutile.projection_names import is_named_by_text
 from rutile.storage import KeyRange
+from rutile_coprocessor.schema import Column, ColumnType, Scalar
 
 MAX_POINT_KEYS = 1_024
 """Longer IN lists take the general path."""
@@ -78,6 +81,14 @@ class PointSelect:
 
 
 @dataclass(frozen=True)
+class ConstantSelect:
+    """SELECT without FROM: one row of expressions."""
+
+    names: tuple[str, ...]
+    project: tuple[Evaluate, ...]
+
+
+@dataclass(frozen=True)
 class PointUpdate:
     """UPDATE of rows by key."""
 
@@ -93,7 +104,7 @@ class PointDelete:
     finder: KeyFinder
 
 
-PointPlan = PointSelect | PointUpdate | PointDelete
+PointPlan = ConstantSelect | PointSelect | PointUpdate | PointDelete
 
 
 def plan_point(statement: st.Statement, find_table: FindTable) -> PointPlan:
@@ -128,7 +139,19 @@ def _table_of(node: exp.Expression | None, find_table: FindTable) -> tuple[Table
     return table, TableColumns(table.schema, (node.alias or node.name,))
 
 
-def _plan_select(select: exp.Select, find_table: FindTable) -> PointSelect:
+def plan_constant(select: exp.Select) -> ConstantSelect:
+    """The plan of a SELECT without FROM. Raises NotPoint, NotCompilable."""
+    _only(select, "expressions")
+    scope = Scope(NoColumns())
+    if any(item.is_star for item in select.expressions):
+        raise SqlError(1096, "No tables used")
+    projected = tuple(compile_evaluate(item.unalias(), scope) for item in select.expressions)
+    return ConstantSelect(tuple(_name(item) for item in select.expressions), projected)
+
+
+def _plan_select(select: exp.Select, find_table: FindTable) -> ConstantSelect | PointSelect:
+    if select.args.get("from_") is None:
+        return plan_constant(select)
     _only(select, "expressions", "from_", "where", "limit", "locks")
     source = select.args.get("from_")
     table, columns = _table_of(source.this if source else None, find_table)
@@ -162,11 +185,9 @@ def _expand(item: exp.Expression, table: TableAccess) -> list[exp.Expression]:
 
 
 def _name(item: exp.Expression) -> str:
-    if isinstance(item, exp.Alias | exp.Column):
-        return item.alias_or_name
-    if item.find(exp.Placeholder):
+    if is_named_by_text(item) and item.find(exp.Placeholder):
         raise NotPoint("the column name contains a literal")
-    return item.sql("mysql")
+    return item.alias_or_name
 
 
 def _type(item: exp.Expression, table: TableAccess, columns: TableColumns) -> ColumnType | None:
@@ -191,9 +212,7 @@ def _finder(table: TableAccess, columns: TableColumns, where: exp.Expression | N
     return KeyFinder(table, tuple(choices[position] for position in table.key_positions), matches)
 
 
-def _key_choice(
-    table: TableAccess, condition: exp.Expression, scope: Scope
-) -> tuple[int, tuple[Evaluate, ...]] | None:
+def _key_choice(table: TableAccess, condition: exp.Expression, scope: Scope) -> tuple[int, tuple[Evaluate, ...]] | None:
     """(position of a key column, its possible values) if that is what `condition` says."""
     if isinstance(condition, exp.EQ):
         column, values = condition.this, [condition.expression]

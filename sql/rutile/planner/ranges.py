@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from rutile_coprocessor.handles import HandleCodec
-from rutile_coprocessor.schema import Column, Scalar, TableSchema
-from rutile_proto import keys
 from sqlglot import exp
 
 from rutile.expressions.compile import Environment, NotCompilable, constant_value
 from rutile.planner.key_values import NotExact, key_value
 from rutile.storage import KeyRange
+from rutile_coprocessor.handles import HandleCodec
+from rutile_coprocessor.schema import Column, Scalar, TableSchema
+from rutile_proto import keys
 
 MAX_RANGES = 1_024
 """More key combinations than this are read as one wider range."""
@@ -107,7 +107,11 @@ def _constant(column: Column, node: exp.Expression) -> Scalar:
 
 
 def _bound(
-    schema: TableSchema, comparison: type[exp.Expression], left: exp.Expression, right: exp.Expression, found: _Conditions
+    schema: TableSchema,
+    comparison: type[exp.Expression],
+    left: exp.Expression,
+    right: exp.Expression,
+    found: _Conditions,
 ) -> None:
     column = _key_column(schema, left)
     if column is None:

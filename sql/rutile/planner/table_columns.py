@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from rutile_coprocessor.schema import TableSchema
 from sqlglot import exp
 
 from rutile.errors import unknown_column
+from rutile_coprocessor.schema import TableSchema
 
 INSERTED = "_rutile_values"
 """The table name under which ON DUPLICATE KEY UPDATE finds the row that was to be inserted."""

@@ -1,0 +1,39 @@
+"""UPDATE and DELETE over the rows a query found."""
+
+from __future__ import annotations
+
+from rutile.access import Row
+from rutile.execution.point import update_result
+from rutile.execution.write import RowWriter
+from rutile.expressions.compile import Environment
+from rutile.planner.change import ChangePlan
+from rutile.result import Result
+from rutile.storage import KvTransaction
+
+
+async def run_change(
+    plan: ChangePlan, rows: list[Row], txn: KvTransaction, environment: Environment, *, is_update: bool
+) -> Result:
+    """Apply the plan to what its query gave."""
+    writer = RowWriter(plan.table, txn, environment)
+    width = len(plan.table.schema.columns)
+    changed = 0
+    for number, found in enumerate(rows, start=1):
+        old = found[:width]
+        row_id = found[width] if plan.table.is_hidden else None
+        assert row_id is None or isinstance(row_id, int)
+        key = plan.table.key_of_row(old, row_id)
+        if is_update:
+            changed += await writer.update(key, old, _new_row(plan, writer, found, old, number))
+        else:
+            writer.delete(key)
+    return update_result(len(rows), changed) if is_update else Result(affected_rows=len(rows))
+
+
+def _new_row(plan: ChangePlan, writer: RowWriter, found: Row, old: Row, number: int) -> Row:
+    if plan.assignments is not None:
+        return writer.assign(old, plan.assignments, number)
+    row = list(old)
+    for position, value in zip(plan.computed, found[-len(plan.computed) :], strict=True):
+        row[position] = plan.table.converters[position](value, number)
+    return writer.touched(old, row, set(plan.computed))

@@ -1,0 +1,184 @@
+"""Runs query plans: in one store, in every store with a merge here, or here over fetched scans."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from rutile.catalog.model import CatalogSnapshot
+from rutile.execution.overlay import overlaid_batches
+from rutile.information_schema import virtual_rows, virtual_schema
+from rutile.planner.fetch import fetch_fragment
+from rutile.planner.query import QueryPlan, relation_name
+from rutile.planner.scans import ScanPlan
+from rutile.storage import FragmentMode, KvClient, KvTransaction, WholeNotPossible
+from rutile_coprocessor.execute import Executor
+from rutile_coprocessor.fragment import Fragment, Scan
+from rutile_coprocessor.partial import MERGE_INPUT
+from rutile_coprocessor.scan_source import ScanSource
+from rutile_coprocessor.schema import TableSchema
+from rutile_coprocessor.watchdog import CancelToken
+from rutile_proto import rutilepb_pb2 as rutilepb
+
+NO_TIMEOUT_S = 24 * 3600.0
+"""A query without max_execution_time still ends."""
+
+
+@dataclass
+class RunFacts:
+    """What running a query found out, for EXPLAIN ANALYZE."""
+
+    path: str = "local"
+    """whole, per_store or local."""
+    summaries: dict[str, list[rutilepb.FragmentSummary]] = field(default_factory=dict)
+    """What the stores said, by the name of the scan fetched ("" for the query's own fragment)."""
+    overlaid: list[str] = field(default_factory=list)
+    """Scans read here because the transaction had written to them."""
+    rows_fetched: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+    merge_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class ReadContext:
+    """When and how a query reads."""
+
+    ts: int
+    mode: str
+    """The session's rutile_read_mode."""
+    txn: KvTransaction | None
+    catalog: CatalogSnapshot
+    timeout_s: float
+    cancel: CancelToken
+
+
+class QueryRunner:
+    """Runs plans for all sessions of a front end; `executor` is its DuckDB."""
+
+    def __init__(self, client: KvClient, executor: Executor, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._client = client
+        self._executor = executor
+        self._monotonic = monotonic
+
+    async def run(self, plan: QueryPlan, context: ReadContext) -> tuple[pa.Table, RunFacts]:
+        """The result as DuckDB typed it, and how it came about. Raises RutileError."""
+        facts = RunFacts()
+        started = self._monotonic()
+        table = await self._dispatch(plan, context, facts)
+        facts.seconds = self._monotonic() - started
+        return table, facts
+
+    async def _dispatch(self, plan: QueryPlan, context: ReadContext, facts: RunFacts) -> pa.Table:
+        dirty = _dirty_scans(plan, context.txn)
+        if dirty or plan.virtual or not plan.scans:
+            return await self._local(plan, context, facts, dirty, pushed=context.mode != "local")
+        if context.mode in ("auto", "whole"):
+            try:
+                return await self._whole(plan, context, facts)
+            except WholeNotPossible:
+                if context.mode == "whole":
+                    raise
+        if context.mode == "local":
+            return await self._local(plan, context, facts, dirty, pushed=False)
+        if plan.partial is not None:
+            return await self._split(plan, context, facts)
+        facts.path = "per_store"
+        return await self._local(plan, context, facts, dirty, pushed=True)
+
+    # --- in the stores ---
+
+    async def _whole(self, plan: QueryPlan, context: ReadContext, facts: RunFacts) -> pa.Table:
+        table = await self._fragment(plan.fragment(), plan.scans, context, facts, "whole", "")
+        facts.path = "whole"
+        return table
+
+    async def _split(self, plan: QueryPlan, context: ReadContext, facts: RunFacts) -> pa.Table:
+        assert plan.partial is not None
+        facts.path = "per_store"
+        whole = plan.fragment()
+        pushed = Fragment(plan.partial.fragment_sql, whole.scans, rowwise=plan.partial.rowwise)
+        partials = await self._fragment(pushed, plan.scans, context, facts, "per_store", "")
+        if plan.partial.merge_sql is None:
+            return partials
+        source = {MERGE_INPUT: ScanSource(partials.to_batches(), partials.schema)}
+        return await self._here(plan.partial.merge_sql, source, context, facts)
+
+    async def _fragment(
+        self,
+        fragment: Fragment,
+        scans: Sequence[ScanPlan],
+        context: ReadContext,
+        facts: RunFacts,
+        mode: FragmentMode,
+        name: str,
+    ) -> pa.Table:
+        ranges = {scan.name: list(scan.ranges) for scan in scans}
+        result = await self._client.run_fragment(fragment.to_proto(), ranges, context.ts, mode, context.timeout_s)
+        facts.summaries[name] = list(result.summaries)
+        batches = list(result.batches)
+        if result.schema is not None:
+            return pa.Table.from_batches(batches, schema=result.schema)
+        # No store held any of the ranges: the types come from running the fragment on nothing.
+        empty = {scan.name: ScanSource([], scan.schema.arrow_schema(scan.columns)) for scan in scans}
+        return await self._here(fragment.sql, empty, context, RunFacts())
+
+    # --- here ---
+
+    async def _local(
+        self, plan: QueryPlan, context: ReadContext, facts: RunFacts, dirty: set[str], *, pushed: bool
+    ) -> pa.Table:
+        """Fetch every scan (with the transaction's own writes where there are some), then run the query here."""
+        fetched = await asyncio.gather(
+            *(self._fetch(scan, context, facts, scan.name in dirty, pushed) for scan in plan.scans)
+        )
+        sources = {scan.name: source for scan, source in zip(plan.scans, fetched, strict=True)}
+        for name in plan.virtual:
+            rows = virtual_rows(name, context.catalog)
+            sources[relation_name(("information_schema", name))] = ScanSource([rows], rows.schema)
+        return await self._here(plan.sql, sources, context, facts)
+
+    async def _fetch(
+        self, scan: ScanPlan, context: ReadContext, facts: RunFacts, is_dirty: bool, pushed: bool
+    ) -> ScanSource:
+        schema = scan.schema.arrow_schema(scan.columns)
+        if is_dirty:
+            assert context.txn is not None
+            facts.overlaid.append(scan.name)
+            batches = await overlaid_batches(scan, context.txn)
+        else:
+            fragment = fetch_fragment(scan, pushed=pushed)
+            table = await self._fragment(fragment, [scan], context, facts, "per_store", scan.name)
+            batches = table.cast(schema).to_batches()
+        facts.rows_fetched[scan.name] = sum(batch.num_rows for batch in batches)
+        return ScanSource(batches, schema)
+
+    async def _here(
+        self, sql: str, sources: Mapping[str, ScanSource], context: ReadContext, facts: RunFacts
+    ) -> pa.Table:
+        """Run `sql` over relations in this process, in a thread."""
+        scans = tuple(Scan(name, _NO_SCHEMA, ()) for name in sources)
+        fragment = Fragment(sql, scans)
+        started = self._monotonic()
+        table = await asyncio.to_thread(self._collect, fragment, dict(sources), context)
+        facts.merge_seconds = self._monotonic() - started
+        return table
+
+    def _collect(self, fragment: Fragment, sources: dict[str, ScanSource], context: ReadContext) -> pa.Table:
+        timeout_s = context.timeout_s
+        with self._executor.run(fragment, sources, timeout_seconds=timeout_s, cancel=context.cancel) as pages:
+            return pa.Table.from_batches(list(pages), schema=pages.schema)
+
+
+_NO_SCHEMA = virtual_schema("schemata") or TableSchema(0, "", ())
+"""The executor takes a relation's columns from its rows; a fragment's scans only need some schema."""
+
+
+def _dirty_scans(plan: QueryPlan, txn: KvTransaction | None) -> set[str]:
+    """The scans whose tables the transaction has written to."""
+    if txn is None:
+        return set()
+    return {scan.name for scan in plan.scans if next(iter(txn.buffer.items(*scan.table.range)), None) is not None}

@@ -1,0 +1,138 @@
+"""information_schema: what ORMs and tools ask of it, made from the catalogue when a query names its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pyarrow as pa
+
+from rutile.catalog.model import CatalogSnapshot, TableInfo
+from rutile.ddl.show_create import value_text
+from rutile_coprocessor.schema import Column, ColumnType, Kind, TableSchema
+
+_TEXT = ColumnType(Kind.VARCHAR, length=2048)
+_NUMBER = ColumnType(Kind.BIGINT, unsigned=True)
+_CATALOG = "def"
+
+_Rows = list[tuple[object, ...]]
+
+
+def _schema(name: str, columns: dict[str, ColumnType]) -> TableSchema:
+    parts = tuple(Column(at, column, kind) for at, (column, kind) in enumerate(columns.items(), start=1))
+    return TableSchema(0, name, parts, database="information_schema")
+
+
+def _schemata(catalog: CatalogSnapshot) -> _Rows:
+    names = [info.name for info in catalog.databases.values()]
+    return [(_CATALOG, name, "utf8mb4", "utf8mb4_bin", None) for name in sorted([*names, "information_schema"])]
+
+
+def _all_tables(catalog: CatalogSnapshot) -> list[TableInfo]:
+    return [table for database in sorted(catalog.databases) for table in catalog.tables_of(database)]
+
+
+def _tables(catalog: CatalogSnapshot) -> _Rows:
+    stored: _Rows = [
+        (_CATALOG, info.schema.database, info.schema.name, "BASE TABLE", "InnoDB", info.table_id, "utf8mb4_bin",
+         info.comment)
+        for info in _all_tables(catalog)
+    ]  # fmt: skip
+    virtual: _Rows = [
+        (_CATALOG, "information_schema", name.upper(), "SYSTEM VIEW", None, None, "utf8mb4_bin", "") for name in TABLES
+    ]
+    return stored + virtual
+
+
+def _columns(catalog: CatalogSnapshot) -> _Rows:
+    return [
+        _column_row(info, position, column)
+        for info in _all_tables(catalog)
+        for position, column in enumerate(info.schema.columns, start=1)
+    ]
+
+
+def _column_row(info: TableInfo, position: int, column: Column) -> tuple[object, ...]:
+    kind = column.type
+    text_length = (
+        kind.length if kind.kind in (Kind.CHAR, Kind.VARCHAR) else kind.max_bytes if kind.is_variable else None
+    )
+    is_decimal = kind.kind is Kind.DECIMAL
+    default = column.default_sql or (None if column.default is None else value_text(column.default))
+    return (
+        _CATALOG, info.schema.database, info.schema.name, column.name, position, default,
+        "YES" if column.nullable else "NO", kind.mysql_name().split("(")[0].split(" ")[0],
+        text_length, kind.precision if is_decimal else None, kind.scale if is_decimal else None,
+        kind.mysql_name(), "PRI" if column.id in info.schema.primary_key else "",
+        "auto_increment" if column.auto_increment else "", column.comment,
+    )  # fmt: skip
+
+
+def _key_columns(catalog: CatalogSnapshot) -> _Rows:
+    return [
+        (_CATALOG, info.schema.database, "PRIMARY", info.schema.database, info.schema.name, column.name, position)
+        for info in _all_tables(catalog)
+        for position, column in enumerate(info.schema.primary_key_columns, start=1)
+    ]
+
+
+def _constraints(catalog: CatalogSnapshot) -> _Rows:
+    return [
+        (_CATALOG, info.schema.database, "PRIMARY", info.schema.database, info.schema.name, "PRIMARY KEY")
+        for info in _all_tables(catalog)
+        if info.schema.primary_key
+    ]
+
+
+def _statistics(catalog: CatalogSnapshot) -> _Rows:
+    return [
+        (_CATALOG, info.schema.database, info.schema.name, 0, "PRIMARY", position, column.name, "BTREE")
+        for info in _all_tables(catalog)
+        for position, column in enumerate(info.schema.primary_key_columns, start=1)
+    ]
+
+
+TABLES: dict[str, tuple[TableSchema, Callable[[CatalogSnapshot], _Rows]]] = {
+    "schemata": (_schema("schemata", {
+        "CATALOG_NAME": _TEXT, "SCHEMA_NAME": _TEXT, "DEFAULT_CHARACTER_SET_NAME": _TEXT,
+        "DEFAULT_COLLATION_NAME": _TEXT, "SQL_PATH": _TEXT,
+    }), _schemata),
+    "tables": (_schema("tables", {
+        "TABLE_CATALOG": _TEXT, "TABLE_SCHEMA": _TEXT, "TABLE_NAME": _TEXT, "TABLE_TYPE": _TEXT, "ENGINE": _TEXT,
+        "TIDB_TABLE_ID": _NUMBER, "TABLE_COLLATION": _TEXT, "TABLE_COMMENT": _TEXT,
+    }), _tables),
+    "columns": (_schema("columns", {
+        "TABLE_CATALOG": _TEXT, "TABLE_SCHEMA": _TEXT, "TABLE_NAME": _TEXT, "COLUMN_NAME": _TEXT,
+        "ORDINAL_POSITION": _NUMBER, "COLUMN_DEFAULT": _TEXT, "IS_NULLABLE": _TEXT, "DATA_TYPE": _TEXT,
+        "CHARACTER_MAXIMUM_LENGTH": _NUMBER, "NUMERIC_PRECISION": _NUMBER, "NUMERIC_SCALE": _NUMBER,
+        "COLUMN_TYPE": _TEXT, "COLUMN_KEY": _TEXT, "EXTRA": _TEXT, "COLUMN_COMMENT": _TEXT,
+    }), _columns),
+    "key_column_usage": (_schema("key_column_usage", {
+        "CONSTRAINT_CATALOG": _TEXT, "CONSTRAINT_SCHEMA": _TEXT, "CONSTRAINT_NAME": _TEXT, "TABLE_SCHEMA": _TEXT,
+        "TABLE_NAME": _TEXT, "COLUMN_NAME": _TEXT, "ORDINAL_POSITION": _NUMBER,
+    }), _key_columns),
+    "table_constraints": (_schema("table_constraints", {
+        "CONSTRAINT_CATALOG": _TEXT, "CONSTRAINT_SCHEMA": _TEXT, "CONSTRAINT_NAME": _TEXT, "TABLE_SCHEMA": _TEXT,
+        "TABLE_NAME": _TEXT, "CONSTRAINT_TYPE": _TEXT,
+    }), _constraints),
+    "statistics": (_schema("statistics", {
+        "TABLE_CATALOG": _TEXT, "TABLE_SCHEMA": _TEXT, "TABLE_NAME": _TEXT, "NON_UNIQUE": _NUMBER,
+        "INDEX_NAME": _TEXT, "SEQ_IN_INDEX": _NUMBER, "COLUMN_NAME": _TEXT, "INDEX_TYPE": _TEXT,
+    }), _statistics),
+}  # fmt: skip
+"""Table name to its schema and what makes its rows."""
+
+
+def virtual_schema(name: str) -> TableSchema | None:
+    """The schema of an information_schema table."""
+    found = TABLES.get(name.lower())
+    return found[0] if found else None
+
+
+def virtual_rows(name: str, catalog: CatalogSnapshot) -> pa.RecordBatch:
+    """The rows of an information_schema table."""
+    schema, rows_of = TABLES[name.lower()]
+    rows = rows_of(catalog)
+    wanted = schema.arrow_schema()
+    columns = list(zip(*rows, strict=True)) if rows else [()] * len(wanted)
+    arrays = [pa.array(values, field.type) for values, field in zip(columns, wanted, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=wanted)

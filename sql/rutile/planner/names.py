@@ -1,0 +1,142 @@
+"""Names: every table found, every column given its table, every star spelled out (sqlglot's `qualify` alone).
+
+Result columns keep the names the user wrote: `qualify` writes identifiers in lower case, so each projection of the
+outermost SELECT carries its display name along in the node's metadata.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlglot import exp
+from sqlglot.errors import OptimizeError, SqlglotError
+from sqlglot.optimizer.qualify import qualify
+from sqlglot.optimizer.scope import Scope, traverse_scope
+
+from rutile.errors import ER_NON_UNIQUE, SqlError, syntax_error, unknown_column
+from rutile.projection_names import expression_name
+from rutile_coprocessor.schema import HIDDEN_HANDLE, ColumnType, TableSchema
+
+DIALECT = "mysql, normalization_strategy=case_insensitive"
+DISPLAY = "rutile_display"
+
+TableKey = tuple[str, str]
+"""(database, table) in lower case."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputColumn:
+    """A column of a query's result. `type` is known where it is a table's column unchanged."""
+
+    name: str
+    type: ColumnType | None
+
+
+def base_tables(expression: exp.Expression, database: str | None) -> dict[TableKey, exp.Table]:
+    """The tables a query names, other than its own CTEs; the database is the session's where none is written."""
+    ctes = {cte.alias.lower() for cte in expression.find_all(exp.CTE)}
+    found: dict[TableKey, exp.Table] = {}
+    for table in expression.find_all(exp.Table):
+        if not isinstance(table.this, exp.Identifier):
+            raise syntax_error(table.sql("mysql"), "not a table")
+        if not table.db and table.name.lower() in ctes:
+            continue
+        found.setdefault(((table.db or database or "").lower(), table.name.lower()), table)
+    return found
+
+
+def qualify_names(
+    expression: exp.Expression, schemas: Mapping[TableKey, TableSchema], database: str | None
+) -> exp.Expression:
+    """`expression` (changed in place) qualified. Raises 1052, 1054."""
+    _keep_display_names(expression)
+    with_row_ids = any(column.name == HIDDEN_HANDLE for column in expression.find_all(exp.Column))
+    nested: dict[str, dict[str, dict[str, str]]] = {}
+    for (owner, name), schema in schemas.items():
+        columns = {column.name.lower(): column.type.kind.value for column in schema.columns}
+        if with_row_ids and schema.handle == "hidden":
+            columns[HIDDEN_HANDLE] = "bigint"
+        nested.setdefault(owner, {})[name] = columns
+    try:
+        return qualify(
+            expression,
+            dialect=DIALECT,
+            schema=nested,
+            db=database.lower() if database else None,
+            quote_identifiers=True,
+        )
+    except OptimizeError as error:
+        raise _resolve_error(error, expression, schemas) from error
+    except SqlglotError as error:
+        raise syntax_error(str(error)) from error
+
+
+def _keep_display_names(expression: exp.Expression) -> None:
+    if not isinstance(expression, exp.Query):
+        return
+    for item in list(expression.selects):
+        if isinstance(item, exp.Alias):
+            item.meta[DISPLAY] = item.alias
+        elif not item.is_star:
+            name = item.name if isinstance(item, exp.Column) else expression_name(item)
+            alias = exp.alias_(item.copy(), name, quoted=True)
+            alias.meta[DISPLAY] = name
+            item.replace(alias)
+
+
+def _resolve_error(
+    error: OptimizeError, expression: exp.Expression, schemas: Mapping[TableKey, TableSchema]
+) -> SqlError:
+    parts = str(error).split("'")
+    name = parts[1] if len(parts) > 1 else str(error)
+    table = parts[3] if len(parts) > 3 else ""
+    holders = sum(schema.has_column(name) for schema in schemas.values())
+    if not table and holders > 1:
+        return SqlError(ER_NON_UNIQUE, f"Column '{name}' in field list is ambiguous")
+    if "could not be resolved" not in str(error):
+        return syntax_error(str(error))
+    return unknown_column(f"{table}.{name}" if table else name)
+
+
+def output_columns(expression: exp.Expression, schemas: Mapping[TableKey, TableSchema]) -> list[OutputColumn]:
+    """The result's columns of a qualified query."""
+    assert isinstance(expression, exp.Query)
+    top = _leftmost(expression)
+    sources = _table_sources(top, schemas) if isinstance(expression, exp.Select | exp.Subquery) else {}
+    return [_output(item, sources) for item in expression.selects]
+
+
+def _leftmost(expression: exp.Expression) -> exp.Expression:
+    while isinstance(expression, exp.SetOperation | exp.Subquery):
+        expression = expression.this
+    return expression
+
+
+def _table_sources(select: exp.Expression, schemas: Mapping[TableKey, TableSchema]) -> dict[str, TableSchema]:
+    """Base tables of a SELECT by alias."""
+    found: dict[str, TableSchema] = {}
+    source = select.args.get("from_")
+    nodes = [source.this] if source else []
+    nodes += [join.this for join in select.args.get("joins") or []]
+    for node in nodes:
+        if isinstance(node, exp.Table) and (node.db.lower(), node.name.lower()) in schemas:
+            found[node.alias_or_name.lower()] = schemas[node.db.lower(), node.name.lower()]
+    return found
+
+
+def _output(item: exp.Expression, sources: Mapping[str, TableSchema]) -> OutputColumn:
+    inner = item.unalias()
+    column = None
+    if isinstance(inner, exp.Column):
+        schema = sources.get(inner.table.lower())
+        column = schema.column(inner.name) if schema is not None and schema.has_column(inner.name) else None
+    name = item.meta.get(DISPLAY)
+    if name is None:
+        name = column.name if column is not None else item.alias_or_name
+    return OutputColumn(name, column.type if column is not None else None)
+
+
+def scopes_of(expression: exp.Expression) -> list[Scope]:
+    """The query's scopes, innermost first."""
+    return list(traverse_scope(expression))

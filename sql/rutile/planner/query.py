@@ -1,0 +1,91 @@
+"""Plans queries: DuckDB text over named scans, what each scan reads, and how the work can be cut.
+
+The plan says what is possible; where it then runs (`execution/query.py`) depends on the transaction, the cluster and
+the session's `rutile_read_mode`:
+
+    whole       the text, in one store that has a replica of everything
+    per_store   one relation: `partial.fragment_sql` in each store, `partial.merge_sql` over what they return, here;
+                several: each scan filtered and cut to its columns in the stores, the text here
+    local       the scans fetched as they are, the text here
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+from rutile.access import TableAccess
+from rutile.planner.dialect import PartialQuery, split_query, to_duckdb_sql
+from rutile.planner.names import OutputColumn, TableKey, output_columns, qualify_names
+from rutile.planner.scans import ScanPlan, plan_scans, scan_name
+from rutile_coprocessor.fragment import Fragment, Scan
+from rutile_coprocessor.schema import TableSchema
+
+
+@dataclass(frozen=True)
+class QueryPlan:
+    """How to answer a query."""
+
+    sql: str
+    """DuckDB's dialect, over the scans' names."""
+    scans: tuple[ScanPlan, ...]
+    virtual: tuple[str, ...]
+    """The information_schema tables among the relations, by their bare names."""
+    columns: tuple[OutputColumn, ...]
+    partial: PartialQuery | None
+    expression: exp.Expression
+    """The qualified query, for EXPLAIN."""
+
+    def fragment(self) -> Fragment:
+        """The whole query as a fragment."""
+        return Fragment(self.sql, tuple(fragment_scan(scan) for scan in self.scans))
+
+
+def fragment_scan(scan: ScanPlan) -> Scan:
+    """A scan as fragments name it."""
+    return Scan(scan.name, scan.schema, scan.columns, scan.ranges)
+
+
+def plan_query(
+    expression: exp.Expression,
+    tables: Mapping[TableKey, TableAccess],
+    virtual: Mapping[TableKey, TableSchema],
+    database: str | None,
+) -> QueryPlan:
+    """The plan of a bound query. `tables` and `virtual` together are all the tables it names.
+
+    Raises 1052, 1054, 1235 and what the translation raises.
+    """
+    schemas = {key: access.schema for key, access in tables.items()} | dict(virtual)
+    qualified = qualify_names(expression, schemas, database)
+    columns = output_columns(qualified, schemas)
+    all_scans = plan_scans(qualified, tables)
+    named = _with_scan_names(qualified, schemas)
+    one_relation = len(all_scans) == 1 and not virtual
+    sql = to_duckdb_sql(named, schemas)
+    return QueryPlan(
+        sql,
+        tuple(all_scans),
+        tuple(key[1] for key in virtual),
+        tuple(columns),
+        split_query(sql) if one_relation else None,
+        qualified,
+    )
+
+
+def _with_scan_names(expression: exp.Expression, schemas: Mapping[TableKey, TableSchema]) -> exp.Expression:
+    """A copy in which tables are called by their scans' names."""
+    named = expression.copy()
+    for table in list(named.find_all(exp.Table)):
+        key = (table.db.lower(), table.name.lower())
+        if key in schemas:
+            table.set("this", exp.to_identifier(relation_name(key), quoted=True))
+            table.set("db", None)
+    return named
+
+
+def relation_name(key: TableKey) -> str:
+    """The name of a stored or virtual table in fragment SQL (names of DuckDB's own views are refused there)."""
+    return f"virtual.{key[1]}" if key[0] == "information_schema" else scan_name(key)

@@ -1,0 +1,188 @@
+"""The general path of a session's queries and data changes: plan, run, shape the result."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+from sqlglot import exp
+
+from rutile import errors
+from rutile import statements as st
+from rutile.access import Row, TableAccess
+from rutile.errors import not_supported
+from rutile.execution.change import run_change
+from rutile.execution.insert import evaluate_rows
+from rutile.execution.point import run_constant
+from rutile.execution.query import NO_TIMEOUT_S, ReadContext, RunFacts
+from rutile.explain import explain_query
+from rutile.expressions.compile import Environment, NotCompilable
+from rutile.information_schema import virtual_schema
+from rutile.planner.change import ChangePlan, plan_delete, plan_update
+from rutile.planner.insert import InsertPlan, insert_query, plan_insert, wrong_value_count
+from rutile.planner.literals import bind
+from rutile.planner.names import TableKey, base_tables
+from rutile.planner.point import FindTable, NotPoint, plan_constant
+from rutile.planner.query import QueryPlan, plan_query
+from rutile.query_errors import from_duckdb
+from rutile.result import Result, rows_of_table
+from rutile.result_types import shaped
+from rutile.storage import KvTransaction
+from rutile_proto.errors import FragmentFailed
+
+if TYPE_CHECKING:
+    from rutile.session import Session
+
+
+class Queries:
+    """Runs the statements of one session that need a planner."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def run(self, statement: st.Statement, sql: str, environment: Environment) -> Result:
+        """Run a query or data change, or explain one."""
+        match statement:
+            case st.Query(expression):
+                return await self._query(expression, sql, environment)
+            case st.Insert():
+                return await self._insert(statement, environment)
+            case st.Update():
+                plan = await self._session.planned(lambda find: plan_update(statement, find))
+                return await self._change(plan, environment, is_update=True)
+            case st.Delete():
+                plan = await self._session.planned(lambda find: plan_delete(statement, find))
+                return await self._change(plan, environment, is_update=False)
+            case st.Explain():
+                return await explain_query(self._session, statement, environment)
+        raise AssertionError(f"not a query: {statement}")
+
+    # --- queries ---
+
+    async def _query(self, expression: exp.Expression, sql: str, environment: Environment) -> Result:
+        constant = _constant_result(expression, environment)
+        if constant is not None:
+            return constant
+        self._refuse_locks(expression)
+        plan = await self.plan_text(expression, sql, environment)
+        result, _ = await self.run_plan(plan)
+        return result
+
+    def _refuse_locks(self, expression: exp.Expression) -> None:
+        """FOR UPDATE of a scan: without a transaction it changes nothing; within one it is not there yet."""
+        for select in expression.find_all(exp.Select):
+            if select.args.get("locks"):
+                if self._session.in_transaction:
+                    raise not_supported("SELECT ... FOR UPDATE other than by the whole primary key")
+                select.set("locks", None)
+
+    async def plan_text(self, expression: exp.Expression, sql: str, environment: Environment) -> QueryPlan:
+        """The plan of a query, from the cache if the same text was planned on the same catalogue."""
+        shared = self._session.shared
+        catalog = await shared.catalog.current()
+        key = (self._session.database, sql)
+        cached = shared.queries.get(key, catalog.version)
+        if cached is not None:
+            return cached
+        bound, reusable = bind(expression, environment)
+        plan = await self._plan_bound(bound)
+        if reusable:
+            shared.queries.put(key, (await shared.catalog.current()).version, plan)
+        return plan
+
+    async def plan(self, expression: exp.Expression, environment: Environment) -> QueryPlan:
+        """The plan of a query that is no statement by itself."""
+        return await self._plan_bound(bind(expression, environment)[0])
+
+    async def _plan_bound(self, bound: exp.Expression) -> QueryPlan:
+        return await self._session.planned(lambda find: self._plan(bound.copy(), find))
+
+    def _plan(self, bound: exp.Expression, find_table: FindTable) -> QueryPlan:
+        tables: dict[TableKey, TableAccess] = {}
+        virtual = {}
+        database = self._session.database
+        for key, node in base_tables(bound, database).items():
+            schema = virtual_schema(key[1]) if key[0] == "information_schema" else None
+            if schema is not None:
+                virtual[key] = schema
+            elif key[0] == "information_schema":
+                raise errors.unknown_table(key[0], node.name)
+            else:
+                tables[key] = find_table(st.TableName(node.name, node.db or None))
+        return plan_query(bound, tables, virtual, database)
+
+    async def run_plan(self, plan: QueryPlan) -> tuple[Result, RunFacts]:
+        """Run a query as the session's transaction and variables have it."""
+        txn = await self._reading_transaction()
+        table, facts = await self._read(plan, txn, time_limited=True)
+        return shaped(table, plan.columns), facts
+
+    async def _reading_transaction(self) -> KvTransaction | None:
+        session = self._session
+        if session.transaction.is_open or not session.autocommit:
+            return await session.transaction.ensure()
+        return None
+
+    async def _read(
+        self, plan: QueryPlan, txn: KvTransaction | None, *, time_limited: bool = False
+    ) -> tuple[pa.Table, RunFacts]:
+        session = self._session
+        limit_ms = session.variables.number("max_execution_time") if time_limited else 0
+        context = ReadContext(
+            ts=txn.start_ts if txn is not None else await session.shared.client.timestamp() if plan.scans else 0,
+            mode=str(session.variables.get("rutile_read_mode")),
+            txn=txn,
+            catalog=await session.shared.catalog.current(),
+            timeout_s=limit_ms / 1000 if limit_ms else NO_TIMEOUT_S,
+            cancel=session.cancel_token,
+        )
+        try:
+            async with asyncio.timeout(limit_ms / 1000 if limit_ms else None):
+                return await session.shared.runner.run(plan, context)
+        except TimeoutError as error:
+            context.cancel.cancel("max_execution_time passed")
+            raise errors.timed_out() from error
+        except FragmentFailed as error:
+            raise from_duckdb(error) from error
+
+    # --- data changes ---
+
+    async def _insert(self, statement: st.Insert, environment: Environment) -> Result:
+        def make(find: FindTable) -> InsertPlan:
+            try:
+                return plan_insert(statement, find)
+            except NotPoint:
+                return insert_query(statement, find)
+
+        plan = await self._session.planned(make)
+        if plan.query is None:
+            return await self._session.insert(plan, evaluate_rows(plan, [environment]))
+        query = await self.plan(plan.query, environment)
+        if len(query.columns) != len(plan.positions):
+            raise wrong_value_count(1)
+        # The rows are read by the transaction that writes them: in autocommit, again at each attempt.
+        return await self._session.insert_rows(plan, lambda txn: self._rows(query, txn))
+
+    async def _rows(self, query: QueryPlan, txn: KvTransaction) -> list[Row]:
+        table, _ = await self._read(query, txn)
+        return rows_of_table(table)
+
+    async def _change(self, plan: ChangePlan, environment: Environment, *, is_update: bool) -> Result:
+        query = await self.plan(plan.query, environment)
+
+        async def body(txn: KvTransaction) -> Result:
+            rows = await self._rows(query, txn)
+            return await run_change(plan, rows, txn, environment, is_update=is_update)
+
+        return await self._session.write(plan.table, body)
+
+
+def _constant_result(expression: exp.Expression, environment: Environment) -> Result | None:
+    """The row of a SELECT without FROM; None if it has one, or needs what only DuckDB knows."""
+    if not isinstance(expression, exp.Select) or expression.args.get("from_") is not None:
+        return None
+    try:
+        return run_constant(plan_constant(expression), environment)
+    except (NotPoint, NotCompilable):
+        return None

@@ -1,0 +1,42 @@
+"""DuckDB's errors as MySQL's."""
+
+from __future__ import annotations
+
+import re
+
+from rutile import errors
+from rutile.errors import SqlError
+from rutile_proto.errors import FragmentFailed
+
+ER_SUBQUERY_NO_1_ROW = 1242
+ER_OUT_OF_MEMORY = 1038
+ER_WRONG_FIELD_WITH_GROUP = 1055
+ER_OPERAND_COLUMNS = 1241
+ER_WRONG_NUMBER_OF_COLUMNS_IN_SELECT = 1222
+
+_FUNCTION = re.compile(r"Function with name \"?(\w+)\"? does not exist", re.IGNORECASE)
+_PATTERNS: tuple[tuple[str, int, str | None], ...] = (
+    ("More than one row returned by a subquery", ER_SUBQUERY_NO_1_ROW, "21000"),
+    ("Out of Memory Error", ER_OUT_OF_MEMORY, "HY001"),
+    ("Out of Range Error", errors.ER_DATA_OUT_OF_RANGE, None),
+    ("Conversion Error", errors.ER_TRUNCATED_VALUE, None),
+    ("must appear in the GROUP BY clause", ER_WRONG_FIELD_WITH_GROUP, "42000"),
+    ("Subquery returns", ER_OPERAND_COLUMNS, "21000"),
+    (
+        "Set operations can only apply to expressions with the same number",
+        ER_WRONG_NUMBER_OF_COLUMNS_IN_SELECT,
+        "21000",
+    ),
+)
+
+
+def from_duckdb(error: FragmentFailed) -> SqlError:
+    """The SQL error for an error of the engine; the text stays, it names the place."""
+    text = str(error)
+    function = _FUNCTION.search(text)
+    if function:
+        return errors.unknown_function(function[1])
+    for pattern, code, sqlstate in _PATTERNS:
+        if pattern in text:
+            return SqlError(code, text, sqlstate=sqlstate)
+    return SqlError(errors.ER_UNKNOWN, text)

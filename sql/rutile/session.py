@@ -1,0 +1,358 @@
+"""A session: what one client sees of the database, and the way of a statement through the engine.
+
+    execute -> shape_of -> the plan cache ----- a point plan: closures on the client's get and put, no DuckDB
+                              | none
+                            parse -> one method a kind of statement:
+                                     queries and data changes -> planner -> execution
+                                     definitions -> catalogue;  SHOW, SET, BEGIN, ... -> here
+
+One statement at a time; `cancel` may be called while one runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar, assert_never
+
+from rutile import errors
+from rutile import statements as st
+from rutile.access import TableAccess
+from rutile.catalog.model import CatalogSnapshot
+from rutile.definitions import run_definition
+from rutile.errors import SqlError
+from rutile.execution.insert import Inserter, evaluate_rows
+from rutile.execution.point import run_constant, run_delete, run_select, run_update
+from rutile.expressions.compile import Environment, NotCompilable
+from rutile.lexer import Shape, shape_of, split_statements
+from rutile.parser import parse
+from rutile.planner.insert import InsertPlan
+from rutile.planner.point import ConstantSelect, FindTable, PointDelete, PointPlan, PointSelect, PointUpdate
+from rutile.planner.shapes import General, plan_shape
+from rutile.queries import Queries
+from rutile.result import Result, SqlWarning
+from rutile.show import run_show
+from rutile.storage import KvSnapshot, KvTransaction
+from rutile.transactions import TransactionState
+from rutile.variables import SERVER_VERSION, SessionVariables
+from rutile_coprocessor.watchdog import CancelToken
+from rutile_proto.errors import RutileError
+from rutile_proto.timestamps import MAX_TIMESTAMP
+
+if TYPE_CHECKING:
+    from rutile.engine import Database
+
+_NAME_ERRORS = (errors.ER_NO_SUCH_TABLE, errors.ER_BAD_DB, errors.ER_BAD_FIELD)
+"""What a stale catalogue could be the cause of."""
+USER = "root@%"
+Planned = TypeVar("Planned")
+
+
+class Session:
+    """One client's session; made by `Database.session`."""
+
+    def __init__(self, database: Database, connection_id: int) -> None:
+        self.shared = database
+        self.connection_id = connection_id
+        self.database: str | None = None
+        self.variables = SessionVariables()
+        self.transaction = TransactionState(database.client, database.catalog, database.tables)
+        self._user_variables: dict[str, object] = {}
+        self._warnings: list[SqlWarning] = []
+        self._last_insert_id = 0
+        self._row_count = 0
+        self._closed = False
+        self._turn = asyncio.Lock()
+        self._running: asyncio.Task[object] | None = None
+        self._cancelled = False
+        self.cancel_token = CancelToken()
+        self.queries = Queries(self)
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open."""
+        return self.transaction.is_open
+
+    async def execute(self, sql: str, params: Sequence[object] = ()) -> Result:
+        """Run one statement; `?` stand for `params`. Raises SqlError."""
+        async with self._turn:
+            self._start()
+            try:
+                result = await self._execute(sql, params)
+            except asyncio.CancelledError:
+                if not self._cancelled or self._running is None:
+                    raise
+                self._running.uncancel()
+                raise errors.interrupted() from None
+            except RutileError as error:
+                raise self._explained(error) from error
+            finally:
+                self._running = None
+            self._note(result)
+            return result
+
+    async def execute_script(self, sql: str) -> list[Result]:
+        """Run the statements of a script one after the other, until one raises."""
+        return [await self.execute(statement) for statement in split_statements(sql)]
+
+    async def use(self, database: str) -> None:
+        """Make `database` the session's. Raises 1049."""
+        try:
+            self.database = (await self.shared.catalog.get_database(database)).name
+        except RutileError as error:
+            raise errors.from_floor(error) from error
+
+    def cancel(self) -> None:
+        """Stop the running statement, which raises 1317; nothing if none runs. Call it on the session's loop."""
+        if self._running is not None and not self._cancelled:
+            self._cancelled = True
+            self.cancel_token.cancel("KILL QUERY")
+            self._running.cancel()
+
+    async def close(self) -> None:
+        """Roll back what is open. A closed session executes nothing."""
+        self._closed = True
+        await self.transaction.rollback()
+
+    # --- around a statement ---
+
+    def _start(self) -> None:
+        if self._closed:
+            raise SqlError(errors.ER_UNKNOWN, "the session is closed")
+        self._cancelled = False
+        self.cancel_token = CancelToken()
+        self._running = asyncio.current_task()
+
+    def _note(self, result: Result) -> None:
+        """What the next statement may ask of this one."""
+        if result.info != "SHOW":
+            self._warnings = result.warnings
+        self._row_count = -1 if result.has_rows else result.affected_rows
+        self._last_insert_id = result.last_insert_id or self._last_insert_id
+
+    def _explained(self, error: RutileError) -> SqlError:
+        return errors.interrupted() if self._cancelled else errors.from_floor(error)
+
+    def environment(self, params: tuple[object, ...]) -> Environment:
+        """What expressions of this statement may ask."""
+        return Environment(params, self.shared.options.now(), self._session_value, self._user_variables)
+
+    def _session_value(self, name: str) -> object:
+        match name:
+            case "database()" | "schema()":
+                return self.database
+            case "user()" | "current_user()" | "session_user()" | "system_user()":
+                return USER
+            case "version()":
+                return SERVER_VERSION
+            case "connection_id()" | "pseudo_thread_id":
+                return self.connection_id
+            case "last_insert_id()" | "last_insert_id" | "identity":
+                return self._last_insert_id
+            case "row_count()" | "found_rows()":
+                return self._row_count
+            case "warning_count" | "error_count":
+                return len(self._warnings)
+            case "tidb_current_ts":
+                return self.transaction.current.start_ts if self.transaction.current else 0
+        return self.variables.get(name)
+
+    # --- dispatch ---
+
+    async def _execute(self, sql: str, params: Sequence[object]) -> Result:
+        shape = shape_of(sql, params)
+        if shape is not None:
+            result = await self._execute_shape(shape)
+            if result is not None:
+                return result
+        return await self._execute_statement(parse(sql).statement, sql, tuple(params))
+
+    async def _execute_shape(self, shape: Shape) -> Result | None:
+        """Run the shape's plan; None if it has none."""
+        catalog = self.shared.catalog.cached() or await self.shared.catalog.current()
+        key = (self.database, shape.text)
+        plan = self.shared.shapes.get(key, catalog.version)
+        if plan is None:
+            if not is_point_verb(shape.text):
+                return None
+            plan = await self.planned(lambda find_table: plan_shape(shape, find_table))
+            self.shared.shapes.put(key, (await self.shared.catalog.current()).version, plan)
+        if isinstance(plan, General):
+            return None
+        try:
+            return await self.run_shape_plan(plan, shape)
+        except NotCompilable:
+            return None
+
+    async def _execute_statement(self, statement: st.Statement, sql: str, params: tuple[object, ...]) -> Result:
+        environment = self.environment(params)
+        match statement:
+            case st.Query() | st.Insert() | st.Update() | st.Delete() | st.Explain():
+                return await self.queries.run(statement, sql, environment)
+            case st.CreateDatabase() | st.DropDatabase() | st.CreateTable() | st.DropTable() | st.TruncateTable():
+                await self.transaction.commit()
+                result = await run_definition(statement, self.shared.catalog, self.database)
+                self._forget_dropped_database(statement)
+                return result
+            case st.Show():
+                result = await run_show(statement, self.shared.catalog, self.variables, self._warnings, self.database)
+                return replace(result, info="SHOW") if statement.what in ("warnings", "errors") else result
+            case st.Use(name):
+                await self.use(name)
+            case st.SetVariables():
+                await self._set(statement, environment)
+            case st.Begin(read_only):
+                await self.transaction.begin(read_only=read_only or bool(self.variables.get("transaction_read_only")))
+            case st.Commit():
+                await self.transaction.commit()
+            case st.Rollback(None):
+                await self.transaction.rollback()
+            case st.Rollback(str() as name):
+                self.transaction.rollback_to(name)
+            case st.Savepoint(name):
+                await self.transaction.savepoint(name)
+            case st.ReleaseSavepoint(name):
+                self.transaction.release(name)
+            case st.Nothing():
+                pass
+            case _:
+                assert_never(statement)
+        return Result()
+
+    def _forget_dropped_database(self, statement: st.Statement) -> None:
+        if isinstance(statement, st.DropDatabase) and statement.name.lower() == (self.database or "").lower():
+            self.database = None
+
+    async def _set(self, statement: st.SetVariables, environment: Environment) -> None:
+        from rutile.expressions.compile import constant_value
+
+        for assignment in statement.assignments:
+            try:
+                value = constant_value(assignment.value, environment)
+            except NotCompilable as error:
+                raise errors.not_supported(f"SET with {error}") from error
+            if assignment.scope == "user":
+                self._user_variables[assignment.name] = value
+            elif assignment.scope == "global":
+                raise errors.not_supported(f"SET GLOBAL {assignment.name}")
+            else:
+                self.variables.set(assignment.name, value)
+                if assignment.name == "autocommit" and self.autocommit:
+                    await self.transaction.commit()
+
+    # --- point plans ---
+
+    async def run_shape_plan(self, plan: PointPlan | InsertPlan, shape: Shape) -> Result:
+        """Run a plan made from a shape. Raises NotCompilable if the statement needs the general path after all."""
+        environment = self.environment(shape.values)
+        if isinstance(plan, InsertPlan):
+            return await self.insert(plan, evaluate_rows(plan, _row_environments(environment, shape)))
+        return await self.run_point(plan, environment)
+
+    async def run_point(self, plan: PointPlan, environment: Environment) -> Result:
+        """Run a point plan. Raises NotCompilable as above."""
+        match plan:
+            case ConstantSelect():
+                return run_constant(plan, environment)
+            case PointSelect():
+                return await self._point_select(plan, environment)
+            case PointUpdate():
+                return await self.write(plan.finder.table, lambda txn: run_update(plan, txn, environment))
+            case PointDelete():
+                return await self.write(plan.finder.table, lambda txn: run_delete(plan, txn, environment))
+
+    async def _point_select(self, plan: PointSelect, environment: Environment) -> Result:
+        """Outside a transaction, the newest committed row: that needs no timestamp."""
+        reader: KvSnapshot
+        if self.transaction.is_open or not self.autocommit:
+            reader = txn = await self.transaction.ensure()
+        else:
+            reader, txn = self.shared.client.snapshot(MAX_TIMESTAMP), None
+        result, keys = await run_select(plan, reader, environment)
+        if plan.for_update and txn is not None:
+            for key in keys:
+                txn.lock(key)
+        return result
+
+    async def insert(self, plan: InsertPlan, values: Sequence[Sequence[object]]) -> Result:
+        """Insert rows of values by `plan`."""
+
+        async def given(_: KvTransaction) -> Sequence[Sequence[object]]:
+            return values
+
+        return await self.insert_rows(plan, given)
+
+    async def insert_rows(
+        self, plan: InsertPlan, rows: Callable[[KvTransaction], Awaitable[Sequence[Sequence[object]]]]
+    ) -> Result:
+        """Insert the rows that `rows` gives, asked within the transaction that writes them."""
+        environment = self.environment(())
+
+        async def body(txn: KvTransaction) -> Result:
+            values = await rows(txn)
+            check_now = self.in_transaction and bool(self.variables.get("tidb_constraint_check_in_place"))
+            inserter = Inserter(plan, txn, self.shared.catalog.ids, environment, check_now=check_now)
+            outcome = await inserter.run(values)
+            return Result(affected_rows=outcome.affected_rows, last_insert_id=outcome.last_insert_id, info=outcome.info)
+
+        return await self.write(plan.table, body)
+
+    # --- what statements share ---
+
+    @property
+    def autocommit(self) -> bool:
+        return bool(self.variables.get("autocommit"))
+
+    async def write(self, table: TableAccess, body: Callable[[KvTransaction], Awaitable[Result]]) -> Result:
+        """Run a data change: in the open transaction, or in one of its own."""
+        if self.transaction.is_open or not self.autocommit:
+            return await self.transaction.run(table, body)
+        return await self.transaction.run_alone(self.variables.number("tidb_retry_limit"), body)
+
+    async def planned(self, make: Callable[[FindTable], Planned]) -> Planned:
+        """Plan on the catalogue, once more on a fresh one if a name was unknown."""
+        catalog = await self.shared.catalog.current()
+        try:
+            return make(self.table_finder(catalog))
+        except SqlError as error:
+            if error.code not in _NAME_ERRORS:
+                raise
+            fresh = await self.shared.catalog.refresh()
+            if fresh.version == catalog.version:
+                raise
+            return make(self.table_finder(fresh))
+
+    def table_finder(self, catalog: CatalogSnapshot) -> FindTable:
+        """Finds tables by name, the session's database understood. It raises 1046, 1049, 1146."""
+
+        def find(name: st.TableName) -> TableAccess:
+            owner = name.database or self.database
+            if owner is None:
+                raise errors.no_database_selected()
+            info = catalog.table(owner, name.name)
+            if info is not None:
+                return self.shared.tables.of(info)
+            if owner.lower() == "information_schema":
+                raise SqlError(errors.ER_VIRTUAL_TABLE, f"Access denied: '{owner}' is read-only")
+            if catalog.database(owner) is None:
+                raise errors.unknown_database(owner)
+            raise errors.unknown_table(owner, name.name)
+
+        return find
+
+
+_POINT_VERBS = ("select", "insert", "update", "delete", "replace")
+
+
+def is_point_verb(text: str) -> bool:
+    """Whether a statement of this shape can have a plan by shape."""
+    return text[:7].lower().startswith(_POINT_VERBS)
+
+
+def _row_environments(environment: Environment, shape: Shape) -> list[Environment]:
+    """One environment a row of a multi-row INSERT, each with its own values."""
+    if shape.rows == 1:
+        return [environment]
+    width = len(shape.values) // shape.rows
+    return [replace(environment, params=shape.values[at : at + width]) for at in range(0, len(shape.values), width)]

@@ -1,0 +1,155 @@
+"""SHOW and DESCRIBE."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rutile import statements as st
+from rutile.catalog.catalog import Catalog
+from rutile.ddl.show_create import quote_name, show_create_table, value_text
+from rutile.definitions import database_of
+from rutile.errors import no_database_selected, not_supported, unknown_table
+from rutile.information_schema import virtual_schema
+from rutile.like import like_matcher
+from rutile.result import Result, ResultColumn, Row, SqlWarning
+from rutile.variables import SessionVariables
+from rutile_coprocessor.schema import Column, ColumnType, Kind, TableSchema
+
+_TEXT = ColumnType(Kind.VARCHAR, length=4096)
+
+
+def text_result(names: Sequence[str], rows: list[Row]) -> Result:
+    """A result set of text columns."""
+    return Result.of_rows([ResultColumn(name, _TEXT) for name in names], rows)
+
+
+async def run_show(
+    statement: st.Show,
+    catalog: Catalog,
+    variables: SessionVariables,
+    warnings: Sequence[SqlWarning],
+    database: str | None,
+) -> Result:
+    """Answer SHOW; `database` is the session's. Raises 1046, 1049, 1146, 1235."""
+    matches = like_matcher(statement.pattern).match
+    match statement.what:
+        case "databases":
+            return text_result(["Database"], [(name,) for name in await catalog.list_databases() if matches(name)])
+        case "tables":
+            return await _tables(statement, catalog, database)
+        case "table status":
+            return await _table_status(statement, catalog, database)
+        case "create table":
+            return await _create_table(statement, catalog, database)
+        case "create database":
+            return await _create_database(statement, catalog)
+        case "columns":
+            return await _columns(statement, catalog, database)
+        case "index":
+            return await _index(statement, catalog, database)
+        case "variables":
+            rows: list[Row] = [(name, value) for name, value in variables.items() if matches(name)]
+            return text_result(["Variable_name", "Value"], rows)
+        case "warnings" | "errors":
+            return text_result(["Level", "Code", "Message"], [(w.level, str(w.code), w.message) for w in warnings])
+    return _fixed(statement.what)
+
+
+async def _tables(statement: st.Show, catalog: Catalog, database: str | None) -> Result:
+    owner = statement.database or database
+    if owner is None:
+        raise no_database_selected()
+    matches = like_matcher(statement.pattern).match
+    names = [info.schema.name for info in await catalog.list_tables(owner) if matches(info.schema.name)]
+    title = f"Tables_in_{owner}" + (f" ({statement.pattern})" if statement.pattern else "")
+    if statement.full:
+        return text_result([title, "Table_type"], [(name, "BASE TABLE") for name in names])
+    return text_result([title], [(name,) for name in names])
+
+
+async def _table_status(statement: st.Show, catalog: Catalog, database: str | None) -> Result:
+    owner = statement.database or database
+    if owner is None:
+        raise no_database_selected()
+    matches = like_matcher(statement.pattern).match
+    rows: list[Row] = [
+        (info.schema.name, "InnoDB", "utf8mb4_bin", info.comment)
+        for info in await catalog.list_tables(owner)
+        if matches(info.schema.name)
+    ]
+    return text_result(["Name", "Engine", "Collation", "Comment"], rows)
+
+
+async def _create_table(statement: st.Show, catalog: Catalog, database: str | None) -> Result:
+    assert statement.table is not None
+    info = await catalog.get_table(database_of(statement.table, database), statement.table.name)
+    return text_result(["Table", "Create Table"], [(info.schema.name, show_create_table(info))])
+
+
+async def _create_database(statement: st.Show, catalog: Catalog) -> Result:
+    assert statement.database is not None
+    info = await catalog.get_database(statement.database)
+    text = f"CREATE DATABASE {quote_name(info.name)} /*!40100 DEFAULT CHARACTER SET utf8mb4 */"
+    return text_result(["Database", "Create Database"], [(info.name, text)])
+
+
+async def _schema_of(table: st.TableName | None, catalog: Catalog, database: str | None) -> TableSchema:
+    assert table is not None
+    owner = database_of(table, database)
+    if owner.lower() == "information_schema":
+        found = virtual_schema(table.name)
+        if found is None:
+            raise unknown_table(owner, table.name)
+        return found
+    return (await catalog.get_table(owner, table.name)).schema
+
+
+async def _columns(statement: st.Show, catalog: Catalog, database: str | None) -> Result:
+    schema = await _schema_of(statement.table, catalog, database)
+    matches = like_matcher(statement.pattern).match
+    rows = [_column_row(schema, column, statement.full) for column in schema.columns if matches(column.name)]
+    if statement.full:
+        names = ["Field", "Type", "Collation", "Null", "Key", "Default", "Extra", "Privileges", "Comment"]
+        return text_result(names, rows)
+    return text_result(["Field", "Type", "Null", "Key", "Default", "Extra"], rows)
+
+
+def _column_row(schema: TableSchema, column: Column, full: bool) -> Row:
+    default = column.default_sql or (None if column.default is None else value_text(column.default))
+    extra = "auto_increment" if column.auto_increment else ""
+    if column.on_update_sql:
+        extra = f"on update {column.on_update_sql}"
+    key = "PRI" if column.id in schema.primary_key else ""
+    nullable = "YES" if column.nullable else "NO"
+    if not full:
+        return column.name, column.type.mysql_name(), nullable, key, default, extra
+    collation = "utf8mb4_bin" if column.type.is_character else None
+    privileges = "select,insert,update,references"
+    return column.name, column.type.mysql_name(), collation, nullable, key, default, extra, privileges, column.comment
+
+
+async def _index(statement: st.Show, catalog: Catalog, database: str | None) -> Result:
+    schema = await _schema_of(statement.table, catalog, database)
+    rows: list[Row] = [
+        (schema.name, "0", "PRIMARY", str(position), column.name, "A", "", "BTREE")
+        for position, column in enumerate(schema.primary_key_columns, start=1)
+    ]
+    names = ["Table", "Non_unique", "Key_name", "Seq_in_index", "Column_name", "Collation", "Null", "Index_type"]
+    return text_result(names, rows)
+
+
+def _fixed(what: str) -> Result:
+    """Lists that are the same on every server."""
+    match what:
+        case "engines":
+            row = ("InnoDB", "DEFAULT", "Rutile's replicated storage under MySQL's name", "YES", "NO", "NO")
+            return text_result(["Engine", "Support", "Comment", "Transactions", "XA", "Savepoints"], [row])
+        case "collation":
+            names = ["Collation", "Charset", "Id", "Default", "Compiled", "Sortlen"]
+            return text_result(names, [("utf8mb4_bin", "utf8mb4", "46", "Yes", "Yes", "1")])
+        case "charset":
+            names = ["Charset", "Description", "Default collation", "Maxlen"]
+            return text_result(names, [("utf8mb4", "UTF-8 Unicode", "utf8mb4_bin", "4")])
+        case "status" | "empty":
+            return text_result(["Variable_name", "Value"], [])
+    raise not_supported(f"SHOW {what.upper()}")

@@ -1,0 +1,205 @@
+"""Session variables: which exist, what they start as, what they accept.
+
+MySQL clients set and read a good many variables when they connect; those that change nothing here are accepted with the
+values that describe what Rutile does. A value that would ask for something else is refused, and an unknown name is
+1193: nothing is accepted and then ignored that a user could rely on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from rutile.errors import (
+    ER_INCORRECT_GLOBAL_LOCAL,
+    ER_UNKNOWN_SYSTEM_VARIABLE,
+    ER_WRONG_VALUE_FOR_VAR,
+    SqlError,
+    not_supported,
+)
+
+SERVER_VERSION = "8.0.11-Rutile-0.1.0"
+"""Begins as a MySQL 8.0 does: clients choose their dialect by it."""
+Value = int | str
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A system variable."""
+
+    default: Value
+    read: Callable[[str, object], Value]
+    """Checks and converts what SET gives; raises 1231, 1235 or 1238."""
+
+
+def _wrong_value(name: str, value: object) -> SqlError:
+    return SqlError(ER_WRONG_VALUE_FOR_VAR, f"Variable '{name}' can't be set to the value of '{value}'")
+
+
+def _switch(name: str, value: object) -> Value:
+    text = str(value).strip().lower()
+    if text in ("1", "on", "true"):
+        return 1
+    if text in ("0", "off", "false"):
+        return 0
+    raise _wrong_value(name, value)
+
+
+def _number(low: int, high: int) -> Callable[[str, object], Value]:
+    def read(name: str, value: object) -> Value:
+        if isinstance(value, int | float | Decimal) and low <= value:
+            return min(int(value), high)
+        raise _wrong_value(name, value)
+
+    return read
+
+
+def _one_of(*choices: str) -> Callable[[str, object], Value]:
+    def read(name: str, value: object) -> Value:
+        for choice in choices:
+            if str(value).lower() == choice.lower():
+                return choice
+        raise _wrong_value(name, value)
+
+    return read
+
+
+def _fixed(*accepted: str) -> Callable[[str, object], Value]:
+    """Only what Rutile does anyway; the first is how it is shown."""
+
+    def read(name: str, value: object) -> Value:
+        if str(value).lower() in {choice.lower() for choice in accepted}:
+            return accepted[0]
+        raise not_supported(f"SET {name} = {value}")
+
+    return read
+
+
+def _read_only(name: str, value: object) -> Value:
+    raise SqlError(ER_INCORRECT_GLOBAL_LOCAL, f"Variable '{name}' is a read only variable")
+
+
+def _any_text(name: str, value: object) -> Value:
+    return str(value)
+
+
+_SQL_MODES = frozenset(
+    [
+        "only_full_group_by",
+        "strict_trans_tables",
+        "strict_all_tables",
+        "no_zero_in_date",
+        "no_zero_date",
+        "error_for_division_by_zero",
+        "no_engine_substitution",
+        "no_auto_create_user",
+        "traditional",
+    ]
+)
+DEFAULT_SQL_MODE = (
+    "ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,"
+    "NO_ENGINE_SUBSTITUTION"
+)
+
+
+def _sql_mode(name: str, value: object) -> Value:
+    """Modes are remembered for tools that save and restore them; Rutile is always strict."""
+    modes = [mode for mode in str(value).split(",") if mode]
+    for mode in modes:
+        if mode.strip().lower() not in _SQL_MODES:
+            raise not_supported(f"sql_mode {mode}")
+    return ",".join(mode.strip().upper() for mode in modes)
+
+
+_UTF8 = _fixed("utf8mb4", "utf8", "utf8mb3", "binary")
+_COLLATION = _fixed("utf8mb4_bin", "utf8mb4_general_ci", "utf8mb4_unicode_ci", "utf8mb4_0900_ai_ci", "binary")
+
+VARIABLES: dict[str, Variable] = {
+    "autocommit": Variable(1, _switch),
+    "auto_increment_increment": Variable(1, _fixed("1")),
+    "auto_increment_offset": Variable(1, _fixed("1")),
+    "character_set_client": Variable("utf8mb4", _UTF8),
+    "character_set_connection": Variable("utf8mb4", _UTF8),
+    "character_set_database": Variable("utf8mb4", _UTF8),
+    "character_set_results": Variable("utf8mb4", _UTF8),
+    "character_set_server": Variable("utf8mb4", _UTF8),
+    "collation_connection": Variable("utf8mb4_bin", _COLLATION),
+    "collation_database": Variable("utf8mb4_bin", _COLLATION),
+    "collation_server": Variable("utf8mb4_bin", _COLLATION),
+    "foreign_key_checks": Variable(1, _switch),
+    "hostname": Variable("localhost", _read_only),
+    "init_connect": Variable("", _read_only),
+    "innodb_lock_wait_timeout": Variable(50, _number(1, 1 << 30)),
+    "interactive_timeout": Variable(28_800, _number(1, 1 << 31)),
+    "license": Variable("Apache License 2.0", _read_only),
+    "lower_case_table_names": Variable(2, _read_only),
+    "max_allowed_packet": Variable(67_108_864, _number(1024, 1 << 30)),
+    "max_execution_time": Variable(0, _number(0, 1 << 31)),
+    "net_buffer_length": Variable(16_384, _read_only),
+    "net_read_timeout": Variable(30, _number(1, 1 << 31)),
+    "net_write_timeout": Variable(60, _number(1, 1 << 31)),
+    "performance_schema": Variable(0, _read_only),
+    "port": Variable(4000, _read_only),
+    "query_cache_size": Variable(0, _read_only),
+    "query_cache_type": Variable("OFF", _read_only),
+    "rutile_read_mode": Variable("auto", _one_of("auto", "whole", "per_store", "local")),
+    "sql_auto_is_null": Variable(0, _fixed("0", "off")),
+    "sql_mode": Variable(DEFAULT_SQL_MODE, _sql_mode),
+    "sql_safe_updates": Variable(0, _fixed("0", "off")),
+    "sql_select_limit": Variable("18446744073709551615", _fixed("18446744073709551615", "default")),
+    "system_time_zone": Variable("UTC", _read_only),
+    "tidb_constraint_check_in_place": Variable(1, _switch),
+    "tidb_current_ts": Variable(0, _read_only),
+    "tidb_retry_limit": Variable(10, _number(0, 100)),
+    "tidb_txn_mode": Variable("optimistic", _fixed("optimistic", "")),
+    "time_zone": Variable("SYSTEM", _fixed("SYSTEM", "+00:00", "UTC", "+0:00", "-00:00")),
+    "transaction_isolation": Variable("REPEATABLE-READ", _fixed("REPEATABLE-READ", "SNAPSHOT")),
+    "transaction_read_only": Variable(0, _switch),
+    "tx_isolation": Variable("REPEATABLE-READ", _fixed("REPEATABLE-READ", "SNAPSHOT")),
+    "tx_read_only": Variable(0, _switch),
+    "unique_checks": Variable(1, _switch),
+    "version": Variable(SERVER_VERSION, _read_only),
+    "version_comment": Variable("Rutile: TiKV-style storage, MySQL dialect", _read_only),
+    "wait_timeout": Variable(28_800, _number(1, 1 << 31)),
+}
+
+
+class SessionVariables:
+    """One session's values."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, Value] = {}
+
+    def get(self, name: str) -> Value:
+        """The value of @@name. Raises 1193."""
+        known = VARIABLES.get(name)
+        if known is None:
+            raise unknown_variable(name)
+        return self._values.get(name, known.default)
+
+    def set(self, name: str, value: object) -> None:
+        """Set @@name; the text "default" (SET x = DEFAULT) goes back to the default. Raises 1193, 1231, 1235, 1238."""
+        known = VARIABLES.get(name)
+        if known is None:
+            raise unknown_variable(name)
+        if str(value).lower() == "default" and known.read is not _read_only:
+            self._values.pop(name, None)
+        else:
+            self._values[name] = known.read(name, value)
+
+    def number(self, name: str) -> int:
+        return int(self.get(name))
+
+    def items(self) -> list[tuple[str, str]]:
+        """Every variable as SHOW VARIABLES writes it, by name."""
+        return [(name, _shown(known, self.get(name))) for name, known in sorted(VARIABLES.items())]
+
+
+def _shown(known: Variable, value: Value) -> str:
+    return ("ON" if value else "OFF") if known.read is _switch else str(value)
+
+
+def unknown_variable(name: str) -> SqlError:
+    """1193."""
+    return SqlError(ER_UNKNOWN_SYSTEM_VARIABLE, f"Unknown system variable '{name}'")

@@ -1,0 +1,213 @@
+"""A key-value client over one dict: the SQL engine's tests run on it, with no server and no wire.
+
+It keeps every version, so snapshots and write conflicts are those of the real client; the transaction's buffer is the
+real one. Fragments run in the real coprocessor. The table is cut into two stores at `split`, so that a fragment in mode
+per_store sees two parts, and `whole_possible` says whether one of them has everything.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+from rutile_coprocessor.execute import run_fragment
+from rutile_coprocessor.fragment import Fragment, Scan
+from rutile_coprocessor.row import RowCodec
+from rutile_coprocessor.schema import HIDDEN_HANDLE
+from rutile_kv.client.fragment_plan import WholeNotPossible
+from rutile_kv.client.membuffer import Change, MemBuffer
+from rutile_proto import keys
+from rutile_proto import rutilepb_pb2 as rutilepb
+from rutile_proto.errors import AlreadyExist, WriteConflict
+from rutile_proto.timestamps import MAX_TIMESTAMP
+from rutile_proto.types import Timestamp
+
+KeyRange = tuple[bytes, bytes]
+MAX_BUFFER_BYTES = 64 << 20
+
+
+@dataclass
+class Calls:
+    """How often the engine asked for what."""
+
+    gets: int = 0
+    scans: int = 0
+    timestamps: int = 0
+    commits: int = 0
+    fragments: list[tuple[str, str]] = field(default_factory=list)
+    """(mode, SQL)."""
+
+
+class FakeStore:
+    """Every version of every key."""
+
+    def __init__(self) -> None:
+        self.versions: dict[bytes, list[tuple[int, bytes | None]]] = {}
+        self.ordered: list[bytes] = []
+        self.clock = 0
+
+    def tick(self) -> int:
+        self.clock += 1
+        return self.clock
+
+    def get(self, key: bytes, ts: int) -> bytes | None:
+        return next((value for commit_ts, value in reversed(self.versions.get(key, [])) if commit_ts <= ts), None)
+
+    def newest(self, key: bytes) -> int:
+        versions = self.versions.get(key)
+        return versions[-1][0] if versions else 0
+
+    def put(self, key: bytes, ts: int, value: bytes | None) -> None:
+        if key not in self.versions:
+            self.versions[key] = []
+            self.ordered.insert(bisect_left(self.ordered, key), key)
+        self.versions[key].append((ts, value))
+
+    def scan(self, start: bytes, end: bytes, ts: int) -> Iterator[tuple[bytes, bytes]]:
+        high = bisect_left(self.ordered, end) if end else len(self.ordered)
+        for key in self.ordered[bisect_left(self.ordered, start) : high]:
+            value = self.get(key, ts)
+            if value is not None:
+                yield key, value
+
+
+class FakeSnapshot:
+    def __init__(self, client: FakeClient, ts: int) -> None:
+        self._client = client
+        self._ts = ts
+
+    async def get(self, key: bytes) -> bytes | None:
+        self._client.calls.gets += 1
+        return self._client.store.get(key, self._ts)
+
+    async def batch_get(self, wanted: Iterable[bytes]) -> dict[bytes, bytes]:
+        self._client.calls.gets += 1
+        found = {key: self._client.store.get(key, self._ts) for key in sorted(wanted)}
+        return {key: value for key, value in found.items() if value is not None}
+
+    async def scan(self, start: bytes, end: bytes, limit: int | None = None) -> list[tuple[bytes, bytes]]:
+        self._client.calls.scans += 1
+        pairs = list(self._client.store.scan(start, end, self._ts))
+        return pairs if limit is None else pairs[:limit]
+
+
+class FakeTransaction(FakeSnapshot):
+    def __init__(self, client: FakeClient, start_ts: int) -> None:
+        super().__init__(client, start_ts)
+        self.start_ts = Timestamp(start_ts)
+        self.buffer = MemBuffer(MAX_BUFFER_BYTES)
+        self.put, self.insert = self.buffer.put, self.buffer.insert
+        self.delete, self.lock = self.buffer.delete, self.buffer.lock
+        self.savepoint, self.rollback_to, self.release = (
+            self.buffer.savepoint,
+            self.buffer.rollback_to,
+            self.buffer.release,
+        )
+
+    async def get(self, key: bytes) -> bytes | None:
+        own = self.buffer.get(key)
+        return own.visible if own is not None and own.hides else await super().get(key)
+
+    async def batch_get(self, wanted: Iterable[bytes]) -> dict[bytes, bytes]:
+        found = {key: await self.get(key) for key in sorted(wanted)}
+        return {key: value for key, value in found.items() if value is not None}
+
+    async def scan(self, start: bytes, end: bytes, limit: int | None = None) -> list[tuple[bytes, bytes]]:
+        rows = dict(await super().scan(start, end))
+        for key, entry in self.buffer.items(start, end):
+            if entry.hides:
+                rows.pop(key, None)
+                if entry.visible is not None:
+                    rows[key] = entry.visible
+        return sorted(rows.items())[:limit]
+
+    async def commit(self) -> Timestamp:
+        store = self._client.store
+        self._client.calls.commits += 1
+        for key, entry in self.buffer.items():
+            if store.newest(key) > self.start_ts:
+                raise WriteConflict(self.start_ts, store.newest(key) - 1, store.newest(key), key)
+            if entry.change in (Change.INSERT, Change.CHECK_NOT_EXISTS) and store.get(key, MAX_TIMESTAMP) is not None:
+                raise AlreadyExist(key)
+        commit_ts = store.tick()
+        for key, entry in self.buffer.items():
+            if entry.change in (Change.PUT, Change.INSERT, Change.DELETE):
+                store.put(key, commit_ts, entry.visible)
+        return Timestamp(commit_ts)
+
+    async def rollback(self) -> None:
+        self.buffer = MemBuffer(MAX_BUFFER_BYTES)
+
+
+@dataclass
+class FakeResult:
+    batches: Sequence[pa.RecordBatch]
+    summaries: Sequence[rutilepb.FragmentSummary]
+    schema: pa.Schema | None
+
+
+class FakeClient:
+    """Two stores: keys below `split` of each scan's rows in store 1, the others in store 2."""
+
+    def __init__(self, store: FakeStore | None = None, *, whole_possible: bool = True) -> None:
+        self.store = store or FakeStore()
+        self.whole_possible = whole_possible
+        self.calls = Calls()
+
+    async def timestamp(self) -> Timestamp:
+        self.calls.timestamps += 1
+        return Timestamp(self.store.tick())
+
+    def snapshot(self, ts: int) -> FakeSnapshot:
+        return FakeSnapshot(self, ts)
+
+    async def begin(self) -> FakeTransaction:
+        return FakeTransaction(self, await self.timestamp())
+
+    async def run_fragment(
+        self,
+        fragment: rutilepb.Fragment,
+        ranges: Mapping[str, Sequence[KeyRange]],
+        ts: int,
+        mode: str,
+        timeout_s: float,
+    ) -> FakeResult:
+        if mode == "whole" and not self.whole_possible:
+            raise WholeNotPossible("no store has a replica of every region")
+        parsed = Fragment.from_proto(fragment)
+        self.calls.fragments.append((mode, parsed.sql))
+        parts = [(7, None)] if mode == "whole" else [(1, 0), (2, 1)]
+        results = [self._run(parsed, ranges, ts, store_id, parity) for store_id, parity in parts]
+        batches = [batch for found, _, _ in results for batch in found]
+        return FakeResult(batches, [summary for _, summary, _ in results], results[0][2])
+
+    def _run(
+        self, fragment: Fragment, ranges: Mapping[str, Sequence[KeyRange]], ts: int, store_id: int, parity: int | None
+    ) -> tuple[list[pa.RecordBatch], rutilepb.FragmentSummary, pa.Schema]:
+        tables = {scan.name: [self._scan(scan, ranges[scan.name], ts, parity)] for scan in fragment.scans}
+        with run_fragment(fragment, tables) as pages:
+            batches = list(pages)
+            facts = pages.summary
+        scans = [
+            rutilepb.ScanSummary(
+                name=run.name, rows_read=run.rows_read, rows_out=run.rows_out, regions=1, path="rows", seconds=0.0
+            )
+            for run in facts.scans
+        ]
+        summary = rutilepb.FragmentSummary(
+            store_id=store_id, scans=scans, rows_out=facts.rows_out, region_ids=[store_id * 10]
+        )
+        return batches, summary, pages.schema
+
+    def _scan(self, scan: Scan, ranges: Sequence[KeyRange], ts: int, parity: int | None) -> pa.RecordBatch:
+        """The rows of the ranges that this store has: those whose key has the parity."""
+        pairs = [pair for start, end in ranges for pair in self.store.scan(start, end, ts)]
+        kept = [pair for pair in pairs if parity is None or pair[0][-1] % 2 == parity]
+        handles = None
+        if HIDDEN_HANDLE in scan.columns:
+            prefix = len(keys.record_prefix(scan.schema.table_id))
+            handles = np.array([int.from_bytes(key[prefix:], "big") - (1 << 63) for key, _ in kept], np.int64)
+        return RowCodec(scan.schema).decode_batch([value for _, value in kept], handles, scan.columns)
