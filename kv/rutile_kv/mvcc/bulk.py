@@ -55,7 +55,7 @@ class VisibleRows:
             return self.keys
         width = self.keys.shape[1]
         joined = self.keys.tobytes()
-        return [joined[at : at + width] for at in range(0, len(joined), width)]
+        return [joined[at * width : (at + 1) * width] for at in range(len(self.keys))]
 
 
 def first_lock(
@@ -201,9 +201,12 @@ def _joined(reader: Reader, parts: list[_Chosen], limit: int | None) -> VisibleR
 
 
 def _user_keys(parts: list[ByteMatrix | list[bytes]]) -> ByteMatrix | list[bytes]:
+    """One matrix if all user keys have one length, which storage keys of one length do not imply."""
     matrices = [part for part in parts if isinstance(part, np.ndarray)]
     if len(matrices) == len(parts) and len({part.shape[1] for part in matrices}) == 1:
-        return decode_bytes_fixed(np.concatenate(matrices) if len(matrices) > 1 else matrices[0])
+        whole = np.concatenate(matrices) if len(matrices) > 1 else matrices[0]
+        if (whole[:, -1] == whole[0, -1]).all():  # the marker behind the last group tells its padding
+            return decode_bytes_fixed(whole)
     return [user_key(key if isinstance(key, bytes) else key.tobytes()) for part in parts for key in part]
 
 

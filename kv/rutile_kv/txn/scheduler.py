@@ -9,6 +9,7 @@ A command holds its latches until it is over, so whoever comes next on the same 
 """
 
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Any, assert_never
 
 from rutile_kv.mvcc.reader import MvccReader
@@ -34,11 +35,27 @@ MAX_COMMANDS = 10_000
 """Commands under way at a time; more are told that the server is busy."""
 
 
+class Phase(Enum):
+    """Where a command stands; the events it may get next."""
+
+    WAITING = auto()
+    """For latches: no event."""
+    READING = auto()
+    """Holds its latches: SnapshotTaken or SnapshotFailed."""
+    WRITING = auto()
+    """Decided: WriteDone or WriteFailed."""
+
+
+class UnexpectedEvent(ValueError):
+    """An event for a command that is not there, or not at the point where the event belongs. Nothing was changed."""
+
+
 @dataclass(slots=True)
 class _Task:
     command: Command[Any]
     keys: tuple[bytes, ...]
     """Latched, each once."""
+    phase: Phase
     outcome: Outcome[Any] | None = None
     """Set while its modifies are being written."""
 
@@ -56,50 +73,70 @@ class Scheduler:
         return len(self._tasks)
 
     def handle(self, event: Event) -> list[Effect]:
-        """What to do about `event`. KeyError for a token that is not under way."""
+        """What to do about `event`. Raises UnexpectedEvent."""
         match event:
             case Submit():
                 return self._submit(event)
             case SnapshotTaken():
-                return self._process(event)
+                return self._process(self._expect(event, Phase.READING), event)
             case WriteDone():
-                return self._written(event.token)
-            case SnapshotFailed() | WriteFailed():
-                return [Fail(event.token, event.error), *self._end(event.token)]
+                return self._written(self._expect(event, Phase.WRITING), event.token)
+            case SnapshotFailed():
+                return self._failed(event, Phase.READING)
+            case WriteFailed():
+                return self._failed(event, Phase.WRITING)
             case _:
                 assert_never(event)
 
+    def phase(self, token: int) -> Phase | None:
+        """Where the command stands; None if it is not under way."""
+        task = self._tasks.get(token)
+        return None if task is None else task.phase
+
+    def _expect(self, event: Event, phase: Phase) -> _Task:
+        task = self._tasks.get(event.token)
+        if task is None or task.phase is not phase:
+            where = "not under way" if task is None else task.phase.name.lower()
+            raise UnexpectedEvent(f"{type(event).__name__} for command {event.token}, which is {where}")
+        return task
+
     def _submit(self, event: Submit) -> list[Effect]:
         if event.token in self._tasks:
-            raise ValueError(f"token {event.token} is under way already")
+            raise UnexpectedEvent(f"command {event.token} is under way already")
         if len(self._tasks) >= MAX_COMMANDS:
             return [Fail(event.token, ServerIsBusy(f"{MAX_COMMANDS} transaction commands are under way"))]
-        task = _Task(event.command, tuple(dict.fromkeys(event.command.latch_keys())))
+        task = _Task(event.command, tuple(dict.fromkeys(event.command.latch_keys())), Phase.WAITING)
         self._tasks[event.token] = task
-        ready = self._latches.acquire(event.token, task.keys)
-        return [TakeSnapshot(event.token, event.command)] if ready else []
+        return self._read([event.token] if self._latches.acquire(event.token, task.keys) else [])
 
-    def _process(self, event: SnapshotTaken) -> list[Effect]:
-        task = self._tasks[event.token]
+    def _read(self, tokens: list[int]) -> list[Effect]:
+        """Let commands that hold their latches now take their views."""
+        for token in tokens:
+            self._tasks[token].phase = Phase.READING
+        return [TakeSnapshot(token, self._tasks[token].command) for token in tokens]
+
+    def _process(self, task: _Task, event: SnapshotTaken) -> list[Effect]:
         try:
             outcome = task.command.process(MvccReader(event.reader), event.max_ts)
         except Exception as error:  # whatever it is, the caller hears of it and the latches are given back
             return [Fail(event.token, error), *self._end(event.token)]
         if not outcome.modifies:
             return [Reply(event.token, outcome.result), *self._end(event.token)]
-        task.outcome = outcome
+        task.outcome, task.phase = outcome, Phase.WRITING
         self.guards.add(outcome.guards)
         return [WriteModifies(event.token, outcome.modifies)]
 
-    def _written(self, token: int) -> list[Effect]:
-        outcome = self._tasks[token].outcome
-        assert outcome is not None, f"{token} was written without having been processed"
-        return [Reply(token, outcome.result), *self._end(token)]
+    def _written(self, task: _Task, token: int) -> list[Effect]:
+        assert task.outcome is not None, "a command that writes has an outcome"
+        return [Reply(token, task.outcome.result), *self._end(token)]
+
+    def _failed(self, event: SnapshotFailed | WriteFailed, phase: Phase) -> list[Effect]:
+        self._expect(event, phase)
+        return [Fail(event.token, event.error), *self._end(event.token)]
 
     def _end(self, token: int) -> list[Effect]:
         """Forget the command, and start those that waited for its latches."""
         task = self._tasks.pop(token)
         if task.outcome is not None:
             self.guards.remove(task.outcome.guards)
-        ready = self._latches.release(token, task.keys)
-        return [TakeSnapshot(waiting, self._tasks[waiting].command) for waiting in ready]
+        return self._read(self._latches.release(token, task.keys))
