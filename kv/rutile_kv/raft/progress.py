@@ -66,10 +66,11 @@ class Progress:
         "probe_sent",
         "recent_active",
         "sent_commit",
+        "snapshot_floor",
         "state",
     )
 
-    def __init__(self, next_index: int, inflights: Inflights, tick: int) -> None:
+    def __init__(self, next_index: int, inflights: Inflights, tick: int, snapshot_floor: int) -> None:
         self.match = 0
         """The highest index known to be durable at the peer."""
         self.next = next_index
@@ -79,6 +80,8 @@ class Progress:
         """PROBE only: an APPEND is under way, wait for its answer or for the next heartbeat's."""
         self.pending_snapshot = 0
         """SNAPSHOT only: the index of the snapshot under way."""
+        self.snapshot_floor = snapshot_floor
+        """A snapshot for it must cover at least this, so that its configuration has the peer."""
         self.inflights = inflights
         self.sent_commit = 0
         """The commit index the peer was last told."""

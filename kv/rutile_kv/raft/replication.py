@@ -42,6 +42,7 @@ class Replication:
                 core.log.last_index + 1,
                 Inflights(core.config.max_inflight, core.config.max_inflight_bytes),
                 core.tick_count,
+                snapshot_floor=core.log.handed_out,
             )
         self.gather()
 
@@ -65,10 +66,15 @@ class Replication:
 
     def catch_up(self, peer_id: int) -> None:
         """Send everything the peer lacks and its window allows."""
-        progress, log = self.progress[peer_id], self._core.log
-        while not progress.is_paused and (progress.next <= log.last_index or progress.sent_commit < log.committed):
+        progress = self.progress[peer_id]
+        while not progress.is_paused and self._lacks(progress):
             if not self.send_append(peer_id):
                 return
+
+    def _lacks(self, progress: Progress) -> bool:
+        """True if there are entries to send, or the news that old ones are committed."""
+        log = self._core.log
+        return progress.next <= log.last_index or progress.sent_commit < log.committed
 
     def send_append(self, peer_id: int, *, through_full_window: bool = False) -> bool:
         """Send one APPEND, empty if there is nothing new, or begin a snapshot where its entries are compacted.
@@ -115,7 +121,7 @@ class Replication:
         if not progress.recent_active:
             return False
         try:
-            snapshot = core.log.make_snapshot(core.log.first_index - 1)
+            snapshot = core.log.make_snapshot(max(core.log.first_index - 1, progress.snapshot_floor))
         except SnapshotTemporarilyUnavailable:
             return False
         if snapshot.index == 0:
@@ -148,13 +154,12 @@ class Replication:
 
     def _acknowledged(self, progress: Progress, index: int) -> bool:
         """Note what the peer has, and whether more can be sent now."""
-        held_back = progress.is_paused
         news = progress.acknowledge(index)
         if progress.state is ProgressState.REPLICATE:
             progress.inflights.free_to(index)
         elif self._agrees(progress, index):
             progress.become_replicate()
-        if held_back and not progress.is_paused and progress.next <= self._core.log.last_index:
+        if not progress.is_paused and self._lacks(progress):
             self.gather()
         return news
 
