@@ -80,7 +80,7 @@ def test_memory_engine_equals_a_dict(steps: list[tuple[str, list[tuple[str, Cf, 
         assert all(older is None for _, _, older in family.versions.values())
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(STEP, max_size=12))
 def test_rocks_engine_equals_a_dict(steps: list[tuple[str, list[tuple[str, Cf, bytes, bytes]]]]) -> None:
     with tempfile.TemporaryDirectory() as directory:

@@ -72,6 +72,17 @@ def test_commands_on_one_key_run_in_the_order_they_came() -> None:
     run(scenario)
 
 
+def test_a_write_carries_the_term_its_view_was_led_in() -> None:
+    async def scenario(kv: FakeRegionKv, scheduler: TxnScheduler) -> None:
+        await scheduler.execute(CONTEXT, prewrite(10, b"a"))
+        kv.term = 9
+        await scheduler.execute(CONTEXT, Commit(10, 20, (b"a",)))
+        assert kv.terms_written == [7, 9]
+        assert CONTEXT.term == 0
+
+    run(scenario)
+
+
 def test_a_cancelled_caller_does_not_stop_its_command() -> None:
     async def scenario(kv: FakeRegionKv, scheduler: TxnScheduler) -> None:
         kv.writable.clear()

@@ -22,11 +22,14 @@ class FakeRegionKv:
         self.read_error: Exception | None = None
         self.write_error: Exception | None = None
         self.writes: list[list[Modify]] = []
+        self.term = 7
+        self.terms_written: list[int] = []
 
     async def read_view(self, context: kvrpcpb.Context) -> Reader:
         await asyncio.sleep(0)
         if self.read_error is not None:
             raise self.read_error
+        context.term = self.term
         return self.engine
 
     async def snapshot(self, context: kvrpcpb.Context) -> tuple[Snapshot, metapb.Region, LogIndex]:
@@ -34,6 +37,7 @@ class FakeRegionKv:
 
     async def write(self, context: kvrpcpb.Context, modifies: Sequence[Modify]) -> None:
         self.asked_to_write.set()
+        self.terms_written.append(context.term)
         await self.writable.wait()
         if self.write_error is not None:
             raise self.write_error

@@ -33,7 +33,7 @@ from rutile_kv.engine.rocks_snapshot import RocksSnapshot, WhileOpen
 from rutile_kv.engine.rocks_tables import file_spans, ingest_options, memtable_entries, write_tables
 from rutile_proto.errors import EngineClosed, InvalidRequest, StorageError
 
-WALK_PAIRS = 4096
+WALK_PAIRS = 1024
 """Pairs per family that a size estimate reads before it falls back on what table files tell."""
 
 

@@ -35,7 +35,11 @@ class RegionKv(Protocol):
     """A store's regions, as transactions want them. The context names the region, its epoch and the peer."""
 
     async def read_view(self, context: kvrpcpb.Context) -> Reader:
-        """The live engine, linearizable, within the region; good until the next await. Raises RegionError."""
+        """The live engine, linearizable, within the region; good until the next await. Raises RegionError.
+
+        May note the term it was led in as `context.term`: a `write` with that context must then fail (StaleCommand) if
+        another leader may have been in between, for what the command read may be out of date.
+        """
 
     async def snapshot(self, context: kvrpcpb.Context) -> tuple[Snapshot, metapb.Region, LogIndex]:
         """The same as a snapshot for any thread, with the region and the index applied. The caller closes it."""
@@ -66,7 +70,7 @@ class TxnScheduler:
             return cast(ResultT, None)
         token = next(self._tokens)
         result: asyncio.Future[ResultT] = asyncio.get_running_loop().create_future()
-        self._contexts[token] = context
+        self._contexts[token] = _own_copy(context)
         self._results[token] = result
         self._handle(Submit(token, command))
         return await result
@@ -147,3 +151,10 @@ class TxnScheduler:
             if len(found) < BATCH_LOCKS:
                 return
             start = found[-1].key + b"\0"
+
+
+def _own_copy(context: kvrpcpb.Context) -> kvrpcpb.Context:
+    """A context that the view may write its term to, though several commands share the request's."""
+    copy = kvrpcpb.Context()
+    copy.CopyFrom(context)
+    return copy
