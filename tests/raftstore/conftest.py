@@ -122,6 +122,9 @@ class Machine:
             self.inbox.append(event)
             self.ticks += isinstance(event, Tick)
 
+    def step_tick(self) -> None:
+        self.step(Tick())
+
     def turn(self) -> bool:
         """Take what came, make one round. False if there was nothing to do."""
         if not self.up:
@@ -250,7 +253,7 @@ class Cluster:
     def tick(self, ticks: int = 1) -> None:
         for _ in range(ticks):
             for machine in self.machines.values():
-                machine.step(Tick())
+                machine.step_tick()
             self.settle()
 
     def wait(self, condition: Callable[[], object], ticks: int = 300) -> None:

@@ -1,6 +1,7 @@
 """Power cuts at every step of a round: what was acknowledged is there afterwards, and the store goes on."""
 
 import pytest
+
 from rutile_kv.raftstore import local_keys
 from rutile_kv.raftstore.events import Split, Write
 from rutile_proto import raft_serverpb_pb2 as raft_serverpb
@@ -22,7 +23,9 @@ def covering(cluster, key, reboot=lambda: False):
             for machine in cluster.machines.values()
             if machine.up
             for info in machine.store.region_infos()
-            if info.is_leader and info.region.start_key <= key and (not info.region.end_key or key < info.region.end_key)
+            if info.is_leader
+            and info.region.start_key <= key
+            and (not info.region.end_key or key < info.region.end_key)
         ]
         return found
 
@@ -51,7 +54,7 @@ def try_request(cluster, key, make, reboot):
 
 
 def story(cluster, crash_round, crash_step, survivors):
-    """Write, split, write to both halves, with a crash in the way. Returns False if the story ended before the crash."""
+    """Write, split, write to both halves, with a crash in the way. False if the story ended before the crash."""
     machine = cluster.machines[1]
     machine.crash_at = (machine.rounds + crash_round, crash_step, survivors)
     crashed = []
@@ -71,7 +74,9 @@ def story(cluster, crash_round, crash_step, survivors):
             requests = [rutilepb.SplitRequest(split_key=b"4", new_region_id=2, new_peer_ids=[21])]
             if covering(cluster, b"0", reboot)[0] == 1:
                 split_once(cluster, requests, reboot)
-        try_request(cluster, key, lambda token, context, key=key: Write(token, context, [("default", key, key)]), reboot)
+        try_request(
+            cluster, key, lambda token, context, key=key: Write(token, context, [("default", key, key)]), reboot
+        )
         acknowledged[key] = key
     reboot()
     machine.crash_at = None
@@ -161,7 +166,7 @@ def test_a_crash_while_a_snapshot_is_installed(new_cluster, step, survivors):
         cluster.isolate(3)
         for number in range(40):
             cluster.write((b"%03d" % number, b"v"))
-        cluster.wait(lambda: cluster.leader().truncated_index > 30)
+        cluster.wait(lambda cluster=cluster: cluster.leader().truncated_index > 30)
         victim = cluster.machines[3]
         victim.crash_at = (victim.rounds + later, step, survivors)
         cluster.heal()

@@ -80,7 +80,7 @@ def test_a_follower_may_hear_of_the_child_before_the_split(cluster):
 
 
 def test_votes_wait_for_the_split(cluster):
-    """The child's leader asks for a vote where the split is not applied yet: the vote is given right after the split."""
+    """The child's leader asks for a vote where the split is not applied yet: it is given right after the split."""
     leader = cluster.leader().peer.store_id
     late = next(store for store in (1, 2, 3) if store != leader)
     other = 6 - leader - late
@@ -235,7 +235,7 @@ def test_a_store_may_get_a_region_back_under_a_new_peer(cluster):
 
 
 def test_a_replaced_peer_gives_way_to_its_successor(cluster):
-    """Store 3 misses both the removal of its peer and the addition of another: the new peer's messages end the old one."""
+    """Store 3 misses the removal of its peer and the addition of another: the new peer's messages end the old one."""
     if cluster.leader().peer.store_id == 3:
         cluster.move_leader(1)
     cluster.isolate(3)

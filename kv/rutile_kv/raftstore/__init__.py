@@ -1,0 +1,68 @@
+"""The multi-raft store: many regions, each a Raft group, on one engine, with one write and one sync a round.
+
+The idea -------- The key space is cut into regions. A region is replicated by its peers, at most one a store; each
+peer is a Raft node with its log and its state machine, and the state machine of all of them is the same engine, cut at
+region borders. What one region decides alone (elections, log, applying) is in `peer`; what they share (disk, network,
+time) they share in rounds:
+
+    events ──> step ──> [ peer ] [ peer ] [ peer ] ...        writes, reads, messages, ticks
+                           │        │        │
+                           └────────┼────────┘  ready
+                                    v
+                             one StoreReady
+          messages ──> network      │      batch ──> engine.write ──> answers, heartbeats
+                                    │                     │
+                                    │                engine.sync      (a thread; new events gather meanwhile)
+                                    v                     v
+                     persisted messages ──> network    advance
+
+`Store` is the plain synchronous core behind one door (`step`, `ready`, `advance`), `StoreDriver` the asyncio shell that
+owns disk, network and clock. The same core runs in the tests against disks that forget and networks that lose.
+
+What always holds ----------------- 1. *One batch.* Log entries, hard states, applied data and applied indexes of a
+round are one atomic batch. Batches survive a
+   crash as a prefix, so after it every region is at some moment of its own past, data and applied index together.
+2. *Nothing is said before it is durable.* Votes and append responses leave after the sync. A leader's appends leave
+before
+   it: they claim nothing about its own disk.
+3. *Applying does not wait for the sync.* A committed entry is durable on a majority, wherever this store's disk is. So
+a
+   write is answered when it is applied in the engine, and what is lost here in a crash is applied again from the log.
+4. *A stale epoch does nothing.* Every command carries the epoch it was proposed under and is checked again when
+applied, in
+   log order, by every replica alike. A command that met a split or a change of members fails with what is there now.
+5. *Regions of a store never overlap*, and no peer id comes back: `registry` and `routing` keep zombies out with
+tombstones. 6. *Reads are linearizable*: from the leader with a lease that has applied an entry of its term (and splits
+nothing just
+   now), or after ReadIndex, on any replica, once the index is applied there. A reader sees one region through walls
+   (`region_reader`).
+
+Who is who
+----------
+    events           everything that goes in and out, with the promises on the fields
+    store            the core: dispatch, checks, rounds          registry      peers coming, changing, going
+    peer             one replica: requests in, Ready out         routing       which peer a Raft message is for
+    apply            committed entries become data and answers   region_change splits and members as pure functions
+    peer_storage     log and states; what Raft reads             local_keys    the key map of the `raft` family
+    proposals, reads who waits for what                          upkeep        compaction, heartbeats, membership doubts
+    snapshot         a region as a stream of bytes               bootstrap     the first bytes of a store
+    driver           the shell; with snapshot_transfer for slow tasks and pd_commands for PD's orders
+
+The lives of two requests
+-------------------------
+A write: `StoreDriver.write` steps a `Write`; `Store` checks store, region, peer, leader, term, epoch and keys;
+`Peer.queue_write` keeps it until the round, where `Peer.flush` proposes all
+that gathered as one entry; the entry is written and synced here while followers write theirs; committed,
+`Applier.apply` puts it into the next round's batch, and the `Completion` resolves the caller's future when that batch
+is written.
+
+A snapshot: Raft finds a follower behind the log's beginning and asks `PeerStorage.snapshot`, which opens an engine
+snapshot; the driver streams it (`SnapshotTransfer.send`); the receiver spools and verifies it before Raft hears of it;
+then the old data is deleted and the region marked Applying in one batch, the records are written in slices, and a last
+batch makes region, log and applied index true. A crash in between finds the mark, keeps term and vote, throws the rest
+away and waits for another.
+
+Not done, on purpose: region merge, hibernation of idle regions, witnesses, choosing split keys by size (PD or the
+server names them), applying in a thread of its own (Python would not gain), ingesting snapshots as files (slices of
+the ordinary batch keep the single writer).
+"""
