@@ -3,7 +3,7 @@
 What rocksdict gives and where this file works round it (0.3.29):
 
 * everything in raw mode: keys and values are bytes and nothing else;
-* a failure is a bare `Exception` with RocksDB's text: `translated` gives it its class;
+* a failure is a bare `Exception` with RocksDB's text: `rocks_errors` gives it its class;
 * the lower bound of a scan sets the upper one, and an iterator ends in silence at a damaged block: `rocks_scan`;
 * a snapshot's iterators show the present: `rocks_snapshot`;
 * a deleted range with start >= end is accepted, and then poisons every later flush: such ranges are dropped here;
@@ -26,7 +26,7 @@ import rocksdict
 from rutile_kv.engine.api import ALL_CFS, DATA_CFS, Cf, WriteBatch
 from rutile_kv.engine.estimate import KeySpan, entries_in
 from rutile_kv.engine.options import EngineOptions
-from rutile_kv.engine.rocks_errors import translated
+from rutile_kv.engine.rocks_errors import reraise
 from rutile_kv.engine.rocks_open import INGEST_DIRECTORY, claim_directory, open_database
 from rutile_kv.engine.rocks_scan import edge, scan
 from rutile_kv.engine.rocks_snapshot import RocksSnapshot, WhileOpen
@@ -107,10 +107,8 @@ class RocksEngine:
     def get(self, cf: Cf, key: bytes) -> bytes | None:
         try:
             value: bytes | None = self._families[cf].get(key)
-        except EngineClosed:
-            raise
         except Exception as error:
-            raise translated(error) from error
+            reraise(error)
         return value
 
     def scan(self, cf: Cf, start: bytes, end: bytes | None, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
@@ -156,14 +154,14 @@ class RocksEngine:
         try:
             self._database.write(native)
         except Exception as error:
-            raise translated(error) from error
+            reraise(error)
 
     def sync(self) -> None:
         self._check_open()
         try:
             self._database.flush_wal(True)
         except Exception as error:
-            raise translated(error) from error
+            reraise(error)
 
     def ingest(self, cf: Cf, pairs: Iterator[tuple[bytes, bytes]]) -> int:
         """Write table files of about INGEST_FILE_BYTES and hand them to RocksDB in one step.
@@ -179,7 +177,7 @@ class RocksEngine:
             if files:
                 self._families[cf].ingest_external_file(files, ingest_options())
         except Exception as error:
-            raise translated(error) from error
+            reraise(error)
         finally:
             shutil.rmtree(directory)
         return count

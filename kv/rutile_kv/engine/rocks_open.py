@@ -9,7 +9,7 @@ import rocksdict
 
 from rutile_kv.engine.api import ALL_CFS, CF_DEFAULT, CF_LOCK, Cf
 from rutile_kv.engine.options import MIB, EngineOptions
-from rutile_kv.engine.rocks_errors import translated
+from rutile_kv.engine.rocks_errors import reraise
 from rutile_proto.errors import DataDirMismatch, EngineCorrupt
 
 FORMAT_VERSION = 1
@@ -55,7 +55,7 @@ def open_database(path: Path, options: EngineOptions) -> Any:
     try:
         return rocksdict.Rdict(str(path), _database_options(options), column_families=of_family)
     except Exception as error:
-        raise translated(error, path) from error
+        reraise(error, path)
 
 
 def _database_options(options: EngineOptions) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 import rocksdict
 
-from rutile_kv.engine.rocks_errors import translated
+from rutile_kv.engine.rocks_errors import reraise
 
 
 def scan(source: Any, start: bytes, end: bytes | None, *, reverse: bool) -> Iterator[tuple[bytes, bytes]]:
@@ -60,4 +60,4 @@ def _check(probe: Any) -> None:
     try:
         probe.status()
     except Exception as error:
-        raise translated(error) from error
+        reraise(error)

@@ -14,7 +14,7 @@ from threading import Lock
 from typing import Any, NoReturn, Self, TypeAlias
 
 from rutile_kv.engine.api import Cf
-from rutile_kv.engine.rocks_errors import translated
+from rutile_kv.engine.rocks_errors import reraise
 from rutile_kv.engine.rocks_scan import scan
 from rutile_proto.errors import EngineClosed
 
@@ -46,12 +46,10 @@ class RocksSnapshot:
     def get(self, cf: Cf, key: bytes) -> bytes | None:
         try:
             value: bytes = self._then[cf][key]
-        except EngineClosed:
-            raise
         except Exception as error:
             if str(error) == "key not found":
                 return None
-            raise translated(error) from error
+            reraise(error)
         return value
 
     def scan(self, cf: Cf, start: bytes, end: bytes | None, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
