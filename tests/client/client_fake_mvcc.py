@@ -89,7 +89,7 @@ class Mvcc:
         if (key, start_ts) in self.rolled_back:
             raise WriteConflict(start_ts, start_ts, start_ts, key, reason=ConflictReason.SELF_ROLLED_BACK)
         newest = max(self.versions.get(key, []), key=lambda v: v.commit_ts, default=None)
-        if newest and newest.commit_ts >= start_ts:
+        if newest and newest.commit_ts > start_ts:
             raise WriteConflict(start_ts, newest.start_ts, newest.commit_ts, key)
         if op in (INSERT, CHECK) and self.get(key, MAX_TIMESTAMP, set()) is not None:
             raise AlreadyExist(key)

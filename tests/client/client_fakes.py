@@ -71,7 +71,7 @@ class FakeTime:
 
     @property
     def pace(self) -> Pace:
-        return Pace(self.clock, self.sleep, lambda: 0.5)
+        return Pace(self.clock, self.sleep, lambda: 0.25)
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Generic, Self, TypeAlias, TypeVar
 
 import grpc
 
@@ -71,3 +71,35 @@ async def close_stream(stream: Any) -> None:
         stream.cancel()
     elif hasattr(stream, "aclose"):
         await stream.aclose()
+
+
+class RequestStream(Generic[T]):
+    """What we send on a stream, as gRPC wants it: an iterator that waits for the next request, until `end`.
+
+    It must be ended even if the call has failed: gRPC goes on waiting for the next request of a dead call.
+    """
+
+    def __init__(self, bound: int = 0) -> None:
+        self._queue: asyncio.Queue[tuple[T] | None] = asyncio.Queue(bound)
+        self._ended = False
+
+    async def send(self, request: T) -> None:
+        """Queue a request, waiting while the bound (0 = none) is reached."""
+        await self._queue.put((request,))
+
+    def end(self) -> None:
+        """No more requests after those queued already."""
+        self._ended = True
+        if self._queue.empty():
+            self._queue.put_nowait(None)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> T:
+        if self._ended and self._queue.empty():
+            raise StopAsyncIteration
+        request = await self._queue.get()
+        if request is None:
+            raise StopAsyncIteration
+        return request[0]

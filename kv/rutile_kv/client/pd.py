@@ -7,6 +7,7 @@ it are in storage (memcomparable) form; empty means -infinity as a start and +in
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -14,7 +15,8 @@ from typing import Any, Self
 import grpc
 
 from rutile_kv.client.backoff import PD_FAILED, Backoff, Pace
-from rutile_kv.client.calls import Stub, answer_of, close_stream, kind_of
+from rutile_kv.client.calls import RequestStream, Stub, answer_of, close_stream, kind_of
+from rutile_kv.client.parallel import cancel_all
 from rutile_kv.client.pd_leader import PdConnection, PdDialer, PdLeader, PdRefused, PdUnreachable, dial_grpc
 from rutile_kv.client.tso import TimestampOracle
 from rutile_proto import metapb_pb2 as metapb
@@ -162,7 +164,9 @@ class PdClient:
         then. Nothing is repeated: a leader reports all its regions again on a new stream.
         """
         stub = await self._leader.stub()
-        stream = stub.RegionHeartbeat(self._with_header(reports))
+        requests: RequestStream[pdpb.RegionHeartbeatRequest] = RequestStream(bound=1)
+        pump = asyncio.ensure_future(self._forward(reports, requests))
+        stream = stub.RegionHeartbeat(requests)
         try:
             async for order in stream:
                 yield order
@@ -170,6 +174,8 @@ class PdClient:
             raise PdError(f"the region heartbeat stream broke: {error.details()}") from error
         finally:
             self._leader.forget(stub)
+            await cancel_all([pump])
+            requests.end()
             await close_stream(stream)
         raise PdError("the placement driver ended the region heartbeat stream")
 
@@ -234,12 +240,15 @@ class PdClient:
     def _backoff(self, what: str) -> Backoff:
         return Backoff(what, self._budget_s, self._pace)
 
-    async def _with_header(
-        self, reports: AsyncIterator[pdpb.RegionHeartbeatRequest]
-    ) -> AsyncIterator[pdpb.RegionHeartbeatRequest]:
+    async def _forward(
+        self,
+        reports: AsyncIterator[pdpb.RegionHeartbeatRequest],
+        requests: RequestStream[pdpb.RegionHeartbeatRequest],
+    ) -> None:
         async for report in reports:
             report.header.cluster_id = self.cluster_id
-            yield report
+            await requests.send(report)
+        requests.end()
 
 
 def _info(answer: pdpb.GetRegionResponse) -> RegionInfo | None:

@@ -11,12 +11,12 @@ import asyncio
 import math
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any
 
 import grpc
 
 from rutile_kv.client.backoff import PD_FAILED, Backoff, Pace
-from rutile_kv.client.calls import Stub, close_stream
+from rutile_kv.client.calls import RequestStream, Stub, close_stream
 from rutile_kv.client.pd_leader import PdLeader
 from rutile_proto import pdpb_pb2 as pdpb
 from rutile_proto.errors import PdError, RetriesExhausted
@@ -148,12 +148,12 @@ class _TsoStream:
 
     def __init__(self, stub: Stub) -> None:
         self.stub = stub
-        self._requests = _Requests()
+        self._requests: RequestStream[pdpb.TsoRequest] = RequestStream()
         self._call: Any = stub.Tso(self._requests)
         self._answers = aiter(self._call)
 
     async def ask(self, request: pdpb.TsoRequest) -> pdpb.TsoResponse:
-        self._requests.queue.put_nowait(request)
+        await self._requests.send(request)
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 answer: pdpb.TsoResponse = await anext(self._answers)
@@ -162,20 +162,8 @@ class _TsoStream:
         return answer
 
     async def close(self) -> None:
+        self._requests.end()
         await close_stream(self._call)
-
-
-class _Requests:
-    """The requests of a stream, as gRPC wants them: an iterator that waits for the next."""
-
-    def __init__(self) -> None:
-        self.queue: asyncio.Queue[pdpb.TsoRequest] = asyncio.Queue()
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> pdpb.TsoRequest:
-        return await self.queue.get()
 
 
 def _fail(want: _Want, error: PdError) -> None:

@@ -1,0 +1,235 @@
+"""The client for plain threads: the same methods without await.
+
+One background thread runs an event loop with a `Client` in it; each call hands its work to that loop and waits. Any
+number of threads may share one `SyncClient`. A transaction belongs to one thread at a time.
+
+>>> with SyncClient.connect(["127.0.0.1:2379"]) as client:
+...     with client.begin() as txn:                      # commits at the end, rolls back on an exception
+...         txn.put(b"alice", b"90")
+...         txn.put(b"bob", b"110")
+...     client.snapshot().scan(b"a", b"c")
+[(b'alice', b'90'), (b'bob', b'110')]
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from rutile_kv.client.client import Client
+from rutile_kv.client.cluster import ClientOptions
+from rutile_kv.client.snapshot import Pair, Snapshot
+from rutile_kv.client.transaction import State, Transaction
+from rutile_proto import metapb_pb2 as metapb
+from rutile_proto.errors import InvalidRequest
+from rutile_proto.types import Timestamp
+
+T = TypeVar("T")
+
+
+class LoopThread:
+    """An event loop in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="rutile client", daemon=True)
+        self._thread.start()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """The result of `work`, run in the loop. Interrupting the waiting thread cancels the work."""
+        if self._loop.is_closed() or threading.current_thread() is self._thread:
+            work.close()
+            raise InvalidRequest("the client is closed" if self._loop.is_closed() else "called from the client's loop")
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def iterate(self, pages: AsyncIterator[list[T]]) -> Iterator[T]:
+        """The items of the pages, fetching one page at a time."""
+        while (page := self.run(_next(pages))) is not None:
+            yield from page
+
+    def stop(self) -> None:
+        """End the loop and its thread; harmless when already done."""
+        if self._loop.is_closed():
+            return
+        self.run(self._loop.shutdown_asyncgens())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+class SyncSnapshot:
+    """`Snapshot` without await."""
+
+    def __init__(self, loop: LoopThread, snapshot: Snapshot) -> None:
+        self._loop = loop
+        self._snapshot = snapshot
+
+    @property
+    def ts(self) -> Timestamp:
+        """The timestamp read at."""
+        return self._snapshot.ts
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value of `key`, or None."""
+        return self._loop.run(self._snapshot.get(key))
+
+    def batch_get(self, keys: Iterable[bytes]) -> dict[bytes, bytes]:
+        """The values of those of `keys` that exist, in key order."""
+        return self._loop.run(self._snapshot.batch_get(keys))
+
+    def scan(
+        self, start: bytes = b"", end: bytes = b"", limit: int | None = None, *, reverse: bool = False
+    ) -> list[Pair]:
+        """The pairs of [start, end), at most `limit`; empty bounds are infinite."""
+        return self._loop.run(self._snapshot.scan(start, end, limit, reverse=reverse))
+
+    def iterate(
+        self, start: bytes = b"", end: bytes = b"", limit: int | None = None, *, reverse: bool = False
+    ) -> Iterator[Pair]:
+        """The same pairs one by one, fetched in pages: for ranges that do not fit in memory."""
+        return self._loop.iterate(self._snapshot.pages(start, end, limit, reverse=reverse))
+
+
+class SyncTransaction:
+    """`Transaction` without await."""
+
+    def __init__(self, loop: LoopThread, transaction: Transaction) -> None:
+        self._loop = loop
+        self._transaction = transaction
+
+    @property
+    def start_ts(self) -> Timestamp:
+        """The timestamp read at."""
+        return self._transaction.start_ts
+
+    @property
+    def commit_ts(self) -> Timestamp | None:
+        """The timestamp committed at; None before."""
+        return self._transaction.commit_ts
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether there is anything to commit."""
+        return self._transaction.is_dirty
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value of `key`, or None."""
+        return self._loop.run(self._transaction.get(key))
+
+    def batch_get(self, keys: Iterable[bytes]) -> dict[bytes, bytes]:
+        """The values of those of `keys` that exist, in key order."""
+        return self._loop.run(self._transaction.batch_get(keys))
+
+    def scan(
+        self, start: bytes = b"", end: bytes = b"", limit: int | None = None, *, reverse: bool = False
+    ) -> list[Pair]:
+        """The pairs of [start, end), at most `limit`; empty bounds are infinite."""
+        return self._loop.run(self._transaction.scan(start, end, limit, reverse))
+
+    def put(self, key: bytes, value: bytes) -> None:
+        """Set `key`, whether it exists or not."""
+        self._transaction.put(key, value)
+
+    def insert(self, key: bytes, value: bytes) -> None:
+        """Set `key`, which must not exist: AlreadyExist here or from `commit`."""
+        self._transaction.insert(key, value)
+
+    def delete(self, key: bytes) -> None:
+        """Remove `key`, whether it exists or not."""
+        self._transaction.delete(key)
+
+    def lock(self, key: bytes) -> None:
+        """Commit only if nobody else writes `key` meanwhile."""
+        self._transaction.lock(key)
+
+    def savepoint(self) -> int:
+        """A point to return to."""
+        return self._transaction.savepoint()
+
+    def rollback_to(self, savepoint: int) -> None:
+        """Undo the writes made since the savepoint, and end it."""
+        self._transaction.rollback_to(savepoint)
+
+    def release(self, savepoint: int) -> None:
+        """End the savepoint and keep the writes."""
+        self._transaction.release(savepoint)
+
+    def commit(self) -> Timestamp:
+        """Make the writes visible to all at once; errors as from `Transaction.commit`."""
+        return self._loop.run(self._transaction.commit())
+
+    def rollback(self) -> None:
+        """Forget the writes."""
+        self._loop.run(self._transaction.rollback())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._transaction.state is not State.ACTIVE:
+            return
+        if error is None:
+            self.commit()
+        else:
+            self.rollback()
+
+
+class SyncClient:
+    """`Client` without await; see the module's example."""
+
+    def __init__(self, loop: LoopThread, client: Client) -> None:
+        self._loop = loop
+        self._client = client
+
+    @classmethod
+    def connect(cls, pd_addresses: Sequence[str], *, options: ClientOptions | None = None) -> Self:
+        """A client over gRPC. RetriesExhausted if no placement driver leader is found in time."""
+        loop = LoopThread()
+        try:
+            return cls(loop, loop.run(Client.connect(pd_addresses, options=options)))
+        except BaseException:
+            loop.stop()
+            raise
+
+    def timestamp(self) -> Timestamp:
+        """A timestamp above everything committed before this call."""
+        return self._loop.run(self._client.timestamp())
+
+    def snapshot(self, ts: int | None = None) -> SyncSnapshot:
+        """The cluster as of `ts`, or as of now."""
+        return SyncSnapshot(self._loop, self._client.snapshot(self.timestamp() if ts is None else ts))
+
+    def begin(self) -> SyncTransaction:
+        """A transaction that reads as of now."""
+        return SyncTransaction(self._loop, self._loop.run(self._client.begin()))
+
+    def split_regions(self, user_keys: Iterable[bytes], timeout_s: float = 30.0) -> list[metapb.Region]:
+        """Make regions begin at the keys; those regions, in key order."""
+        return self._loop.run(self._client.split_regions(user_keys, timeout_s))
+
+    def close(self) -> None:
+        """Wait a bounded time for background work, close every connection, end the thread."""
+        self._loop.run(self._client.close())
+        self._loop.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+async def _next(pages: AsyncIterator[list[T]]) -> list[T] | None:
+    return await anext(pages, None)
