@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
-from rutile_kv.engine.api import ALL_CFS, Cf, Modify
+from rutile_kv.engine.api import DATA_CFS, Cf, Modify
 from rutile_kv.engine.memory import MemoryBatch, MemoryEngine
 from rutile_kv.raftstore.bootstrap import bootstrap_first_region, bootstrap_store, first_region
 from rutile_kv.raftstore.config import StoreConfig
@@ -74,7 +74,7 @@ class ForgetfulEngine(MemoryEngine):
         """The data of a region."""
         return [
             (cf, key, value)
-            for cf in ALL_CFS[:3]
+            for cf in DATA_CFS
             for key, value in self.scan(cf, region.start_key, region.end_key or None)
         ]
 

@@ -3,6 +3,7 @@
     default   versions too long to stand in `write`            }
     lock      at most one lock a key                           } the data families: what regions hold
     write     commit and rollback records, newest first        }
+    raw, raw_lock, raw_write   raw data, see `raw`             }
     raft      log entries, hard states, region states            what the store holds for itself
 
 There are two of them, and one conformance suite (tests/engine) that both pass:

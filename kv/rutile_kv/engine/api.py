@@ -12,12 +12,20 @@ Rules every implementation keeps (tests/engine is the conformance suite):
 from collections.abc import Iterator
 from typing import Literal, Protocol, Self, TypeAlias
 
-Cf: TypeAlias = Literal["default", "lock", "write", "raft"]
+Cf: TypeAlias = Literal["default", "lock", "write", "raw", "raw_lock", "raw_write", "raft"]
 CF_DEFAULT: Cf = "default"
 CF_LOCK: Cf = "lock"
 CF_WRITE: Cf = "write"
+CF_RAW: Cf = "raw"
+CF_RAW_LOCK: Cf = "raw_lock"
+CF_RAW_WRITE: Cf = "raw_write"
 CF_RAFT: Cf = "raft"
-DATA_CFS: tuple[Cf, ...] = (CF_DEFAULT, CF_LOCK, CF_WRITE)
+MVCC_CFS: tuple[Cf, ...] = (CF_DEFAULT, CF_LOCK, CF_WRITE)
+"""Transactional data: keys are memcomparable, most of them with a version behind."""
+RAW_CFS: tuple[Cf, ...] = (CF_RAW, CF_RAW_LOCK, CF_RAW_WRITE)
+"""Raw data by the families raw clients name default, lock and write: keys are plain bytes."""
+DATA_CFS: tuple[Cf, ...] = (*MVCC_CFS, *RAW_CFS)
+"""What regions hold. A family's place in here is its number in the log and in snapshots, so it never changes."""
 ALL_CFS: tuple[Cf, ...] = (*DATA_CFS, CF_RAFT)
 
 Modify: TypeAlias = tuple[Cf, bytes, bytes | None]

@@ -7,7 +7,7 @@ from typing import Any
 
 import rocksdict
 
-from rutile_kv.engine.api import ALL_CFS, CF_DEFAULT, CF_LOCK, Cf
+from rutile_kv.engine.api import ALL_CFS, CF_DEFAULT, CF_LOCK, RAW_CFS, Cf
 from rutile_kv.engine.options import MIB, EngineOptions
 from rutile_kv.engine.rocks_errors import reraise
 from rutile_proto.errors import DataDirMismatch, EngineCorrupt
@@ -79,7 +79,7 @@ def _family_options(cf: Cf, cache: Any, options: EngineOptions) -> Any:
     blocks.set_block_size(_BLOCK_BYTES)
     blocks.set_cache_index_and_filter_blocks(True)
     blocks.set_pin_l0_filter_and_index_blocks_in_cache(True)
-    if cf in (CF_DEFAULT, CF_LOCK):  # the only ones asked for exact keys that may not be there
+    if cf in (CF_DEFAULT, CF_LOCK, *RAW_CFS):  # the only ones asked for exact keys that may not be there
         blocks.set_bloom_filter(_BLOOM_BITS_PER_KEY, False)
     family = rocksdict.Options(raw_mode=True)
     family.set_block_based_table_factory(blocks)

@@ -8,7 +8,7 @@ fails its proposer."""
 from collections.abc import Sequence
 from typing import Protocol
 
-from rutile_kv.engine.api import CF_WRITE
+from rutile_kv.engine.api import CF_WRITE, RAW_CFS
 from rutile_kv.raft.messages import ConfChange, Entry
 from rutile_kv.raft.node import RawNode
 from rutile_kv.raftstore.commands import decode_command, decode_modifies
@@ -22,6 +22,9 @@ from rutile_kv.raftstore.stats import RegionStats
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto import rutilepb_pb2 as rutilepb
 from rutile_proto.errors import EngineCorrupt, EpochNotMatch, InvalidRequest, RegionError, StaleCommand
+
+COUNTED_CFS = frozenset((CF_WRITE, *RAW_CFS))
+"""Families with an entry for each version, or for each raw key: what counts as the keys of a region."""
 
 
 class ApplyHost(Protocol):
@@ -121,11 +124,11 @@ class Applier:
             if value is None:
                 delete(cf, key)
                 size_bytes -= len(key)
-                new_keys -= cf == CF_WRITE
+                new_keys -= cf in COUNTED_CFS
             else:
                 put(cf, key, value)
                 size_bytes += len(key) + len(value)
-                new_keys += cf == CF_WRITE
+                new_keys += cf in COUNTED_CFS
         self.stats.wrote(size_bytes, len(modifies), new_keys)
         self.data_version = self._host.next_data_version()
         for observer in self._host.observers:

@@ -20,7 +20,7 @@ class RegionStats:
     """Since the last heartbeat to PD."""
 
     def wrote(self, size_bytes: int, keys: int, new_keys: int) -> None:
-        """An entry with `keys` changes was applied; `new_keys` more versions are in the write family than before."""
+        """An entry with `keys` changes was applied; `new_keys` more versions and raw keys are there than before."""
         self.size_bytes = max(0, self.size_bytes + size_bytes)
         self.keys = max(0, self.keys + new_keys)
         self.written_bytes += abs(size_bytes)
