@@ -17,7 +17,15 @@ from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto import pdpb_pb2 as pdpb
 from rutile_proto import raft_serverpb_pb2 as raft_serverpb
-from rutile_proto.errors import EpochNotMatch, InvalidRequest, NotLeader, ServerIsBusy, StorageError, UndeterminedResult
+from rutile_proto.errors import (
+    EpochNotMatch,
+    InvalidRequest,
+    NotLeader,
+    ServerIsBusy,
+    StaleCommand,
+    StorageError,
+    UndeterminedResult,
+)
 
 TICK_SECONDS = 0.005
 
@@ -150,6 +158,20 @@ def test_a_single_store_writes_and_reads():
                 await driver.write(world.context(), put(b"k", b"w"))
                 assert snapshot.get("default", b"k") == b"v"
             assert (region.id, index) == (1, driver.region_infos()[0].applied_index - 1)
+
+    asyncio.run(run())
+
+
+def test_a_view_notes_its_term_and_a_write_from_an_older_one_is_stale():
+    async def run():
+        async with World(1) as world:
+            driver = await world.leading()
+            context = world.context()
+            await driver.read_view(context)
+            assert context.term == driver.region_infos()[0].term
+            context.term -= 2
+            with pytest.raises(StaleCommand):
+                await driver.write(context, put(b"k", b"v"))
 
     asyncio.run(run())
 

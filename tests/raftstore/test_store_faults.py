@@ -49,8 +49,8 @@ class Chaos:
     def act(self):
         actions = (
             (self.turn, 90), (self.deliver, 50), (self.tick, 12), (self.write, 30), (self.read, 15),
-            (self.lease_read, 15), (self.split, 1), (self.member, 3), (self.leader, 1), (self.cut, 0.4), (self.crash, 0.3),
-            (self.restart, 4),
+            (self.lease_read, 15), (self.split, 1), (self.member, 3), (self.leader, 1), (self.cut, 0.4),
+            (self.crash, 0.3), (self.restart, 4),
         )  # fmt: skip
         self.random.choices([action for action, _ in actions], [weight for _, weight in actions])[0]()
 

@@ -41,6 +41,7 @@ from rutile_proto import raft_serverpb_pb2 as raft_serverpb
 from rutile_proto import rutilepb_pb2 as rutilepb
 from rutile_proto.errors import (
     InvalidRequest,
+    NotLeader,
     RegionNotFound,
     RutileError,
     ServerIsBusy,
@@ -127,14 +128,18 @@ class StoreDriver:
     # --- requests (txn.shell.RegionKv) --------------------------------------------------------------------------------
 
     async def read_view(self, context: kvrpcpb.Context) -> Reader:
-        """The live engine confined to the region, right for a linearizable read until the caller's next await.
-        Raises RegionError."""
-        return RegionReader(self._engine, await self._readable(context))
+        """The live engine confined to the region, right for a linearizable read until the caller's next await. On the
+        leader it notes the term in `context`: a write with that context fails if another peer has led since, so what
+        was decided from the view is not written over what that one did. Raises RegionError."""
+        region, term = await self._readable(context)
+        if term and not context.replica_read:
+            context.term = term
+        return RegionReader(self._engine, region)
 
     async def snapshot(self, context: kvrpcpb.Context) -> tuple[Snapshot, metapb.Region, LogIndex]:
         """The same as a snapshot for another thread, with the region and the index applied in it. The caller closes
         it."""
-        region = await self._readable(context)
+        region, _ = await self._readable(context)
         index = self.store.applied_index(region.id)
         return RegionSnapshot(self._engine.snapshot(), region), region, LogIndex(index)
 
@@ -185,6 +190,9 @@ class StoreDriver:
             self._step(RaftMessageReceived(message))
         except InvalidRequest as error:
             log.warning("dropped a message of store %d: %s", message.from_peer.store_id, error)
+
+    receive = handle_raft_message
+    """The same under the name that networks know it by."""
 
     async def receive_snapshot(self, message: raft_serverpb.RaftMessage, chunks: AsyncIterator[bytes]) -> None:
         """Take a snapshot; returns when all of it is here (not yet installed). Raises InvalidRequest or
@@ -250,13 +258,17 @@ class StoreDriver:
     def _now_tick(self) -> int:
         return int((self._clock.monotonic() - self._started_at) / self._tick_seconds)
 
-    async def _readable(self, context: kvrpcpb.Context) -> metapb.Region:
+    async def _readable(self, context: kvrpcpb.Context) -> tuple[metapb.Region, int]:
+        """The region to read in this very turn, and the term this store has led it in all the while (0: it has not)."""
         self._check_serving()
         region = self.store.read_now(context, self._now_tick())
+        term = self.store.led_term(context.region_id)
         if region is None:
             await self._request(lambda token: ReadIndex(token, context), changes=False)
             region = self.store.read_again(context)
-        return region
+            if not context.replica_read and self.store.led_term(region.id) != term:
+                raise NotLeader(region.id, None)
+        return region, term
 
     async def _request(self, make: Callable[[object], Event], changes: bool) -> Result:
         self._check_serving()

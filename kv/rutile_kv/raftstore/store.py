@@ -151,6 +151,11 @@ class Store:
         self._check_version(context, peer)
         return peer.region if peer.may_read_now(max(0, now_tick - self.tick_count)) else None
 
+    def led_term(self, region_id: int) -> int:
+        """The term in which this store leads the region; 0 if it does not."""
+        peer = self._registry.peers.get(region_id)
+        return peer.term if peer is not None and peer.is_leader else 0
+
     def read_again(self, context: kvrpcpb.Context) -> metapb.Region:
         """The region to read after a `ReadIndex` was completed: it may have changed in the meantime. Raises
         RegionError."""
