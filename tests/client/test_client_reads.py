@@ -401,3 +401,15 @@ def test_an_abandoned_async_commit_is_reported_not_guessed() -> None:
             await (await now(world)).get(b"b")
 
     run("local", body)
+
+
+def test_pages_of_large_rows_are_short() -> None:
+    async def body(world: World) -> None:
+        pairs = {b"k%03d" % i: b"v" * 100_000 for i in range(400)}
+        world.cluster.write_all(pairs)
+        snapshot = await now(world)
+        sizes = [len(page) async for page in snapshot.pages()]
+        assert sum(sizes) == 400
+        assert max(sizes[1:]) <= 42
+
+    run("local", body)

@@ -13,8 +13,9 @@ from rutile_kv.client.bulk import BulkEntries, bulk_write, encode_puts
 from rutile_kv.client.calls import Stub
 from rutile_kv.client.cluster import ClientOptions, Cluster
 from rutile_kv.client.connections import GrpcStores, LocalStores, StoreStubs
-from rutile_kv.client.coprocessor import FragmentResult, FragmentStream, run_fragment, stream_fragment
+from rutile_kv.client.coprocessor import run_fragment, stream_fragment
 from rutile_kv.client.fragment_plan import FragmentMode, WholeNotPossible
+from rutile_kv.client.fragment_result import FragmentResult, FragmentStream
 from rutile_kv.client.key_ranges import KeyRange
 from rutile_kv.client.pd import PdClient
 from rutile_kv.client.region_cache import RegionCache

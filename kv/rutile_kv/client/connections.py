@@ -14,7 +14,7 @@ from rutile_kv.client.pd_leader import bare_address
 from rutile_kv.env import rpc
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto import rutilepb_pb2_grpc, tikvpb_pb2_grpc
-from rutile_proto.errors import RutileError
+from rutile_proto.errors import PdError, RutileError
 
 
 class StoreGone(RutileError):
@@ -89,10 +89,7 @@ class GrpcStores:
             known = self._channels.get(store_id)
             if known is not None and not known.doubted:
                 return known.stubs
-            store = await self._pd.get_store(store_id, backoff)
-            if store.state == metapb.Tombstone:
-                raise StoreGone(f"store {store_id} was removed from the cluster")
-            return await self._channel(store_id, bare_address(store.address))
+            return await self._channel(store_id, await self._address(store_id, backoff))
 
     def doubt(self, store_id: int) -> None:
         if (known := self._channels.get(store_id)) is not None:
@@ -102,6 +99,15 @@ class GrpcStores:
         channels, self._channels = self._channels, {}
         for channel in channels.values():
             await channel.close()
+
+    async def _address(self, store_id: int, backoff: Backoff) -> str:
+        try:
+            store = await self._pd.get_store(store_id, backoff)
+        except PdError as error:
+            raise StoreGone(f"store {store_id}: {error}") from error
+        if store.state == metapb.Tombstone:
+            raise StoreGone(f"store {store_id} was removed from the cluster")
+        return bare_address(store.address)
 
     async def _channel(self, store_id: int, address: str) -> StoreStubs:
         known = self._channels.get(store_id)

@@ -9,13 +9,11 @@ that is repeated too. Breaking later, it fails the fragment, because rows once h
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Self
 
 import grpc
-import pyarrow as pa
 
 from rutile_kv.client.backoff import REGION_MOVED, STORE_UNREACHABLE, Backoff
 from rutile_kv.client.calls import close_stream, kind_of
@@ -23,6 +21,7 @@ from rutile_kv.client.cluster import Cluster
 from rutile_kv.client.connections import StoreGone
 from rutile_kv.client.fragment_errors import typed
 from rutile_kv.client.fragment_plan import FragmentMode, RegionPart, StoreTask, plan
+from rutile_kv.client.fragment_result import FragmentResult, FragmentStream
 from rutile_kv.client.key_ranges import KeyRange, union
 from rutile_kv.client.parallel import interleave
 from rutile_proto import coprocessor_pb2 as coprocessor
@@ -36,59 +35,6 @@ TP_FRAGMENT = 200
 HOLD_BYTES = 4 << 20
 PAGES_AHEAD = 8
 """Pages that several stores together may be ahead of the consumer."""
-
-
-class FragmentStream:
-    """The result while it arrives.
-
-    >>> async with await client.stream_fragment(fragment, ranges, ts, "per_store", 30.0) as stream:
-    ...     async for batch in stream:
-    ...         ...
-    ...     stream.summaries          # complete once the batches are
-
-    Leaving the block, or `aclose`, cancels what still runs on the stores.
-    """
-
-    def __init__(self, pages: AsyncGenerator[rutilepb.FragmentPage, None]) -> None:
-        self.summaries: list[rutilepb.FragmentSummary] = []
-        self.schema: pa.Schema | None = None
-        """Known from the first page on, even if there are no rows."""
-        self._pages = pages
-        self._batches = self._read()
-
-    def __aiter__(self) -> AsyncIterator[pa.RecordBatch]:
-        return self._batches
-
-    async def aclose(self) -> None:
-        """Stop; harmless when already at the end."""
-        await self._batches.aclose()
-        await self._pages.aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        await self.aclose()
-
-    async def _read(self) -> AsyncGenerator[pa.RecordBatch, None]:
-        async for page in self._pages:
-            if page.HasField("summary"):
-                self.summaries.append(page.summary)
-            if page.arrow_ipc:
-                reader = pa.ipc.open_stream(page.arrow_ipc)
-                self.schema = self.schema or reader.schema
-                for batch in reader:
-                    yield batch
-
-
-@dataclass(frozen=True, slots=True)
-class FragmentResult:
-    """The result, complete."""
-
-    batches: Sequence[pa.RecordBatch]
-    summaries: Sequence[rutilepb.FragmentSummary]
-    schema: pa.Schema | None
-    """None only if no store sent a page."""
 
 
 async def stream_fragment(

@@ -18,7 +18,7 @@ from rutile_proto.keys import storage_key
 SMALL_TTL_MS = 3_000
 TTL_MS_PER_SQRT_MIB = 6_000
 MAX_TTL_MS = 20_000
-EVERY_MS = 10_000
+MAX_EVERY_MS = 10_000
 
 
 def lock_ttl_ms(size_bytes: int, age_ms: int) -> int:
@@ -30,9 +30,11 @@ def lock_ttl_ms(size_bytes: int, age_ms: int) -> int:
     return round(min(MAX_TTL_MS, grown)) + age_ms
 
 
-async def keep_alive(cluster: Cluster, primary: bytes, start_ts: int, ttl_ms: int, age_ms: Callable[[], int]) -> None:
-    """Extend the primary lock again and again until cancelled. A beat that fails is left to the next one."""
-    every_s = min(EVERY_MS, max(ttl_ms - age_ms(), SMALL_TTL_MS) / 2) / 1000
+async def keep_alive(
+    cluster: Cluster, primary: bytes, start_ts: int, every_ms: float, age_ms: Callable[[], int]
+) -> None:
+    """Extend the primary lock every so often until cancelled. A beat that fails is left to the next one."""
+    every_s = min(MAX_EVERY_MS, every_ms) / 1000
     while True:
         await cluster.pace.sleep(every_s)
         await beat(cluster, primary, start_ts, age_ms() + MAX_TTL_MS)

@@ -23,9 +23,13 @@ from rutile_proto.errors import LockFacts
 from rutile_proto.keys import storage_bound
 from rutile_proto.types import Timestamp
 
-FIRST_PAGE = 256
-LAST_PAGE = 8192
-"""Pages double from the first to the last size: short scans stay cheap, long ones take few RPCs."""
+FIRST_PAGE_ROWS = 256
+FIRST_LIMITED_ROWS = 1024
+MAX_PAGE_ROWS = 8192
+"""Pages double up to the last size: short scans stay cheap, long ones take few RPCs. A limit says more about what the
+caller wants, so its first page may be larger."""
+PAGE_BYTES = 4 << 20
+"""Where rows turn out to be large, pages shrink to about this size."""
 
 
 class ScanReader(Protocol):
@@ -84,11 +88,11 @@ async def scan_pages(
 ) -> AsyncIterator[list[tuple[bytes, bytes]]]:
     """The pairs of [start, end) in pages, none of them empty, `limit` pairs in all."""
     left = _Range(start, end, reverse, done=is_empty(start, end) or limit == 0)
-    page_rows = FIRST_PAGE
+    page_rows = FIRST_PAGE_ROWS if limit is None else FIRST_LIMITED_ROWS
     while not left.done:
-        wanted = page_rows if limit is None else min(limit, LAST_PAGE)
+        wanted = page_rows if limit is None else min(limit, page_rows)
         page = await _next_page(cluster, reader, left, wanted, key_only)
-        page_rows = min(LAST_PAGE, page_rows * 2)
+        page_rows = _next_rows(page_rows, page)
         if page:
             yield page
         if limit is not None:
@@ -118,6 +122,12 @@ async def _next_page(
         elif len(rows) < wanted:
             left.read_all_of(region)
         return rows
+
+
+def _next_rows(rows: int, page: list[tuple[bytes, bytes]]) -> int:
+    size_bytes = sum(len(key) + len(value) for key, value in page)
+    fitting = PAGE_BYTES * len(page) // size_bytes if size_bytes else MAX_PAGE_ROWS
+    return max(1, min(rows * 2, fitting, MAX_PAGE_ROWS))
 
 
 def _request(

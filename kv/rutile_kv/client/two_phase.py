@@ -26,15 +26,15 @@ from rutile_kv.client.cluster import Cluster
 from rutile_kv.client.heartbeat import keep_alive, lock_ttl_ms
 from rutile_kv.client.lock_resolver import lock_of
 from rutile_kv.client.membuffer import Change, MemBuffer
+from rutile_kv.client.outcome import committed_at, find_out
 from rutile_kv.client.parallel import cancel_all
 from rutile_kv.client.sender import Missed
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto.errors import (
     CommitTsExpired,
-    RetriesExhausted,
     RutileError,
+    TxnError,
     TxnLockNotFound,
-    UndeterminedResult,
 )
 from rutile_proto.keys import storage_key
 from rutile_proto.types import Timestamp
@@ -55,7 +55,6 @@ class TwoPhaseCommit:
         self._keys = buffer.keys()
         self._locked = [key for key in self._keys if _locks(buffer, key)]
         self._primary = (self._locked or self._keys)[0]
-        self._ttl_ms = lock_ttl_ms(buffer.size_bytes, age_ms())
         self._min_commit_ts = start_ts + 1
         self._may_be_locked: dict[bytes, Sequence[bytes]] = {}
         self._one_phase_ts = 0
@@ -103,12 +102,12 @@ class TwoPhaseCommit:
     async def _prewrite_keys(self, backoff: Backoff) -> None:
         try:
             await send_all(self._cluster, self._keys, self._size_of, self._prewrite, backoff)
-        except RetriesExhausted:
-            if self._one_phase_lost is None:
+        except RutileError as error:
+            if self._one_phase_lost is None or isinstance(error, TxnError):
                 raise
             self._one_phase_ts = await self._find_out(self._one_phase_lost)
         if self._one_phase_lost is not None and not self._one_phase_ts:
-            self._one_phase_ts = await self._committed_at()
+            self._one_phase_ts = await committed_at(self._cluster, self._primary, self._start_ts)
 
     async def _prewrite(self, batch: Batch, backoff: Backoff) -> Missed | None:
         while True:
@@ -134,7 +133,7 @@ class TwoPhaseCommit:
             mutations=[self._mutation(key) for key in batch.keys],
             primary_lock=self._primary,
             start_version=self._start_ts,
-            lock_ttl=self._ttl_ms,
+            lock_ttl=lock_ttl_ms(self._buffer.size_bytes, self._age_ms()),
             txn_size=len(self._keys),
             min_commit_ts=self._min_commit_ts,
             try_one_pc=len(batch.keys) == len(self._keys) and bool(self._locked),
@@ -150,7 +149,8 @@ class TwoPhaseCommit:
         return len(key) + (len(entry.value) if entry is not None else 0)
 
     def _start_heart(self) -> asyncio.Task[None]:
-        beat = keep_alive(self._cluster, self._primary, self._start_ts, self._ttl_ms, self._age_ms)
+        every_ms = lock_ttl_ms(self._buffer.size_bytes, 0) / 2
+        beat = keep_alive(self._cluster, self._primary, self._start_ts, every_ms, self._age_ms)
         return asyncio.get_running_loop().create_task(beat, name=f"heartbeat of {self._start_ts}")
 
     # --- second phase ---------------------------------------------------------------------------------------------
@@ -212,31 +212,14 @@ class TwoPhaseCommit:
             return TxnLockNotFound(self._start_ts, error.commit_ts, error.key)
         return error
 
-    # --- when the answer was lost ---------------------------------------------------------------------------------
-
     async def _find_out(self, cause: BaseException) -> Timestamp:
-        """The commit timestamp, or TxnLockNotFound: asking the primary rolls back what is not committed by then."""
+        """The commit timestamp after a lost answer. TxnLockNotFound: certainly not committed, now or later."""
         self._undecided = cause
-        backoff = Backoff("find out", self._cluster.options.find_out_budget_s, self._cluster.pace)
         try:
-            answer = await self._cluster.locks.ask_primary(self._primary, self._start_ts, backoff)
-        except RutileError as error:
-            raise UndeterminedResult(self._start_ts, str(cause)) from error
-        if answer.commit_version:
-            return Timestamp(answer.commit_version)
-        if answer.lock_ttl:
-            raise UndeterminedResult(self._start_ts, str(cause)) from cause
-        self._undecided = None
-        raise TxnLockNotFound(self._start_ts, 0, self._primary) from cause
-
-    async def _committed_at(self) -> int:
-        """Where an earlier one-phase prewrite, whose answer was lost, has committed; 0 if it only left a lock."""
-        now = await self._cluster.pd.timestamp()
-        backoff = self._cluster.write_backoff("find out")
-        answer = await self._cluster.locks.ask_primary(
-            self._primary, self._start_ts, backoff, now=now, rollback_if_missing=False
-        )
-        return answer.commit_version
+            return await find_out(self._cluster, self._primary, self._start_ts, cause)
+        except TxnLockNotFound:
+            self._undecided = None
+            raise
 
     # --- afterwards -----------------------------------------------------------------------------------------------
 

@@ -1,0 +1,36 @@
+"""What became of a transaction whose deciding answer was lost. Its primary key knows."""
+
+from __future__ import annotations
+
+from rutile_kv.client.backoff import Backoff
+from rutile_kv.client.cluster import Cluster
+from rutile_proto.errors import RutileError, TxnLockNotFound, UndeterminedResult
+from rutile_proto.types import Timestamp
+
+
+async def find_out(cluster: Cluster, primary: bytes, start_ts: int, cause: BaseException) -> Timestamp:
+    """The commit timestamp, or TxnLockNotFound: what is not committed by now is rolled back by asking, for good.
+
+    The roll-back is protected, so a request of ours that is still on its way can no longer commit anything.
+    `UndeterminedResult` if the primary does not answer either; `cause` is why we have to ask.
+    """
+    backoff = Backoff("find out", cluster.options.find_out_budget_s, cluster.pace)
+    try:
+        answer = await cluster.locks.ask_primary(primary, start_ts, backoff)
+    except RutileError as error:
+        raise UndeterminedResult(start_ts, str(cause)) from error
+    if answer.commit_version:
+        return Timestamp(answer.commit_version)
+    if answer.lock_ttl:
+        raise UndeterminedResult(start_ts, str(cause)) from cause
+    raise TxnLockNotFound(start_ts, 0, primary) from cause
+
+
+async def committed_at(cluster: Cluster, primary: bytes, start_ts: int) -> int:
+    """Where the transaction is committed, 0 if it only has a lock there.
+
+    Changes nothing: as of its own start no lock has expired.
+    """
+    backoff = cluster.write_backoff("find out")
+    answer = await cluster.locks.ask_primary(primary, start_ts, backoff, now=start_ts, rollback_if_missing=False)
+    return answer.commit_version
