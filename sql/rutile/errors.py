@@ -24,6 +24,8 @@ below name each error once, so that a message reads the same wherever it arises.
 
 from __future__ import annotations
 
+import re
+
 from rutile_proto import errors as floor
 
 ER_DB_CREATE_EXISTS = 1007
@@ -98,6 +100,7 @@ _SQLSTATES = {
     ER_DATA_TOO_LONG: "22001",
     ER_DATA_OUT_OF_RANGE: "22003",
 }
+_REFUSED_FUNCTION = re.compile(r"function (\w+) is not allowed")
 _RETRYABLE = {ER_LOCK_WAIT_TIMEOUT, ER_LOCK_DEADLOCK, ER_SCHEMA_CHANGED, ER_WRITE_CONFLICT}
 
 
@@ -179,7 +182,7 @@ def value_out_of_range(kind: str, expression: str) -> SqlError:
 
 def write_conflict(detail: str) -> SqlError:
     """9007: another transaction committed a key this one wrote; nothing was written, begin again."""
-    return SqlError(ER_WRITE_CONFLICT, f"Write conflict, {detail} [try again later]")
+    return SqlError(ER_WRITE_CONFLICT, f"Write conflict, {detail}; begin the transaction again")
 
 
 def schema_changed(detail: str) -> SqlError:
@@ -197,7 +200,9 @@ def timed_out() -> SqlError:
 def from_floor(error: floor.RutileError) -> SqlError:
     """The SQL error a client sees for an error of the floors below; chain it with `raise ... from error`."""
     match error:
-        case floor.WriteConflict() | floor.TxnLockNotFound() | floor.CommitTsExpired():
+        case floor.WriteConflict(start_ts, _, commit_ts, key):
+            return write_conflict(f"transaction {start_ts} met one committed at {commit_ts} on key {key.hex()}")
+        case floor.TxnLockNotFound() | floor.CommitTsExpired():
             return write_conflict(str(error))
         case floor.Deadlock():
             return SqlError(ER_LOCK_DEADLOCK, "Deadlock found when trying to get lock; try restarting transaction")
@@ -212,9 +217,14 @@ def from_floor(error: floor.RutileError) -> SqlError:
         case floor.FragmentCancelled():
             return interrupted()
         case floor.FragmentRefused():
-            return not_supported(str(error))
+            return _refused(str(error))
         case _:
             return SqlError(ER_UNKNOWN, str(error) or type(error).__name__)
+
+
+def _refused(text: str) -> SqlError:
+    function = _REFUSED_FUNCTION.match(text)
+    return unknown_function(function[1]) if function else not_supported(text)
 
 
 def _shown(value: object) -> str:

@@ -73,7 +73,7 @@ def _syntax_error_of(error: SqlglotError, sql: str) -> SqlError:
 
 
 def _query(cursor: TokenCursor) -> st.Statement:
-    expression = _sqlglot(cursor.rest())
+    expression = _sqlglot(cursor.rest()).transform(_plain_row)
     name_projections(expression, cursor.sql, cursor.tokens)
     if isinstance(expression, exp.Select | exp.SetOperation | exp.Subquery | exp.Values | exp.Table):
         return st.Query(expression)
@@ -84,6 +84,14 @@ def _query(cursor: TokenCursor) -> st.Statement:
     if isinstance(expression, exp.Delete):
         return st.Delete(expression)
     raise syntax_error(cursor.sql)
+
+
+def _plain_row(node: exp.Expression) -> exp.Expression:
+    """VALUES ROW(1, 2) as VALUES (1, 2): sqlglot reads the first as a row of one function call."""
+    inner = node.expressions[0] if isinstance(node, exp.Tuple) and len(node.expressions) == 1 else None
+    if isinstance(inner, exp.Anonymous) and inner.name.lower() == "row":
+        return exp.Tuple(expressions=inner.expressions)
+    return node
 
 
 def _table(cursor: TokenCursor) -> st.Statement:
@@ -113,12 +121,32 @@ def _create(cursor: TokenCursor) -> st.Statement:
         return st.CreateDatabase(cursor.name(), if_not_exists)
     if not cursor.at("table"):
         raise not_supported(f"CREATE {cursor.peek_text().upper()}")
-    definition = _sqlglot(start)
+    definition = _sqlglot(_with_plain_types(start))
     if not isinstance(definition, exp.Create):
         raise not_supported(_command_words(start))
     target = definition.this.this if isinstance(definition.this, exp.Schema) else definition.this
     name = st.TableName(target.name, target.db or None)
     return st.CreateTable(name, definition, bool(definition.args.get("exists")))
+
+
+_TYPE_SYNONYMS = {
+    "real": "double", "int1": "tinyint", "int2": "smallint", "int3": "mediumint", "int4": "int", "int8": "bigint",
+    "middleint": "mediumint", "float4": "float", "float8": "double", "long": "mediumtext",
+}  # fmt: skip
+"""Reserved words of MySQL that sqlglot takes for other types than MySQL does."""
+
+
+def _with_plain_types(sql: str) -> str:
+    """CREATE TABLE with MySQL's synonyms of types, and TiDB's CLUSTERED, as sqlglot reads them rightly."""
+    parts, position = [], 0
+    for token in tokens(sql):
+        replacement = "" if token.word == "clustered" and token.kind == "word" else _TYPE_SYNONYMS.get(token.word)
+        if token.word == "nonclustered":
+            raise not_supported("PRIMARY KEY NONCLUSTERED")
+        if replacement is not None:
+            parts.append(sql[position : token.start] + replacement)
+            position = token.end
+    return "".join(parts) + sql[position:]
 
 
 def _command_words(sql: str) -> str:

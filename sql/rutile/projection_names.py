@@ -22,7 +22,7 @@ def name_projections(query: exp.Expression, sql: str, tokens: Sequence[Token]) -
     items = list(query.selects)
     texts = list(_texts(sql, tokens))
     for at, item in enumerate(items):
-        if isinstance(item, exp.Alias | exp.Column) or item.is_star:
+        if item.alias or isinstance(item, exp.Column) or item.is_star:
             continue
         exact = texts[at] if len(texts) == len(items) else item.sql("mysql")
         name = str(item.this) if isinstance(item, exp.Literal) and item.is_string else _NUMBERED.sub("?", exact)

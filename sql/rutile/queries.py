@@ -157,12 +157,12 @@ class Queries:
 
         plan = await self._session.planned(make)
         if plan.query is None:
-            return await self._session.insert(plan, evaluate_rows(plan, [environment]))
+            return await self._session.insert(plan, evaluate_rows(plan, [environment]), environment)
         query = await self.plan(plan.query, environment)
         if len(query.columns) != len(plan.positions):
             raise wrong_value_count(1)
         # The rows are read by the transaction that writes them: in autocommit, again at each attempt.
-        return await self._session.insert_rows(plan, lambda txn: self._rows(query, txn))
+        return await self._session.insert_rows(plan, lambda txn: self._rows(query, txn), environment)
 
     async def _rows(self, query: QueryPlan, txn: KvTransaction) -> list[Row]:
         table, _ = await self._read(query, txn)

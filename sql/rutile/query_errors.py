@@ -15,19 +15,21 @@ ER_OPERAND_COLUMNS = 1241
 ER_WRONG_NUMBER_OF_COLUMNS_IN_SELECT = 1222
 
 _FUNCTION = re.compile(r"Function with name \"?(\w+)\"? does not exist", re.IGNORECASE)
-_PATTERNS: tuple[tuple[str, int, str | None], ...] = (
-    ("More than one row returned by a subquery", ER_SUBQUERY_NO_1_ROW, "21000"),
-    ("Out of Memory Error", ER_OUT_OF_MEMORY, "HY001"),
-    ("Out of Range Error", errors.ER_DATA_OUT_OF_RANGE, None),
-    ("Conversion Error", errors.ER_TRUNCATED_VALUE, None),
-    ("must appear in the GROUP BY clause", ER_WRONG_FIELD_WITH_GROUP, "42000"),
-    ("Subquery returns", ER_OPERAND_COLUMNS, "21000"),
+_GROUPING = re.compile(r'column "?(\w+)"? must appear in the GROUP BY clause')
+_PATTERNS: tuple[tuple[str, int, str | None, str | None], ...] = (
+    ("More than one row returned by a subquery", ER_SUBQUERY_NO_1_ROW, "21000", "Subquery returns more than 1 row"),
+    ("Subquery returns", ER_OPERAND_COLUMNS, "21000", "Operand should contain 1 column(s)"),
     (
         "Set operations can only apply to expressions with the same number",
         ER_WRONG_NUMBER_OF_COLUMNS_IN_SELECT,
         "21000",
+        "The used SELECT statements have a different number of columns",
     ),
+    ("Out of Memory Error", ER_OUT_OF_MEMORY, "HY001", None),
+    ("Out of Range Error", errors.ER_DATA_OUT_OF_RANGE, None, None),
+    ("Conversion Error", errors.ER_TRUNCATED_VALUE, None, None),
 )
+"""(part of the text, code, sqlstate, message; None keeps the engine's text)."""
 
 
 def from_duckdb(error: FragmentFailed) -> SqlError:
@@ -36,7 +38,11 @@ def from_duckdb(error: FragmentFailed) -> SqlError:
     function = _FUNCTION.search(text)
     if function:
         return errors.unknown_function(function[1])
-    for pattern, code, sqlstate in _PATTERNS:
+    grouping = _GROUPING.search(text)
+    if grouping:
+        message = f"Column '{grouping[1]}' is not in GROUP BY clause and is not functionally dependent on it"
+        return SqlError(ER_WRONG_FIELD_WITH_GROUP, message, sqlstate="42000")
+    for pattern, code, sqlstate, message in _PATTERNS:
         if pattern in text:
-            return SqlError(code, text, sqlstate=sqlstate)
+            return SqlError(code, message or text, sqlstate=sqlstate)
     return SqlError(errors.ER_UNKNOWN, text)

@@ -247,7 +247,8 @@ class Session:
         """Run a plan made from a shape. Raises NotCompilable if the statement needs the general path after all."""
         environment = self.environment(shape.values)
         if isinstance(plan, InsertPlan):
-            return await self.insert(plan, evaluate_rows(plan, _row_environments(environment, shape)))
+            values = evaluate_rows(plan, _row_environments(environment, shape))
+            return await self.insert(plan, values, environment)
         return await self.run_point(plan, environment)
 
     async def run_point(self, plan: PointPlan, environment: Environment) -> Result:
@@ -275,19 +276,21 @@ class Session:
                 txn.lock(key)
         return result
 
-    async def insert(self, plan: InsertPlan, values: Sequence[Sequence[object]]) -> Result:
+    async def insert(self, plan: InsertPlan, values: Sequence[Sequence[object]], environment: Environment) -> Result:
         """Insert rows of values by `plan`."""
 
         async def given(_: KvTransaction) -> Sequence[Sequence[object]]:
             return values
 
-        return await self.insert_rows(plan, given)
+        return await self.insert_rows(plan, given, environment)
 
     async def insert_rows(
-        self, plan: InsertPlan, rows: Callable[[KvTransaction], Awaitable[Sequence[Sequence[object]]]]
+        self,
+        plan: InsertPlan,
+        rows: Callable[[KvTransaction], Awaitable[Sequence[Sequence[object]]]],
+        environment: Environment,
     ) -> Result:
         """Insert the rows that `rows` gives, asked within the transaction that writes them."""
-        environment = self.environment(())
 
         async def body(txn: KvTransaction) -> Result:
             values = await rows(txn)

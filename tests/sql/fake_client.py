@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
+
 from rutile_coprocessor.execute import run_fragment
 from rutile_coprocessor.fragment import Fragment, Scan
 from rutile_coprocessor.row import RowCodec

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -87,19 +88,18 @@ class Inserter:
         return [tuple(row) for row in rows]
 
     async def _generate_ids(self, rows: list[list[Any]], position: int) -> None:
-        """NULL and 0 become the next AUTO_INCREMENT value; explicit values move the counter."""
+        """NULL and 0 become the next AUTO_INCREMENT value; explicit values move the counter, for the rows after."""
         key = auto_increment_key(self._table.schema.table_id)
-        missing = [number for number, row in enumerate(rows) if not row[position]]
-        explicit = [row[position] for row in rows if row[position]]
-        if explicit:
-            await self._ids.rebase(key, max(explicit))
-        if not missing:
-            return
-        first = await self._ids.take(key, len(missing))
         convert = self._table.converters[position]
-        for generated, number in enumerate(missing, start=first):
-            rows[number][position] = convert(generated, number + 1)
-        self._outcome.last_insert_id = first
+        for is_missing, run in itertools.groupby(enumerate(rows, start=1), lambda item: not item[1][position]):
+            numbered = list(run)
+            if not is_missing:
+                await self._ids.rebase(key, max(row[position] for _, row in numbered))
+                continue
+            first = await self._ids.take(key, len(numbered))
+            for generated, (number, row) in enumerate(numbered, start=first):
+                row[position] = convert(generated, number)
+            self._outcome.last_insert_id = self._outcome.last_insert_id or first
 
     # --- writing ---
 

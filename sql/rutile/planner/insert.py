@@ -109,12 +109,9 @@ def _row(
 
 
 def _values_of(item: exp.Expression) -> Sequence[exp.Expression]:
-    """The values of (a, b), of ROW(a, b), or of a bare one."""
+    """The values of (a, b), or of a bare one."""
     if isinstance(item, exp.Tuple):
-        inner = item.expressions
-        if len(inner) == 1 and isinstance(inner[0], exp.Anonymous) and inner[0].name.lower() == "row":
-            return inner[0].expressions
-        return inner
+        return item.expressions
     return [item.this] if isinstance(item, exp.Paren) else [item]
 
 

@@ -6,6 +6,7 @@ outermost SELECT carries its display name along in the node's metadata.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ from rutile_coprocessor.schema import HIDDEN_HANDLE, ColumnType, TableSchema
 
 DIALECT = "mysql, normalization_strategy=case_insensitive"
 DISPLAY = "rutile_display"
+_UNKNOWN_COLUMN = re.compile(r"Unknown column: (\S+)")
 
 TableKey = tuple[str, str]
 """(database, table) in lower case."""
@@ -76,7 +78,7 @@ def _keep_display_names(expression: exp.Expression) -> None:
     if not isinstance(expression, exp.Query):
         return
     for item in list(expression.selects):
-        if isinstance(item, exp.Alias):
+        if item.alias:
             item.meta[DISPLAY] = item.alias
         elif not item.is_star:
             name = item.name if isinstance(item, exp.Column) else expression_name(item)
@@ -88,6 +90,9 @@ def _keep_display_names(expression: exp.Expression) -> None:
 def _resolve_error(
     error: OptimizeError, expression: exp.Expression, schemas: Mapping[TableKey, TableSchema]
 ) -> SqlError:
+    unknown = _UNKNOWN_COLUMN.match(str(error))
+    if unknown:
+        return unknown_column(unknown[1])
     parts = str(error).split("'")
     name = parts[1] if len(parts) > 1 else str(error)
     table = parts[3] if len(parts) > 3 else ""

@@ -76,12 +76,25 @@ def _read(schema: TableSchema, condition: exp.Expression, found: _Conditions) ->
         _bound(schema, exp.LTE, condition.this, condition.args["high"], found)
     elif isinstance(condition, exp.In):
         _read_in(schema, condition, found)
+    elif isinstance(condition, exp.Or):
+        _read_or(schema, condition, found)
     elif type(condition) in _MIRRORED:
         left, right = condition.this, condition.expression
         if isinstance(left, exp.Column):
             _bound(schema, type(condition), left, right, found)
         elif isinstance(right, exp.Column):
             _bound(schema, _MIRRORED[type(condition)], right, left, found)
+
+
+def _read_or(schema: TableSchema, condition: exp.Or, found: _Conditions) -> None:
+    """a = 1 OR a = 2 OR ... as a IN (1, 2, ...)."""
+    parts = [part.unnest() for part in condition.flatten()]
+    columns = {
+        part.this.name.lower() for part in parts if isinstance(part, exp.EQ) and isinstance(part.this, exp.Column)
+    }
+    if len(columns) == 1 and all(isinstance(part, exp.EQ) and isinstance(part.this, exp.Column) for part in parts):
+        choices = [part.expression.copy() for part in parts]
+        _read_in(schema, exp.In(this=parts[0].this.copy(), expressions=choices), found)
 
 
 _MIRRORED: dict[type[exp.Expression], type[exp.Expression]] = {
