@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import threading
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -304,5 +305,52 @@ def test_a_torn_snapshot_changes_nothing():
             with pytest.raises(InvalidRequest):
                 await driver.receive_snapshot(message, chunks())
             assert driver.failure is None
+
+    asyncio.run(run())
+
+
+def test_a_snapshot_the_network_loses_is_sent_again():
+    async def run():
+        async with World(2) as world:
+            driver = await world.leading()
+            await driver.write(world.context(), put(b"k", b"v"))
+            carry, failures = world.wires.send_snapshot, []
+
+            async def lossy(message, chunks):
+                if len(failures) < 2:
+                    failures.append(message)
+                    await anext(chunks)
+                    await chunks.aclose()
+                    raise ConnectionResetError("the network is gone")
+                await carry(message, chunks)
+
+            driver._snapshots._transport = type("Lossy", (), {"send_snapshot": staticmethod(lossy)})
+            change = pdpb.ChangePeer(
+                peer=metapb.Peer(id=12, store_id=2), change_type=eraftpb.ConfChangeType.AddLearnerNode
+            )
+            await driver.change_peer(world.context(), [change])
+            await world.until(lambda: world.engines[2].get("default", b"k") == b"v")
+            assert len(failures) == 2 and driver.failure is None
+            assert driver.store._registry.quota.in_use == 0
+
+    asyncio.run(run())
+
+
+def test_a_slow_disk_holds_back_writes_but_not_reads():
+    async def run():
+        async with World(1) as world:
+            driver = await world.leading()
+            await driver.write(world.context(), put(b"k", b"v"))
+            gate, engine = threading.Event(), world.engines[1]
+            sync = engine.sync
+            engine.sync = lambda: (gate.wait(10), sync())
+            pending = asyncio.ensure_future(driver.write(world.context(), put(b"k", b"w")))
+            await asyncio.sleep(0.02)
+            view = await driver.read_view(world.context())
+            assert view.get("default", b"k") == b"v"
+            assert not pending.done()
+            gate.set()
+            await pending
+            assert (await driver.read_view(world.context())).get("default", b"k") == b"w"
 
     asyncio.run(run())

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from rutile_kv.engine.api import Engine
 from rutile_proto import metapb_pb2 as metapb
 
+_DRIFT_BYTES = 16 << 20
+"""After so many written bytes the size is asked from the engine again: overwrites and collected garbage are not counted."""
 _ASSUMED_ROW_BYTES = 128
 """To guess a number of keys from a size when a region was not counted from its beginning."""
 
@@ -18,12 +20,15 @@ class RegionStats:
     written_bytes: int = 0
     written_keys: int = 0
     """Since the last heartbeat to PD."""
+    drift_bytes: int = 0
+    """Written since the size was last measured."""
 
     def wrote(self, size_bytes: int, keys: int, new_keys: int) -> None:
         """An entry with `keys` changes was applied; `new_keys` more versions and raw keys are there than before."""
         self.size_bytes = max(0, self.size_bytes + size_bytes)
         self.keys = max(0, self.keys + new_keys)
         self.written_bytes += abs(size_bytes)
+        self.drift_bytes += abs(size_bytes)
         self.written_keys += keys
 
     def reset_window(self) -> None:
@@ -31,7 +36,16 @@ class RegionStats:
 
     def share(self, parts: int) -> "RegionStats":
         """What each of `parts` regions has after a split, taken as equal."""
-        return RegionStats(self.size_bytes // parts, self.keys // parts)
+        return RegionStats(self.size_bytes // parts, self.keys // parts, drift_bytes=self.drift_bytes)
+
+    def is_drifting(self) -> bool:
+        """True if the size is worth measuring again."""
+        return self.drift_bytes >= _DRIFT_BYTES
+
+    def measured(self, engine: Engine, region: metapb.Region) -> "RegionStats":
+        """These counters with the size the engine estimates now."""
+        size_bytes = engine.approximate_size_bytes(region.start_key, region.end_key or None)
+        return RegionStats(size_bytes, self.keys, self.written_bytes, self.written_keys)
 
     @staticmethod
     def estimate(engine: Engine, region: metapb.Region) -> "RegionStats":

@@ -4,6 +4,7 @@ membership.
 Called on ticks. Each check has its own rhythm, shifted by the region's id so that a thousand regions do not all check
 in the same tick."""
 
+from rutile_kv.engine.api import Engine
 from rutile_kv.raftstore.config import StoreConfig
 from rutile_kv.raftstore.peer import Peer
 from rutile_kv.raftstore.round import Round
@@ -31,8 +32,10 @@ def on_tick(peer: Peer, tick: int, config: StoreConfig, round_: Round) -> None:
             peer.heartbeat_due = True
 
 
-def region_heartbeat(peer: Peer, config: StoreConfig) -> pdpb.RegionHeartbeatRequest:
+def region_heartbeat(peer: Peer, engine: Engine, config: StoreConfig) -> pdpb.RegionHeartbeatRequest:
     """What PD hears of a region from its leader."""
+    if peer.applier.stats.is_drifting():
+        peer.applier.stats = peer.applier.stats.measured(engine, peer.region)
     down, pending = _health(peer, config)
     peer.reported_health = (tuple(sorted(down)), pending)
     peer.heartbeat_due = False
@@ -41,7 +44,7 @@ def region_heartbeat(peer: Peer, config: StoreConfig) -> pdpb.RegionHeartbeatReq
         region=peer.region,
         leader=peer.meta,
         term=peer.term,
-        approximate_size=stats.size_bytes >> 20,
+        approximate_size=stats.size_bytes,
         approximate_keys=stats.keys,
         bytes_written=stats.written_bytes,
         keys_written=stats.written_keys,
