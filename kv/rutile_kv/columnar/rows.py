@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -15,7 +16,7 @@ from rutile_kv.columnar.base import KeyRange, SortedKeys
 from rutile_kv.engine.api import CF_WRITE, Cf, Reader
 from rutile_kv.mvcc.bulk import read_visible
 from rutile_proto.codec import ByteMatrix, decode_int64_array, decode_uint64_desc
-from rutile_proto.keys import INT_RECORD_KEY_LENGTH, RECORD_PREFIX_LENGTH, TS_LENGTH, storage_bound
+from rutile_proto.keys import INT_RECORD_KEY_LENGTH, RECORD_PREFIX_LENGTH, TS_LENGTH, storage_bound, user_key
 
 BATCH_ROWS = 65_536
 """Rows decoded at once, and the length of a base's chunks."""
@@ -33,6 +34,8 @@ class RowScan:
     keys: list[SortedKeys] = field(default_factory=list)
     max_commit_ts: int = 0
     """At least the largest commit timestamp in the ranges, before or after the read's timestamp, deletes included."""
+    next_key: bytes | None = None
+    """Where a read that came to its limit goes on (a user key); None when the ranges are exhausted."""
 
     @property
     def rows(self) -> int:
@@ -40,18 +43,29 @@ class RowScan:
 
 
 def read_rows(
-    reader: Reader, codec: RowCodec, columns: Sequence[str], ranges: Sequence[KeyRange], ts: int, check: Check
+    reader: Reader,
+    codec: RowCodec,
+    columns: Sequence[str],
+    ranges: Sequence[KeyRange],
+    ts: int,
+    check: Check,
+    limit: int | None = None,
 ) -> RowScan:
     """The rows of `ranges` (user keys, ascending) visible at `ts`, as batches of at most BATCH_ROWS rows.
 
-    Locks are not looked at: the caller has done so for the ranges. Raises EngineCorrupt for rows it cannot decode.
+    With a `limit` (at least 1) the scan stops after that many rows and says where to go on. Locks are not looked at: the
+    caller has done so for the ranges. Raises EngineCorrupt for rows it cannot decode.
     """
     found = RowScan()
     watch = CommitTsWatch(reader)
+    room = limit or sys.maxsize
     for start, end in ranges:
         position: bytes | None = storage_bound(start)
         while position is not None:
-            visible = read_visible(watch, position, storage_bound(end) or None, ts, limit=BATCH_ROWS)
+            if room == 0:
+                found.next_key = user_key(position)
+                return found
+            visible = read_visible(watch, position, storage_bound(end) or None, ts, limit=min(room, BATCH_ROWS))
             if visible.values:
                 handles = _handles(visible.keys) if HIDDEN_HANDLE in columns else None
                 batch = codec.decode_batch(visible.values, handles, columns)
@@ -59,6 +73,7 @@ def read_rows(
                 found.batches.append(batch)
                 found.keys.append(visible.keys)
             position = visible.next_key
+            room -= len(visible.values)
     found.max_commit_ts = watch.max_commit_ts
     return found
 

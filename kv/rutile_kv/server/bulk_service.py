@@ -1,0 +1,46 @@
+"""RutileKv.BulkWrite: committed versions, already encoded, as one log entry of their region.
+
+Made for loading data nobody reads or writes yet: it looks at no lock and checks for no conflict. So it may touch only
+the families of committed versions, and it may put but also take back (a failed load).
+"""
+
+from __future__ import annotations
+
+from rutile_kv.engine.api import CF_DEFAULT, CF_WRITE, Modify
+from rutile_kv.raftstore.commands import decode_modifies
+from rutile_kv.server.boundary import unary
+from rutile_kv.server.region_store import RegionStore
+from rutile_kv.server.validation import check_encoded_key
+from rutile_proto import rutilepb_pb2 as rutilepb
+from rutile_proto.errors import EngineCorrupt, InvalidRequest
+
+
+class BulkService:
+    """Mixed into the service; needs `kv`, `cluster_id`, `max_entry_bytes`. The driver checks epoch and range."""
+
+    kv: RegionStore
+    cluster_id: int
+    max_entry_bytes: int
+
+    @unary(rutilepb.BulkWriteResponse)
+    async def BulkWrite(self, request: rutilepb.BulkWriteRequest) -> rutilepb.BulkWriteResponse:
+        modifies = _checked(request.ops, self.max_entry_bytes)
+        if modifies:
+            await self.kv.write(request.context, modifies)
+        return rutilepb.BulkWriteResponse()
+
+
+def _checked(ops: rutilepb.WriteOps, limit_bytes: int) -> list[Modify]:
+    """The changes; raises InvalidRequest when they are malformed, too many, or touch the lock family."""
+    size_bytes = sum(map(len, ops.keys)) + sum(map(len, ops.values))
+    if size_bytes > limit_bytes:
+        raise InvalidRequest(f"the bulk write holds {size_bytes} bytes; the limit of one request is {limit_bytes}")
+    try:
+        modifies = decode_modifies(ops)
+    except EngineCorrupt as error:
+        raise InvalidRequest(f"malformed write operations: {error}") from error
+    for cf, key, _ in modifies:
+        if cf not in (CF_DEFAULT, CF_WRITE):
+            raise InvalidRequest(f"a bulk write holds committed versions: it may not touch the {cf} family")
+        check_encoded_key("ops.keys", key)
+    return modifies

@@ -1,0 +1,44 @@
+"""What a store process can be told. Defaults are for a small machine: megabytes, not gigabytes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class StoreConfig:
+    """One store. `data_dir=None` keeps everything in memory; `address=None` opens no socket (in-process use)."""
+
+    data_dir: Path | None = None
+    address: str | None = "127.0.0.1:20160"
+    advertise_address: str | None = None
+    """What PD tells others to dial; the bound address when not given."""
+    pd_addresses: Sequence[str] = ()
+    labels: dict[str, str] = field(default_factory=dict)
+
+    tick_seconds: float = 0.1
+    """One Raft tick; an election takes 10 to 20 of them."""
+    store_heartbeat_seconds: float = 10.0
+    region_heartbeat_seconds: float = 10.0
+    """How often a leader reports a region of which nothing changed; changes are reported at once."""
+
+    max_entry_bytes: int = 8 * MIB
+    """The largest write of one request, keys and values together: it becomes one Raft entry."""
+    coprocessor_concurrency: int = 2
+    """Fragments run at once; the others wait their turn."""
+    coprocessor_threads: int = 2
+    """DuckDB's threads, shared by all fragments."""
+    coprocessor_memory_bytes: int = 512 * MIB
+    """Per fragment: decoded batches, and DuckDB's own limit. A fragment may ask for less, not for more."""
+    mirror_budget_bytes: int = 256 * MIB
+    """Decoded batches kept between fragments. 0 switches the mirror off."""
+
+    def __post_init__(self) -> None:
+        if self.coprocessor_concurrency < 1:
+            raise ValueError(f"coprocessor_concurrency must be at least 1, not {self.coprocessor_concurrency}")
+        if self.tick_seconds <= 0 or self.store_heartbeat_seconds <= 0 or self.region_heartbeat_seconds <= 0:
+            raise ValueError("ticks and heartbeats need a positive period")

@@ -1,0 +1,121 @@
+"""Pushed-down fragments on this store: one at a time per slot, each over snapshots of all its regions.
+
+    slot -> max_ts raised -> snapshot of every region (or none) -> worker thread: locks, rows, DuckDB -> pages
+
+The loop never blocks: every step of a task runs in the endpoint's own threads and hands one page back. When the
+consumer goes away the task is interrupted, and its slot and snapshots are free once the running step has noticed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from typing import TypeVar
+
+from rutile_coprocessor.execute import Executor
+from rutile_kv.columnar.cache import ArrowCache
+from rutile_kv.columnar.mirror import MirrorReader
+from rutile_kv.env.clock import Clock
+from rutile_kv.server.config import StoreConfig
+from rutile_kv.server.fragment_task import FragmentJob, FragmentTask, TaskTools
+from rutile_kv.server.region_store import RegionStore
+from rutile_kv.server.region_views import RegionRead, close_views, open_views
+from rutile_kv.txn.shell import TxnScheduler
+from rutile_proto import rutilepb_pb2 as rutilepb
+from rutile_proto.errors import ServerIsBusy
+
+T = TypeVar("T")
+
+MAX_WAITING = 256
+"""Fragments that may wait for a slot; the next ones are told that the server is busy."""
+
+
+class CoprocessorEndpoint:
+    """Runs fragments. `close` ends its threads and its database."""
+
+    def __init__(
+        self, store_id: int, store: RegionStore, scheduler: TxnScheduler, config: StoreConfig, clock: Clock
+    ) -> None:
+        self.memory_bytes = config.coprocessor_memory_bytes
+        self.cache = ArrowCache(config.mirror_budget_bytes) if config.mirror_budget_bytes else None
+        self._store = store
+        self._scheduler = scheduler
+        self._clock = clock
+        self._slots = asyncio.Semaphore(config.coprocessor_concurrency)
+        self._waiting = 0
+        self._threads = ThreadPoolExecutor(config.coprocessor_concurrency, thread_name_prefix="coprocessor")
+        self._executor = Executor(config.coprocessor_memory_bytes, config.coprocessor_threads)
+        self._tools = TaskTools(store_id, MirrorReader(self.cache), self._executor)
+
+    async def pages(
+        self, job: FragmentJob, reads: Sequence[RegionRead]
+    ) -> AsyncGenerator[tuple[rutilepb.FragmentPage, bytes | None], None]:
+        """Each page with where a paged job goes on.
+
+        Raises RegionsNotServed before the first page, ServerIsBusy, a CoprocessorError, or EngineCorrupt.
+        """
+        started = self._clock.monotonic()
+        await self._take_slot()
+        try:
+            self._scheduler.max_ts.raise_to(job.ts)
+            views = await open_views(self._store, self._scheduler, reads)
+            try:
+                task = FragmentTask(job, views, self._tools, self._clock.monotonic() - started)
+            except BaseException:
+                close_views(views)
+                raise
+            async with aclosing(self._steps(task)) as steps:
+                async for page in steps:
+                    yield page, task.next_key
+        finally:
+            self._slots.release()
+
+    async def close(self) -> None:
+        """Wait for running steps (their consumers are gone) and give up threads, database and mirror."""
+        await asyncio.to_thread(self._threads.shutdown)
+        self._executor.close()
+        if self.cache is not None:
+            self.cache.clear()
+
+    async def _take_slot(self) -> None:
+        if self._waiting >= MAX_WAITING:
+            raise ServerIsBusy(f"{self._waiting} fragments wait for the coprocessor", backoff_ms=1000)
+        self._waiting += 1
+        try:
+            await self._slots.acquire()
+        finally:
+            self._waiting -= 1
+
+    async def _steps(self, task: FragmentTask) -> AsyncGenerator[rutilepb.FragmentPage, None]:
+        """The task's pages; the task is closed at the end, however that comes."""
+        running: asyncio.Future[rutilepb.FragmentPage | None] | None = None
+        try:
+            while True:
+                running = self._in_thread(task.next_page)
+                page = await asyncio.shield(running)
+                if page is None:
+                    return
+                yield page
+        finally:
+            task.cancel("nobody waits for its result")
+            if running is not None and not running.done():
+                await _settled(running)
+            task.close()
+
+    def _in_thread(self, step: Callable[[], T]) -> asyncio.Future[T]:
+        return asyncio.get_running_loop().run_in_executor(self._threads, step)
+
+
+async def _settled(running: asyncio.Future[T]) -> None:
+    """Wait for a step that has been interrupted, even if this waiting is itself cancelled; its outcome is of no use."""
+    cancelled = False
+    while not running.done():
+        try:
+            await asyncio.wait([running])
+        except asyncio.CancelledError:
+            cancelled = True
+    running.exception()
+    if cancelled:
+        raise asyncio.CancelledError

@@ -1,0 +1,190 @@
+"""One fragment's work on this store, in a worker thread: locks, rows, DuckDB, pages.
+
+Everything here blocks. The endpoint asks for one page after the other, each time from some thread of its pool, never
+from two at once; `cancel` may come from any thread at any time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
+
+import pyarrow as pa
+
+from rutile_coprocessor.execute import Executor, RunSummary
+from rutile_coprocessor.fragment import Fragment, Scan
+from rutile_coprocessor.row import RowCodec
+from rutile_coprocessor.watchdog import CancelToken
+from rutile_kv.columnar.mirror import MirrorReader, RegionData, TableRead, TableRequest
+from rutile_kv.columnar.rows import read_rows
+from rutile_kv.mvcc.bulk import first_lock
+from rutile_kv.server import ranges
+from rutile_kv.server.pages import encode_page, paginate
+from rutile_kv.server.ranges import KeyRange
+from rutile_kv.server.region_store import user_range
+from rutile_kv.server.region_views import RegionView, close_views
+from rutile_proto import rutilepb_pb2 as rutilepb
+from rutile_proto.errors import FragmentCancelled, FragmentFailed, InvalidRequest, LockFacts
+from rutile_proto.keys import storage_bound, table_range
+from rutile_proto.wire_errors import lock_to_pb
+
+
+@dataclass(frozen=True, slots=True)
+class FragmentJob:
+    """What is asked for, and within which bounds."""
+
+    fragment: Fragment
+    ts: int
+    bypass: frozenset[int]
+    """Transactions whose locks the caller asks to look through."""
+    memory_bytes: int
+    timeout_seconds: float
+    paging_rows: int = 0
+    """Read at most so many rows of the one scan, and say where to go on; 0: read all."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskTools:
+    """What all tasks of a store share."""
+
+    store_id: int
+    mirror: MirrorReader
+    executor: Executor
+
+
+class FragmentTask:
+    """Pages of one fragment over `views`, which the task owns and closes."""
+
+    def __init__(self, job: FragmentJob, views: Sequence[RegionView], tools: TaskTools, wait_seconds: float) -> None:
+        self.next_key: bytes | None = None
+        """After the last page of a job with `paging_rows`: where the next one begins; None when nothing is left."""
+        self._job = job
+        self._fragment = _with_columns(job.fragment)
+        self._views = list(views)
+        self._tools = tools
+        self._wait_seconds = wait_seconds
+        self._cancel = CancelToken()
+        self._decoded_bytes = 0
+        self._scans: list[rutilepb.ScanSummary] = []
+        self._pages = self._run()
+
+    def next_page(self) -> rutilepb.FragmentPage | None:
+        """The next page, None after the last. Raises a CoprocessorError, or EngineCorrupt."""
+        return next(self._pages, None)
+
+    def cancel(self, reason: str) -> None:
+        """Make the running step, or the next one, end with FragmentCancelled."""
+        self._cancel.cancel(reason)
+
+    def close(self) -> None:
+        """Give everything back. Not while a step runs."""
+        self._pages.close()
+        self._close_views()
+
+    def _run(self) -> Generator[rutilepb.FragmentPage, None, None]:
+        self._fragment.checked_sql()
+        lock = self._first_lock()
+        if lock is not None:
+            yield rutilepb.FragmentPage(locked=lock_to_pb(lock))
+            return
+        tables = {scan.name: self._load(scan) for scan in self._fragment.scans}
+        region_ids = [view.region.id for view in self._views]
+        self._close_views()
+        with self._tools.executor.run(
+            self._fragment, tables, timeout_seconds=self._job.timeout_seconds, cancel=self._cancel
+        ) as run:
+            held: list[pa.RecordBatch] = []
+            for page in paginate(run, self._fragment.page_rows):
+                if held:
+                    yield rutilepb.FragmentPage(arrow_ipc=encode_page(run.schema, held))
+                held = page
+            summary = self._summary(run.summary, region_ids)
+            yield rutilepb.FragmentPage(arrow_ipc=encode_page(run.schema, held), summary=summary)
+
+    # --- what is read -------------------------------------------------------------------------------------------------
+
+    def _wanted(self, scan: Scan, view: RegionView) -> list[KeyRange]:
+        """The parts of `view` that `scan` reads: within the request's ranges, the scan's, its table and the region."""
+        table = ranges.intersect(scan.ranges, [table_range(scan.schema.table_id)])
+        return ranges.intersect(ranges.intersect(view.ranges, [user_range(view.region)]), table)
+
+    def _first_lock(self) -> LockFacts | None:
+        """A lock that a reader of any scan has to resolve first."""
+        for scan in self._fragment.scans:
+            for view in self._views:
+                for start, end in self._wanted(scan, view):
+                    bounds = storage_bound(start), storage_bound(end) or None
+                    lock = first_lock(view.reader, *bounds, self._job.ts, bypass=self._job.bypass)
+                    if lock is not None:
+                        return lock
+        return None
+
+    def _load(self, scan: Scan) -> list[pa.RecordBatch]:
+        started = time.monotonic()
+        reads = [self._read(scan, view, wanted) for view in self._views if (wanted := self._wanted(scan, view))]
+        batches = [batch for read in reads for batch in read.batches]
+        summary = rutilepb.ScanSummary(
+            name=scan.name,
+            rows_read=sum(batch.num_rows for batch in batches),
+            regions=len(reads),
+            seconds=time.monotonic() - started,
+            path="mirror" if reads and all(read.path == "mirror" for read in reads) else "rows",
+        )
+        self._scans.append(summary)
+        return batches
+
+    def _read(self, scan: Scan, view: RegionView, wanted: list[KeyRange]) -> TableRead:
+        if self._job.paging_rows:
+            return self._read_page(scan, view, wanted)
+        data = RegionData(view.region, view.reader, view.data_version)
+        request = TableRequest(scan.schema, scan.columns, wanted, self._job.ts)
+        return self._tools.mirror.read(data, request, self._check)
+
+    def _read_page(self, scan: Scan, view: RegionView, wanted: list[KeyRange]) -> TableRead:
+        limit, codec = self._job.paging_rows, RowCodec(scan.schema)
+        found = read_rows(view.reader, codec, scan.columns, wanted, self._job.ts, self._check, limit)
+        self.next_key = found.next_key
+        return TableRead(found.batches, found.rows, "rows")
+
+    def _check(self, size_bytes: int) -> None:
+        """Called for each decoded batch."""
+        if self._cancel.reason is not None:
+            raise FragmentCancelled(f"the fragment was stopped: {self._cancel.reason}")
+        self._decoded_bytes += size_bytes
+        if self._decoded_bytes > self._job.memory_bytes:
+            raise FragmentFailed(
+                f"the rows of the fragment's scans take more than {self._job.memory_bytes} bytes of memory: read fewer"
+                " columns or a smaller range"
+            )
+
+    # --- the end ------------------------------------------------------------------------------------------------------
+
+    def _summary(self, run: RunSummary, region_ids: Sequence[int]) -> rutilepb.FragmentSummary:
+        rows_out = {scan.name: scan.rows_out for scan in run.scans}
+        for scan in self._scans:
+            scan.rows_out = rows_out[scan.name]
+        return rutilepb.FragmentSummary(
+            store_id=self._tools.store_id,
+            scans=self._scans,
+            rows_out=run.rows_out,
+            wait_seconds=self._wait_seconds,
+            run_seconds=run.run_seconds,
+            region_ids=region_ids,
+        )
+
+    def _close_views(self) -> None:
+        close_views(self._views)
+        self._views = []
+
+
+def check_paging(fragment: Fragment) -> None:
+    """A page of a region's rows means something only to a fragment whose rows stand alone."""
+    if not fragment.rowwise or len(fragment.scans) != 1:
+        raise InvalidRequest("paging_size needs a rowwise fragment with one scan")
+
+
+def _with_columns(fragment: Fragment) -> Fragment:
+    """The fragment with a column for each scan that asked for none (COUNT(*)): a batch without columns has no rows."""
+    scans = (scan if scan.columns else replace(scan, columns=(scan.schema.columns[0].name,)) for scan in fragment.scans)
+    return replace(fragment, scans=tuple(scans))

@@ -1,0 +1,62 @@
+"""`StoreService`: everything a store answers, under TiKV's service names and ours, in one object.
+
+The methods live by idea in the classes it is made of; what none of them has is answered with UNIMPLEMENTED. One
+LocalStub of it serves both `tikvpb.Tikv` and `rutilepb.RutileKv`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import grpc
+
+from rutile_kv.server.admin_service import AdminService
+from rutile_kv.server.bulk_service import BulkService
+from rutile_kv.server.coprocessor_endpoint import CoprocessorEndpoint
+from rutile_kv.server.coprocessor_service import CoprocessorService
+from rutile_kv.server.local_network import RaftReceiver
+from rutile_kv.server.raft_service import RaftService
+from rutile_kv.server.region_store import RegionStore
+from rutile_kv.server.transactional_reads import TransactionalReads
+from rutile_kv.server.transactional_writes import TransactionalWrites
+from rutile_kv.server.unimplemented import rest_unimplemented
+from rutile_kv.txn.shell import TxnScheduler
+from rutile_proto import rutilepb_pb2_grpc, tikvpb_pb2_grpc
+from rutile_proto import tikvpb_pb2 as tikvpb
+
+
+@dataclass(slots=True)
+class ServiceParts:
+    """What the services of one store work with."""
+
+    cluster_id: int
+    store_id: int
+    kv: RegionStore
+    scheduler: TxnScheduler
+    endpoint: CoprocessorEndpoint
+    raft: RaftReceiver
+    max_entry_bytes: int
+
+
+@rest_unimplemented(tikvpb.DESCRIPTOR.services_by_name["Tikv"])
+class StoreService(TransactionalReads, TransactionalWrites, AdminService, CoprocessorService, BulkService, RaftService):
+    """The servicer of one store."""
+
+    def __init__(self, parts: ServiceParts) -> None:
+        self.cluster_id = parts.cluster_id
+        self.store_id = parts.store_id
+        self.kv = parts.kv
+        self.scheduler = parts.scheduler
+        self.endpoint = parts.endpoint
+        self.raft = parts.raft
+        self.max_entry_bytes = parts.max_entry_bytes
+        self.closed = False
+
+    def register(self, server: grpc.aio.Server) -> None:
+        """Add both services to `server`."""
+        tikvpb_pb2_grpc.add_TikvServicer_to_server(self, server)  # type: ignore[no-untyped-call]
+        rutilepb_pb2_grpc.add_RutileKvServicer_to_server(self, server)  # type: ignore[no-untyped-call]
+
+    def close(self) -> None:
+        """From now on every call is answered with UNAVAILABLE: a client goes to the next peer at once."""
+        self.closed = True

@@ -1,0 +1,274 @@
+"""`StoreNode`: one store with everything it needs, as a process or inside one.
+
+    engine ── StoreDriver ──┬── FencedKv ── TxnScheduler ──┐
+                 │          └── CoprocessorEndpoint ───────┼── StoreService ── gRPC server, or LocalStub
+             transport ─────────────── raft messages ──────┘
+                 └── PdWorker ── PdClient ── PD
+
+With an address it listens there and reaches the other stores by gRPC. Without one it opens no socket: callers use a
+LocalStub of `servicer`, and the stores of the process meet on a LocalNetwork.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import shutil
+from contextlib import AsyncExitStack
+
+from rutile_kv.client.calls import Stub
+from rutile_kv.client.connections import GrpcStores
+from rutile_kv.client.pd import PdClient
+from rutile_kv.engine.api import Engine
+from rutile_kv.engine.memory import MemoryEngine
+from rutile_kv.engine.options import machine_memory_bytes
+from rutile_kv.engine.rocks import RocksEngine
+from rutile_kv.env.clock import Clock, SystemClock
+from rutile_kv.env.health import HealthService
+from rutile_kv.env.rpc import start_server
+from rutile_kv.raft.config import Randomness
+from rutile_kv.raftstore.config import StoreConfig as RaftstoreConfig
+from rutile_kv.raftstore.driver import StoreDriver
+from rutile_kv.raftstore.store import Store
+from rutile_kv.server.config import StoreConfig
+from rutile_kv.server.coprocessor_endpoint import CoprocessorEndpoint
+from rutile_kv.server.fenced_kv import FencedKv
+from rutile_kv.server.kv_service import ServiceParts, StoreService
+from rutile_kv.server.local_network import LocalNetwork, LocalTransport
+from rutile_kv.server.max_ts_sync import MaxTsSync
+from rutile_kv.server.pd_worker import PdWorker
+from rutile_kv.server.raft_transport import GrpcTransport
+from rutile_kv.server.registration import found_cluster, identify
+from rutile_kv.txn.max_ts import MaxTs
+from rutile_kv.txn.shell import TxnScheduler
+from rutile_proto import metapb_pb2 as metapb
+from rutile_proto import pdpb_pb2 as pdpb
+from rutile_proto.errors import InvalidRequest
+from rutile_proto.types import StoreId
+
+log = logging.getLogger(__name__)
+
+STOP_GRACE_SECONDS = 0.5
+"""How long running calls may take once the server stops."""
+STORE_VERSION = "8.5.0"
+"""What PD and client-java take for the store's version: the protocol generation that is spoken (wire.md 3.4)."""
+
+
+class StoreNode:
+    """One store. `start` registers it with PD and serves; `stop` ends it gracefully and makes everything durable."""
+
+    def __init__(
+        self,
+        config: StoreConfig,
+        *,
+        pd_stub: Stub | None = None,
+        network: LocalNetwork | None = None,
+        clock: Clock | None = None,
+        random_source: Randomness | None = None,
+    ) -> None:
+        """PD is reached at `config.pd_addresses`, or through `pd_stub` in this process. `network` joins stores without
+        an address; a store alone needs none."""
+        if pd_stub is None and not config.pd_addresses:
+            raise InvalidRequest("a store needs its placement driver: give pd_addresses, or pd_stub in this process")
+        self.config = config
+        self.address = ""
+        """host:port it listens on, known after start; empty without a server."""
+        self._pd_stub = pd_stub
+        self._network = network or LocalNetwork()
+        self._clock = clock or SystemClock()
+        self._random = random_source or random.Random()
+        self._health = HealthService()
+        self._running: AsyncExitStack | None = None
+        self._service: StoreService | None = None
+        self._driver: StoreDriver | None = None
+        self._endpoint: CoprocessorEndpoint | None = None
+
+    # --- what others use ----------------------------------------------------------------------------------------------
+
+    @property
+    def servicer(self) -> StoreService:
+        """What a LocalStub calls, for both services. Only after start; once stopped it answers UNAVAILABLE."""
+        if self._service is None:
+            raise RuntimeError("the store was not started")
+        return self._service
+
+    @property
+    def driver(self) -> StoreDriver:
+        """The store's regions. Only after start."""
+        if self._driver is None:
+            raise RuntimeError("the store was not started")
+        return self._driver
+
+    @property
+    def endpoint(self) -> CoprocessorEndpoint:
+        """The coprocessor and its mirror. Only after start."""
+        if self._endpoint is None:
+            raise RuntimeError("the store was not started")
+        return self._endpoint
+
+    @property
+    def store_id(self) -> StoreId:
+        """This store's id in the cluster. Only after start."""
+        return StoreId(self.servicer.store_id)
+
+    async def start(self) -> None:
+        """Open, join the cluster (found it, if this is the first store), serve.
+
+        Raises DataDirMismatch, EngineCorrupt, PortInUse, PdError or RetriesExhausted when PD cannot be reached; what
+        was opened is closed again then.
+        """
+        async with AsyncExitStack() as opened:
+            await self._start(opened)
+            self._running = opened.pop_all()
+        self._health.serving = True
+        log.info("store %d serves at %s", self.store_id, self.address or "this process")
+
+    async def stop(self) -> None:
+        """Refuse new work, end what runs, sync, close. Harmless when not running."""
+        running, self._running = self._running, None
+        if running is not None:
+            await running.aclose()
+
+    async def wait_failed(self) -> Exception:
+        """Returns when the store has stopped serving by itself, with the reason (its disk, most likely)."""
+        while True:
+            await self.driver.stopped.wait()
+            if self.driver.failure is not None:
+                return self.driver.failure
+            await asyncio.get_running_loop().create_future()  # stopped on request: there is no failure to wait for
+
+    # --- assembly: each step leaves its undoing on the stack ----------------------------------------------------------
+
+    async def _start(self, opened: AsyncExitStack) -> None:
+        engine = await asyncio.to_thread(self._open_engine)
+        opened.push_async_callback(asyncio.to_thread, engine.close)
+        pd = self._pd_client()
+        opened.push_async_callback(pd.close)
+        store_id = await identify(engine, pd, self.config.data_dir)
+        await found_cluster(engine, pd, self._describe(store_id))
+
+        max_ts = MaxTs()
+        worker = PdWorker(pd, MaxTsSync(max_ts, pd))
+        driver = self._driver = self._build_driver(store_id, engine, pd, worker, opened)
+        scheduler = TxnScheduler(FencedKv(driver), max_ts)
+        endpoint = self._endpoint = CoprocessorEndpoint(store_id, driver, scheduler, self.config, self._clock)
+        opened.push_async_callback(endpoint.close)
+        parts = ServiceParts(pd.cluster_id, store_id, driver, scheduler, endpoint, driver, self.config.max_entry_bytes)
+        service = self._service = StoreService(parts)
+
+        await driver.start()
+        opened.push_async_callback(scheduler.close)
+        opened.push_async_callback(driver.stop)
+        await self._listen(service, opened)
+        self._network.join(store_id, driver)
+        opened.callback(self._network.leave, store_id)
+        await pd.put_store(self._describe(store_id))
+        worker.start(driver, lambda: self._stats(store_id, driver), self.config.store_heartbeat_seconds)
+        opened.push_async_callback(worker.close)
+        opened.callback(service.close)
+        opened.callback(self._stop_serving)
+
+    def _open_engine(self) -> Engine:
+        if self.config.data_dir is None:
+            return MemoryEngine()
+        return RocksEngine.open(self.config.data_dir)
+
+    def _pd_client(self) -> PdClient:
+        if self._pd_stub is not None:
+            return PdClient.local(self._pd_stub)
+        return PdClient.connect(self.config.pd_addresses)
+
+    def _build_driver(
+        self, store_id: int, engine: Engine, pd: PdClient, worker: PdWorker, opened: AsyncExitStack
+    ) -> StoreDriver:
+        """The driver with its transport. They know each other: messages lost make peers unreachable."""
+        unreachable = _Later()
+        transport: GrpcTransport | LocalTransport
+        if self.config.address is None:
+            transport = LocalTransport(self._network, store_id, unreachable)
+        else:
+            connections = GrpcStores(pd)
+            opened.push_async_callback(connections.close)
+            transport = GrpcTransport(connections, unreachable)
+        opened.push_async_callback(transport.close)
+        store = Store(store_id, engine, self._raftstore_config(), self._random)
+        driver = StoreDriver(
+            store,
+            engine,
+            transport,
+            worker,
+            self._clock,
+            spool_directory=self.config.data_dir,
+            tick_seconds=self.config.tick_seconds,
+        )
+        unreachable.target = driver
+        return driver
+
+    def _raftstore_config(self) -> RaftstoreConfig:
+        ticks = max(1, round(self.config.region_heartbeat_seconds / self.config.tick_seconds))
+        return RaftstoreConfig(max_entry_bytes=self.config.max_entry_bytes, region_heartbeat_ticks=ticks)
+
+    async def _listen(self, service: StoreService, opened: AsyncExitStack) -> None:
+        if self.config.address is None:
+            return
+        registrations = [service.register, self._health.register]
+        server, self.address = await start_server(self.config.address, registrations)
+        opened.push_async_callback(server.stop, STOP_GRACE_SECONDS)
+
+    def _stop_serving(self) -> None:
+        self._health.serving = False
+
+    # --- what PD is told ----------------------------------------------------------------------------------------------
+
+    def _describe(self, store_id: int) -> metapb.Store:
+        """Before the server listens on a port of the system's choice there is no address to tell yet."""
+        return metapb.Store(
+            id=store_id,
+            address=self.config.advertise_address or self.address,
+            version=STORE_VERSION,
+            labels=[metapb.StoreLabel(key=key, value=value) for key, value in sorted(self.config.labels.items())],
+            start_timestamp=self._clock.wall_ms() // 1000,
+        )
+
+    def _stats(self, store_id: int, driver: StoreDriver) -> pdpb.StoreStats:
+        regions, _ = driver.store.peer_counts()
+        capacity, available = self._space()
+        used = sum(info.approximate_size_bytes for info in driver.region_infos())
+        return pdpb.StoreStats(
+            store_id=store_id, region_count=regions, capacity=capacity, available=available, used_size=used
+        )
+
+    def _space(self) -> tuple[int, int]:
+        """(bytes there, bytes free) where the data lies: the disk, or for a store in memory the machine."""
+        if self.config.data_dir is None:
+            return machine_memory_bytes(), machine_memory_bytes()
+        usage = shutil.disk_usage(self.config.data_dir)
+        return usage.total, usage.free
+
+
+class _Later:
+    """Passes unreachable stores on to a driver that is built after its transport."""
+
+    def __init__(self) -> None:
+        self.target: StoreDriver | None = None
+
+    def __call__(self, store_id: int) -> None:
+        if self.target is not None:
+            self.target.store_unreachable(store_id)
+
+
+async def run_store(config: StoreConfig, stop: asyncio.Event) -> None:
+    """A store process: serve until `stop` is set. Raises what `start` raises, or why the store gave up."""
+    node = StoreNode(config)
+    await node.start()
+    stopping = asyncio.ensure_future(stop.wait())
+    failing = asyncio.ensure_future(node.wait_failed())
+    try:
+        await asyncio.wait([stopping, failing], return_when=asyncio.FIRST_COMPLETED)
+        if failing.done():
+            raise failing.result()
+    finally:
+        stopping.cancel()
+        failing.cancel()
+        await node.stop()

@@ -1,0 +1,43 @@
+"""Sets of key ranges: [start, end) of user keys, where an empty end is the end of the key space."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rutile_proto import coprocessor_pb2 as coprocessor
+
+KeyRange = tuple[bytes, bytes]
+
+
+def from_pb(ranges: Iterable[coprocessor.KeyRange]) -> list[KeyRange]:
+    return [(bounds.start, bounds.end) for bounds in ranges]
+
+
+def intersect(left: Sequence[KeyRange], right: Sequence[KeyRange]) -> list[KeyRange]:
+    """What lies in both sets: disjoint, ascending. The sets themselves may overlap and come in any order."""
+    found = [both for one in left for other in right if (both := _overlap(one, other)) is not None]
+    return merge(found)
+
+
+def merge(ranges: Iterable[KeyRange]) -> list[KeyRange]:
+    """The same set as disjoint, ascending ranges that do not touch."""
+    merged: list[KeyRange] = []
+    for start, end in sorted(ranges):
+        if merged and (not merged[-1][1] or start <= merged[-1][1]):
+            merged[-1] = (merged[-1][0], _later(merged[-1][1], end))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def _overlap(one: KeyRange, other: KeyRange) -> KeyRange | None:
+    start, end = max(one[0], other[0]), _earlier(one[1], other[1])
+    return (start, end) if not end or start < end else None
+
+
+def _earlier(one: bytes, other: bytes) -> bytes:
+    return min(one, other) if one and other else one or other
+
+
+def _later(one: bytes, other: bytes) -> bytes:
+    return max(one, other) if one and other else b""

@@ -1,0 +1,109 @@
+"""DirectKv: a store's regions over a memory engine, without Raft. What is written is applied at once.
+
+It keeps the raftstore's checks (store, region, peer, epoch version, key in region) and its data version, so the services
+meet the same errors; leadership can be taken away with `followers`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rutile_kv.engine.api import Modify
+from rutile_kv.engine.memory import MemoryEngine
+from rutile_kv.raftstore.region_reader import RegionReader, RegionSnapshot
+from rutile_proto import kvrpcpb_pb2 as kvrpcpb
+from rutile_proto import metapb_pb2 as metapb
+from rutile_proto import rutilepb_pb2 as rutilepb
+from rutile_proto.errors import (
+    EpochNotMatch,
+    KeyNotInRegion,
+    MismatchPeerId,
+    NotLeader,
+    RegionNotFound,
+    StoreNotMatch,
+)
+from rutile_proto.types import LogIndex
+
+STORE_ID = 1
+
+
+def make_region(region_id: int, start: bytes = b"", end: bytes = b"", version: int = 1) -> metapb.Region:
+    """A region of one peer on this store; bounds in storage form."""
+    return metapb.Region(
+        id=region_id,
+        start_key=start,
+        end_key=end,
+        region_epoch=metapb.RegionEpoch(conf_ver=1, version=version),
+        peers=[metapb.Peer(id=region_id * 10, store_id=STORE_ID)],
+    )
+
+
+def context_for(region: metapb.Region) -> kvrpcpb.Context:
+    return kvrpcpb.Context(region_id=region.id, region_epoch=region.region_epoch, peer=region.peers[0])
+
+
+class DirectKv:
+    """RegionStore (server/region_store.py) without replication."""
+
+    def __init__(self, *regions: metapb.Region) -> None:
+        self.engine = MemoryEngine()
+        self.regions = {region.id: region for region in regions or (make_region(1),)}
+        self.followers: set[int] = set()
+        self.broken: Exception | None = None
+        """Raised by every access while set."""
+        self._versions: dict[int, int] = {}
+        self._index = 0
+
+    async def read_view(self, context: kvrpcpb.Context) -> RegionReader:
+        return RegionReader(self.engine, self._check(context))
+
+    async def snapshot(self, context: kvrpcpb.Context) -> tuple[RegionSnapshot, metapb.Region, LogIndex]:
+        region = self._check(context)
+        return RegionSnapshot(self.engine.snapshot(), region), region, LogIndex(self._index)
+
+    async def write(self, context: kvrpcpb.Context, modifies: Sequence[Modify]) -> None:
+        region = self._check(context)
+        batch = self.engine.batch()
+        for cf, key, value in modifies:
+            if key < region.start_key or (region.end_key and key >= region.end_key):
+                raise KeyNotInRegion(key, region.id, region.start_key, region.end_key)
+            if value is None:
+                batch.delete(cf, key)
+            else:
+                batch.put(cf, key, value)
+        self.engine.write(batch)
+        self._index += 1
+        self._versions[region.id] = self._index
+
+    def region(self, region_id: int) -> metapb.Region | None:
+        return self.regions.get(region_id)
+
+    def data_version(self, region_id: int) -> int:
+        return self._versions.get(region_id, 0)
+
+    async def split(self, context: kvrpcpb.Context, requests: Sequence[rutilepb.SplitRequest]) -> list[metapb.Region]:
+        """The last part keeps the id, as with the raftstore."""
+        region = self._check(context)
+        version = region.region_epoch.version + len(requests)
+        starts = [region.start_key, *(request.split_key for request in requests)]
+        ends = [*starts[1:], region.end_key]
+        ids = [*(request.new_region_id for request in requests), region.id]
+        parts = [make_region(*each, version) for each in zip(ids, starts, ends, strict=True)]
+        self.regions |= {part.id: part for part in parts}
+        return parts
+
+    def _check(self, context: kvrpcpb.Context) -> metapb.Region:
+        if self.broken is not None:
+            raise self.broken
+        if context.peer.store_id not in (0, STORE_ID):
+            raise StoreNotMatch(context.peer.store_id, STORE_ID)
+        region = self.regions.get(context.region_id)
+        if region is None:
+            raise RegionNotFound(context.region_id)
+        if context.peer.id not in (0, region.peers[0].id):
+            raise MismatchPeerId(context.peer.id, region.peers[0].id)
+        if region.id in self.followers and not context.replica_read:
+            raise NotLeader(region.id)
+        if context.region_epoch.version != region.region_epoch.version:
+            raise EpochNotMatch(region.id, [region])
+        return region
