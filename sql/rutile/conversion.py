@@ -103,18 +103,19 @@ def _integer(name: str, kind: ColumnType) -> Converter:
     low, high = kind.integer_bounds
 
     def convert(value: object, row: int) -> Scalar:
-        if type(value) is int:
-            number: int | float | Decimal | None = value
-        else:
-            number = number_of(value)
-            if number is None:
-                raise incorrect_value("integer", value, name, row)
-            number = _round(number, name, row)
+        number = value if type(value) is int else _integer_of(value, name, row)
         if low <= number <= high:
             return number
         raise out_of_range(name, row)
 
     return convert
+
+
+def _integer_of(value: object, name: str, row: int) -> int:
+    number = number_of(value)
+    if number is None:
+        raise incorrect_value("integer", value, name, row)
+    return _round(number, name, row)
 
 
 def _round(number: float | Decimal, name: str, row: int) -> int:

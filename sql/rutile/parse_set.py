@@ -77,7 +77,7 @@ def _transaction_characteristics(cursor: TokenCursor) -> list[st.Assignment]:
     return [st.Assignment("session", "transaction_isolation", value)]
 
 
-def _value(cursor: TokenCursor) -> exp.Expression:
+def _value(cursor: TokenCursor) -> exp.Expr:
     """A single word stands for itself (ON, utf8mb4, DEFAULT); anything else is an expression."""
     from rutile.parser import parse_expression
 

@@ -47,13 +47,13 @@ def _parse_tokens(sql: str, found: list[Token]) -> st.Statement:
     raise syntax_error(sql[found[0].start :])
 
 
-def parse_expression(sql: str) -> exp.Expression:
+def parse_expression(sql: str) -> exp.Expr:
     """An expression by itself, such as a column's stored default. Raises 1064."""
     query = _sqlglot(f"SELECT {sql}")
     return query.expressions[0]  # type: ignore[no-any-return]
 
 
-def _sqlglot(sql: str) -> exp.Expression:
+def _sqlglot(sql: str) -> exp.Expr:
     try:
         return sqlglot.parse_one(sql, read="mysql")
     except SqlglotError as error:
@@ -86,7 +86,7 @@ def _query(cursor: TokenCursor) -> st.Statement:
     raise syntax_error(cursor.sql)
 
 
-def _plain_row(node: exp.Expression) -> exp.Expression:
+def _plain_row(node: exp.Expr) -> exp.Expr:
     """VALUES ROW(1, 2) as VALUES (1, 2): sqlglot reads the first as a row of one function call."""
     inner = node.expressions[0] if isinstance(node, exp.Tuple) and len(node.expressions) == 1 else None
     if isinstance(inner, exp.Anonymous) and inner.name.lower() == "row":

@@ -15,7 +15,7 @@ _MODIFIERS = ("distinct", "all", "straight_join", "sql_no_cache", "sql_calc_foun
 _ENDS = ("from", "where", "limit", "order", "union", "intersect", "except", "for", "into", "group", "having", ";")
 
 
-def name_projections(query: exp.Expression, sql: str, tokens: Sequence[Token]) -> None:
+def name_projections(query: exp.Expr, sql: str, tokens: Sequence[Token]) -> None:
     """Give each unnamed expression of the outermost SELECT its text as an alias."""
     if not isinstance(query, exp.Query) or tokens[0].word != "select":
         return
@@ -31,12 +31,12 @@ def name_projections(query: exp.Expression, sql: str, tokens: Sequence[Token]) -
         item.replace(alias)
 
 
-def is_named_by_text(item: exp.Expression) -> bool:
+def is_named_by_text(item: exp.Expr) -> bool:
     """Whether the name was made here."""
     return bool(item.meta.get(_BY_TEXT))
 
 
-def expression_name(item: exp.Expression) -> str:
+def expression_name(item: exp.Expr) -> str:
     """The same where there is no text left: the expression written out again."""
     return str(item.this) if isinstance(item, exp.Literal) and item.is_string else item.sql("mysql")
 

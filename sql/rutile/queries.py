@@ -60,7 +60,7 @@ class Queries:
 
     # --- queries ---
 
-    async def _query(self, expression: exp.Expression, sql: str, environment: Environment) -> Result:
+    async def _query(self, expression: exp.Expr, sql: str, environment: Environment) -> Result:
         constant = _constant_result(expression, environment)
         if constant is not None:
             return constant
@@ -69,7 +69,7 @@ class Queries:
         result, _ = await self.run_plan(plan)
         return result
 
-    def _refuse_locks(self, expression: exp.Expression) -> None:
+    def _refuse_locks(self, expression: exp.Expr) -> None:
         """FOR UPDATE of a scan: without a transaction it changes nothing; within one it is not there yet."""
         for select in expression.find_all(exp.Select):
             if select.args.get("locks"):
@@ -77,7 +77,7 @@ class Queries:
                     raise not_supported("SELECT ... FOR UPDATE other than by the whole primary key")
                 select.set("locks", None)
 
-    async def plan_text(self, expression: exp.Expression, sql: str, environment: Environment) -> QueryPlan:
+    async def plan_text(self, expression: exp.Expr, sql: str, environment: Environment) -> QueryPlan:
         """The plan of a query, from the cache if the same text was planned on the same catalogue."""
         shared = self._session.shared
         catalog = await shared.catalog.current()
@@ -91,14 +91,14 @@ class Queries:
             shared.queries.put(key, (await shared.catalog.current()).version, plan)
         return plan
 
-    async def plan(self, expression: exp.Expression, environment: Environment) -> QueryPlan:
+    async def plan(self, expression: exp.Expr, environment: Environment) -> QueryPlan:
         """The plan of a query that is no statement by itself."""
         return await self._plan_bound(bind(expression, environment)[0])
 
-    async def _plan_bound(self, bound: exp.Expression) -> QueryPlan:
+    async def _plan_bound(self, bound: exp.Expr) -> QueryPlan:
         return await self._session.planned(lambda find: self._plan(bound.copy(), find))
 
-    def _plan(self, bound: exp.Expression, find_table: FindTable) -> QueryPlan:
+    def _plan(self, bound: exp.Expr, find_table: FindTable) -> QueryPlan:
         tables: dict[TableKey, TableAccess] = {}
         virtual = {}
         database = self._session.database
@@ -178,7 +178,7 @@ class Queries:
         return await self._session.write(plan.table, body)
 
 
-def _constant_result(expression: exp.Expression, environment: Environment) -> Result | None:
+def _constant_result(expression: exp.Expr, environment: Environment) -> Result | None:
     """The row of a SELECT without FROM; None if it has one, or needs what only DuckDB knows."""
     if not isinstance(expression, exp.Select) or expression.args.get("from_") is not None:
         return None

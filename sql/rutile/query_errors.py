@@ -42,7 +42,7 @@ def from_duckdb(error: FragmentFailed) -> SqlError:
     if grouping:
         message = f"Column '{grouping[1]}' is not in GROUP BY clause and is not functionally dependent on it"
         return SqlError(ER_WRONG_FIELD_WITH_GROUP, message, sqlstate="42000")
-    for pattern, code, sqlstate, message in _PATTERNS:
+    for pattern, code, sqlstate, instead in _PATTERNS:
         if pattern in text:
-            return SqlError(code, message or text, sqlstate=sqlstate)
+            return SqlError(code, instead or text, sqlstate=sqlstate)
     return SqlError(errors.ER_UNKNOWN, text)

@@ -206,10 +206,8 @@ class Session:
                 await self.transaction.begin(read_only=read_only or bool(self.variables.get("transaction_read_only")))
             case st.Commit():
                 await self.transaction.commit()
-            case st.Rollback(None):
-                await self.transaction.rollback()
-            case st.Rollback(str() as name):
-                self.transaction.rollback_to(name)
+            case st.Rollback(savepoint):
+                await self.transaction.rollback_to(savepoint)
             case st.Savepoint(name):
                 await self.transaction.savepoint(name)
             case st.ReleaseSavepoint(name):

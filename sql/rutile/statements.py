@@ -23,7 +23,7 @@ class TableName:
 class Query:
     """SELECT, UNION, WITH ... SELECT, VALUES, TABLE."""
 
-    expression: exp.Expression
+    expression: exp.Expr
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ class Assignment:
 
     scope: Literal["session", "global", "user"]
     name: str
-    value: exp.Expression
+    value: exp.Expr
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,8 +123,9 @@ def _full_year(text: str) -> int:
 def _from_digits(digits: str, fraction: str | None) -> datetime | None:
     year_width = 4 if len(digits) in (8, 14) else 2
     year = _full_year(digits[:year_width])
-    rest = [int(digits[at : at + 2]) for at in range(year_width, len(digits), 2)]
-    return _build(year, *rest, fraction=fraction)
+    month, day, *clock = (int(digits[at : at + 2]) for at in range(year_width, len(digits), 2))
+    hour, minute, second = clock or (0, 0, 0)
+    return _build(year, month, day, hour, minute, second, fraction)
 
 
 def _build(

@@ -130,8 +130,10 @@ class TransactionState:
                 break
         self._savepoints.append((name.lower(), txn.savepoint()))
 
-    def rollback_to(self, name: str) -> None:
-        """Undo what came after the savepoint, which stays. Raises 1305."""
+    async def rollback_to(self, name: str | None) -> None:
+        """Undo what came after the savepoint, which stays; None undoes and ends the transaction. Raises 1305."""
+        if name is None:
+            return await self.rollback()
         txn, at = self._find(name)
         for _, mark in self._savepoints[:at:-1]:
             txn.release(mark)

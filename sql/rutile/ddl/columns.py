@@ -26,8 +26,8 @@ class ColumnFacts:
     """None when the definition does not say."""
     primary: bool = False
     auto_increment: bool = False
-    default: exp.Expression | None = None
-    on_update: exp.Expression | None = None
+    default: exp.Expr | None = None
+    on_update: exp.Expr | None = None
     comment: str = ""
 
 
@@ -52,7 +52,7 @@ def read_column(definition: exp.ColumnDef, column_id: int) -> tuple[Column, bool
     return _with_default(bare, facts.default), facts.primary
 
 
-def _read_constraint(name: str, kind: exp.Expression, facts: ColumnFacts) -> None:
+def _read_constraint(name: str, kind: exp.Expr, facts: ColumnFacts) -> None:
     match kind:
         case exp.NotNullColumnConstraint():
             facts.nullable = bool(kind.args.get("allow_null"))
@@ -72,7 +72,7 @@ def _read_constraint(name: str, kind: exp.Expression, facts: ColumnFacts) -> Non
             raise not_supported(f"{_FEATURES.get(type(kind), type(kind).__name__)} (column {name})")
 
 
-_FEATURES: dict[type[exp.Expression], str] = {
+_FEATURES: dict[type[exp.Expr], str] = {
     exp.UniqueColumnConstraint: "UNIQUE index", exp.Reference: "FOREIGN KEY", exp.CheckColumnConstraint: "CHECK",
     exp.ComputedColumnConstraint: "generated column", exp.GeneratedAsIdentityColumnConstraint: "generated column",
     exp.ZeroFillColumnConstraint: "ZEROFILL", exp.InvisibleColumnConstraint: "INVISIBLE column",
@@ -85,7 +85,7 @@ def check_character_set(name: str) -> None:
         raise not_supported(f"character set or collation {name}: texts are utf8mb4 and compare as utf8mb4_bin")
 
 
-def _with_default(column: Column, default: exp.Expression | None) -> Column:
+def _with_default(column: Column, default: exp.Expr | None) -> Column:
     from dataclasses import replace
 
     if default is None or isinstance(default, exp.Null):
@@ -103,7 +103,7 @@ def _with_default(column: Column, default: exp.Expression | None) -> Column:
     return replace(column, default=_constant_default(column, default))
 
 
-def _constant_default(column: Column, default: exp.Expression) -> Scalar:
+def _constant_default(column: Column, default: exp.Expr) -> Scalar:
     try:
         value = constant_value(default, Environment())
         return converter_for(column)(value, 1)
@@ -111,7 +111,7 @@ def _constant_default(column: Column, default: exp.Expression) -> Scalar:
         raise _invalid_default(column.name) from error
 
 
-def _moment_sql(name: str, kind: ColumnType, node: exp.Expression | None) -> str | None:
+def _moment_sql(name: str, kind: ColumnType, node: exp.Expr | None) -> str | None:
     """CURRENT_TIMESTAMP for a DATETIME or TIMESTAMP column, with the column's digits. Raises 1067 for others."""
     if node is None:
         return None

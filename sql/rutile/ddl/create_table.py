@@ -52,7 +52,7 @@ def read_definition(definition: exp.Create, database: str, name: str) -> TableDe
     return TableDefinition(schema, comment, auto_increment)
 
 
-def _read_element(element: exp.Expression, parts: _Parts) -> None:
+def _read_element(element: exp.Expr, parts: _Parts) -> None:
     match element:
         case exp.ColumnDef():
             column, primary = read_column(element, len(parts.columns) + 1)
@@ -68,13 +68,13 @@ def _read_element(element: exp.Expression, parts: _Parts) -> None:
             raise not_supported(_FEATURES.get(type(element), element.sql("mysql")))
 
 
-_FEATURES: dict[type[exp.Expression], str] = {
+_FEATURES: dict[type[exp.Expr], str] = {
     exp.UniqueColumnConstraint: "UNIQUE index", exp.IndexColumnConstraint: "secondary index",
     exp.ForeignKey: "FOREIGN KEY", exp.CheckColumnConstraint: "CHECK",
 }  # fmt: skip
 
 
-def _key_column(part: exp.Expression) -> str:
+def _key_column(part: exp.Expr) -> str:
     if isinstance(part, exp.ColumnPrefix):
         raise not_supported("a key on a prefix of a column")
     return part.name
@@ -146,7 +146,7 @@ def _check_auto_increment(columns: Sequence[Column], key_ids: tuple[int, ...]) -
         raise SqlError(1063, f"Incorrect column specifier for column '{automatic[0].name}'", sqlstate="42000")
 
 
-def _read_options(options: Sequence[exp.Expression]) -> tuple[str, int]:
+def _read_options(options: Sequence[exp.Expr]) -> tuple[str, int]:
     """(comment, first AUTO_INCREMENT). ENGINE, ROW_FORMAT and such mean nothing here and are accepted, as in TiDB."""
     comment, auto_increment = "", 1
     for option in options:

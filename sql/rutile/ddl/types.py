@@ -85,7 +85,7 @@ def _length(name: object, sizes: list[int]) -> int:
     return 1
 
 
-def _size(parameter: exp.Expression) -> int:
+def _size(parameter: exp.Expr) -> int:
     text = parameter.name
     if not text.isdigit():
         raise not_supported(f"type parameter {parameter.sql('mysql')}")

@@ -69,7 +69,7 @@ class Scope:
     """In a data change: division by zero is an error rather than NULL."""
 
 
-def compile_expression(node: exp.Expression, scope: Scope) -> Compiled:
+def compile_expression(node: exp.Expr, scope: Scope) -> Compiled:
     """The closure for `node`. Raises NotCompilable, or the error of an unknown column."""
     compiler = _COMPILERS.get(type(node))
     if compiler is None:
@@ -79,12 +79,12 @@ def compile_expression(node: exp.Expression, scope: Scope) -> Compiled:
     return compiler(node, scope)
 
 
-def compile_evaluate(node: exp.Expression, scope: Scope) -> Evaluate:
+def compile_evaluate(node: exp.Expr, scope: Scope) -> Evaluate:
     """The closure alone."""
     return compile_expression(node, scope).evaluate
 
 
-def constant_value(node: exp.Expression, environment: Environment) -> object:
+def constant_value(node: exp.Expr, environment: Environment) -> object:
     """The value of an expression without columns. Raises NotCompilable."""
     return compile_evaluate(node, Scope(NoColumns()))((), environment)
 
@@ -92,7 +92,7 @@ def constant_value(node: exp.Expression, environment: Environment) -> object:
 # --- leaves -----------------------------------------------------------------------------------------------------------
 
 
-def _literal(node: exp.Expression, scope: Scope) -> Compiled:
+def _literal(node: exp.Expr, scope: Scope) -> Compiled:
     value: object = node.this if node.is_string else literal_value("number", node.this)
     return _constant(value)
 
@@ -101,38 +101,38 @@ def _constant(value: object) -> Compiled:
     return Compiled(lambda row, env: value)
 
 
-def _hex(node: exp.Expression, scope: Scope) -> Compiled:
+def _hex(node: exp.Expr, scope: Scope) -> Compiled:
     return _constant(literal_value("hex", f"x'{node.this}'"))
 
 
-def _bits(node: exp.Expression, scope: Scope) -> Compiled:
+def _bits(node: exp.Expr, scope: Scope) -> Compiled:
     return _constant(literal_value("hex", f"b'{node.this}'"))
 
 
-def _boolean(node: exp.Expression, scope: Scope) -> Compiled:
+def _boolean(node: exp.Expr, scope: Scope) -> Compiled:
     return _constant(1 if node.this else 0)
 
 
-def _null(node: exp.Expression, scope: Scope) -> Compiled:
+def _null(node: exp.Expr, scope: Scope) -> Compiled:
     return _constant(None)
 
 
-def _parameter(node: exp.Expression, scope: Scope) -> Compiled:
+def _parameter(node: exp.Expr, scope: Scope) -> Compiled:
     position = int(str(node.this)[1:])
     return Compiled(lambda row, env: env.params[position])
 
 
-def _column(node: exp.Expression, scope: Scope) -> Compiled:
+def _column(node: exp.Expr, scope: Scope) -> Compiled:
     assert isinstance(node, exp.Column)
     position, unsigned = scope.columns.find(node)
     return Compiled(lambda row, env: row[position], unsigned)
 
 
-def _paren(node: exp.Expression, scope: Scope) -> Compiled:
+def _paren(node: exp.Expr, scope: Scope) -> Compiled:
     return compile_expression(node.this, scope)
 
 
-def _session_parameter(node: exp.Expression, scope: Scope) -> Compiled:
+def _session_parameter(node: exp.Expr, scope: Scope) -> Compiled:
     name = node.name.lower()
 
     def evaluate(row: Sequence[Any], env: Environment) -> Any:
@@ -143,7 +143,7 @@ def _session_parameter(node: exp.Expression, scope: Scope) -> Compiled:
     return Compiled(evaluate)
 
 
-def _user_variable(node: exp.Expression, scope: Scope) -> Compiled:
+def _user_variable(node: exp.Expr, scope: Scope) -> Compiled:
     name = node.name.lower()
     return Compiled(lambda row, env: (env.user_variables or {}).get(name))
 
@@ -151,8 +151,8 @@ def _user_variable(node: exp.Expression, scope: Scope) -> Compiled:
 # --- arithmetic -------------------------------------------------------------------------------------------------------
 
 
-def _arithmetic(operate: Callable[[object, object], Any], symbol: str) -> Callable[[exp.Expression, Scope], Compiled]:
-    def compile_node(node: exp.Expression, scope: Scope) -> Compiled:
+def _arithmetic(operate: Callable[[object, object], Any], symbol: str) -> Callable[[exp.Expr, Scope], Compiled]:
+    def compile_node(node: exp.Expr, scope: Scope) -> Compiled:
         left, right = compile_expression(node.this, scope), compile_expression(node.expression, scope)
         unsigned = left.unsigned or right.unsigned
         left_of, right_of = left.evaluate, right.evaluate
@@ -168,8 +168,8 @@ def _arithmetic(operate: Callable[[object, object], Any], symbol: str) -> Callab
     return compile_node
 
 
-def _division(operate: Callable[[object, object], Any]) -> Callable[[exp.Expression, Scope], Compiled]:
-    def compile_node(node: exp.Expression, scope: Scope) -> Compiled:
+def _division(operate: Callable[[object, object], Any]) -> Callable[[exp.Expr, Scope], Compiled]:
+    def compile_node(node: exp.Expr, scope: Scope) -> Compiled:
         left_of, right_of = compile_evaluate(node.this, scope), compile_evaluate(node.expression, scope)
         strict = scope.strict
 
@@ -187,7 +187,7 @@ def _division(operate: Callable[[object, object], Any]) -> Callable[[exp.Express
     return compile_node
 
 
-def _negation(node: exp.Expression, scope: Scope) -> Compiled:
+def _negation(node: exp.Expr, scope: Scope) -> Compiled:
     operand = compile_evaluate(node.this, scope)
 
     def evaluate(row: Sequence[Any], env: Environment) -> Any:
@@ -200,8 +200,8 @@ def _negation(node: exp.Expression, scope: Scope) -> Compiled:
 # --- comparison and logic ---------------------------------------------------------------------------------------------
 
 
-def _comparison(holds: Callable[[int], bool]) -> Callable[[exp.Expression, Scope], Compiled]:
-    def compile_node(node: exp.Expression, scope: Scope) -> Compiled:
+def _comparison(holds: Callable[[int], bool]) -> Callable[[exp.Expr, Scope], Compiled]:
+    def compile_node(node: exp.Expr, scope: Scope) -> Compiled:
         left_of, right_of = compile_evaluate(node.this, scope), compile_evaluate(node.expression, scope)
 
         def evaluate(row: Sequence[Any], env: Environment) -> Any:
@@ -215,7 +215,7 @@ def _comparison(holds: Callable[[int], bool]) -> Callable[[exp.Expression, Scope
     return compile_node
 
 
-def _null_safe_equal(node: exp.Expression, scope: Scope) -> Compiled:
+def _null_safe_equal(node: exp.Expr, scope: Scope) -> Compiled:
     left_of, right_of = compile_evaluate(node.this, scope), compile_evaluate(node.expression, scope)
 
     def evaluate(row: Sequence[Any], env: Environment) -> Any:
@@ -227,7 +227,7 @@ def _null_safe_equal(node: exp.Expression, scope: Scope) -> Compiled:
     return Compiled(evaluate)
 
 
-def _and(node: exp.Expression, scope: Scope) -> Compiled:
+def _and(node: exp.Expr, scope: Scope) -> Compiled:
     left_of, right_of = compile_evaluate(node.this, scope), compile_evaluate(node.expression, scope)
 
     def evaluate(row: Sequence[Any], env: Environment) -> Any:
@@ -242,7 +242,7 @@ def _and(node: exp.Expression, scope: Scope) -> Compiled:
     return Compiled(evaluate)
 
 
-def _or(node: exp.Expression, scope: Scope) -> Compiled:
+def _or(node: exp.Expr, scope: Scope) -> Compiled:
     left_of, right_of = compile_evaluate(node.this, scope), compile_evaluate(node.expression, scope)
 
     def evaluate(row: Sequence[Any], env: Environment) -> Any:
@@ -257,7 +257,7 @@ def _or(node: exp.Expression, scope: Scope) -> Compiled:
     return Compiled(evaluate)
 
 
-def _not(node: exp.Expression, scope: Scope) -> Compiled:
+def _not(node: exp.Expr, scope: Scope) -> Compiled:
     operand = compile_evaluate(node.this, scope)
 
     def evaluate(row: Sequence[Any], env: Environment) -> Any:
@@ -267,7 +267,7 @@ def _not(node: exp.Expression, scope: Scope) -> Compiled:
     return Compiled(evaluate)
 
 
-def _is(node: exp.Expression, scope: Scope) -> Compiled:
+def _is(node: exp.Expr, scope: Scope) -> Compiled:
     operand = compile_evaluate(node.this, scope)
     other = node.expression
     if isinstance(other, exp.Null):
@@ -278,7 +278,7 @@ def _is(node: exp.Expression, scope: Scope) -> Compiled:
     raise NotCompilable("IS")
 
 
-def _in(node: exp.Expression, scope: Scope) -> Compiled:
+def _in(node: exp.Expr, scope: Scope) -> Compiled:
     if node.args.get("query") or not node.expressions:
         raise NotCompilable("IN (subquery)")
     operand = compile_evaluate(node.this, scope)
@@ -296,13 +296,13 @@ def _in(node: exp.Expression, scope: Scope) -> Compiled:
     return Compiled(evaluate)
 
 
-def _between(node: exp.Expression, scope: Scope) -> Compiled:
+def _between(node: exp.Expr, scope: Scope) -> Compiled:
     low = exp.GTE(this=node.this, expression=node.args["low"])
     high = exp.LTE(this=node.this.copy(), expression=node.args["high"])
     return _and(exp.And(this=low, expression=high), scope)
 
 
-_COMPILERS: dict[type[exp.Expression], Callable[[exp.Expression, Scope], Compiled]] = {
+_COMPILERS: dict[type[exp.Expr], Callable[[exp.Expr, Scope], Compiled]] = {
     exp.Literal: _literal, exp.HexString: _hex, exp.BitString: _bits, exp.Boolean: _boolean, exp.Null: _null,
     exp.Placeholder: _parameter, exp.Column: _column, exp.Paren: _paren, exp.SessionParameter: _session_parameter,
     exp.Parameter: _user_variable,

@@ -37,13 +37,13 @@ SESSION_FUNCTIONS = frozenset(
 )
 """Functions of the session: answered by Environment.session_value under their name with `()`."""
 
-_NODE_NAMES: dict[type[exp.Expression], str] = {
+_NODE_NAMES: dict[type[exp.Expr], str] = {
     exp.CurrentSchema: "database", exp.CurrentUser: "user", exp.SessionUser: "session_user",
     exp.CurrentDatabase: "database", exp.CurrentVersion: "version",
 }  # fmt: skip
 
 
-def session_function_name(node: exp.Expression) -> str | None:
+def session_function_name(node: exp.Expr) -> str | None:
     """The session function `node` calls, if it calls one."""
     if type(node) in _NODE_NAMES:
         return _NODE_NAMES[type(node)]
@@ -52,7 +52,7 @@ def session_function_name(node: exp.Expression) -> str | None:
     return None
 
 
-def moment_function(node: exp.Expression) -> Callable[[Environment], object] | None:
+def moment_function(node: exp.Expr) -> Callable[[Environment], object] | None:
     """NOW(), CURDATE(), CURTIME(), UTC_TIMESTAMP() and their like: what they give for the statement's moment."""
     name = _moment_name(node)
     if name == "datetime":
@@ -73,7 +73,7 @@ _MOMENT_NAMES = {
 }  # fmt: skip
 
 
-def _moment_name(node: exp.Expression) -> str | None:
+def _moment_name(node: exp.Expr) -> str | None:
     if isinstance(node, exp.CurrentTimestamp | exp.UtcTimestamp | exp.Localtimestamp | exp.Localtime):
         return "datetime"
     if isinstance(node, exp.CurrentDate | exp.UtcDate):
@@ -83,12 +83,12 @@ def _moment_name(node: exp.Expression) -> str | None:
     return _MOMENT_NAMES.get(node.name.lower()) if isinstance(node, exp.Anonymous) else None
 
 
-def _digits(node: exp.Expression) -> int:
+def _digits(node: exp.Expr) -> int:
     argument = node.expressions[0] if isinstance(node, exp.Anonymous) and node.expressions else node.this
     return int(argument.name) if isinstance(argument, exp.Literal) and argument.name.isdigit() else 0
 
 
-def compile_function(node: exp.Expression, scope: Scope) -> Compiled:
+def compile_function(node: exp.Expr, scope: Scope) -> Compiled:
     """The closure for a function call. Raises NotCompilable for what is not in the tables below."""
     moment = moment_function(node)
     if moment is not None:
@@ -114,9 +114,9 @@ def _session_call(name: str) -> Compiled:
     return Compiled(evaluate)
 
 
-def _arguments(node: exp.Expression) -> list[exp.Expression]:
+def _arguments(node: exp.Expr) -> list[exp.Expr]:
     found = [node.args.get(key) for key in ("this", "expression", "decimals")]
-    arguments = [argument for argument in found if isinstance(argument, exp.Expression)]
+    arguments = [argument for argument in found if isinstance(argument, exp.Expr)]
     known = {"this", "expression", "expressions", "decimals", "safe", "coalesce", "binary"}
     if any(value for key, value in node.args.items() if key not in known):
         raise NotCompilable(type(node).__name__)
@@ -143,7 +143,8 @@ def _byte_length(value: object) -> int:
 
 
 def _absolute(value: object) -> Any:
-    return semantics.checked(abs(semantics.number(value)), False, f"abs({value})")
+    exact = semantics.number(value)
+    return semantics.checked(-exact if exact < 0 else exact, False, f"abs({value})")
 
 
 def _round(value: object, digits: object = 0) -> Any:
@@ -154,7 +155,7 @@ def _round(value: object, digits: object = 0) -> Any:
     return int(rounded) if isinstance(exact, int) or places <= 0 else rounded
 
 
-_STRICT: dict[type[exp.Expression], Callable[..., Any]] = {
+_STRICT: dict[type[exp.Expr], Callable[..., Any]] = {
     exp.Concat: _concat, exp.Abs: _absolute, exp.Round: _round,
     exp.Lower: lambda value: text_of(value).lower(), exp.Upper: lambda value: text_of(value).upper(),
 }  # fmt: skip
@@ -163,12 +164,12 @@ _STRICT: dict[type[exp.Expression], Callable[..., Any]] = {
 # --- functions with their own idea of NULL ----------------------------------------------------------------------------
 
 
-def _length(node: exp.Expression, scope: Scope) -> Evaluate:
+def _length(node: exp.Expr, scope: Scope) -> Evaluate:
     measure = _byte_length if node.args.get("binary") else lambda value: len(text_of(value))
     return _null_in_null_out(measure, [compile_evaluate(node.this, scope)])
 
 
-def _coalesce(node: exp.Expression, scope: Scope) -> Evaluate:
+def _coalesce(node: exp.Expr, scope: Scope) -> Evaluate:
     choices = [compile_evaluate(choice, scope) for choice in (node.this, *node.expressions)]
 
     def evaluate(row: Sequence[Any], env: Environment) -> Any:
@@ -181,7 +182,7 @@ def _coalesce(node: exp.Expression, scope: Scope) -> Evaluate:
     return evaluate
 
 
-def _if(node: exp.Expression, scope: Scope) -> Evaluate:
+def _if(node: exp.Expr, scope: Scope) -> Evaluate:
     condition, then = compile_evaluate(node.this, scope), compile_evaluate(node.args["true"], scope)
     otherwise = _optional(node.args.get("false"), scope)
 
@@ -191,7 +192,7 @@ def _if(node: exp.Expression, scope: Scope) -> Evaluate:
     return evaluate
 
 
-def _case(node: exp.Expression, scope: Scope) -> Evaluate:
+def _case(node: exp.Expr, scope: Scope) -> Evaluate:
     subject = node.args.get("this")
     branches = []
     for branch in node.args["ifs"]:
@@ -208,7 +209,7 @@ def _case(node: exp.Expression, scope: Scope) -> Evaluate:
     return evaluate
 
 
-def _nullif(node: exp.Expression, scope: Scope) -> Evaluate:
+def _nullif(node: exp.Expr, scope: Scope) -> Evaluate:
     left, right = compile_evaluate(node.this, scope), compile_evaluate(node.expression, scope)
 
     def evaluate(row: Sequence[Any], env: Environment) -> Any:
@@ -218,10 +219,10 @@ def _nullif(node: exp.Expression, scope: Scope) -> Evaluate:
     return evaluate
 
 
-def _optional(node: exp.Expression | None, scope: Scope) -> Evaluate:
+def _optional(node: exp.Expr | None, scope: Scope) -> Evaluate:
     return compile_evaluate(node, scope) if node is not None else lambda row, env: None
 
 
-_SPECIAL: dict[type[exp.Expression], Callable[[exp.Expression, Scope], Evaluate]] = {
+_SPECIAL: dict[type[exp.Expr], Callable[[exp.Expr, Scope], Evaluate]] = {
     exp.Length: _length, exp.Coalesce: _coalesce, exp.If: _if, exp.Case: _case, exp.Nullif: _nullif,
 }  # fmt: skip

@@ -21,7 +21,7 @@ class ChangePlan:
     """A data change over the rows of a query."""
 
     table: TableAccess
-    query: exp.Expression
+    query: exp.Expr
     """Gives every column of the rows to change; then the row id, for tables without primary key; then, for an UPDATE
     whose expressions closures cannot do, the new values."""
     assignments: tuple[tuple[int, Evaluate], ...] | None
@@ -56,14 +56,14 @@ def plan_delete(statement: st.Delete, find_table: FindTable) -> ChangePlan:
     return ChangePlan(table, _query(delete, table, []), None)
 
 
-def _single_table(node: exp.Expression, find_table: FindTable, feature: str) -> tuple[TableAccess, TableColumns]:
+def _single_table(node: exp.Expr, find_table: FindTable, feature: str) -> tuple[TableAccess, TableColumns]:
     if not isinstance(node, exp.Table) or node.args.get("joins"):
         raise not_supported(feature)
     table = find_table(st.TableName(node.name, node.db or None))
     return table, TableColumns(table.schema, (node.alias or node.name,))
 
 
-def _query(change: exp.Expression, table: TableAccess, values: Sequence[exp.Expression]) -> exp.Expression:
+def _query(change: exp.Expr, table: TableAccess, values: Sequence[exp.Expr]) -> exp.Expr:
     """SELECT columns [, row id] [, new values] FROM the table WHERE ... ORDER BY ... LIMIT, as the statement has it."""
     name = change.this.alias_or_name
     columns = [_column(column.name, name) for column in table.schema.columns]
@@ -78,13 +78,13 @@ def _query(change: exp.Expression, table: TableAccess, values: Sequence[exp.Expr
     return select
 
 
-def _column(name: str, table: str) -> exp.Expression:
+def _column(name: str, table: str) -> exp.Expr:
     return exp.column(exp.to_identifier(name, quoted=True), table=exp.to_identifier(table, quoted=True))
 
 
-def _new_values(update: exp.Update, table: TableAccess, columns: TableColumns) -> list[exp.Expression]:
+def _new_values(update: exp.Update, table: TableAccess, columns: TableColumns) -> list[exp.Expr]:
     """The assigned expressions over the old row: later ones see earlier ones, as in MySQL, by substitution."""
-    assigned: dict[int, exp.Expression] = {}
+    assigned: dict[int, exp.Expr] = {}
     for node in update.expressions:
         position, _ = columns.find(node.this)
         value = _default(table.schema.columns[position]) if is_default(node.expression) else node.expression.copy()
@@ -92,7 +92,7 @@ def _new_values(update: exp.Update, table: TableAccess, columns: TableColumns) -
     return [assigned[columns.find(node.this)[0]] for node in update.expressions]
 
 
-def _default(column: Column) -> exp.Expression:
+def _default(column: Column) -> exp.Expr:
     if column.default_sql:
         return exp.CurrentTimestamp()
     from rutile.planner.literals import literal_node
@@ -100,8 +100,8 @@ def _default(column: Column) -> exp.Expression:
     return literal_node(column.default)
 
 
-def _substitute(value: exp.Expression, assigned: dict[int, exp.Expression], columns: TableColumns) -> exp.Expression:
-    def replace(node: exp.Expression) -> exp.Expression:
+def _substitute(value: exp.Expr, assigned: dict[int, exp.Expr], columns: TableColumns) -> exp.Expr:
+    def replace(node: exp.Expr) -> exp.Expr:
         if isinstance(node, exp.Column) and node.parent_select is None:
             earlier = assigned.get(columns.find(node)[0])
             return exp.paren(earlier.copy()) if earlier is not None else node

@@ -15,7 +15,7 @@ from rutile_coprocessor.schema import TableSchema
 PartialQuery = PushPlan
 
 
-def to_duckdb_sql(expression: exp.Expression, schemas: Mapping[TableKey, TableSchema]) -> str:
+def to_duckdb_sql(expression: exp.Expr, schemas: Mapping[TableKey, TableSchema]) -> str:
     """The text of a qualified query in DuckDB's dialect."""
     return expression.sql(dialect="duckdb")
 

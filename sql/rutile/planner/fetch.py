@@ -20,7 +20,7 @@ def fetch_fragment(scan: ScanPlan, *, pushed: bool) -> Fragment:
     return Fragment(to_duckdb_sql(select, {}), (fragment_scan(scan),), rowwise=True)
 
 
-def _bare(condition: exp.Expression) -> exp.Expression:
+def _bare(condition: exp.Expr) -> exp.Expr:
     """The condition with its columns unqualified: the fragment has one table."""
     return condition.transform(
         lambda node: exp.column(node.name, quoted=True) if isinstance(node, exp.Column) else node

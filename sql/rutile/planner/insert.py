@@ -35,7 +35,7 @@ class InsertPlan:
     """The column each value goes to, by position in the schema."""
     rows: tuple[tuple[Evaluate | None, ...], ...]
     """For VALUES, the closures of each row; None stands for DEFAULT."""
-    query: exp.Expression | None
+    query: exp.Expr | None
     """For INSERT ... SELECT, the query."""
     on_duplicate: OnDuplicate
     assignments: tuple[tuple[int, Evaluate], ...] = ()
@@ -62,9 +62,9 @@ def plan_insert(statement: st.Insert, find_table: FindTable) -> InsertPlan:
     return InsertPlan(table, positions, (), _query(insert), on_duplicate, assignments)
 
 
-def _query(insert: exp.Insert) -> exp.Expression:
+def _query(insert: exp.Insert) -> exp.Expr:
     """The source query, with a WITH that sqlglot hung on the INSERT."""
-    query: exp.Expression = insert.expression.copy()
+    query: exp.Expr = insert.expression.copy()
     outer = insert.args.get("with_")
     if outer is not None:
         query.set("with_", outer.copy())
@@ -93,9 +93,7 @@ def _positions(table: TableAccess, names: list[str] | None) -> tuple[int, ...]:
     return tuple(positions)
 
 
-def _row(
-    table: TableAccess, positions: tuple[int, ...], item: exp.Expression, number: int
-) -> tuple[Evaluate | None, ...]:
+def _row(table: TableAccess, positions: tuple[int, ...], item: exp.Expr, number: int) -> tuple[Evaluate | None, ...]:
     values = _values_of(item)
     if len(values) != len(positions) and values:
         raise wrong_value_count(number)
@@ -108,7 +106,7 @@ def _row(
         raise NotPoint(str(error)) from error
 
 
-def _values_of(item: exp.Expression) -> Sequence[exp.Expression]:
+def _values_of(item: exp.Expr) -> Sequence[exp.Expr]:
     """The values of (a, b), or of a bare one."""
     if isinstance(item, exp.Tuple):
         return item.expressions
@@ -130,7 +128,7 @@ def _on_duplicate(statement: st.Insert, table: TableAccess) -> tuple[OnDuplicate
     return (OnDuplicate.IGNORE if insert.args.get("ignore") else OnDuplicate.FAIL), ()
 
 
-def _duplicate_assignments(conflict: exp.Expression, table: TableAccess) -> tuple[tuple[int, Evaluate], ...]:
+def _duplicate_assignments(conflict: exp.Expr, table: TableAccess) -> tuple[tuple[int, Evaluate], ...]:
     columns = TableColumns(table.schema, with_inserted=True)
     nodes = [node.transform(_inserted_value) for node in conflict.expressions]
     try:
@@ -139,7 +137,7 @@ def _duplicate_assignments(conflict: exp.Expression, table: TableAccess) -> tupl
         raise not_supported(f"ON DUPLICATE KEY UPDATE with {error}") from error
 
 
-def _inserted_value(node: exp.Expression) -> exp.Expression:
+def _inserted_value(node: exp.Expr) -> exp.Expr:
     """VALUES(column) as the column of the row to insert."""
     if isinstance(node, exp.Anonymous) and node.name.upper() == "VALUES" and len(node.expressions) == 1:
         return exp.column(node.expressions[0].name, table=INSERTED)

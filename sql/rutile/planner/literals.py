@@ -13,7 +13,7 @@ from rutile.expressions.functions import moment_function, session_function_name
 from rutile.temporal import format_datetime, format_time
 
 
-def literal_node(value: object) -> exp.Expression:
+def literal_node(value: object) -> exp.Expr:
     """The expression that has this value."""
     match value:
         case None:
@@ -39,11 +39,11 @@ def literal_node(value: object) -> exp.Expression:
     raise TypeError(f"cannot pass a {type(value).__name__} as a parameter")
 
 
-def _cast(text: str, kind: str) -> exp.Expression:
+def _cast(text: str, kind: str) -> exp.Expr:
     return exp.cast(exp.Literal.string(text), kind, dialect="mysql")
 
 
-def bind(expression: exp.Expression, environment: Environment) -> tuple[exp.Expression, bool]:
+def bind(expression: exp.Expr, environment: Environment) -> tuple[exp.Expr, bool]:
     """`expression` (a copy) with parameters, variables and the session's and the moment's functions as literals.
 
     So the text means the same wherever it runs, and every NOW() of a statement is one moment. The second value tells
@@ -51,7 +51,7 @@ def bind(expression: exp.Expression, environment: Environment) -> tuple[exp.Expr
     """
     reusable = True
 
-    def replace(node: exp.Expression) -> exp.Expression:
+    def replace(node: exp.Expr) -> exp.Expr:
         nonlocal reusable
         found = _bound_value(node, environment)
         if found is None:
@@ -62,7 +62,7 @@ def bind(expression: exp.Expression, environment: Environment) -> tuple[exp.Expr
     return expression.transform(replace), reusable
 
 
-def _bound_value(node: exp.Expression, environment: Environment) -> Callable[[], object] | None:
+def _bound_value(node: exp.Expr, environment: Environment) -> Callable[[], object] | None:
     if isinstance(node, exp.Placeholder):
         return lambda: environment.params[int(str(node.this)[1:])]
     if isinstance(node, exp.Parameter):

@@ -35,7 +35,7 @@ class OutputColumn:
     type: ColumnType | None
 
 
-def base_tables(expression: exp.Expression, database: str | None) -> dict[TableKey, exp.Table]:
+def base_tables(expression: exp.Expr, database: str | None) -> dict[TableKey, exp.Table]:
     """The tables a query names, other than its own CTEs; the database is the session's where none is written."""
     ctes = {cte.alias.lower() for cte in expression.find_all(exp.CTE)}
     found: dict[TableKey, exp.Table] = {}
@@ -48,15 +48,13 @@ def base_tables(expression: exp.Expression, database: str | None) -> dict[TableK
     return found
 
 
-def qualify_names(
-    expression: exp.Expression, schemas: Mapping[TableKey, TableSchema], database: str | None
-) -> exp.Expression:
+def qualify_names(expression: exp.Expr, schemas: Mapping[TableKey, TableSchema], database: str | None) -> exp.Expr:
     """`expression` (changed in place) qualified. Raises 1052, 1054."""
     _keep_display_names(expression)
     with_row_ids = any(column.name == HIDDEN_HANDLE for column in expression.find_all(exp.Column))
-    nested: dict[str, dict[str, dict[str, str]]] = {}
+    nested: dict[str, dict[str, object]] = {}
     for (owner, name), schema in schemas.items():
-        columns = {column.name.lower(): column.type.kind.value for column in schema.columns}
+        columns: dict[str, object] = {column.name.lower(): column.type.kind.value for column in schema.columns}
         if with_row_ids and schema.handle == "hidden":
             columns[HIDDEN_HANDLE] = "bigint"
         nested.setdefault(owner, {})[name] = columns
@@ -64,7 +62,7 @@ def qualify_names(
         return qualify(
             expression,
             dialect=DIALECT,
-            schema=nested,
+            schema=dict(nested),
             db=database.lower() if database else None,
             quote_identifiers=True,
         )
@@ -74,7 +72,7 @@ def qualify_names(
         raise syntax_error(str(error)) from error
 
 
-def _keep_display_names(expression: exp.Expression) -> None:
+def _keep_display_names(expression: exp.Expr) -> None:
     if not isinstance(expression, exp.Query):
         return
     for item in list(expression.selects):
@@ -87,9 +85,7 @@ def _keep_display_names(expression: exp.Expression) -> None:
             item.replace(alias)
 
 
-def _resolve_error(
-    error: OptimizeError, expression: exp.Expression, schemas: Mapping[TableKey, TableSchema]
-) -> SqlError:
+def _resolve_error(error: OptimizeError, expression: exp.Expr, schemas: Mapping[TableKey, TableSchema]) -> SqlError:
     unknown = _UNKNOWN_COLUMN.match(str(error))
     if unknown:
         return unknown_column(unknown[1])
@@ -104,21 +100,23 @@ def _resolve_error(
     return unknown_column(f"{table}.{name}" if table else name)
 
 
-def output_columns(expression: exp.Expression, schemas: Mapping[TableKey, TableSchema]) -> list[OutputColumn]:
+def output_columns(expression: exp.Expr, schemas: Mapping[TableKey, TableSchema]) -> list[OutputColumn]:
     """The result's columns of a qualified query."""
     assert isinstance(expression, exp.Query)
     top = _leftmost(expression)
-    sources = _table_sources(top, schemas) if isinstance(expression, exp.Select | exp.Subquery) else {}
+    sources: dict[str, TableSchema] = {}
+    if isinstance(expression, exp.Select | exp.Subquery):
+        sources = _table_sources(top, schemas)
     return [_output(item, sources) for item in expression.selects]
 
 
-def _leftmost(expression: exp.Expression) -> exp.Expression:
+def _leftmost(expression: exp.Expr) -> exp.Expr:
     while isinstance(expression, exp.SetOperation | exp.Subquery):
         expression = expression.this
     return expression
 
 
-def _table_sources(select: exp.Expression, schemas: Mapping[TableKey, TableSchema]) -> dict[str, TableSchema]:
+def _table_sources(select: exp.Expr, schemas: Mapping[TableKey, TableSchema]) -> dict[str, TableSchema]:
     """Base tables of a SELECT by alias."""
     found: dict[str, TableSchema] = {}
     source = select.args.get("from_")
@@ -130,7 +128,7 @@ def _table_sources(select: exp.Expression, schemas: Mapping[TableKey, TableSchem
     return found
 
 
-def _output(item: exp.Expression, sources: Mapping[str, TableSchema]) -> OutputColumn:
+def _output(item: exp.Expr, sources: Mapping[str, TableSchema]) -> OutputColumn:
     inner = item.unalias()
     column = None
     if isinstance(inner, exp.Column):
@@ -142,6 +140,6 @@ def _output(item: exp.Expression, sources: Mapping[str, TableSchema]) -> OutputC
     return OutputColumn(name, column.type if column is not None else None)
 
 
-def scopes_of(expression: exp.Expression) -> list[Scope]:
+def scopes_of(expression: exp.Expr) -> list[Scope]:
     """The query's scopes, innermost first."""
     return list(traverse_scope(expression))

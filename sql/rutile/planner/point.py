@@ -122,14 +122,14 @@ def plan_point(statement: st.Statement, find_table: FindTable) -> PointPlan:
     raise NotPoint(type(statement).__name__)
 
 
-def _only(node: exp.Expression, *allowed: str) -> None:
+def _only(node: exp.Expr, *allowed: str) -> None:
     """Refuse clauses this planner does not know."""
     for name, value in node.args.items():
         if value and name not in allowed:
             raise NotPoint(name)
 
 
-def _table_of(node: exp.Expression | None, find_table: FindTable) -> tuple[TableAccess, TableColumns]:
+def _table_of(node: exp.Expr | None, find_table: FindTable) -> tuple[TableAccess, TableColumns]:
     if not isinstance(node, exp.Table) or not isinstance(node.this, exp.Identifier):
         raise NotPoint("not one table")
     _only(node, "this", "db", "alias")
@@ -176,7 +176,7 @@ def _locks(select: exp.Select) -> bool:
     return bool(locks)
 
 
-def _expand(item: exp.Expression, table: TableAccess) -> list[exp.Expression]:
+def _expand(item: exp.Expr, table: TableAccess) -> list[exp.Expr]:
     if isinstance(item, exp.Star) and not any(item.args.values()):
         return [exp.column(exp.to_identifier(column.name, quoted=True)) for column in table.schema.columns]
     if item.is_star:
@@ -184,21 +184,21 @@ def _expand(item: exp.Expression, table: TableAccess) -> list[exp.Expression]:
     return [item]
 
 
-def _name(item: exp.Expression) -> str:
+def _name(item: exp.Expr) -> str:
     if is_named_by_text(item) and item.find(exp.Placeholder):
         raise NotPoint("the column name contains a literal")
     return item.alias_or_name
 
 
-def _type(item: exp.Expression, table: TableAccess, columns: TableColumns) -> ColumnType | None:
+def _type(item: exp.Expr, table: TableAccess, columns: TableColumns) -> ColumnType | None:
     inner = item.unalias()
     return table.schema.columns[columns.find(inner)[0]].type if isinstance(inner, exp.Column) else None
 
 
-def _finder(table: TableAccess, columns: TableColumns, where: exp.Expression | None) -> KeyFinder:
+def _finder(table: TableAccess, columns: TableColumns, where: exp.Expr | None) -> KeyFinder:
     """The key columns' values, and a filter of what else WHERE says."""
     choices: dict[int, tuple[Evaluate, ...]] = {}
-    rest: list[exp.Expression] = []
+    rest: list[exp.Expr] = []
     scope = Scope(columns)
     for condition in conjuncts(where.this if where else None):
         found = _key_choice(table, condition, scope)
@@ -212,7 +212,7 @@ def _finder(table: TableAccess, columns: TableColumns, where: exp.Expression | N
     return KeyFinder(table, tuple(choices[position] for position in table.key_positions), matches)
 
 
-def _key_choice(table: TableAccess, condition: exp.Expression, scope: Scope) -> tuple[int, tuple[Evaluate, ...]] | None:
+def _key_choice(table: TableAccess, condition: exp.Expr, scope: Scope) -> tuple[int, tuple[Evaluate, ...]] | None:
     """(position of a key column, its possible values) if that is what `condition` says."""
     if isinstance(condition, exp.EQ):
         column, values = condition.this, [condition.expression]
@@ -238,7 +238,7 @@ def _plan_update(update: exp.Update, find_table: FindTable) -> PointUpdate:
 
 
 def compile_assignments(
-    nodes: Sequence[exp.Expression], columns: TableColumns, table: TableAccess
+    nodes: Sequence[exp.Expr], columns: TableColumns, table: TableAccess
 ) -> tuple[tuple[int, Evaluate], ...]:
     """SET a = ..., b = ... as (position, closure). Raises NotCompilable, 1054."""
     scope = Scope(columns, strict=True)
@@ -251,7 +251,7 @@ def compile_assignments(
     return tuple(assignments)
 
 
-def _assigned(node: exp.Expression, scope: Scope, column: Column) -> Evaluate:
+def _assigned(node: exp.Expr, scope: Scope, column: Column) -> Evaluate:
     if is_default(node):
         if column.default_sql:
             raise NotCompilable("DEFAULT of an expression")
@@ -259,7 +259,7 @@ def _assigned(node: exp.Expression, scope: Scope, column: Column) -> Evaluate:
     return compile_evaluate(node, scope)
 
 
-def is_default(node: exp.Expression) -> bool:
+def is_default(node: exp.Expr) -> bool:
     """Whether `node` is the keyword DEFAULT."""
     return isinstance(node, exp.Var | exp.Column) and node.name.upper() == "DEFAULT" and not node.args.get("table")
 

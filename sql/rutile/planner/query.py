@@ -35,7 +35,7 @@ class QueryPlan:
     """The information_schema tables among the relations, by their bare names."""
     columns: tuple[OutputColumn, ...]
     partial: PartialQuery | None
-    expression: exp.Expression
+    expression: exp.Expr
     """The qualified query, for EXPLAIN."""
 
     def fragment(self) -> Fragment:
@@ -49,7 +49,7 @@ def fragment_scan(scan: ScanPlan) -> Scan:
 
 
 def plan_query(
-    expression: exp.Expression,
+    expression: exp.Expr,
     tables: Mapping[TableKey, TableAccess],
     virtual: Mapping[TableKey, TableSchema],
     database: str | None,
@@ -75,7 +75,7 @@ def plan_query(
     )
 
 
-def _with_scan_names(expression: exp.Expression, schemas: Mapping[TableKey, TableSchema]) -> exp.Expression:
+def _with_scan_names(expression: exp.Expr, schemas: Mapping[TableKey, TableSchema]) -> exp.Expr:
     """A copy in which tables are called by their scans' names."""
     named = expression.copy()
     for table in list(named.find_all(exp.Table)):

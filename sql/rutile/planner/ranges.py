@@ -44,7 +44,7 @@ class _Conditions:
         return self.by_column.setdefault(column.id, _Bounds())
 
 
-def conjuncts(condition: exp.Expression | None) -> Iterator[exp.Expression]:
+def conjuncts(condition: exp.Expr | None) -> Iterator[exp.Expr]:
     """The conditions that must all hold."""
     if condition is None:
         return
@@ -57,7 +57,7 @@ def conjuncts(condition: exp.Expression | None) -> Iterator[exp.Expression]:
         yield condition
 
 
-def key_ranges(schema: TableSchema, conditions: Iterable[exp.Expression]) -> list[KeyRange] | None:
+def key_ranges(schema: TableSchema, conditions: Iterable[exp.Expr]) -> list[KeyRange] | None:
     """The ranges of user keys that hold every row meeting all `conditions`, in order; None for the whole table.
 
     Columns in `conditions` must all belong to this table. An empty list means that no row can meet them.
@@ -70,7 +70,7 @@ def key_ranges(schema: TableSchema, conditions: Iterable[exp.Expression]) -> lis
     return _build(schema, found)
 
 
-def _read(schema: TableSchema, condition: exp.Expression, found: _Conditions) -> None:
+def _read(schema: TableSchema, condition: exp.Expr, found: _Conditions) -> None:
     if isinstance(condition, exp.Between):
         _bound(schema, exp.GTE, condition.this, condition.args["low"], found)
         _bound(schema, exp.LTE, condition.this, condition.args["high"], found)
@@ -97,19 +97,19 @@ def _read_or(schema: TableSchema, condition: exp.Or, found: _Conditions) -> None
         _read_in(schema, exp.In(this=parts[0].this.copy(), expressions=choices), found)
 
 
-_MIRRORED: dict[type[exp.Expression], type[exp.Expression]] = {
+_MIRRORED: dict[type[exp.Expr], type[exp.Expr]] = {
     exp.EQ: exp.EQ, exp.LT: exp.GT, exp.LTE: exp.GTE, exp.GT: exp.LT, exp.GTE: exp.LTE,
 }  # fmt: skip
 
 
-def _key_column(schema: TableSchema, node: exp.Expression) -> Column | None:
+def _key_column(schema: TableSchema, node: exp.Expr) -> Column | None:
     if not isinstance(node, exp.Column) or not schema.has_column(node.name):
         return None
     column = schema.column(node.name)
     return column if column.id in schema.primary_key else None
 
 
-def _constant(column: Column, node: exp.Expression) -> Scalar:
+def _constant(column: Column, node: exp.Expr) -> Scalar:
     """The value of a constant expression as a value of `column`. Raises NotExact if it is not exactly one."""
     if node.find(exp.Column):
         raise NotExact
@@ -121,9 +121,9 @@ def _constant(column: Column, node: exp.Expression) -> Scalar:
 
 def _bound(
     schema: TableSchema,
-    comparison: type[exp.Expression],
-    left: exp.Expression,
-    right: exp.Expression,
+    comparison: type[exp.Expr],
+    left: exp.Expr,
+    right: exp.Expr,
     found: _Conditions,
 ) -> None:
     column = _key_column(schema, left)

@@ -28,7 +28,7 @@ class ScanPlan:
     ranges: tuple[KeyRange, ...]
     full: bool
     """The ranges are the whole table."""
-    filters: tuple[exp.Expression, ...] = ()
+    filters: tuple[exp.Expr, ...] = ()
     """Conditions each of its rows must meet for the query, with columns as written there (alias.column)."""
 
     @property
@@ -43,11 +43,11 @@ class _Use:
     columns: dict[str, None] = field(default_factory=dict)
     ranges: list[KeyRange] = field(default_factory=list)
     full: bool = False
-    filters: tuple[exp.Expression, ...] = ()
+    filters: tuple[exp.Expr, ...] = ()
     uses: int = 0
 
 
-def plan_scans(expression: exp.Expression, tables: Mapping[TableKey, TableAccess]) -> list[ScanPlan]:
+def plan_scans(expression: exp.Expr, tables: Mapping[TableKey, TableAccess]) -> list[ScanPlan]:
     """The scans of a qualified query, in the order the tables first appear; tables not in `tables` are virtual."""
     uses = {key: _Use() for key in tables}
     for scope in scopes_of(expression):
@@ -88,7 +88,7 @@ def _gather(use: _Use, schema: TableSchema, scope: Scope, alias: str) -> None:
     use.filters = tuple(own) if _filters_apply(scope, alias) else ()
 
 
-def _conditions(scope: Scope) -> list[exp.Expression]:
+def _conditions(scope: Scope) -> list[exp.Expr]:
     """What every row of the scope's result met: WHERE, and ON of inner joins when all joins are inner."""
     where = scope.expression.args.get("where")
     found = list(conjuncts(where.this if where else None))
@@ -99,7 +99,7 @@ def _conditions(scope: Scope) -> list[exp.Expression]:
     return found
 
 
-def _only_of(condition: exp.Expression, alias: str) -> bool:
+def _only_of(condition: exp.Expr, alias: str) -> bool:
     """Whether a condition is about this table alone, and can be checked on a row of it."""
     if condition.find(exp.Query, exp.AggFunc, exp.Window):
         return False

@@ -43,7 +43,7 @@ def _walk(node: PlanNode, first: str, rest: str) -> Iterator[tuple[str, PlanNode
 Leaf = Callable[[exp.Table], PlanNode]
 
 
-def operator_tree(query: exp.Expression, task: str, leaf: Leaf) -> PlanNode:
+def operator_tree(query: exp.Expr, task: str, leaf: Leaf) -> PlanNode:
     """The operators of a qualified query; `leaf` makes the node of a table it reads."""
     if isinstance(query, exp.Subquery):
         return operator_tree(query.this, task, leaf)
@@ -96,7 +96,7 @@ def _sources(select: exp.Select, task: str, leaf: Leaf) -> PlanNode:
     return node
 
 
-def _source(node: exp.Expression, task: str, leaf: Leaf) -> PlanNode:
+def _source(node: exp.Expr, task: str, leaf: Leaf) -> PlanNode:
     if isinstance(node, exp.Table):
         return leaf(node)
     return operator_tree(node, task, leaf)
@@ -117,7 +117,7 @@ def _aggregated(select: exp.Select, node: PlanNode, task: str) -> PlanNode:
     return PlanNode("HashAgg", task, info=", ".join(parts), children=[node])
 
 
-def _ordered(query: exp.Expression, node: PlanNode, task: str) -> PlanNode:
+def _ordered(query: exp.Expr, node: PlanNode, task: str) -> PlanNode:
     order, limit, offset = (query.args.get(part) for part in ("order", "limit", "offset"))
     count = f"offset:{offset.expression.sql() if offset else 0}, count:{limit.expression.sql()}" if limit else ""
     if order is not None and limit is not None:
@@ -127,11 +127,11 @@ def _ordered(query: exp.Expression, node: PlanNode, task: str) -> PlanNode:
     return PlanNode("Limit", task, info=count, children=[node]) if limit is not None else node
 
 
-def _subqueries(clause: exp.Expression, task: str, leaf: Leaf) -> list[PlanNode]:
+def _subqueries(clause: exp.Expr, task: str, leaf: Leaf) -> list[PlanNode]:
     """The queries directly within a clause."""
     found: list[PlanNode] = []
 
-    def visit(node: exp.Expression) -> None:
+    def visit(node: exp.Expr) -> None:
         for child in node.iter_expressions():
             if isinstance(child, exp.Query):
                 found.append(PlanNode("Apply", task, children=[operator_tree(child, task, leaf)]))
@@ -142,10 +142,10 @@ def _subqueries(clause: exp.Expression, task: str, leaf: Leaf) -> list[PlanNode]
     return found
 
 
-def _conditions(condition: exp.Expression) -> str:
+def _conditions(condition: exp.Expr) -> str:
     return _listed(list(conjuncts(condition)))
 
 
-def _listed(nodes: Sequence[exp.Expression]) -> str:
+def _listed(nodes: Sequence[exp.Expr]) -> str:
     text = ", ".join(node.sql("mysql").replace("`", "") for node in nodes)
     return text if len(text) <= MAX_INFO_CHARACTERS else text[: MAX_INFO_CHARACTERS - 1] + "…"
