@@ -3,7 +3,8 @@
 Everything an entry does goes into the round's batch together with the applied index, so after a crash either both are
 there or neither, and no entry is applied twice. Whether an entry takes effect depends only on the log and on the
 region as the entries before it left it: every replica decides alike. An entry whose epoch is stale does nothing and
-fails its proposer."""
+fails its proposer.
+"""
 
 from collections.abc import Sequence
 from typing import Protocol

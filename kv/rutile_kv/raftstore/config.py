@@ -1,5 +1,6 @@
 """What a store may be told at its start. Times are in ticks: the core has no clock, the driver decides how long one
-is."""
+is.
+"""
 
 from dataclasses import dataclass
 

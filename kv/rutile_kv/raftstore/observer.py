@@ -2,7 +2,8 @@
 
 Called while a round is put together, in apply order and in the store's own turn: the round's batch is written before
 the turn ends, so an observer may note things down at once but must not read the engine for them. If that write fails
-the store stops for good, so nothing has to be taken back. Observers must be quick and must not raise."""
+the store stops for good, so nothing has to be taken back. Observers must be quick and must not raise.
+"""
 
 from collections.abc import Sequence
 from typing import Protocol

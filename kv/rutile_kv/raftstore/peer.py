@@ -1,37 +1,33 @@
 """One replica of one region on this store: a Raft node, its storage, and everybody who waits for it.
 
 Requests gather until the store's next round (`flush`), which proposes all writes that came meanwhile as few entries
-and asks for all reads with one ReadIndex. Then `collect` takes the node's Ready and puts its work into the round."""
+and asks for all reads with one ReadIndex. Then `collect` takes the node's Ready and puts its work into the round.
+"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from rutile_kv.engine.api import Modify, WriteBatch
 from rutile_kv.raft.config import Config as RaftConfig
 from rutile_kv.raft.config import Randomness
 from rutile_kv.raft.errors import DropReason, ProposalDropped
-from rutile_kv.raft.messages import Message, MessageKind, SnapshotMeta
+from rutile_kv.raft.messages import Message, SnapshotMeta
 from rutile_kv.raft.node import RawNode
 from rutile_kv.raft.ready import Ready
 from rutile_kv.raftstore.apply import Applier, ApplyHost
 from rutile_kv.raftstore.commands import conf_change_of, encode_admin, encode_write, modify_size_bytes
 from rutile_kv.raftstore.config import StoreConfig
-from rutile_kv.raftstore.events import InstallSnapshot, SendSnapshot
+from rutile_kv.raftstore.events import InstallSnapshot
+from rutile_kv.raftstore.installation import IncomingSnapshot, Installation
+from rutile_kv.raftstore.outbox import Outbox
 from rutile_kv.raftstore.peer_storage import PeerStorage
 from rutile_kv.raftstore.proposals import ProposalQueue
-from rutile_kv.raftstore.raft_codec import message_to_pb
 from rutile_kv.raftstore.reads import ReadQueue
 from rutile_kv.raftstore.region_change import find_peer, is_joint
 from rutile_kv.raftstore.round import Round
-from rutile_kv.raftstore.snapshot import SnapshotPayload
 from rutile_proto import metapb_pb2 as metapb
-from rutile_proto import raft_serverpb_pb2 as raft_serverpb
 from rutile_proto import rutilepb_pb2 as rutilepb
 from rutile_proto.errors import NotLeader, RaftEntryTooLarge, RegionError, ServerIsBusy, UndeterminedResult
-
-_WITH_RANGE = frozenset({MessageKind.VOTE, MessageKind.PRE_VOTE, MessageKind.HEARTBEAT, MessageKind.SNAPSHOT})
-"""Messages that may be the first a store hears of a region: they say which keys it covers."""
 
 
 class PeerHost(ApplyHost, Protocol):
@@ -41,32 +37,14 @@ class PeerHost(ApplyHost, Protocol):
         """Delete everything in the region's range."""
 
 
-@dataclass(frozen=True, slots=True)
-class IncomingSnapshot:
-    """A snapshot that arrived here, from when Raft is shown it until it is installed."""
-
-    region: metapb.Region
-    index: int
-    payload: SnapshotPayload
-
-
-@dataclass(frozen=True, slots=True)
-class Installation:
-    """A snapshot whose data is being written. Its Ready is given back to Raft when that is done."""
-
-    incoming: IncomingSnapshot
-    meta: SnapshotMeta
-    ready: Ready
-
-
 class Peer:
     """See the module. `meta` is this peer as its region lists it (or as the message that created it called it)."""
 
     def __init__(
         self, meta: metapb.Peer, storage: PeerStorage, config: StoreConfig, random: Randomness, host: PeerHost
     ) -> None:
-        self.meta = meta
         self.storage = storage
+        self.outbox = Outbox(meta, storage)
         self.node = RawNode(raft_config(meta.id, storage, config), storage, random)
         self.proposals = ProposalQueue()
         self.reads = ReadQueue(config, meta.id << 64 | random.randint(0, (1 << 63) - 1))
@@ -80,12 +58,19 @@ class Peer:
         self._config = config
         self._host = host
         self._writes: list[tuple[object, Sequence[Modify], int]] = []
-        self._known_peers: dict[int, metapb.Peer] = {}
         self._was_leader = False
         self._split_index = 0
         self._heard_at = 0
 
     # --- what it is ---------------------------------------------------------------------------------------------------
+
+    @property
+    def meta(self) -> metapb.Peer:
+        return self.outbox.sender
+
+    @meta.setter
+    def meta(self, meta: metapb.Peer) -> None:
+        self.outbox.sender = meta
 
     @property
     def id(self) -> int:
@@ -114,11 +99,7 @@ class Peer:
     @property
     def leader(self) -> metapb.Peer | None:
         """Whom this peer takes for the leader."""
-        return self.find_peer(self.node.leader_id)
-
-    def find_peer(self, peer_id: int) -> metapb.Peer | None:
-        """A member, or a peer that once sent us something."""
-        return find_peer(self.region, peer_id) or self._known_peers.get(peer_id)
+        return self.outbox.find_peer(self.node.leader_id)
 
     def has_work(self) -> bool:
         """True if the next round has something to gather here."""
@@ -152,8 +133,7 @@ class Peer:
     # --- requests -----------------------------------------------------------------------------------------------------
 
     def step(self, sender: metapb.Peer, message: Message) -> None:
-        if find_peer(self.region, sender.id) is None:
-            self._known_peers[sender.id] = sender
+        self.outbox.note(sender)
         self.node.step(message)
         if message.sender == self.node.leader_id:
             self.note_contact()
@@ -222,7 +202,7 @@ class Peer:
         """Put the node's Ready into the round."""
         ready = self.node.ready()
         self.storage.in_round = True
-        self._send(ready.messages, round_.ready.messages, round_)
+        self.outbox.put(ready.messages, round_.ready.messages, round_)
         if ready.soft_state is not None:
             self._note_role(round_)
         if ready.snapshot is not None:
@@ -231,7 +211,22 @@ class Peer:
         self._write_ready(ready, round_)
         for read in ready.read_states:
             self.reads.confirm(read.index, read.context)
+
+    def release_reads(self, round_: Round) -> None:
+        """Answer the reads that what is applied here is enough for."""
         round_.complete(self.reads.release(self.storage.applied_index))
+
+    def _start_install(self, ready: Ready, meta: SnapshotMeta, round_: Round) -> None:
+        incoming = self.incoming
+        assert incoming is not None and incoming.index == meta.index, "raft accepted a snapshot that is not here"
+        assert not ready.committed_entries, "entries to apply beside a snapshot to install"
+        self.incoming = None
+        self.installation = Installation(incoming, meta, ready)
+        self._host.clear_data(self.region, round_.batch)
+        self._host.clear_data(incoming.region, round_.batch)
+        self.storage.start_install(round_.batch, incoming.region, ready.hard_state)
+        round_.ready.must_sync = True
+        round_.ready.installs.append(InstallSnapshot(incoming.region, meta, incoming.payload))
 
     def finish_install(self, round_: Round) -> None:
         """The data of the snapshot is written: everything it stands for becomes true with this round."""
@@ -317,60 +312,15 @@ class Peer:
             round_.ready.must_sync = True
         if ready.committed_entries:
             self.applier.apply(ready.committed_entries, round_)
-        self._send(ready.persisted_messages, round_.ready.persisted_messages, round_)
+        self.outbox.put(ready.persisted_messages, round_.ready.persisted_messages, round_)
         round_.taken.append((self, ready))
-
-    def _start_install(self, ready: Ready, meta: SnapshotMeta, round_: Round) -> None:
-        incoming = self.incoming
-        assert incoming is not None and incoming.index == meta.index, "raft accepted a snapshot that is not here"
-        assert not ready.committed_entries, "entries to apply beside a snapshot to install"
-        self.incoming = None
-        self.installation = Installation(incoming, meta, ready)
-        self._host.clear_data(self.region, round_.batch)
-        self._host.clear_data(incoming.region, round_.batch)
-        self.storage.start_install(round_.batch, incoming.region, ready.hard_state)
-        round_.ready.must_sync = True
-        round_.ready.installs.append(InstallSnapshot(incoming.region, meta, incoming.payload))
 
     def _note_role(self, round_: Round) -> None:
         if self.is_leader != self._was_leader:
             self._was_leader = self.is_leader
             self.heartbeat_due = self.is_leader
-            self._split_index = 0
             if not self.is_leader:
                 round_.fail(self.reads.take_unconfirmed(), NotLeader(self.region_id, self.leader))
-
-    def _send(self, messages: Sequence[Message], out: list[raft_serverpb.RaftMessage], round_: Round) -> None:
-        for message in messages:
-            to_peer = self.find_peer(message.to)
-            if message.kind is MessageKind.SNAPSHOT:
-                self._send_snapshot(message, to_peer, round_)
-            elif to_peer is not None:
-                out.append(self.wrap(message, to_peer))
-
-    def wrap(self, message: Message, to_peer: metapb.Peer, snapshot_data: bytes = b"") -> raft_serverpb.RaftMessage:
-        """A Raft message with its address."""
-        region = self.region
-        with_range = message.kind in _WITH_RANGE and self.is_initialised
-        return raft_serverpb.RaftMessage(
-            region_id=region.id,
-            from_peer=self.meta,
-            to_peer=to_peer,
-            message=message_to_pb(message, snapshot_data),
-            region_epoch=region.region_epoch,
-            start_key=region.start_key if with_range else b"",
-            end_key=region.end_key if with_range else b"",
-        )
-
-    def _send_snapshot(self, message: Message, to_peer: metapb.Peer | None, round_: Round) -> None:
-        assert message.snapshot is not None, "a snapshot message without its metadata"
-        data, region = self.storage.take_snapshot(message.snapshot.index)
-        if to_peer is None:
-            data.close()
-            self.storage.snapshot_done()
-            return
-        about = raft_serverpb.RaftSnapshotData(region=region).SerializeToString()
-        round_.ready.snapshots_to_send.append(SendSnapshot(self.wrap(message, to_peer, about), region, data))
 
 
 def raft_config(peer_id: int, storage: PeerStorage, config: StoreConfig) -> RaftConfig:

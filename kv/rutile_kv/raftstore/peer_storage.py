@@ -4,7 +4,8 @@ Everything written goes into the round's batch and, at the same moment, into the
 read back what is not yet in the engine. The newest entries stay in memory; older ones are read from the engine.
 
 A new region's log begins after index 5 of term 5 (`INITIAL_INDEX`, `INITIAL_TERM`), as in TiKV: a peer that knows
-nothing is then always behind the log and gets the data it lacks with a snapshot."""
+nothing is then always behind the log and gets the data it lacks with a snapshot.
+"""
 
 from collections.abc import Sequence
 

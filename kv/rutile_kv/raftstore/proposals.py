@@ -2,7 +2,8 @@
 
 An entry is named by its index and term. When an entry of another term is applied at a proposal's index, or an entry of
 a later term anywhere before it, the proposal was overwritten by another leader and will never be applied: StaleCommand
-is safe. As long as neither has happened, nobody knows, and nobody is told."""
+is safe. As long as neither has happened, nobody knows, and nobody is told.
+"""
 
 from collections import deque
 from collections.abc import Sequence

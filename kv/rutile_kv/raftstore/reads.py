@@ -1,7 +1,8 @@
 """Reads that wait: first for Raft to confirm an index (ReadIndex), then for that index to be applied here.
 
 All reads of a round share one ReadIndex. Its context is a number that no earlier life of this peer can have used, so
-that a late answer to a forgotten question confirms nothing."""
+that a late answer to a forgotten question confirms nothing.
+"""
 
 from dataclasses import dataclass, field
 

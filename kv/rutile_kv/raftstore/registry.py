@@ -3,7 +3,8 @@
 A peer comes into being in three ways: from the engine at start, by a split of its parent, or by a message from a
 leader that counts on it. It ends in one: `destroy`, which leaves a tombstone. Two rules keep zombies away: a region is
 never created over keys that another region here still covers, and never under a peer id that a tombstone names or that
-is older."""
+is older.
+"""
 
 from rutile_kv.engine.api import Engine, WriteBatch
 from rutile_kv.raft.config import Randomness

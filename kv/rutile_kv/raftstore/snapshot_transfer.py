@@ -23,7 +23,7 @@ from rutile_kv.raftstore.events import (
 from rutile_kv.raftstore.snapshot import SpooledSnapshot, encode_snapshot
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto import raft_serverpb_pb2 as raft_serverpb
-from rutile_proto.errors import InvalidRequest, RutileError, ServerIsBusy
+from rutile_proto.errors import InvalidRequest, ServerIsBusy
 
 log = logging.getLogger(__name__)
 
@@ -71,8 +71,9 @@ class SnapshotTransfer:
         try:
             await self._transport.send_snapshot(send.message, self._chunks(send))
             ok = True
-        except (TimeoutError, RutileError, OSError) as error:
-            log.warning("snapshot of region %d to store %d failed: %s", send.region.id, to_peer.store_id, error)
+        except Exception as error:
+            # Whatever a network raises: Raft hears of it and tries again.
+            log.warning("snapshot of region %d to store %d failed: %r", send.region.id, to_peer.store_id, error)
         finally:
             send.data.close()
             self._step(SnapshotSent(send.region.id, to_peer.id, ok))

@@ -6,7 +6,7 @@ from rutile_kv.engine.api import Engine
 from rutile_proto import metapb_pb2 as metapb
 
 _DRIFT_BYTES = 16 << 20
-"""After so many written bytes the size is asked from the engine again: overwrites and collected garbage are not counted."""
+"""After so many written bytes the engine is asked for the size again: overwrites are counted as new bytes."""
 _ASSUMED_ROW_BYTES = 128
 """To guess a number of keys from a size when a region was not counted from its beginning."""
 

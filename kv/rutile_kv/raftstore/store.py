@@ -32,8 +32,9 @@ from rutile_kv.raftstore.events import (
     TransferLeader,
     Write,
 )
+from rutile_kv.raftstore.installation import IncomingSnapshot
 from rutile_kv.raftstore.observer import ApplyObserver
-from rutile_kv.raftstore.peer import IncomingSnapshot, Peer
+from rutile_kv.raftstore.peer import Peer
 from rutile_kv.raftstore.raft_codec import message_from_pb
 from rutile_kv.raftstore.region_change import change_members, check_split, find_peer
 from rutile_kv.raftstore.registry import Registry
@@ -354,6 +355,7 @@ class Store:
         peer.flush(round_, self.tick_count)
         if peer.node.has_ready():
             peer.collect(round_)
+        peer.release_reads(round_)
         if peer.incoming is not None:
             peer.drop_incoming()
             self._registry.reserved.pop(peer.region_id, None)

@@ -2,7 +2,8 @@
 membership.
 
 Called on ticks. Each check has its own rhythm, shifted by the region's id so that a thousand regions do not all check
-in the same tick."""
+in the same tick.
+"""
 
 from rutile_kv.engine.api import Engine
 from rutile_kv.raftstore.config import StoreConfig
