@@ -1,0 +1,66 @@
+"""Raft's messages with their addresses: peer ids become peers on stores, snapshots become transfers."""
+
+from collections.abc import Sequence
+
+from rutile_kv.raft.messages import Message, MessageKind
+from rutile_kv.raftstore.events import SendSnapshot
+from rutile_kv.raftstore.peer_storage import PeerStorage
+from rutile_kv.raftstore.raft_codec import message_to_pb
+from rutile_kv.raftstore.region_change import find_peer
+from rutile_kv.raftstore.round import Round
+from rutile_proto import metapb_pb2 as metapb
+from rutile_proto import raft_serverpb_pb2 as raft_serverpb
+
+_WITH_RANGE = frozenset({MessageKind.VOTE, MessageKind.PRE_VOTE, MessageKind.HEARTBEAT, MessageKind.SNAPSHOT})
+"""Messages that may be the first a store hears of a region: they say which keys it covers."""
+
+
+class Outbox:
+    """What one peer sends. `sender` is kept up to date with what its region calls it."""
+
+    def __init__(self, sender: metapb.Peer, storage: PeerStorage) -> None:
+        self.sender = sender
+        self._storage = storage
+        self._strangers: dict[int, metapb.Peer] = {}
+        """Peers that sent something but are no members as far as is known here: the leader of a newer region."""
+
+    def note(self, peer: metapb.Peer) -> None:
+        """Remember where a message came from."""
+        if find_peer(self._storage.region, peer.id) is None:
+            self._strangers[peer.id] = peer
+
+    def find_peer(self, peer_id: int) -> metapb.Peer | None:
+        """A member, or a peer that once sent something."""
+        return find_peer(self._storage.region, peer_id) or self._strangers.get(peer_id)
+
+    def put(self, messages: Sequence[Message], out: list[raft_serverpb.RaftMessage], round_: Round) -> None:
+        """Address `messages` into `out`; snapshots go where the round keeps them."""
+        for message in messages:
+            to_peer = self.find_peer(message.to)
+            if message.kind is MessageKind.SNAPSHOT:
+                self._put_snapshot(message, to_peer, round_)
+            elif to_peer is not None:
+                out.append(self._address(message, to_peer))
+
+    def _address(self, message: Message, to_peer: metapb.Peer, snapshot_data: bytes = b"") -> raft_serverpb.RaftMessage:
+        region = self._storage.region
+        with_range = message.kind in _WITH_RANGE and self._storage.is_initialised
+        return raft_serverpb.RaftMessage(
+            region_id=region.id,
+            from_peer=self.sender,
+            to_peer=to_peer,
+            message=message_to_pb(message, snapshot_data),
+            region_epoch=region.region_epoch,
+            start_key=region.start_key if with_range else b"",
+            end_key=region.end_key if with_range else b"",
+        )
+
+    def _put_snapshot(self, message: Message, to_peer: metapb.Peer | None, round_: Round) -> None:
+        assert message.snapshot is not None, "a snapshot message without its metadata"
+        data, region = self._storage.take_snapshot(message.snapshot.index)
+        if to_peer is None:
+            data.close()
+            self._storage.snapshot_done()
+            return
+        about = raft_serverpb.RaftSnapshotData(region=region).SerializeToString()
+        round_.ready.snapshots_to_send.append(SendSnapshot(self._address(message, to_peer, about), region, data))
