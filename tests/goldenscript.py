@@ -88,7 +88,9 @@ class Block:
 class ScriptRunner(Protocol):
     """What executes commands. One runner lives for one script."""
 
-    errors: tuple[type[Exception], ...]
+    @property
+    def errors(self) -> tuple[type[Exception], ...]:
+        """What `run` may raise as part of the story: it is printed."""
 
     def run(self, command: Command) -> str:
         """Execute the command and return what it prints, perhaps nothing."""

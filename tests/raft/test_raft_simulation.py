@@ -10,7 +10,7 @@ from raft_simulation import Simulation, World
 STEPS = 2000
 SEEDS = 300
 BLOCKS = 10
-CALM = World(loss=0, duplicate=0, late=0, crash=0, partition=0, cut_link=0)
+CALM = World(loss=0, duplicate=0, late=0, crash=0, partition=0, cut_link=0, transfer=0, change=0, propose=0.5, read=0.2)
 
 
 def simulate(seed: int, world: World | None = None, steps: int = STEPS) -> Simulation:

@@ -141,9 +141,9 @@ class Core:
     def campaign(self, *, transfer: bool = False) -> None:
         """Start an election (paper §5.2), unless this peer leads already or may not.
 
-        It may not while it hears a leader (whose lease would break), unless that leader asked for it (`transfer`); nor
-        when its vote counts for nothing; nor behind the configuration it knows to be committed (see
-        `conf_change.py`)."""
+        It may not while it hears a leader (whose lease would break), unless that leader asked for it (`transfer`) or it
+        decides alone (then no leader of older configurations holds a lease); nor when its vote counts for nothing; nor
+        behind the configuration it knows to be committed (see `conf_change.py`)."""
         if self.role.kind is Role.LEADER or not self.is_promotable():
             return
         if not transfer and self.hears_leader() and not self.quorum.is_only(self.id):

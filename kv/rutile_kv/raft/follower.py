@@ -117,7 +117,10 @@ class Follower(RoleState):
         core.persisted_messages.append(reply)
 
     def _heartbeat(self, message: Message) -> None:
-        """Learn the commit index, which the leader keeps within what we acknowledged, and echo the round."""
+        """Learn the commit index, which the leader keeps within what we acknowledged, and echo the round.
+
+        At once, unless the term itself is not durable yet: a restarted peer knows by its term that it may have
+        answered."""
         core = self.core
         if message.commit <= core.log.last_index:
             core.log.commit_to(message.commit)
@@ -125,7 +128,8 @@ class Follower(RoleState):
             MessageKind.HEARTBEAT_RESPONSE, message.sender, core.id, core.term,
             index=message.index, commit=core.log.committed,
         )  # fmt: skip
-        core.messages.append(reply)
+        durable = core.durable_ballot[0] == core.term
+        (core.messages if durable else core.persisted_messages).append(reply)
 
     def _install(self, snapshot: SnapshotMeta) -> None:
         """InstallSnapshot (paper §7, Figure 13), its data having arrived before."""
@@ -139,7 +143,9 @@ class Follower(RoleState):
         """False for a snapshot that tells nothing new or is not meant for us; what it proves to be committed is
         noted."""
         log = self.core.log
-        if snapshot.index <= log.committed or self.core.id not in snapshot.conf_state.members():
+        if snapshot.index <= log.committed or snapshot.term > self.core.term:
+            return False
+        if self.core.id not in snapshot.conf_state.members():
             return False
         if log.matches(snapshot.index, snapshot.term):
             log.commit_to(snapshot.index)

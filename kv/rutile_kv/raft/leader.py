@@ -227,10 +227,13 @@ class Leader(RoleState):
         return True
 
     def lease_valid(self, now_tick: int) -> bool:
-        """True if nobody else can have been elected by `now_tick` (thesis §6.4.1); see `lease.py` for how it is
-        dated."""
-        config = self.core.config
+        """True if nobody else can have been elected by `now_tick` (thesis §6.4.1); see `lease.py` for how it is dated.
+
+        Not while a configuration change is on its way: others may have applied it, and elect without our voters."""
+        config, log = self.core.config, self.core.log
         if not config.check_quorum or not self._committed_in_term or self.transfer.endangers_lease:
+            return False
+        if log.applied < self._pending_conf_index:
             return False
         return now_tick - self.rounds.confirmed_tick < config.election_timeout_ticks - config.lease_margin_ticks
 
