@@ -27,9 +27,10 @@ from rutile_kv.raftstore.events import (
     TransferLeader,
     Write,
 )
+from rutile_kv.raftstore.region_info import RegionInfo
 from rutile_kv.raftstore.region_reader import RegionReader
 from rutile_kv.raftstore.snapshot import SpooledSnapshot, encode_snapshot
-from rutile_kv.raftstore.store import RegionInfo, Store
+from rutile_kv.raftstore.store import Store
 from rutile_proto import eraftpb_pb2 as eraftpb
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto import metapb_pb2 as metapb

@@ -30,9 +30,10 @@ from rutile_kv.raftstore.events import (
     Write,
 )
 from rutile_kv.raftstore.pd_commands import PdEvents, context_of, event_of
+from rutile_kv.raftstore.region_info import RegionInfo
 from rutile_kv.raftstore.region_reader import RegionReader, RegionSnapshot
 from rutile_kv.raftstore.snapshot_transfer import SnapshotTransfer, Transport
-from rutile_kv.raftstore.store import RegionInfo, Store
+from rutile_kv.raftstore.store import Store
 from rutile_kv.raftstore.upkeep import TICK_SECONDS
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto import metapb_pb2 as metapb

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from rutile_kv.raftstore.events import ChangePeers, TransferLeader
-from rutile_kv.raftstore.store import RegionInfo
+from rutile_kv.raftstore.region_info import RegionInfo
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto import pdpb_pb2 as pdpb

@@ -15,12 +15,13 @@ from rutile_kv.raft.messages import Message, SnapshotMeta
 from rutile_kv.raft.node import RawNode
 from rutile_kv.raft.ready import Ready
 from rutile_kv.raftstore.apply import Applier, ApplyHost
-from rutile_kv.raftstore.commands import conf_change_of, encode_admin, encode_write, modify_size_bytes
+from rutile_kv.raftstore.commands import conf_change_of, encode_admin, encode_write
 from rutile_kv.raftstore.config import StoreConfig
 from rutile_kv.raftstore.events import InstallSnapshot
 from rutile_kv.raftstore.installation import IncomingSnapshot, Installation
 from rutile_kv.raftstore.outbox import Outbox
 from rutile_kv.raftstore.peer_storage import PeerStorage
+from rutile_kv.raftstore.pending_writes import PendingWrites
 from rutile_kv.raftstore.proposals import ProposalQueue
 from rutile_kv.raftstore.reads import ReadQueue
 from rutile_kv.raftstore.region_change import find_peer, is_joint
@@ -57,7 +58,7 @@ class Peer:
         self.reported_health: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
         self._config = config
         self._host = host
-        self._writes: list[tuple[object, Sequence[Modify], int]] = []
+        self._writes = PendingWrites()
         self._was_leader = False
         self._split_index = 0
         self._heard_at = 0
@@ -140,10 +141,10 @@ class Peer:
 
     def queue_write(self, token: object, modifies: Sequence[Modify]) -> None:
         """Raises RaftEntryTooLarge."""
-        size_bytes = modify_size_bytes(modifies)
+        size_bytes = self._writes.add(token, modifies)
         if size_bytes > self._config.max_entry_bytes:
+            self._writes.take_back()
             raise RaftEntryTooLarge(self.region_id, size_bytes, self._config.max_entry_bytes)
-        self._writes.append((token, modifies, size_bytes))
 
     def propose_admin(self, tokens: Sequence[object], command: rutilepb.AdminCommand) -> None:
         """Raises NotLeader, ServerIsBusy or RaftEntryTooLarge."""
@@ -187,7 +188,8 @@ class Peer:
     def flush(self, round_: Round, tick: int) -> None:
         """Hand to Raft what gathered since the last round."""
         if self._writes:
-            self._flush_writes(round_)
+            for tokens, modifies in self._writes.take_groups(self._config.max_coalesced_bytes):
+                self._propose_write(tokens, modifies, round_)
         context = self.reads.ask(tick)
         if context is not None:
             self.ask_read_index(context, round_)
@@ -247,9 +249,8 @@ class Peer:
 
     def close(self, round_: Round, error: RegionError) -> None:
         """The peer goes away. What was proposed may or may not come to pass elsewhere; the rest surely not."""
-        round_.fail([token for token, _, _ in self._writes], error)
+        round_.fail(self._writes.take_tokens(), error)
         round_.fail(self.reads.take_all(), error)
-        self._writes.clear()
         self._abandon_proposals(round_)
         self.drop_incoming()
         if self.installation is not None:
@@ -263,20 +264,6 @@ class Peer:
             self.incoming = None
 
     # --- inside -------------------------------------------------------------------------------------------------------
-
-    def _flush_writes(self, round_: Round) -> None:
-        writes, self._writes = self._writes, []
-        tokens: list[object] = []
-        modifies: list[Modify] = []
-        size_bytes = 0
-        for token, changes, size in writes:
-            if tokens and size_bytes + size > self._config.max_coalesced_bytes:
-                self._propose_write(tokens, modifies, round_)
-                tokens, modifies, size_bytes = [], [], 0
-            tokens.append(token)
-            modifies.extend(changes)
-            size_bytes += size
-        self._propose_write(tokens, modifies, round_)
 
     def _propose_write(self, tokens: list[object], modifies: list[Modify], round_: Round) -> None:
         try:

@@ -7,7 +7,6 @@
 Reads are asked directly: `read_now` for a leader with a lease, `read_again` for whoever waited for a `ReadIndex`.
 """
 
-from dataclasses import dataclass
 from typing import assert_never
 
 from google.protobuf.message import DecodeError
@@ -15,7 +14,7 @@ from google.protobuf.message import DecodeError
 from rutile_kv.engine.api import Engine
 from rutile_kv.raft.config import Randomness
 from rutile_kv.raft.messages import Message, MessageKind
-from rutile_kv.raftstore import checks, upkeep
+from rutile_kv.raftstore import upkeep
 from rutile_kv.raftstore.config import StoreConfig
 from rutile_kv.raftstore.events import (
     ChangePeers,
@@ -36,32 +35,16 @@ from rutile_kv.raftstore.installation import IncomingSnapshot
 from rutile_kv.raftstore.observer import ApplyObserver
 from rutile_kv.raftstore.peer import Peer
 from rutile_kv.raftstore.raft_codec import message_from_pb
-from rutile_kv.raftstore.region_change import change_members, check_split, find_peer
+from rutile_kv.raftstore.region_change import find_peer
+from rutile_kv.raftstore.region_info import RegionInfo, describe
 from rutile_kv.raftstore.registry import Registry
+from rutile_kv.raftstore.requests import Requests
 from rutile_kv.raftstore.round import Round
 from rutile_kv.raftstore.routing import Gate, tombstone_message
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto import raft_serverpb_pb2 as raft_serverpb
-from rutile_proto import rutilepb_pb2 as rutilepb
-from rutile_proto.errors import InvalidRequest, ReadIndexNotReady, RegionNotFound, RutileError
-
-
-@dataclass(frozen=True, slots=True)
-class RegionInfo:
-    """One region as this store sees it."""
-
-    region: metapb.Region
-    peer: metapb.Peer
-    leader: metapb.Peer | None
-    is_leader: bool
-    term: int
-    applied_index: int
-    truncated_index: int
-    data_version: int
-    """Another number whenever the data or the range changed; equal numbers mean equal data."""
-    approximate_size_bytes: int
-    approximate_keys: int
+from rutile_proto.errors import InvalidRequest, RegionNotFound
 
 
 class Store:
@@ -75,6 +58,7 @@ class Store:
         self._config = config
         self._registry = Registry(store_id, engine, config, random)
         self._gate = Gate(self._registry)
+        self._requests = Requests(self._registry, self._gate)
         self._round = Round(engine.batch())
         self._in_flight: Round | None = None
         self._registry.load()
@@ -94,7 +78,7 @@ class Store:
             case RaftMessageReceived():
                 self._on_raft_message(event.message)
             case Write() | ReadIndex() | Split() | ChangePeers() | TransferLeader():
-                self._on_request(event)
+                self._requests.take(event, self._round)
             case SnapshotReceived():
                 self._on_snapshot(event)
             case SnapshotInstalled():
@@ -145,37 +129,28 @@ class Store:
 
         `now_tick` is what the clock makes of `tick_count` now; it may be ahead if the ticks could not be stepped in
         time. Raises RegionError when the request came to the wrong place."""
-        peer = self._peer(context)
-        if not context.replica_read:
-            checks.check_leader(peer)
-        checks.check_term(context, peer)
-        self._check_version(context, peer)
-        return peer.region if peer.may_read_now(max(0, now_tick - self.tick_count)) else None
+        return self._requests.readable_now(context, max(0, now_tick - self.tick_count))
+
+    def read_again(self, context: kvrpcpb.Context) -> metapb.Region:
+        """The region to read after a `ReadIndex` was completed: it may have changed in the meantime. Raises
+        RegionError."""
+        return self._requests.readable_again(context)
 
     def led_term(self, region_id: int) -> int:
         """The term in which this store leads the region; 0 if it does not."""
         peer = self._registry.peers.get(region_id)
         return peer.term if peer is not None and peer.is_leader else 0
 
-    def read_again(self, context: kvrpcpb.Context) -> metapb.Region:
-        """The region to read after a `ReadIndex` was completed: it may have changed in the meantime. Raises
-        RegionError."""
-        peer = self._peer(context)
-        if peer.installation is not None:
-            raise ReadIndexNotReady(peer.region_id, "a snapshot is being installed")
-        self._check_version(context, peer)
-        return peer.region
-
     # --- looking in ---------------------------------------------------------------------------------------------------
 
     def region_infos(self) -> list[RegionInfo]:
         """Every initialised region here, in key order."""
-        return [self._info(self._registry.peers[region.id]) for region in self._registry.regions]
+        return [describe(self._registry.peers[region.id]) for region in self._registry.regions]
 
     def region_info(self, region_id: int) -> RegionInfo | None:
         """One region, or None if it is not here (or waits for its first snapshot)."""
         peer = self._registry.peers.get(region_id)
-        return self._info(peer) if peer is not None and peer.is_initialised else None
+        return describe(peer) if peer is not None and peer.is_initialised else None
 
     def find_region(self, storage_key: bytes) -> metapb.Region | None:
         """The region here that covers a key."""
@@ -203,70 +178,6 @@ class Store:
         """(regions here, regions led from here)."""
         peers = self._registry.peers.values()
         return len(peers), sum(peer.is_leader for peer in peers)
-
-    # --- requests -----------------------------------------------------------------------------------------------------
-
-    def _on_request(self, event: Write | ReadIndex | Split | ChangePeers | TransferLeader) -> None:
-        try:
-            peer = self._peer(event.context)
-            if not (isinstance(event, ReadIndex) and event.context.replica_read):
-                checks.check_leader(peer)
-            checks.check_term(event.context, peer)
-            self._request(event, peer)
-            self._registry.touch(peer.region_id)
-        except RutileError as error:
-            self._round.fail([event.token], error)
-
-    def _request(self, event: Write | ReadIndex | Split | ChangePeers | TransferLeader, peer: Peer) -> None:
-        match event:
-            case Write():
-                self._check_version(event.context, peer)
-                checks.check_modifies(event.modifies, peer.region)
-                peer.queue_write(event.token, event.modifies)
-            case ReadIndex():
-                self._check_version(event.context, peer)
-                peer.reads.fresh.append(event.token)
-            case Split():
-                self._split(event, peer)
-            case ChangePeers():
-                self._change_peers(event, peer)
-            case TransferLeader():
-                peer.transfer_leader(event.to_peer_id)
-                self._round.complete([event.token])
-            case _:
-                assert_never(event)
-
-    def _split(self, event: Split, peer: Peer) -> None:
-        self._check_epoch(event.context, peer)
-        check_split(peer.region, event.requests)
-        command = rutilepb.AdminCommand(batch_split=rutilepb.BatchSplit(requests=event.requests))
-        peer.propose_admin([event.token], command)
-
-    def _change_peers(self, event: ChangePeers, peer: Peer) -> None:
-        self._check_epoch(event.context, peer)
-        command = rutilepb.ConfChangeV2Cmd(changes=event.changes, leave_joint=not event.changes)
-        after = change_members(peer.region, command)
-        if find_peer(after, peer.id) is None:
-            raise InvalidRequest(f"peer {peer.id} leads region {peer.region_id}: move the leader before removing it")
-        peer.propose_conf_change([event.token], command)
-
-    def _peer(self, context: kvrpcpb.Context) -> Peer:
-        """The peer a request is for; the first half of TiKV's checks."""
-        checks.check_store(context, self.store_id)
-        peer = self._registry.peers.get(context.region_id)
-        if peer is None or peer.region_id in self._gate.doomed:
-            raise RegionNotFound(context.region_id)
-        checks.check_peer(context, peer)
-        return peer
-
-    def _check_version(self, context: kvrpcpb.Context, peer: Peer) -> None:
-        if not checks.is_version_current(context, peer.region):
-            raise self._registry.epoch_not_match(peer.region)
-
-    def _check_epoch(self, context: kvrpcpb.Context, peer: Peer) -> None:
-        """Whoever changes a region must know it exactly."""
-        if context.region_epoch != peer.region.region_epoch:
-            raise self._registry.epoch_not_match(peer.region)
 
     # --- messages -----------------------------------------------------------------------------------------------------
 
@@ -372,17 +283,3 @@ class Store:
         left, peer.applier.left_members = peer.applier.left_members, []
         if peer.is_leader:
             round_.ready.messages.extend(tombstone_message(peer.region, peer.meta, member) for member in left)
-
-    def _info(self, peer: Peer) -> RegionInfo:
-        return RegionInfo(
-            region=peer.region,
-            peer=peer.meta,
-            leader=peer.leader,
-            is_leader=peer.is_leader,
-            term=peer.term,
-            applied_index=peer.storage.applied_index,
-            truncated_index=peer.storage.truncated_index,
-            data_version=peer.applier.data_version,
-            approximate_size_bytes=peer.applier.stats.size_bytes,
-            approximate_keys=peer.applier.stats.keys,
-        )
