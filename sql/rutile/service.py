@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from rutile.engine import Database
 from rutile.errors import SqlError
-from rutile.result import Result, to_wire_table
+from rutile.result import Result
 from rutile.session import Session
 from rutile.values import from_value
 from rutile_proto import rutilepb_pb2 as rutilepb
@@ -113,7 +113,7 @@ class _Conversation:
         params = [from_value(value) for value in request.execute.params]
         result = await self._session.execute(request.execute.sql, params)
         if result.columns:
-            async for page in _pages(to_wire_table(result)):
+            async for page in _pages(result.arrow()):
                 yield rutilepb.SqlResponse(id=request.id, arrow_ipc=page)
         yield rutilepb.SqlResponse(id=request.id, done=_done(result, self._session))
 

@@ -151,6 +151,22 @@ class Catalog:
         assert made is not None
         return made
 
+    async def hide_table(self, database: str, name: str) -> TableInfo:
+        """Hide a table from sessions while it is loaded; returns when none can still be using it. Raises 1146."""
+
+        async def change(txn: KvTransaction, seen: CatalogSnapshot) -> TableInfo:
+            info = seen.table(database, name)
+            if info is None:
+                raise errors.unknown_table(database, name)
+            hidden = replace(info, state=TableState.IMPORTING)
+            txn.put(meta.table_key(database, name), hidden.to_bytes())
+            return hidden
+
+        made = await self._change(change)
+        assert made is not None
+        await asyncio.sleep(self._wait_s)
+        return made
+
     async def drop_table(self, database: str, name: str) -> None:
         """Drop a table in any state. Raises 1051."""
         dropped: list[TableInfo] = []
