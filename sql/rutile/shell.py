@@ -18,7 +18,7 @@ from typing import Any, TextIO
 
 from rutile.dbapi import Connection, Cursor
 from rutile.pep249 import DatabaseError, Error
-from rutile.statements import split_statements
+from rutile.lexer import split_statements
 
 FORMATS = ("table", "csv", "json")
 HISTORY_FILE = Path("~/.rutile_history")
