@@ -126,8 +126,13 @@ def run_script(path: Path, *, rewrite: bool) -> list[str]:
 
 async def run_blocks(blocks: list[Block]) -> list[Block]:
     client = FakeClient()
-    runner = SqlRunner(make_database(client), client)
-    await runner.database.start()
+    return await run_on(make_database(client), client, blocks)
+
+
+async def run_on(database: Database, client: FakeClient, blocks: list[Block]) -> list[Block]:
+    """The blocks with what they give now on a database not started yet, which is closed afterwards."""
+    runner = SqlRunner(database, client)
+    await database.start()
     try:
         return [Block(block.input, await runner.block(block), block.line_number) for block in blocks]
     finally:

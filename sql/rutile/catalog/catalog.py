@@ -139,32 +139,23 @@ class Catalog:
         return made
 
     async def publish_table(self, database: str, name: str) -> TableInfo:
-        """Show sessions a table that was made in state "importing". Raises 1146."""
-
-        async def change(txn: KvTransaction, seen: CatalogSnapshot) -> TableInfo:
-            info = _any_table(seen, database, name)
-            published = replace(info, state=TableState.PUBLIC)
-            txn.put(meta.table_key(database, name), published.to_bytes())
-            return published
-
-        made = await self._change(change)
-        assert made is not None
-        return made
+        """Show sessions a table that was made in state "importing", or hidden. Raises 1146."""
+        return await self._set_state(database, name, TableState.PUBLIC)
 
     async def hide_table(self, database: str, name: str) -> TableInfo:
-        """Hide a table from sessions while it is loaded; returns when none can still be using it. Raises 1146."""
+        """Take a table from the sessions' sight while it is loaded; on return no front end uses it. Raises 1146."""
+        hidden = await self._set_state(database, name, TableState.IMPORTING)
+        await asyncio.sleep(self._wait_s)
+        return hidden
 
+    async def _set_state(self, database: str, name: str, state: TableState) -> TableInfo:
         async def change(txn: KvTransaction, seen: CatalogSnapshot) -> TableInfo:
-            info = seen.table(database, name)
-            if info is None:
-                raise errors.unknown_table(database, name)
-            hidden = replace(info, state=TableState.IMPORTING)
-            txn.put(meta.table_key(database, name), hidden.to_bytes())
-            return hidden
+            changed = replace(_any_table(seen, database, name), state=state)
+            txn.put(meta.table_key(database, name), changed.to_bytes())
+            return changed
 
         made = await self._change(change)
         assert made is not None
-        await asyncio.sleep(self._wait_s)
         return made
 
     async def drop_table(self, database: str, name: str) -> None:
