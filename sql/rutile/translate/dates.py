@@ -1,0 +1,381 @@
+"""Dates and times: intervals, parts, differences, formats."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+from rutile.conversion import datetime_of
+from rutile.translate.build import (
+    Typed,
+    as_date,
+    as_datetime,
+    as_double,
+    as_integer,
+    as_number,
+    as_plain_text,
+    as_time,
+    as_value,
+    call,
+    cast,
+    number,
+    paren,
+    refuse,
+    when,
+)
+from rutile.translate.formats import duckdb_format, format_pieces
+from rutile.translate.sql_types import DATE, DATETIME, INT, TEXT, TIME, Base, SqlType, decimal
+
+if TYPE_CHECKING:
+    from rutile.translate.translator import Translator
+
+DATE_UNITS = {"DAY": ("to_days", 1), "WEEK": ("to_days", 7), "MONTH": ("to_months", 1), "QUARTER": ("to_months", 3),
+              "YEAR": ("to_months", 12)}  # fmt: skip
+CLOCK_UNITS = {"HOUR": 3_600_000_000, "MINUTE": 60_000_000, "SECOND": 1_000_000, "MICROSECOND": 1}
+COMPOSITE_UNITS = {
+    "YEAR_MONTH": ("YEAR", "MONTH"), "DAY_HOUR": ("DAY", "HOUR"), "DAY_MINUTE": ("DAY", "HOUR", "MINUTE"),
+    "DAY_SECOND": ("DAY", "HOUR", "MINUTE", "SECOND"), "HOUR_MINUTE": ("HOUR", "MINUTE"),
+    "HOUR_SECOND": ("HOUR", "MINUTE", "SECOND"), "MINUTE_SECOND": ("MINUTE", "SECOND"),
+}  # fmt: skip
+
+
+# --- intervals --------------------------------------------------------------------------------------------------------
+
+
+def interval_function(translator: Translator, node: exp.Expr) -> Typed:
+    """INTERVAL(n, a, b, ...): how many of the ascending a, b, ... are at most n; -1 for NULL."""
+    if node.args.get("unit") is not None or not isinstance(node.this, exp.Tuple):
+        raise refuse(f"an INTERVAL that is not added to a date: {node.sql('mysql')}")
+    value, *steps = [as_number(translator.visit(item)).node for item in node.this.expressions]
+    ifs = [when(exp.Is(this=paren(value.copy()), expression=exp.Null()), number(-1))]
+    for place, step in enumerate(steps):
+        ifs.append(when(exp.LT(this=paren(value.copy()), expression=paren(step)), number(place)))
+    return Typed(exp.Case(ifs=ifs, default=number(len(steps))), INT)
+
+
+def shift_operator(translator: Translator, node: exp.Expr) -> Typed:
+    """date + INTERVAL n unit, and the other orders."""
+    interval, date = node.args["expression"], node.this
+    if isinstance(date, exp.Interval):
+        interval, date = date, interval
+    if not isinstance(interval, exp.Interval) or interval.args.get("unit") is None:
+        raise refuse(node.sql("mysql"))
+    return shifted(
+        translator, translator.visit(date), interval.this, interval.args["unit"].name, isinstance(node, exp.Sub)
+    )
+
+
+def shift(translator: Translator, node: exp.Expr) -> Typed:
+    """DATE_ADD, DATE_SUB, TIMESTAMPADD."""
+    date, unit = translator.visit(node.this), node.args["unit"].name
+    return shifted(translator, date, node.args["expression"], unit, isinstance(node, exp.DateSub))
+
+
+def shifted(translator: Translator, date: Typed, count: exp.Expr, unit: str, back: bool) -> Typed:
+    """The date moved by `count` units; a DATE stays one if the unit is a day or longer."""
+    unit = unit.upper().removesuffix("S")
+    moved, kind = _moved(date, unit)
+    length = _length(translator, count, unit)
+    built: exp.Expr = (exp.Sub if back else exp.Add)(this=paren(moved), expression=length)
+    return Typed(cast(built, "date") if kind == DATE else exp.Paren(this=built), kind)
+
+
+def _moved(date: Typed, unit: str) -> tuple[exp.Expr, SqlType]:
+    """What is moved, and the type of the result."""
+    clock = unit in CLOCK_UNITS or (unit in COMPOSITE_UNITS and unit != "YEAR_MONTH")
+    if date.type.base is Base.TIME:
+        return date.node, date.type
+    if date.type.base is Base.DATE:
+        return date.node, SqlType(Base.DATETIME) if clock else DATE
+    if date.type.base is Base.TEXT and date.literal is not None:
+        moment = datetime_of(date.literal)
+        is_date = moment is not None and ":" not in date.literal
+        return (as_date(date), DATE) if is_date and not clock else (as_datetime(date), DATETIME)
+    if date.type.is_text:
+        raise refuse("date arithmetic on text that is no literal (CAST it AS DATE or DATETIME)")
+    scale = 6 if unit == "MICROSECOND" else date.type.scale
+    return as_datetime(date), SqlType(Base.DATETIME, scale)
+
+
+def _length(translator: Translator, count: exp.Expr, unit: str) -> exp.Expr:
+    """DuckDB's INTERVAL of so many units."""
+    if unit in COMPOSITE_UNITS:
+        return _composite_length(count, unit)
+    value = as_number(translator.visit(count))
+    if unit in DATE_UNITS:
+        name, factor = DATE_UNITS[unit]
+        whole = cast(as_integer(value), "integer")
+        return call(name, whole if factor == 1 else exp.Mul(this=whole, expression=number(factor)))
+    if unit in CLOCK_UNITS:
+        amount = value.node if unit == "SECOND" else as_integer(value)
+        factor_node = cast(number(CLOCK_UNITS[unit]), "bigint")
+        return call(
+            "to_microseconds", cast(exp.Paren(this=exp.Mul(this=paren(amount), expression=factor_node)), "bigint")
+        )
+    raise refuse(f"INTERVAL unit {unit}")
+
+
+def _composite_length(count: exp.Expr, unit: str) -> exp.Expr:
+    """'1:30' MINUTE_SECOND and its like: the last number belongs to the smallest unit."""
+    if not isinstance(count, exp.Literal):
+        raise refuse(f"INTERVAL {unit} of something other than a literal")
+    text = count.name.strip()
+    sign = -1 if text.startswith("-") else 1
+    digits = "".join(letter if letter.isdigit() else " " for letter in text).split()
+    units = COMPOSITE_UNITS[unit]
+    if not digits or len(digits) > len(units):
+        raise refuse(f"INTERVAL {text} {unit}")
+    pieces = [_fixed_length(name, sign * int(part)) for name, part in zip(units[-len(digits) :], digits, strict=True)]
+    total = pieces[0]
+    for piece in pieces[1:]:
+        total = exp.Add(this=total, expression=piece)
+    return exp.Paren(this=total)
+
+
+def _fixed_length(unit: str, count: int) -> exp.Expr:
+    if unit in DATE_UNITS:
+        name, factor = DATE_UNITS[unit]
+        return call(name, cast(number(count * factor), "integer"))
+    return call("to_microseconds", cast(number(count * CLOCK_UNITS[unit]), "bigint"))
+
+
+# --- differences ------------------------------------------------------------------------------------------------------
+
+
+def days_between(translator: Translator, node: exp.Expr) -> Typed:
+    """DATEDIFF: midnights between two dates."""
+    unit = node.args.get("unit")
+    if unit is not None and unit.name.upper() != "DAY":
+        raise refuse(f"DATEDIFF in {unit.name}")
+    later, earlier = translator.visit(node.this), translator.visit_part(node, "expression")
+    return Typed(call("date_diff", "day", as_date(earlier), as_date(later)), INT)
+
+
+def units_between(translator: Translator, node: exp.Expr) -> Typed:
+    """TIMESTAMPDIFF: complete units from the first to the second."""
+    unit = node.args["unit"].name.upper().removesuffix("S")
+    start, end = as_datetime(translator.visit_part(node, "expression")), as_datetime(translator.visit(node.this))
+    months = {"MONTH": 1, "QUARTER": 3, "YEAR": 12}
+    if unit in months:
+        count: exp.Expr = call("mysql_months_between", start, end)
+        return Typed(_over(count, months[unit]), INT)
+    microseconds = {**CLOCK_UNITS, "DAY": 86_400_000_000, "WEEK": 604_800_000_000}
+    if unit not in microseconds:
+        raise refuse(f"TIMESTAMPDIFF in {unit}")
+    return Typed(_over(call("date_diff", "microsecond", start, end), microseconds[unit]), INT)
+
+
+def _over(count: exp.Expr, unit: int) -> exp.Expr:
+    return count if unit == 1 else exp.Paren(this=exp.IntDiv(this=count, expression=number(unit)))
+
+
+def time_between(left: Typed, right: Typed) -> Typed:
+    """TIMEDIFF of two times, or two moments."""
+    if left.type.is_moment or right.type.is_moment:
+        return Typed(exp.Paren(this=exp.Sub(this=as_datetime(left), expression=as_datetime(right))), TIME)
+    return Typed(exp.Paren(this=exp.Sub(this=as_time(left), expression=as_time(right))), TIME)
+
+
+# --- parts ------------------------------------------------------------------------------------------------------------
+
+_PARTS = {
+    "YEAR": "year", "QUARTER": "quarter", "MONTH": "month", "DAY": "day", "HOUR": "hour", "MINUTE": "minute",
+    "SECOND": "second", "MICROSECOND": "mysql_microsecond",
+}  # fmt: skip
+
+
+def _part(unit: str, value: Typed) -> exp.Expr:
+    if value.type.base is Base.TIME or (value.is_text_literal and datetime_of(value.node.name) is None):
+        if unit not in CLOCK_UNITS:
+            raise refuse(f"{unit} of a TIME")
+        return call(f"mysql_time_{unit.lower()}", as_time(value))
+    if unit == "WEEK":
+        return call("mysql_week0", as_date(value))
+    if unit not in _PARTS:
+        raise refuse(f"EXTRACT({unit})")
+    return call(_PARTS[unit], as_datetime(value) if unit in CLOCK_UNITS else as_date(value))
+
+
+def extract(translator: Translator, node: exp.Expr) -> Typed:
+    """EXTRACT(unit FROM x); YEAR_MONTH and its like are the numbers side by side."""
+    unit, value = node.name.upper(), translator.visit_part(node, "expression")
+    if unit not in COMPOSITE_UNITS:
+        return Typed(_part(unit, value), INT)
+    total: exp.Expr | None = None
+    for name in COMPOSITE_UNITS[unit]:
+        piece = _part(name, value)
+        total = (
+            piece
+            if total is None
+            else exp.Add(this=exp.Mul(this=paren(total), expression=number(100)), expression=piece)
+        )
+    assert total is not None
+    return Typed(exp.Paren(this=total), INT)
+
+
+def clock_part(translator: Translator, node: exp.Expr) -> Typed:
+    """HOUR, MINUTE, SECOND of a moment or a time."""
+    return Typed(_part(node.key.upper(), translator.visit(node.this)), INT)
+
+
+def microsecond(value: Typed) -> Typed:
+    return Typed(_part("MICROSECOND", value), INT)
+
+
+def week(translator: Translator, node: exp.Expr) -> Typed:
+    """WEEK(date, mode), modes 0 to 5."""
+    mode = node.args.get("mode")
+    return week_of(translator.visit(node.this), None if mode is None else translator.visit(mode))
+
+
+def week_of(date: Typed, mode: Typed | None) -> Typed:
+    chosen = "0" if mode is None else mode.literal
+    if chosen not in ("0", "1", "2", "3", "4", "5"):
+        raise refuse(f"WEEK with mode {chosen}")
+    return Typed(call(f"mysql_week{chosen}", as_date(date)), INT)
+
+
+def yearweek(date: Typed, mode: Typed | None) -> Typed:
+    """YEARWEEK, modes 0 and 1 (and 2 and 3, which here are the same)."""
+    chosen = {"0": "0", "2": "0", "1": "1", "3": "1"}.get("0" if mode is None else mode.literal or "")
+    if chosen is None:
+        raise refuse("YEARWEEK with this mode")
+    return Typed(call(f"mysql_yearweek{chosen}", as_date(date)), INT)
+
+
+# --- conversions ------------------------------------------------------------------------------------------------------
+
+
+def to_date(translator: Translator, node: exp.Expr) -> Typed:
+    return Typed(as_date(translator.visit(node.this)), DATE)
+
+
+def to_datetime(translator: Translator, node: exp.Expr) -> Typed:
+    """TIMESTAMP(x), and TIMESTAMP(x, time)."""
+    value = translator.visit(node.this)
+    added = node.args.get("zone")
+    kind = SqlType(Base.DATETIME, 6 if value.type.is_text else value.type.scale)
+    if added is None:
+        return Typed(as_datetime(value), kind)
+    total = exp.Add(this=as_datetime(value), expression=as_time(translator.visit(added)))
+    return Typed(exp.Paren(this=total), kind)
+
+
+def to_time(translator: Translator, node: exp.Expr) -> Typed:
+    value = translator.visit(node.this)
+    return Typed(as_time(value), SqlType(Base.TIME, value.type.scale))
+
+
+def from_unixtime(translator: Translator, node: exp.Expr) -> Typed:
+    """FROM_UNIXTIME in UTC, with or without a format."""
+    value = as_number(translator.visit(node.this))
+    seconds = as_double(value) if value.type.base is Base.DOUBLE else value.node
+    moment = Typed(call("mysql_from_unixtime", seconds), SqlType(Base.DATETIME, min(6, value.type.scale)))
+    pattern = node.args.get("format")
+    return moment if pattern is None else formatted(moment, pattern)
+
+
+def unix_timestamp(value: Typed) -> Typed:
+    """UNIX_TIMESTAMP(date) in UTC; with the fraction if there can be one."""
+    moment = as_datetime(value)
+    if value.type.base is Base.DATETIME and value.type.scale:
+        micros = cast(call("epoch_us", moment), "decimal(20, 0)")
+        unit = cast(exp.Literal.string("0.000001"), "decimal(7, 6)")
+        scaled = exp.Paren(this=exp.Mul(this=micros, expression=unit))
+        return Typed(call("trunc", scaled, number(value.type.scale)), decimal(value.type.scale))
+    return Typed(call("mysql_unix_timestamp", moment), INT)
+
+
+def maketime(translator: Translator, node: exp.Expr) -> Typed:
+    hour, minute = (as_integer(translator.visit_part(node, part)) for part in ("hour", "min"))
+    second = as_number(translator.visit_part(node, "sec")).node
+    return Typed(call("mysql_maketime", hour, minute, second), TIME)
+
+
+def convert_tz(translator: Translator, node: exp.Expr) -> Typed:
+    """CONVERT_TZ between offsets such as '+01:00'."""
+    shift_minutes = _offset_minutes(node.args["target_tz"]) - _offset_minutes(node.args["source_tz"])
+    value = translator.visit_part(node, "timestamp")
+    moved = exp.Add(this=as_datetime(value), expression=call("to_minutes", number(shift_minutes)))
+    return Typed(exp.Paren(this=moved), SqlType(Base.DATETIME, value.type.scale))
+
+
+def _offset_minutes(zone: exp.Expr) -> int:
+    text = zone.name
+    if not isinstance(zone, exp.Literal) or len(text) != 6 or text[0] not in "+-" or text[3] != ":":
+        raise refuse(f"time zone {zone.sql('mysql')} (offsets such as '+01:00' are known)")
+    minutes = int(text[1:3]) * 60 + int(text[4:6])
+    return -minutes if text[0] == "-" else minutes
+
+
+# --- formats ----------------------------------------------------------------------------------------------------------
+
+
+def date_format(translator: Translator, node: exp.Expr) -> Typed:
+    """DATE_FORMAT with a literal format."""
+    return formatted(translator.visit(node.this), node.args["format"])
+
+
+_SPECIAL_PIECES: dict[str, Callable[[exp.Expr], exp.Expr]] = {
+    "%D": lambda date: call("mysql_ordinal_day", date),
+    "%U": lambda date: _two_digits(call("mysql_week0", date)),
+    "%u": lambda date: _two_digits(call("mysql_week1", date)),
+    "%V": lambda date: _two_digits(call("mysql_week2", date)),
+    "%v": lambda date: _two_digits(call("mysql_week3", date)),
+    "%x": lambda date: cast(call("isoyear", date), "varchar"),
+}
+
+
+def formatted(value: Typed, pattern: exp.Expr) -> Typed:
+    """The moment as text; `pattern` is in strftime's codes, into which sqlglot translates MySQL's."""
+    if not isinstance(pattern, exp.Literal):
+        raise refuse("DATE_FORMAT with a format that is no literal")
+    moment = as_datetime(value)
+    pieces = []
+    for piece in format_pieces(pattern.name):
+        special = _SPECIAL_PIECES.get(piece)
+        pieces.append(call("strftime", moment.copy(), piece) if special is None else special(moment.copy()))
+    if not pieces:
+        return Typed(exp.Literal.string(""), TEXT)
+    built: exp.Expr = pieces[0]
+    for part in pieces[1:]:
+        built = exp.DPipe(this=built, expression=part)
+    return Typed(paren(built), TEXT)
+
+
+def _two_digits(value: exp.Expr) -> exp.Expr:
+    return call("lpad", cast(value, "varchar"), number(2), "0")
+
+
+def str_to_date(translator: Translator, node: exp.Expr) -> Typed:
+    """STR_TO_DATE: a DATE, DATETIME or TIME by what the format mentions; NULL where the text does not match."""
+    pattern = node.args["format"]
+    if not isinstance(pattern, exp.Literal):
+        raise refuse("STR_TO_DATE with a format that is no literal")
+    text = duckdb_format(pattern.name)
+    moment = call("try_strptime", as_plain_text(translator.visit(node.this)), text)
+    has_time = any(code in text for code in ("%H", "%I", "%-H", "%-I", "%M", "%S", "%f", "%p"))
+    has_date = any(code in text for code in ("%Y", "%y", "%m", "%-m", "%d", "%-d", "%b", "%B", "%j"))
+    if not has_time:
+        return Typed(cast(moment, "date"), DATE)
+    if not has_date:
+        return Typed(call("mysql_time_of", moment), TIME)
+    return Typed(moment, SqlType(Base.DATETIME, 6 if "%f" in text else 0))
+
+
+def shifted_by_days(translator: Translator, date: Typed, count: exp.Expr, back: bool) -> Typed:
+    """ADDDATE and SUBDATE with a number of days, or an INTERVAL."""
+    if isinstance(count, exp.Interval):
+        return shifted(translator, date, count.this, count.args["unit"].name, back)
+    return shifted(translator, date, count, "DAY", back)
+
+
+def add_time(left: Typed, right: Typed, back: bool) -> Typed:
+    """ADDTIME and SUBTIME to a time or a moment."""
+    kind = exp.Sub if back else exp.Add
+    is_moment = left.type.is_moment or (left.is_text_literal and datetime_of(left.node.name) is not None)
+    base = as_datetime(left) if is_moment else as_time(left)
+    result = SqlType(Base.DATETIME if is_moment else Base.TIME, max(left.type.scale, right.type.scale))
+    return Typed(exp.Paren(this=kind(this=base, expression=as_time(as_value(right)))), result)
