@@ -354,3 +354,20 @@ def test_a_slow_disk_holds_back_writes_but_not_reads():
             assert (await driver.read_view(world.context())).get("default", b"k") == b"w"
 
     asyncio.run(run())
+
+
+def test_an_order_this_version_cannot_carry_out_does_no_harm(caplog):
+    async def run():
+        async with World(1) as world:
+            driver = await world.leading()
+            caplog.set_level("INFO")
+            for order in (
+                pdpb.RegionHeartbeatResponse(region_id=1, merge=pdpb.Merge(target=driver.region(1))),
+                pdpb.RegionHeartbeatResponse(region_id=1, split_region=pdpb.SplitRegion()),
+                pdpb.RegionHeartbeatResponse(region_id=77, merge=pdpb.Merge()),
+            ):
+                driver.on_pd_heartbeat_response(order)
+            await world.until(lambda: "cannot do" in caplog.text and "without keys" in caplog.text)
+            await driver.write(world.context(), put(b"k", b"v"))
+
+    asyncio.run(run())

@@ -35,6 +35,7 @@ from rutile_kv.raftstore.region_reader import RegionReader, RegionSnapshot
 from rutile_kv.raftstore.snapshot_transfer import SnapshotTransfer, Transport
 from rutile_kv.raftstore.store import Store
 from rutile_kv.raftstore.upkeep import TICK_SECONDS
+from rutile_kv.raftstore.waiting import Waiting
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto import pdpb_pb2 as pdpb
@@ -47,7 +48,6 @@ from rutile_proto.errors import (
     RutileError,
     ServerIsBusy,
     StorageError,
-    UndeterminedResult,
 )
 from rutile_proto.types import LogIndex
 
@@ -89,8 +89,7 @@ class StoreDriver:
         self._started_at = 0.0
         self._wake = asyncio.Event()
         self._stopping = False
-        self._waiting: dict[asyncio.Future[Result], bool] = {}
-        """Requests handed to the store, with whether they change anything."""
+        self._waiting = Waiting(MAX_WAITING)
         self._tasks: dict[asyncio.Task[None], None] = {}
         self._rounds_task: asyncio.Task[None] | None = None
         self._unreachable: dict[int, None] = {}
@@ -121,7 +120,7 @@ class StoreDriver:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._refuse_waiting(ServerIsBusy("the store is stopping"))
+        self._waiting.refuse_all(ServerIsBusy("the store is stopping"))
         self._disk.shutdown()
         self._files.shutdown()
         self.stopped.set()
@@ -215,15 +214,14 @@ class StoreDriver:
             return
         if order.HasField("split_region"):
             self._spawn(self._split_for_pd(order, info), "split for PD")
-            return
-        token: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        event = event_of(order, info, token)
-        if event is None:
-            log.error("region %d: PD orders something this version cannot do: %s", order.region_id, order)
-            return
-        token.add_done_callback(lambda done: _log_order(order.region_id, done))
-        self._waiting[token] = True
-        self._step(event)
+        else:
+            self._spawn(self._obey(order, info), "order of PD")
+
+    async def _obey(self, order: pdpb.RegionHeartbeatResponse, info: RegionInfo) -> None:
+        try:
+            await self._request(lambda token: event_of(order, info, token), changes=True)
+        except RutileError as error:
+            log.info("region %d: PD's order was not carried out: %s", info.region.id, error)
 
     async def _split_for_pd(self, order: pdpb.RegionHeartbeatResponse, info: RegionInfo) -> None:
         try:
@@ -273,26 +271,16 @@ class StoreDriver:
 
     async def _request(self, make: Callable[[object], Event], changes: bool) -> Result:
         self._check_serving()
-        if len(self._waiting) >= MAX_WAITING:
-            raise ServerIsBusy(f"{MAX_WAITING} requests are waiting already")
-        token: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._waiting[token] = changes
+        token = self._waiting.open(changes)
         try:
             self._step(make(token))
             return await token
         finally:
-            self._waiting.pop(token, None)
+            self._waiting.close(token)
 
     def _step(self, event: Event) -> None:
         self.store.step(event)
         self._wake.set()
-
-    def _refuse_waiting(self, error: RutileError) -> None:
-        """Answer everybody: a change that is on its way may yet happen elsewhere."""
-        waiting, self._waiting = self._waiting, {}
-        for token, changes in waiting.items():
-            if not token.done():
-                token.set_exception(UndeterminedResult(0, str(error)) if changes else error)
 
     # --- inside: rounds -----------------------------------------------------------------------------------------------
 
@@ -319,15 +307,7 @@ class StoreDriver:
 
     def _complete(self, ready: StoreReady) -> None:
         for completion in ready.completions:
-            token = completion.token
-            assert isinstance(token, asyncio.Future), "tokens of this driver are futures"
-            self._waiting.pop(token, None)
-            if token.done():
-                continue
-            if completion.error is None:
-                token.set_result(completion.result)
-            else:
-                token.set_exception(completion.error)
+            self._waiting.finish(completion)
         for send in ready.snapshots_to_send:
             self._spawn(self._snapshots.send(send), f"snapshot of region {send.region.id}")
         for install in ready.installs:
@@ -371,11 +351,5 @@ class StoreDriver:
         log.critical("store %d stops serving: %s failed", self.store.store_id, where, exc_info=error)
         self.failure = error if isinstance(error, StorageError) else StorageError(f"{where} failed: {error!r}")
         self._stopping = True
-        self._refuse_waiting(self.failure)
+        self._waiting.refuse_all(self.failure)
         self.stopped.set()
-
-
-def _log_order(region_id: int, done: asyncio.Future[Result]) -> None:
-    error = None if done.cancelled() else done.exception()
-    if error is not None:
-        log.info("region %d: PD's order was not carried out: %s", region_id, error)

@@ -8,6 +8,7 @@ from rutile_kv.raftstore.region_info import RegionInfo
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto import pdpb_pb2 as pdpb
+from rutile_proto.errors import InvalidRequest
 
 
 class PdEvents(Protocol):
@@ -29,10 +30,10 @@ def context_of(info: RegionInfo, epoch: metapb.RegionEpoch | None = None) -> kvr
     return kvrpcpb.Context(region_id=info.region.id, region_epoch=epoch or info.region.region_epoch, peer=info.peer)
 
 
-def event_of(
-    order: pdpb.RegionHeartbeatResponse, info: RegionInfo, token: object
-) -> ChangePeers | TransferLeader | None:
-    """The request PD's order stands for, valid only for the epoch PD saw; None for an order that is no such request."""
+def event_of(order: pdpb.RegionHeartbeatResponse, info: RegionInfo, token: object) -> ChangePeers | TransferLeader:
+    """The request PD's order stands for, valid only for the epoch PD saw. Raises InvalidRequest for what this version
+    cannot do.
+    """
     context = context_of(info, order.region_epoch)
     if order.HasField("change_peer_v2"):
         return ChangePeers(token, context, list(order.change_peer_v2.changes))
@@ -40,4 +41,4 @@ def event_of(
         return ChangePeers(token, context, [order.change_peer])
     if order.HasField("transfer_leader"):
         return TransferLeader(token, context, order.transfer_leader.peer.id)
-    return None
+    raise InvalidRequest(f"PD orders something this version cannot do: {order}")
