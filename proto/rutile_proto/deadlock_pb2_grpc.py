@@ -5,7 +5,7 @@ import warnings
 
 from rutile_proto import deadlock_pb2 as rutile__proto_dot_deadlock__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.72.2'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -18,14 +18,14 @@ except ImportError:
 if _version_not_supported:
     raise RuntimeError(
         f'The grpc package installed is at version {GRPC_VERSION},'
-        + ' but the generated code in rutile_proto/deadlock_pb2_grpc.py depends on'
+        + f' but the generated code in rutile_proto/deadlock_pb2_grpc.py depends on'
         + f' grpcio>={GRPC_GENERATED_VERSION}.'
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
     )
 
 
-class DeadlockStub:
+class DeadlockStub(object):
     """Missing associated documentation comment in .proto file."""
 
     def __init__(self, channel):
@@ -46,7 +46,7 @@ class DeadlockStub:
                 _registered_method=True)
 
 
-class DeadlockServicer:
+class DeadlockServicer(object):
     """Missing associated documentation comment in .proto file."""
 
     def GetWaitForEntries(self, request, context):
@@ -83,7 +83,7 @@ def add_DeadlockServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class Deadlock:
+class Deadlock(object):
     """Missing associated documentation comment in .proto file."""
 
     @staticmethod

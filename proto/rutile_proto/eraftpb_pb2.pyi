@@ -89,7 +89,7 @@ class Entry(_message.Message):
     data: bytes
     context: bytes
     sync_log: bool
-    def __init__(self, entry_type: _Optional[_Union[EntryType, str]] = ..., term: _Optional[int] = ..., index: _Optional[int] = ..., data: _Optional[bytes] = ..., context: _Optional[bytes] = ..., sync_log: _Optional[bool] = ...) -> None: ...
+    def __init__(self, entry_type: _Optional[_Union[EntryType, str]] = ..., term: _Optional[int] = ..., index: _Optional[int] = ..., data: _Optional[bytes] = ..., context: _Optional[bytes] = ..., sync_log: bool = ...) -> None: ...
 
 class ConfState(_message.Message):
     __slots__ = ("voters", "learners", "voters_outgoing", "learners_next", "auto_leave")
@@ -103,7 +103,7 @@ class ConfState(_message.Message):
     voters_outgoing: _containers.RepeatedScalarFieldContainer[int]
     learners_next: _containers.RepeatedScalarFieldContainer[int]
     auto_leave: bool
-    def __init__(self, voters: _Optional[_Iterable[int]] = ..., learners: _Optional[_Iterable[int]] = ..., voters_outgoing: _Optional[_Iterable[int]] = ..., learners_next: _Optional[_Iterable[int]] = ..., auto_leave: _Optional[bool] = ...) -> None: ...
+    def __init__(self, voters: _Optional[_Iterable[int]] = ..., learners: _Optional[_Iterable[int]] = ..., voters_outgoing: _Optional[_Iterable[int]] = ..., learners_next: _Optional[_Iterable[int]] = ..., auto_leave: bool = ...) -> None: ...
 
 class SnapshotMetadata(_message.Message):
     __slots__ = ("conf_state", "index", "term")
@@ -156,7 +156,7 @@ class Message(_message.Message):
     context: bytes
     deprecated_priority: int
     priority: int
-    def __init__(self, msg_type: _Optional[_Union[MessageType, str]] = ..., to: _Optional[int] = ..., term: _Optional[int] = ..., log_term: _Optional[int] = ..., index: _Optional[int] = ..., entries: _Optional[_Iterable[_Union[Entry, _Mapping]]] = ..., commit: _Optional[int] = ..., commit_term: _Optional[int] = ..., snapshot: _Optional[_Union[Snapshot, _Mapping]] = ..., request_snapshot: _Optional[int] = ..., reject: _Optional[bool] = ..., reject_hint: _Optional[int] = ..., context: _Optional[bytes] = ..., deprecated_priority: _Optional[int] = ..., priority: _Optional[int] = ..., **kwargs) -> None: ...
+    def __init__(self, msg_type: _Optional[_Union[MessageType, str]] = ..., to: _Optional[int] = ..., term: _Optional[int] = ..., log_term: _Optional[int] = ..., index: _Optional[int] = ..., entries: _Optional[_Iterable[_Union[Entry, _Mapping]]] = ..., commit: _Optional[int] = ..., commit_term: _Optional[int] = ..., snapshot: _Optional[_Union[Snapshot, _Mapping]] = ..., request_snapshot: _Optional[int] = ..., reject: bool = ..., reject_hint: _Optional[int] = ..., context: _Optional[bytes] = ..., deprecated_priority: _Optional[int] = ..., priority: _Optional[int] = ..., **kwargs) -> None: ...
 
 class HardState(_message.Message):
     __slots__ = ("term", "vote", "commit")

@@ -234,7 +234,7 @@ class IsBootstrappedResponse(_message.Message):
     BOOTSTRAPPED_FIELD_NUMBER: _ClassVar[int]
     header: ResponseHeader
     bootstrapped: bool
-    def __init__(self, header: _Optional[_Union[ResponseHeader, _Mapping]] = ..., bootstrapped: _Optional[bool] = ...) -> None: ...
+    def __init__(self, header: _Optional[_Union[ResponseHeader, _Mapping]] = ..., bootstrapped: bool = ...) -> None: ...
 
 class AllocIDRequest(_message.Message):
     __slots__ = ("header", "count")
@@ -322,7 +322,7 @@ class StoreStats(_message.Message):
     total_memory: int
     used_memory: int
     is_stopping: bool
-    def __init__(self, store_id: _Optional[int] = ..., capacity: _Optional[int] = ..., available: _Optional[int] = ..., region_count: _Optional[int] = ..., sending_snap_count: _Optional[int] = ..., receiving_snap_count: _Optional[int] = ..., start_time: _Optional[int] = ..., applying_snap_count: _Optional[int] = ..., is_busy: _Optional[bool] = ..., used_size: _Optional[int] = ..., bytes_written: _Optional[int] = ..., keys_written: _Optional[int] = ..., bytes_read: _Optional[int] = ..., keys_read: _Optional[int] = ..., interval: _Optional[_Union[TimeInterval, _Mapping]] = ..., slow_score: _Optional[int] = ..., damaged_regions_id: _Optional[_Iterable[int]] = ..., is_apply_busy: _Optional[bool] = ..., is_grpc_paused: _Optional[bool] = ..., total_memory: _Optional[int] = ..., used_memory: _Optional[int] = ..., is_stopping: _Optional[bool] = ...) -> None: ...
+    def __init__(self, store_id: _Optional[int] = ..., capacity: _Optional[int] = ..., available: _Optional[int] = ..., region_count: _Optional[int] = ..., sending_snap_count: _Optional[int] = ..., receiving_snap_count: _Optional[int] = ..., start_time: _Optional[int] = ..., applying_snap_count: _Optional[int] = ..., is_busy: bool = ..., used_size: _Optional[int] = ..., bytes_written: _Optional[int] = ..., keys_written: _Optional[int] = ..., bytes_read: _Optional[int] = ..., keys_read: _Optional[int] = ..., interval: _Optional[_Union[TimeInterval, _Mapping]] = ..., slow_score: _Optional[int] = ..., damaged_regions_id: _Optional[_Iterable[int]] = ..., is_apply_busy: bool = ..., is_grpc_paused: bool = ..., total_memory: _Optional[int] = ..., used_memory: _Optional[int] = ..., is_stopping: bool = ...) -> None: ...
 
 class StoreHeartbeatRequest(_message.Message):
     __slots__ = ("header", "stats")
@@ -342,7 +342,7 @@ class StoreHeartbeatResponse(_message.Message):
     cluster_version: str
     require_detailed_report: bool
     state: _metapb_pb2.NodeState
-    def __init__(self, header: _Optional[_Union[ResponseHeader, _Mapping]] = ..., cluster_version: _Optional[str] = ..., require_detailed_report: _Optional[bool] = ..., state: _Optional[_Union[_metapb_pb2.NodeState, str]] = ...) -> None: ...
+    def __init__(self, header: _Optional[_Union[ResponseHeader, _Mapping]] = ..., cluster_version: _Optional[str] = ..., require_detailed_report: bool = ..., state: _Optional[_Union[_metapb_pb2.NodeState, str]] = ...) -> None: ...
 
 class GetStoreRequest(_message.Message):
     __slots__ = ("header", "store_id")
@@ -368,7 +368,7 @@ class GetAllStoresRequest(_message.Message):
     EXCLUDE_TOMBSTONE_STORES_FIELD_NUMBER: _ClassVar[int]
     header: RequestHeader
     exclude_tombstone_stores: bool
-    def __init__(self, header: _Optional[_Union[RequestHeader, _Mapping]] = ..., exclude_tombstone_stores: _Optional[bool] = ...) -> None: ...
+    def __init__(self, header: _Optional[_Union[RequestHeader, _Mapping]] = ..., exclude_tombstone_stores: bool = ...) -> None: ...
 
 class GetAllStoresResponse(_message.Message):
     __slots__ = ("header", "stores")
@@ -436,7 +436,7 @@ class GetRegionRequest(_message.Message):
     header: RequestHeader
     region_key: bytes
     need_buckets: bool
-    def __init__(self, header: _Optional[_Union[RequestHeader, _Mapping]] = ..., region_key: _Optional[bytes] = ..., need_buckets: _Optional[bool] = ...) -> None: ...
+    def __init__(self, header: _Optional[_Union[RequestHeader, _Mapping]] = ..., region_key: _Optional[bytes] = ..., need_buckets: bool = ...) -> None: ...
 
 class GetRegionByIDRequest(_message.Message):
     __slots__ = ("header", "region_id", "need_buckets")
@@ -446,7 +446,7 @@ class GetRegionByIDRequest(_message.Message):
     header: RequestHeader
     region_id: int
     need_buckets: bool
-    def __init__(self, header: _Optional[_Union[RequestHeader, _Mapping]] = ..., region_id: _Optional[int] = ..., need_buckets: _Optional[bool] = ...) -> None: ...
+    def __init__(self, header: _Optional[_Union[RequestHeader, _Mapping]] = ..., region_id: _Optional[int] = ..., need_buckets: bool = ...) -> None: ...
 
 class GetRegionResponse(_message.Message):
     __slots__ = ("header", "region", "leader", "down_peers", "pending_peers", "buckets")
@@ -508,7 +508,7 @@ class BatchScanRegionsRequest(_message.Message):
     ranges: _containers.RepeatedCompositeFieldContainer[KeyRange]
     limit: int
     contain_all_key_range: bool
-    def __init__(self, header: _Optional[_Union[RequestHeader, _Mapping]] = ..., need_buckets: _Optional[bool] = ..., ranges: _Optional[_Iterable[_Union[KeyRange, _Mapping]]] = ..., limit: _Optional[int] = ..., contain_all_key_range: _Optional[bool] = ...) -> None: ...
+    def __init__(self, header: _Optional[_Union[RequestHeader, _Mapping]] = ..., need_buckets: bool = ..., ranges: _Optional[_Iterable[_Union[KeyRange, _Mapping]]] = ..., limit: _Optional[int] = ..., contain_all_key_range: bool = ...) -> None: ...
 
 class BatchScanRegionsResponse(_message.Message):
     __slots__ = ("header", "regions")
@@ -670,7 +670,7 @@ class ScatterRegionRequest(_message.Message):
     regions_id: _containers.RepeatedScalarFieldContainer[int]
     retry_limit: int
     skip_store_limit: bool
-    def __init__(self, header: _Optional[_Union[RequestHeader, _Mapping]] = ..., region_id: _Optional[int] = ..., region: _Optional[_Union[_metapb_pb2.Region, _Mapping]] = ..., leader: _Optional[_Union[_metapb_pb2.Peer, _Mapping]] = ..., group: _Optional[str] = ..., regions_id: _Optional[_Iterable[int]] = ..., retry_limit: _Optional[int] = ..., skip_store_limit: _Optional[bool] = ...) -> None: ...
+    def __init__(self, header: _Optional[_Union[RequestHeader, _Mapping]] = ..., region_id: _Optional[int] = ..., region: _Optional[_Union[_metapb_pb2.Region, _Mapping]] = ..., leader: _Optional[_Union[_metapb_pb2.Peer, _Mapping]] = ..., group: _Optional[str] = ..., regions_id: _Optional[_Iterable[int]] = ..., retry_limit: _Optional[int] = ..., skip_store_limit: bool = ...) -> None: ...
 
 class ScatterRegionResponse(_message.Message):
     __slots__ = ("header", "finished_percentage", "failed_regions_id")
@@ -794,7 +794,7 @@ class GCState(_message.Message):
     is_keyspace_level_gc: bool
     txn_safe_point: int
     gc_safe_point: int
-    def __init__(self, keyspace_scope: _Optional[_Union[KeyspaceScope, _Mapping]] = ..., is_keyspace_level_gc: _Optional[bool] = ..., txn_safe_point: _Optional[int] = ..., gc_safe_point: _Optional[int] = ...) -> None: ...
+    def __init__(self, keyspace_scope: _Optional[_Union[KeyspaceScope, _Mapping]] = ..., is_keyspace_level_gc: bool = ..., txn_safe_point: _Optional[int] = ..., gc_safe_point: _Optional[int] = ...) -> None: ...
 
 class GetGCStateRequest(_message.Message):
     __slots__ = ("header", "keyspace_scope", "exclude_gc_barriers", "include_global_gc_barriers")
@@ -806,7 +806,7 @@ class GetGCStateRequest(_message.Message):
     keyspace_scope: KeyspaceScope
     exclude_gc_barriers: bool
     include_global_gc_barriers: bool
-    def __init__(self, header: _Optional[_Union[RequestHeader, _Mapping]] = ..., keyspace_scope: _Optional[_Union[KeyspaceScope, _Mapping]] = ..., exclude_gc_barriers: _Optional[bool] = ..., include_global_gc_barriers: _Optional[bool] = ...) -> None: ...
+    def __init__(self, header: _Optional[_Union[RequestHeader, _Mapping]] = ..., keyspace_scope: _Optional[_Union[KeyspaceScope, _Mapping]] = ..., exclude_gc_barriers: bool = ..., include_global_gc_barriers: bool = ...) -> None: ...
 
 class GetGCStateResponse(_message.Message):
     __slots__ = ("header", "gc_state")

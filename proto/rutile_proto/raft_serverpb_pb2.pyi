@@ -69,7 +69,7 @@ class RaftMessage(_message.Message):
     merge_target: _metapb_pb2.Region
     extra_msg: ExtraMessage
     extra_ctx: bytes
-    def __init__(self, region_id: _Optional[int] = ..., from_peer: _Optional[_Union[_metapb_pb2.Peer, _Mapping]] = ..., to_peer: _Optional[_Union[_metapb_pb2.Peer, _Mapping]] = ..., message: _Optional[_Union[_eraftpb_pb2.Message, _Mapping]] = ..., region_epoch: _Optional[_Union[_metapb_pb2.RegionEpoch, _Mapping]] = ..., is_tombstone: _Optional[bool] = ..., start_key: _Optional[bytes] = ..., end_key: _Optional[bytes] = ..., merge_target: _Optional[_Union[_metapb_pb2.Region, _Mapping]] = ..., extra_msg: _Optional[_Union[ExtraMessage, _Mapping]] = ..., extra_ctx: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, region_id: _Optional[int] = ..., from_peer: _Optional[_Union[_metapb_pb2.Peer, _Mapping]] = ..., to_peer: _Optional[_Union[_metapb_pb2.Peer, _Mapping]] = ..., message: _Optional[_Union[_eraftpb_pb2.Message, _Mapping]] = ..., region_epoch: _Optional[_Union[_metapb_pb2.RegionEpoch, _Mapping]] = ..., is_tombstone: bool = ..., start_key: _Optional[bytes] = ..., end_key: _Optional[bytes] = ..., merge_target: _Optional[_Union[_metapb_pb2.Region, _Mapping]] = ..., extra_msg: _Optional[_Union[ExtraMessage, _Mapping]] = ..., extra_ctx: _Optional[bytes] = ...) -> None: ...
 
 class RaftTruncatedState(_message.Message):
     __slots__ = ("index", "term")
@@ -103,7 +103,7 @@ class SnapshotMeta(_message.Message):
     FOR_BALANCE_FIELD_NUMBER: _ClassVar[int]
     cf_files: _containers.RepeatedCompositeFieldContainer[SnapshotCFFile]
     for_balance: bool
-    def __init__(self, cf_files: _Optional[_Iterable[_Union[SnapshotCFFile, _Mapping]]] = ..., for_balance: _Optional[bool] = ...) -> None: ...
+    def __init__(self, cf_files: _Optional[_Iterable[_Union[SnapshotCFFile, _Mapping]]] = ..., for_balance: bool = ...) -> None: ...
 
 class RaftSnapshotData(_message.Message):
     __slots__ = ("region", "file_size", "data", "version", "meta")

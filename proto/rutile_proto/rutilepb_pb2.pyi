@@ -52,7 +52,7 @@ class ConfChangeV2Cmd(_message.Message):
     LEAVE_JOINT_FIELD_NUMBER: _ClassVar[int]
     changes: _containers.RepeatedCompositeFieldContainer[_pdpb_pb2.ChangePeer]
     leave_joint: bool
-    def __init__(self, changes: _Optional[_Iterable[_Union[_pdpb_pb2.ChangePeer, _Mapping]]] = ..., leave_joint: _Optional[bool] = ...) -> None: ...
+    def __init__(self, changes: _Optional[_Iterable[_Union[_pdpb_pb2.ChangePeer, _Mapping]]] = ..., leave_joint: bool = ...) -> None: ...
 
 class AdminCommand(_message.Message):
     __slots__ = ("batch_split", "compact_log", "conf_change")
@@ -116,7 +116,7 @@ class Fragment(_message.Message):
     memory_limit_bytes: int
     page_rows: int
     rowwise: bool
-    def __init__(self, sql: _Optional[str] = ..., scans: _Optional[_Iterable[_Union[FragmentScan, _Mapping]]] = ..., memory_limit_bytes: _Optional[int] = ..., page_rows: _Optional[int] = ..., rowwise: _Optional[bool] = ...) -> None: ...
+    def __init__(self, sql: _Optional[str] = ..., scans: _Optional[_Iterable[_Union[FragmentScan, _Mapping]]] = ..., memory_limit_bytes: _Optional[int] = ..., page_rows: _Optional[int] = ..., rowwise: bool = ...) -> None: ...
 
 class ScanSummary(_message.Message):
     __slots__ = ("name", "rows_read", "rows_out", "regions", "seconds", "path")
@@ -186,7 +186,7 @@ class Value(_message.Message):
     datetime_us: int
     time_us: int
     boolean: bool
-    def __init__(self, null: _Optional[bool] = ..., int64: _Optional[int] = ..., uint64: _Optional[int] = ..., double: _Optional[float] = ..., string: _Optional[str] = ..., bytes: _Optional[bytes] = ..., decimal: _Optional[str] = ..., date_days: _Optional[int] = ..., datetime_us: _Optional[int] = ..., time_us: _Optional[int] = ..., boolean: _Optional[bool] = ...) -> None: ...
+    def __init__(self, null: bool = ..., int64: _Optional[int] = ..., uint64: _Optional[int] = ..., double: _Optional[float] = ..., string: _Optional[str] = ..., bytes: _Optional[bytes] = ..., decimal: _Optional[str] = ..., date_days: _Optional[int] = ..., datetime_us: _Optional[int] = ..., time_us: _Optional[int] = ..., boolean: bool = ...) -> None: ...
 
 class SqlHello(_message.Message):
     __slots__ = ("user", "password", "database")
@@ -216,7 +216,7 @@ class SqlRequest(_message.Message):
     hello: SqlHello
     execute: SqlExecute
     cancel: bool
-    def __init__(self, id: _Optional[int] = ..., hello: _Optional[_Union[SqlHello, _Mapping]] = ..., execute: _Optional[_Union[SqlExecute, _Mapping]] = ..., cancel: _Optional[bool] = ...) -> None: ...
+    def __init__(self, id: _Optional[int] = ..., hello: _Optional[_Union[SqlHello, _Mapping]] = ..., execute: _Optional[_Union[SqlExecute, _Mapping]] = ..., cancel: bool = ...) -> None: ...
 
 class SqlDone(_message.Message):
     __slots__ = ("affected_rows", "last_insert_id", "warnings", "in_transaction", "info", "has_result")
@@ -232,7 +232,7 @@ class SqlDone(_message.Message):
     in_transaction: bool
     info: str
     has_result: bool
-    def __init__(self, affected_rows: _Optional[int] = ..., last_insert_id: _Optional[int] = ..., warnings: _Optional[int] = ..., in_transaction: _Optional[bool] = ..., info: _Optional[str] = ..., has_result: _Optional[bool] = ...) -> None: ...
+    def __init__(self, affected_rows: _Optional[int] = ..., last_insert_id: _Optional[int] = ..., warnings: _Optional[int] = ..., in_transaction: bool = ..., info: _Optional[str] = ..., has_result: bool = ...) -> None: ...
 
 class SqlError(_message.Message):
     __slots__ = ("code", "sqlstate", "message", "retryable")
@@ -244,7 +244,7 @@ class SqlError(_message.Message):
     sqlstate: str
     message: str
     retryable: bool
-    def __init__(self, code: _Optional[int] = ..., sqlstate: _Optional[str] = ..., message: _Optional[str] = ..., retryable: _Optional[bool] = ...) -> None: ...
+    def __init__(self, code: _Optional[int] = ..., sqlstate: _Optional[str] = ..., message: _Optional[str] = ..., retryable: bool = ...) -> None: ...
 
 class SqlResponse(_message.Message):
     __slots__ = ("id", "arrow_ipc", "done", "error")

@@ -5,7 +5,7 @@ import warnings
 
 from rutile_proto import rutilepb_pb2 as rutile__proto_dot_rutilepb__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.72.2'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -18,14 +18,14 @@ except ImportError:
 if _version_not_supported:
     raise RuntimeError(
         f'The grpc package installed is at version {GRPC_VERSION},'
-        + ' but the generated code in rutile_proto/rutilepb_pb2_grpc.py depends on'
+        + f' but the generated code in rutile_proto/rutilepb_pb2_grpc.py depends on'
         + f' grpcio>={GRPC_GENERATED_VERSION}.'
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
     )
 
 
-class RutileKvStub:
+class RutileKvStub(object):
     """Missing associated documentation comment in .proto file."""
 
     def __init__(self, channel):
@@ -41,7 +41,7 @@ class RutileKvStub:
                 _registered_method=True)
 
 
-class RutileKvServicer:
+class RutileKvServicer(object):
     """Missing associated documentation comment in .proto file."""
 
     def BulkWrite(self, request, context):
@@ -66,7 +66,7 @@ def add_RutileKvServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class RutileKv:
+class RutileKv(object):
     """Missing associated documentation comment in .proto file."""
 
     @staticmethod
@@ -97,7 +97,7 @@ class RutileKv:
             _registered_method=True)
 
 
-class SqlStub:
+class SqlStub(object):
     """Missing associated documentation comment in .proto file."""
 
     def __init__(self, channel):
@@ -113,7 +113,7 @@ class SqlStub:
                 _registered_method=True)
 
 
-class SqlServicer:
+class SqlServicer(object):
     """Missing associated documentation comment in .proto file."""
 
     def Session(self, request_iterator, context):
@@ -138,7 +138,7 @@ def add_SqlServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class Sql:
+class Sql(object):
     """Missing associated documentation comment in .proto file."""
 
     @staticmethod
