@@ -16,6 +16,7 @@ from pathlib import Path
 from rutile_kv.engine.api import Engine, Modify, Reader, Snapshot
 from rutile_kv.engine.memory import MemoryEngine
 from rutile_kv.env.clock import Clock
+from rutile_kv.raftstore.driver_requests import Waiting
 from rutile_kv.raftstore.events import (
     ChangePeers,
     Event,
@@ -35,7 +36,6 @@ from rutile_kv.raftstore.region_reader import RegionReader, RegionSnapshot
 from rutile_kv.raftstore.snapshot_transfer import SnapshotTransfer, Transport
 from rutile_kv.raftstore.store import Store
 from rutile_kv.raftstore.upkeep import TICK_SECONDS
-from rutile_kv.raftstore.waiting import Waiting
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto import pdpb_pb2 as pdpb
