@@ -53,12 +53,12 @@ def test_shell_stops_a_script_at_the_first_error(playground: Playground) -> None
 
 
 def test_shell_at_a_terminal(playground: Playground, tmp_path: Path) -> None:
-    environment = {**os.environ, "HOME": str(tmp_path), "TERM": "xterm"}
+    environment = {**os.environ, "HOME": str(tmp_path), "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"}
     child = pexpect.spawn(
         sys.executable, ["-m", "rutile", "shell", playground.sql_address], env=environment, timeout=30
     )
     try:
-        child.expect("rutile> ")
+        child.expect("rutile>")
         child.sendline("SELECT 6 *\n 7 AS answer;")
         child.expect("42")
         child.expect("1 row in set")
