@@ -28,7 +28,7 @@ from rutile_proto.errors import (
     UndeterminedResult,
 )
 
-TICK_SECONDS = 0.005
+TICK_SECONDS = 0.02
 
 
 class SlowDisk(MemoryEngine):

@@ -40,12 +40,14 @@ nothing just
 Who is who
 ----------
     events           everything that goes in and out, with the promises on the fields
-    store            the core: dispatch, checks, rounds          registry      peers coming, changing, going
+    store            the core: dispatch and rounds               requests      checks at the door, in TiKV's order
     peer             one replica: requests in, Ready out         routing       which peer a Raft message is for
-    apply            committed entries become data and answers   region_change splits and members as pure functions
+    registry         peers coming, changing, going               region_change splits and members as pure functions
+    apply            committed entries become data and answers   region_reader a reader that sees one region
     peer_storage     log and states; what Raft reads             local_keys    the key map of the `raft` family
-    proposals, reads who waits for what                          upkeep        compaction, heartbeats, membership doubts
-    snapshot         a region as a stream of bytes               bootstrap     the first bytes of a store
+    pending_writes, proposals, reads: who waits for what         outbox        Raft's messages with their addresses
+    snapshot         a region as a stream of bytes               installation  its way into a peer
+    upkeep           compaction, heartbeats, membership doubts   bootstrap     the first bytes of a store
     driver           the shell; with snapshot_transfer for slow tasks and pd_commands for PD's orders
 
 The lives of two requests
