@@ -25,7 +25,7 @@ from rutile.planner.literals import bind
 from rutile.planner.names import TableKey, base_tables
 from rutile.planner.point import FindTable, NotPoint, plan_constant
 from rutile.planner.query import QueryPlan, plan_query
-from rutile.query_errors import from_duckdb
+from rutile.query_errors import DECIMAL_OVERFLOW, from_duckdb
 from rutile.result import Result, rows_of_table
 from rutile.result_types import shaped
 from rutile.storage import KvTransaction
@@ -139,12 +139,21 @@ class Queries:
         )
         try:
             async with asyncio.timeout(limit_ms / 1000 if limit_ms else None):
-                return await session.shared.runner.run(plan, context)
+                return await self._run_widening(plan, context)
         except TimeoutError as error:
             context.cancel.cancel("max_execution_time passed")
             raise errors.timed_out() from error
         except FragmentFailed as error:
             raise from_duckdb(error) from error
+
+    async def _run_widening(self, plan: QueryPlan, context: ReadContext) -> tuple[pa.Table, RunFacts]:
+        """Run the plan; once more with wide decimals if a product needed more than 18 digits."""
+        try:
+            return await self._session.shared.runner.run(plan, context)
+        except FragmentFailed as error:
+            if DECIMAL_OVERFLOW not in str(error):
+                raise
+            return await self._session.shared.runner.run(plan.widened(), context)
 
     # --- data changes ---
 

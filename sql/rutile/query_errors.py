@@ -8,6 +8,8 @@ from rutile import errors
 from rutile.errors import SqlError
 from rutile_proto.errors import FragmentFailed
 
+DECIMAL_OVERFLOW = "Overflow in multiplication of DECIMAL(18)"
+"""What DuckDB says when a product of decimals needs more digits than it was given."""
 ER_SUBQUERY_NO_1_ROW = 1242
 ER_OUT_OF_MEMORY = 1038
 ER_WRONG_FIELD_WITH_GROUP = 1055

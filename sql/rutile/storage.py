@@ -110,3 +110,8 @@ class KvClient(Protocol):
         mode: FragmentMode,
         timeout_s: float,
     ) -> FragmentResult: ...
+
+    async def bulk_write(
+        self, kinds: bytes, storage_keys: Sequence[bytes], keys: Sequence[bytes], values: Sequence[bytes]
+    ) -> None:
+        """Write encoded committed versions (see rutile.bulk_rows) where no transaction can look yet."""

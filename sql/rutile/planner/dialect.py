@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import sqlglot
 from sqlglot import exp
 
-from rutile.planner.names import TableKey
-from rutile_coprocessor.partial import PushPlan
-from rutile_coprocessor.partial import split_query as split_duckdb_query
+from rutile.translate import to_duckdb
+from rutile_coprocessor.partial import PushPlan, split_query
 from rutile_coprocessor.schema import TableSchema
 
 PartialQuery = PushPlan
 
 
-def to_duckdb_sql(expression: exp.Expr, schemas: Mapping[TableKey, TableSchema]) -> str:
-    """The text of a qualified query in DuckDB's dialect."""
-    return expression.sql(dialect="duckdb")
+def translate(
+    query: exp.Expr, schemas: Mapping[str, TableSchema], *, wide_decimals: bool, one_relation: bool
+) -> tuple[str, PartialQuery | None]:
+    """The text of a qualified query in DuckDB's dialect, and its halves if it is over one relation.
 
-
-def split_query(sql: str) -> PartialQuery | None:
-    """The halves of a query over one relation: what each store runs, and what runs here over their answers."""
-    return split_duckdb_query(sqlglot.parse_one(sql, read="duckdb"))
+    `schemas` are by the relations' names in the query. Raises 1235, 1305 for what has no translation.
+    """
+    tree = to_duckdb(query, schemas, wide_decimals=wide_decimals)
+    return tree.sql(dialect="duckdb"), split_query(tree) if one_relation else None

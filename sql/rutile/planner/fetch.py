@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from rutile.planner.dialect import to_duckdb_sql
+from rutile.planner.dialect import translate
 from rutile.planner.query import fragment_scan
 from rutile.planner.scans import ScanPlan
 from rutile_coprocessor.fragment import Fragment
@@ -13,15 +13,20 @@ from rutile_coprocessor.fragment import Fragment
 def fetch_fragment(scan: ScanPlan, *, pushed: bool) -> Fragment:
     """SELECT of the scan's columns; with `pushed`, of the rows meeting its filters."""
     filters = scan.filters if pushed else ()
-    select = exp.Select(expressions=[exp.column(name, quoted=True) for name in scan.columns])
-    select = select.from_(exp.Table(this=exp.to_identifier(scan.name, quoted=True)))
+    alias = _alias(scan)
+    table = exp.Table(this=exp.to_identifier(scan.name, quoted=True), alias=exp.TableAlias(this=alias.copy()))
+    columns = [exp.column(exp.to_identifier(name, quoted=True), table=alias.copy()) for name in scan.columns]
+    select = exp.Select(expressions=columns).from_(table)
     for condition in filters:
-        select = select.where(_bare(condition), copy=False)
-    return Fragment(to_duckdb_sql(select, {}), (fragment_scan(scan),), rowwise=True)
+        select = select.where(condition)
+    sql, _ = translate(select, {scan.name: scan.schema}, wide_decimals=False, one_relation=False)
+    return Fragment(sql, (fragment_scan(scan),), rowwise=True)
 
 
-def _bare(condition: exp.Expr) -> exp.Expr:
-    """The condition with its columns unqualified: the fragment has one table."""
-    return condition.transform(
-        lambda node: exp.column(node.name, quoted=True) if isinstance(node, exp.Column) else node
-    )
+def _alias(scan: ScanPlan) -> exp.Identifier:
+    """What the filters call the table."""
+    for condition in scan.filters:
+        column = condition.find(exp.Column)
+        if column is not None:
+            return exp.to_identifier(column.table, quoted=True)
+    return exp.to_identifier(scan.schema.name, quoted=True)

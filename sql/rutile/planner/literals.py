@@ -29,11 +29,11 @@ def literal_node(value: object) -> exp.Expr:
         case bytes() | bytearray() | memoryview():
             return exp.HexString(this=bytes(value).hex())
         case datetime():
-            return _cast(format_datetime(value.replace(tzinfo=None)), "DATETIME")
+            return _cast(format_datetime(value.replace(tzinfo=None)), "DATETIME(6)")
         case date():
             return _cast(value.isoformat(), "DATE")
         case timedelta():
-            return _cast(format_time(value), "TIME")
+            return _cast(format_time(value), "TIME(6)")
     if hasattr(value, "item"):  # numpy scalars
         return literal_node(value.item())
     raise TypeError(f"cannot pass a {type(value).__name__} as a parameter")

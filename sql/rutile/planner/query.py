@@ -12,12 +12,12 @@ the session's `rutile_read_mode`:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
 from rutile.access import TableAccess
-from rutile.planner.dialect import PartialQuery, split_query, to_duckdb_sql
+from rutile.planner.dialect import PartialQuery, translate
 from rutile.planner.names import OutputColumn, TableKey, output_columns, qualify_names
 from rutile.planner.scans import ScanPlan, plan_scans, scan_name
 from rutile_coprocessor.fragment import Fragment, Scan
@@ -37,6 +37,14 @@ class QueryPlan:
     partial: PartialQuery | None
     expression: exp.Expr
     """The qualified query, for EXPLAIN."""
+    named: exp.Expr
+    """The same with the relations' names for tables: what is translated."""
+    relations: Mapping[str, TableSchema]
+
+    def widened(self) -> QueryPlan:
+        """The plan with all products of decimals in 38 digits: slower, for when 18 were too few."""
+        sql, partial = translate(self.named, self.relations, wide_decimals=True, one_relation=self.partial is not None)
+        return replace(self, sql=sql, partial=partial)
 
     def fragment(self) -> Fragment:
         """The whole query as a fragment."""
@@ -63,15 +71,18 @@ def plan_query(
     columns = output_columns(qualified, schemas)
     all_scans = plan_scans(qualified, tables)
     named = _with_scan_names(qualified, schemas)
+    relations = {relation_name(key): schema for key, schema in schemas.items()}
     one_relation = len(all_scans) == 1 and not virtual
-    sql = to_duckdb_sql(named, schemas)
+    sql, partial = translate(named, relations, wide_decimals=False, one_relation=one_relation)
     return QueryPlan(
         sql,
         tuple(all_scans),
         tuple(key[1] for key in virtual),
         tuple(columns),
-        split_query(sql) if one_relation else None,
+        partial,
         qualified,
+        named,
+        relations,
     )
 
 
