@@ -27,10 +27,20 @@ from rutile.dbapi import (
     Binary,
     Connection,
     Cursor,
-    DatabaseError,
-    DataError,
     Date,
     DateFromTicks,
+    Time,
+    TimeFromTicks,
+    Timestamp,
+    TimestampFromTicks,
+    apilevel,
+    connect,
+    paramstyle,
+    threadsafety,
+)
+from rutile.pep249 import (
+    DatabaseError,
+    DataError,
     Error,
     IntegrityError,
     InterfaceError,
@@ -38,15 +48,7 @@ from rutile.dbapi import (
     NotSupportedError,
     OperationalError,
     ProgrammingError,
-    Time,
-    TimeFromTicks,
-    Timestamp,
-    TimestampFromTicks,
     Warning,
-    apilevel,
-    connect,
-    paramstyle,
-    threadsafety,
 )
 
 __all__ = [

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 from typing import Protocol
@@ -45,6 +46,6 @@ async def serve(name: str, role: Role, stop_with_stdin: bool) -> None:
 
 
 def _on_stdin(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
-    if not sys.stdin.buffer.raw.read(4096):  # type: ignore[attr-defined]  # the end: the parent is gone
+    if not os.read(sys.stdin.fileno(), 4096):  # the end: the parent is gone
         loop.remove_reader(sys.stdin.fileno())
         stop.set()

@@ -50,7 +50,8 @@ class RemoteBackend:
         self._next_id = 0
         self._lock = threading.Lock()
         self._in_transaction = False
-        self._call = rutilepb_grpc.SqlStub(channel).Session(iter(self._outbox.get, None))
+        stub = rutilepb_grpc.SqlStub(channel)  # type: ignore[no-untyped-call]
+        self._call = stub.Session(iter(self._outbox.get, None))
 
     @classmethod
     def open(cls, address: str, database: str | None) -> Self:

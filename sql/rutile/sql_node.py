@@ -23,7 +23,8 @@ class SqlNode:
         servicer = SqlServicer(self.database)
         try:
             self._server, self.address = await start_server(
-                self.address, [lambda server: add_SqlServicer_to_server(servicer, server)]
+                self.address,
+                [lambda server: add_SqlServicer_to_server(servicer, server)],  # type: ignore[no-untyped-call]
             )
         except BaseException:
             await self.database.close()
