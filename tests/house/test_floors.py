@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 CORES = {
     "kv/rutile_kv/raft": (),
     "kv/rutile_kv/mvcc": (),
-    "kv/rutile_kv/txn": ("shell.py", "lock_waits.py"),
+    "kv/rutile_kv/txn": ("shell.py", "lock_waiting.py"),
     "kv/rutile_kv/raw": ("writer.py",),
     "kv/rutile_kv/raftstore": ("driver.py", "snapshot_transfer.py"),
     "pd/rutile_pd": ("service.py", "node.py", "health.py"),

@@ -20,9 +20,11 @@ behind asks the primary (CheckTxnStatus) and carries the answer out (ResolveLock
 
 The pieces: `commands/` decide (pure, one verb a file); `settle` and `changes` are the steps they share; `latches` order
 commands on common keys; `scheduler` is the core that leads each command through latches, view and write; `shell` gives
-it views and writes; `max_ts` and `guards` make async commit safe for readers.
+it views and writes; `max_ts` and `guards` make async commit safe for readers. A pessimistic lock request that meets a
+lock waits: `lock_waits` is the core of that (queues, times), `lock_waiting` its shell, `deadlock` the graph of waits
+that the detector of the cluster keeps.
 
 Invariants: a command runs alone on its keys; it reads what the last one on them wrote; its reply is given after its
-writes are applied. Left out: waiting for locks and finding deadlocks (the caller is told KeyIsLocked at once), shared
-locks, pipelined flush.
+writes are applied; a request that waits holds no latch. Left out: shared locks, locking with conflict (wake-up mode 1),
+pipelined flush.
 """

@@ -1,9 +1,9 @@
 """The shell round the scheduler core: gets views and has modifies written, through the store's regions."""
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import count
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 from rutile_kv.engine.api import Modify, Reader, Snapshot
 from rutile_kv.mvcc.reader import MvccReader
@@ -29,6 +29,24 @@ from rutile_proto import metapb_pb2 as metapb
 from rutile_proto.types import LogIndex
 
 ResultT = TypeVar("ResultT")
+
+
+class Answer(Protocol):
+    """Where a command's end is put, in the very turn of the loop it comes about: an asyncio.Future, or like one."""
+
+    def done(self) -> bool:
+        """Whether nobody waits any more."""
+
+    def set_result(self, result: Any, /) -> None: ...
+
+    def set_exception(self, error: BaseException, /) -> None: ...
+
+    def cancel(self) -> bool:
+        """The scheduler is being closed."""
+
+
+WriteListener: TypeAlias = Callable[[Sequence[Modify], bool], None]
+"""Told how a write ended, before the answer is given: the changes, and whether they are certainly applied."""
 
 
 class RegionKv(Protocol):
@@ -57,8 +75,9 @@ class TxnScheduler:
         self._core = Scheduler()
         self._tokens = count(1)
         self._contexts: dict[int, kvrpcpb.Context] = {}
-        self._results: dict[int, asyncio.Future[Any]] = {}
+        self._answers: dict[int, Answer] = {}
         self._running: dict[asyncio.Task[None], None] = {}
+        self._listeners: list[WriteListener] = []
 
     async def execute(self, context: kvrpcpb.Context, command: Command[ResultT]) -> ResultT:
         """The command's result, once what it wrote is applied. Raises TxnError, RegionError, UndeterminedResult.
@@ -68,12 +87,20 @@ class TxnScheduler:
         if isinstance(command, ResolveLock) and not command.keys:
             await self._resolve_region(context, command)
             return cast(ResultT, None)
-        token = next(self._tokens)
         result: asyncio.Future[ResultT] = asyncio.get_running_loop().create_future()
-        self._contexts[token] = _own_copy(context)
-        self._results[token] = result
-        self._handle(Submit(token, command))
+        self.submit(context, command, result)
         return await result
+
+    def submit(self, context: kvrpcpb.Context, command: Command[Any], answer: Answer) -> None:
+        """The same for those who must hear of the end before anything else happens."""
+        token = next(self._tokens)
+        self._contexts[token] = _own_copy(context)
+        self._answers[token] = answer
+        self._handle(Submit(token, command))
+
+    def listen(self, listener: WriteListener) -> None:
+        """Let `listener` hear of every write from now on."""
+        self._listeners.append(listener)
 
     def over(self, reader: Reader) -> Reader:
         """`reader` as reads must see it: with the locks that are on their way. Call after raising max_ts."""
@@ -84,9 +111,9 @@ class TxnScheduler:
         for task in list(self._running):
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
-        for result in self._results.values():
-            result.cancel()
-        self._results.clear()
+        for answer in self._answers.values():
+            answer.cancel()
+        self._answers.clear()
         self._contexts.clear()
 
     # --- effects ---
@@ -102,17 +129,17 @@ class TxnScheduler:
             case WriteModifies(token, modifies):
                 self._start(self._write(token, modifies))
             case Reply(token, result):
-                future = self._finish(token)
-                if not future.done():
-                    future.set_result(result)
+                answer = self._finish(token)
+                if not answer.done():
+                    answer.set_result(result)
             case Fail(token, error):
-                future = self._finish(token)
-                if not future.done():
-                    future.set_exception(error)
+                answer = self._finish(token)
+                if not answer.done():
+                    answer.set_exception(error)
 
-    def _finish(self, token: int) -> "asyncio.Future[Any]":
+    def _finish(self, token: int) -> Answer:
         del self._contexts[token]
-        return self._results.pop(token)
+        return self._answers.pop(token)
 
     def _start(self, work: Awaitable[Event]) -> None:
         task = asyncio.ensure_future(self._then_handle(work))
@@ -131,11 +158,14 @@ class TxnScheduler:
         return SnapshotTaken(token, reader, self.max_ts.for_region(context.region_id))
 
     async def _write(self, token: int, modifies: list[Modify]) -> Event:
+        ending: Event = WriteDone(token)
         try:
             await self._kv.write(self._contexts[token], modifies)
         except Exception as error:
-            return WriteFailed(token, error)
-        return WriteDone(token)
+            ending = WriteFailed(token, error)
+        for listener in self._listeners:
+            listener(modifies, isinstance(ending, WriteDone))
+        return ending
 
     # --- whole regions ---
 
