@@ -2,7 +2,7 @@
 
 `install` runs them on a new database before it is locked down. Stores and front end share them, so that a query means
 the same wherever it runs. The translator (rutile.translate) decides when one is called, and hands over arguments of the
-types named in the sections below; the whitelist has all of them. NULL in gives NULL out unless a comment says otherwise.
+types it needs; the whitelist has all of them. NULL in gives NULL out, unless a comment says otherwise.
 
 A macro's text is repeated where it is called, arguments and all, so macros call smaller ones rather than repeat much.
 """
@@ -56,7 +56,8 @@ _TEXTS = (
     " ELSE coalesce(list_position(string_split(l, ','), s), 0) END",
     "mysql_strcmp(a, b) AS CASE WHEN a < b THEN -1 WHEN a > b THEN 1 WHEN a = b THEN 0 END",
     "mysql_locate(d, s, p) AS CASE WHEN d IS NULL OR s IS NULL OR p IS NULL THEN NULL"
-    " WHEN p < 1 OR p > length(s) + 1 THEN 0 WHEN strpos(substring(s, p), d) = 0 THEN 0 ELSE strpos(substring(s, p), d) + p - 1 END",
+    " WHEN p < 1 OR p > length(s) + 1 OR strpos(substring(s, p), d) = 0 THEN 0"
+    " ELSE strpos(substring(s, p), d) + p - 1 END",
     "mysql_lpad(s, n, p) AS CASE WHEN n < 0 THEN NULL WHEN p = '' AND n > length(s) THEN '' ELSE lpad(s, n, p) END",
     "mysql_rpad(s, n, p) AS CASE WHEN n < 0 THEN NULL WHEN p = '' AND n > length(s) THEN '' ELSE rpad(s, n, p) END",
     "mysql_trim_leading(s, r) AS CASE WHEN r = '' THEN s ELSE"

@@ -28,7 +28,8 @@ VALUE_NODES: Nodes = frozenset({
     exp.Tuple, exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.NullSafeEQ, exp.NullSafeNEQ, exp.Is, exp.Like,
     exp.ILike, exp.Escape, exp.Between, exp.In, exp.Any, exp.All, exp.Not, exp.Neg, exp.Add, exp.Sub, exp.Mul,
     exp.Div, exp.IntDiv, exp.Mod, exp.DPipe, exp.BitwiseAnd, exp.BitwiseOr, exp.BitwiseXor, exp.BitwiseNot,
-    exp.BitwiseLeftShift, exp.BitwiseRightShift, exp.DataType, exp.DataTypeParam, exp.Interval, exp.Var,
+    exp.BitwiseLeftShift, exp.BitwiseRightShift, exp.DataType, exp.DataTypeParam,
+    exp.JSONPath, exp.JSONPathRoot, exp.JSONPathKey, exp.JSONPathSubscript, exp.Interval, exp.Var,
 })  # fmt: skip
 
 _CONTROL = {
@@ -76,7 +77,7 @@ _JSON = {exp.JSONExtract, exp.JSONExtractScalar, exp.JSONKeys, exp.JSONType, exp
 FUNCTION_NODES: Nodes = frozenset().union(_CONTROL, _AGGREGATES, _WINDOWS, _NUMBERS, _STRINGS, _TIMES, _JSON)
 
 FUNCTION_NAMES: frozenset[str] = PRELUDE_FUNCTIONS | {
-    "octet_length", "strlen", "instr", "lpad", "rpad", "ltrim", "rtrim", "bit_length", "format", "printf",
+    "bit_count", "octet_length", "strlen", "instr", "lpad", "rpad", "ltrim", "rtrim", "bit_length", "format", "printf",
     "regexp_matches", "to_base", "ord", "bin", "position", "prefix", "suffix", "concat", "concat_ws", "add",
     "subtract", "multiply", "divide", "fmod", "mod", "trunc", "gcd", "lcm", "log2", "log10", "log", "xor",
     "round_even", "isfinite", "sha256", "sha1", "date_part", "datepart", "date_add", "date_sub", "datesub",

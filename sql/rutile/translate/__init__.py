@@ -4,15 +4,15 @@
     to_duckdb(query, schemas)      the same as a tree
 
 The two dialects agree on most text and differ in what it means: `7 / 2` is 3.5000 in MySQL and 3.5 in DuckDB, `LENGTH`
-counts bytes in one and characters in the other, `'10' + 1` is 11 or an error. So translation goes by meaning, bottom up:
+counts bytes in one and characters in the other, `'10' + 1` is 11 or an error. So translation goes by meaning:
 
-1. Each node's children are translated first, and the *type* of each is known (`sql_types`): of columns from the schemas,
-   of the rest from MySQL's typing rules. `translator.Translator` does the walk.
-2. `rules.RULES` is read from top to bottom: for each kind of node what replaces it, and the type of the result. Operators,
+1. Each node's children are translated first, and the *type* of each is known (`sql_types`): of columns from the
+   schemas, of the rest from MySQL's typing rules. `translator.Translator` does the walk.
+2. `rules.RULES` is read from top to bottom: what replaces each kind of node, and the type of the result. Operators,
    comparisons, casts, conditions, dates and aggregates have a rule each.
-3. Functions are looked up by their MySQL name in `functions.FUNCTIONS`: the types of the arguments, the DuckDB function
-   or macro of `rutile_coprocessor.prelude` that has the same meaning, the type of the result.
-4. What is in neither is refused by name (error 1235 or 1305). Nothing is passed through in the hope that it means the same.
+3. Functions are looked up by their MySQL name in `functions.FUNCTIONS`: the types of the arguments, the function or
+   macro (`rutile_coprocessor.prelude`) of DuckDB that has the same meaning, the type of the result.
+4. What is in neither is refused by name (error 1235 or 1305). Nothing is passed on in the hope that it means the same.
 
 Text compares byte by byte and case counts, as in TiDB's default collation utf8mb4_bin; trailing spaces count too.
 

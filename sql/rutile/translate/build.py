@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from datetime import datetime
+
 from sqlglot import exp
 
 from rutile.conversion import datetime_of, time_of
@@ -133,6 +136,16 @@ def as_plain_text(item: Typed) -> exp.Expr:
     if base is Base.DATETIME:
         return call("strftime", item.node, "%Y-%m-%d %H:%M:%S")
     return cast(item.node, "varchar")
+
+
+_CLOCK = re.compile(r"\s*-?\d{1,3}:\d{1,2}(:\d{1,2}(\.\d*)?)?\s*")
+
+
+def literal_moment(item: Typed) -> datetime | None:
+    """The date or moment a text literal spells; None for a time of day, and for anything else."""
+    if not item.is_text_literal or _CLOCK.fullmatch(item.node.name):
+        return None
+    return datetime_of(item.node.name)
 
 
 def as_datetime(item: Typed) -> exp.Expr:

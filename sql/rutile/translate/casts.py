@@ -40,8 +40,6 @@ from rutile.translate.sql_types import (
 if TYPE_CHECKING:
     from rutile.translate.translator import Translator
 
-_Type = exp.DataType.Type
-
 
 def cast_to(translator: Translator, node: exp.Expr) -> Typed:
     """CAST(x AS type): text gives what it begins with, as in MySQL, never an error."""
@@ -111,7 +109,9 @@ def _to_date(value: Typed, target: exp.DataType) -> Typed:
 
 
 def _to_datetime(value: Typed, target: exp.DataType) -> Typed:
-    digits = _size(target) or (6 if target.this is _Type.TIMESTAMPTZ else 0)
+    digits = _size(target) or 0
+    if target.this is exp.DataType.Type.TIMESTAMPTZ:  # TIMESTAMP '...' has the digits it is written with
+        digits = len(value.node.name.partition(".")[2]) if value.is_text_literal else 6
     return Typed(_rounded(as_datetime(value), digits, value), SqlType(Base.DATETIME, digits))
 
 
@@ -142,10 +142,11 @@ def _to_year(value: Typed, target: exp.DataType) -> Typed:
     return Typed(as_integer(value), INT)
 
 
-_CASTS: dict[_Type, Callable[[Typed, exp.DataType], Typed]] = {
-    _Type.BIGINT: _to_signed, _Type.INT: _to_signed, _Type.UBIGINT: _to_unsigned, _Type.CHAR: _to_text,
-    _Type.NCHAR: _to_text, _Type.VARCHAR: _to_text, _Type.TEXT: _to_text, _Type.CHARACTER_SET: _to_text,
-    _Type.BINARY: _to_binary, _Type.VARBINARY: _to_binary, _Type.DECIMAL: _to_decimal, _Type.DOUBLE: _to_double,
-    _Type.FLOAT: _to_float, _Type.DATE: _to_date, _Type.DATETIME: _to_datetime, _Type.TIMESTAMP: _to_datetime,
-    _Type.TIMESTAMPTZ: _to_datetime, _Type.TIME: _to_time, _Type.JSON: _to_json, _Type.YEAR: _to_year,
+_T = exp.DataType.Type
+_CASTS: dict[exp.DType, Callable[[Typed, exp.DataType], Typed]] = {
+    _T.BIGINT: _to_signed, _T.INT: _to_signed, _T.UBIGINT: _to_unsigned, _T.CHAR: _to_text, _T.NCHAR: _to_text,
+    _T.VARCHAR: _to_text, _T.TEXT: _to_text, _T.CHARACTER_SET: _to_text, _T.BINARY: _to_binary,
+    _T.VARBINARY: _to_binary, _T.DECIMAL: _to_decimal, _T.DOUBLE: _to_double, _T.FLOAT: _to_float,
+    _T.DATE: _to_date, _T.DATETIME: _to_datetime, _T.TIMESTAMP: _to_datetime, _T.TIMESTAMPTZ: _to_datetime,
+    _T.TIME: _to_time, _T.JSON: _to_json, _T.YEAR: _to_year,
 }  # fmt: skip

@@ -175,18 +175,22 @@ def _check_same_family(left: Typed, right: Typed, node: exp.Expr) -> None:
 
 
 def like(translator: Translator, node: exp.Expr) -> Typed:
-    """LIKE, whose escape character is a backslash unless another is named."""
+    """[NOT] LIKE, whose escape character is a backslash unless another is named."""
     value, pattern = _pattern_sides(translator, node)
-    built = exp.Like(this=paren(value), expression=paren(pattern))
-    if isinstance(pattern, exp.Literal) and "\\" not in pattern.name:
-        return Typed(built, BOOL)
-    return Typed(exp.Escape(this=built, expression=exp.Literal.string("\\")), BOOL)
+    built: exp.Expr = exp.Like(this=paren(value), expression=paren(pattern))
+    if not isinstance(pattern, exp.Literal) or "\\" in pattern.name:
+        built = exp.Escape(this=built, expression=exp.Literal.string("\\"))
+    return _negated(built, node)
 
 
 def like_escape(translator: Translator, node: exp.Expr) -> Typed:
     value, pattern = _pattern_sides(translator, node.this)
     built = exp.Like(this=paren(value), expression=paren(pattern))
-    return Typed(exp.Escape(this=built, expression=translator.visit_part(node, "expression").node), BOOL)
+    return _negated(exp.Escape(this=built, expression=translator.visit_part(node, "expression").node), node.this)
+
+
+def _negated(test: exp.Expr, node: exp.Expr) -> Typed:
+    return Typed(exp.Not(this=exp.Paren(this=test)) if node.args.get("negate") else test, BOOL)
 
 
 def _pattern_sides(translator: Translator, node: exp.Expr) -> tuple[exp.Expr, exp.Expr]:

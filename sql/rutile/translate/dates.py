@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from rutile.conversion import datetime_of
 from rutile.translate.build import (
     Typed,
     as_date,
@@ -20,6 +20,7 @@ from rutile.translate.build import (
     as_value,
     call,
     cast,
+    literal_moment,
     number,
     paren,
     refuse,
@@ -39,6 +40,9 @@ COMPOSITE_UNITS = {
     "DAY_SECOND": ("DAY", "HOUR", "MINUTE", "SECOND"), "HOUR_MINUTE": ("HOUR", "MINUTE"),
     "HOUR_SECOND": ("HOUR", "MINUTE", "SECOND"), "MINUTE_SECOND": ("MINUTE", "SECOND"),
 }  # fmt: skip
+
+
+_ADJACENT_CODES = re.compile(r"%-?[a-zA-Z]%")
 
 
 # --- intervals --------------------------------------------------------------------------------------------------------
@@ -90,7 +94,7 @@ def _moved(date: Typed, unit: str) -> tuple[exp.Expr, SqlType]:
     if date.type.base is Base.DATE:
         return date.node, SqlType(Base.DATETIME) if clock else DATE
     if date.type.base is Base.TEXT and date.literal is not None:
-        moment = datetime_of(date.literal)
+        moment = literal_moment(date)
         is_date = moment is not None and ":" not in date.literal
         return (as_date(date), DATE) if is_date and not clock else (as_datetime(date), DATETIME)
     if date.type.is_text:
@@ -173,7 +177,7 @@ def _over(count: exp.Expr, unit: int) -> exp.Expr:
 
 def time_between(left: Typed, right: Typed) -> Typed:
     """TIMEDIFF of two times, or two moments."""
-    if left.type.is_moment or right.type.is_moment:
+    if any(side.type.is_moment or literal_moment(side) is not None for side in (left, right)):
         return Typed(exp.Paren(this=exp.Sub(this=as_datetime(left), expression=as_datetime(right))), TIME)
     return Typed(exp.Paren(this=exp.Sub(this=as_time(left), expression=as_time(right))), TIME)
 
@@ -187,7 +191,7 @@ _PARTS = {
 
 
 def _part(unit: str, value: Typed) -> exp.Expr:
-    if value.type.base is Base.TIME or (value.is_text_literal and datetime_of(value.node.name) is None):
+    if value.type.base is Base.TIME or (value.is_text_literal and literal_moment(value) is None):
         if unit not in CLOCK_UNITS:
             raise refuse(f"{unit} of a TIME")
         return call(f"mysql_time_{unit.lower()}", as_time(value))
@@ -354,8 +358,12 @@ def str_to_date(translator: Translator, node: exp.Expr) -> Typed:
     pattern = node.args["format"]
     if not isinstance(pattern, exp.Literal):
         raise refuse("STR_TO_DATE with a format that is no literal")
-    text = duckdb_format(pattern.name)
-    moment = call("try_strptime", as_plain_text(translator.visit(node.this)), text)
+    text, value = duckdb_format(pattern.name), as_plain_text(translator.visit(node.this))
+    moment: exp.Expr = call("try_strptime", value, text)
+    spaceless = text.replace(" ", "")
+    if not _ADJACENT_CODES.search(spaceless):  # MySQL skips spaces in front of each part
+        again = call("try_strptime", call("replace", value.copy(), " ", ""), spaceless)
+        moment = exp.Coalesce(this=moment, expressions=[again])
     has_time = any(code in text for code in ("%H", "%I", "%-H", "%-I", "%M", "%S", "%f", "%p"))
     has_date = any(code in text for code in ("%Y", "%y", "%m", "%-m", "%d", "%-d", "%b", "%B", "%j"))
     if not has_time:
@@ -375,7 +383,7 @@ def shifted_by_days(translator: Translator, date: Typed, count: exp.Expr, back: 
 def add_time(left: Typed, right: Typed, back: bool) -> Typed:
     """ADDTIME and SUBTIME to a time or a moment."""
     kind = exp.Sub if back else exp.Add
-    is_moment = left.type.is_moment or (left.is_text_literal and datetime_of(left.node.name) is not None)
+    is_moment = left.type.is_moment or literal_moment(left) is not None
     base = as_datetime(left) if is_moment else as_time(left)
     result = SqlType(Base.DATETIME if is_moment else Base.TIME, max(left.type.scale, right.type.scale))
     return Typed(exp.Paren(this=kind(this=base, expression=as_time(as_value(right)))), result)

@@ -103,6 +103,9 @@ _NAMES: dict[type[exp.Expr], str] = {
 }  # fmt: skip
 """The functions sqlglot has a class for."""
 
+_HARMLESS_FLAGS = frozenset({"safe"})
+"""What sqlglot notes about how a dialect behaves."""
+
 _MOMENTS = {
     "now": moments.current_moment, "sysdate": moments.current_moment, "localtime": moments.current_moment,
     "localtimestamp": moments.current_moment, "curtime": moments.current_time,
@@ -200,6 +203,8 @@ def _name_and_arguments(node: exp.Expr) -> tuple[str, list[exp.Expr]]:
     arguments: list[exp.Expr] = []
     for part in node.arg_types:
         value = node.args.get(part)
+        if value is True and part not in _HARMLESS_FLAGS:
+            raise refuse(f"{part} of {node.key.upper()}: {node.sql('mysql')[:80]}")
         arguments += value if isinstance(value, list) else [value] if isinstance(value, exp.Expr) else []
     return _NAMES.get(type(node), node.key), arguments
 

@@ -19,8 +19,8 @@ Rule = Callable[["Translator", exp.Expr], Typed]
 
 STRUCTURE: frozenset[type[exp.Expr]] = frozenset({
     exp.Union, exp.Except, exp.Intersect, exp.With, exp.CTE, exp.From, exp.Table, exp.TableAlias, exp.Join,
-    exp.Group, exp.Order, exp.Ordered, exp.Limit, exp.Offset, exp.Distinct, exp.WindowSpec, exp.Identifier, exp.Var, exp.Star,
-    exp.DataType, exp.DataTypeParam, exp.Values,
+    exp.Group, exp.Order, exp.Ordered, exp.Limit, exp.Offset, exp.Distinct, exp.WindowSpec, exp.Identifier, exp.Var,
+    exp.Star, exp.DataType, exp.DataTypeParam, exp.Values,
 })  # fmt: skip
 """Nodes that mean the same in both dialects whatever is in them."""
 
@@ -72,8 +72,10 @@ class Translator:
         return found
 
     def _translate(self, node: exp.Expr) -> Typed:
-        rule = _DISPATCH.get(type(node))
-        if rule is not None:
+        found = _DISPATCH.get(type(node))
+        if found is not None:
+            rule, parts = found
+            check_parts(node, parts)
             return rule(self, node)
         if isinstance(node, exp.Func):
             return translate_function(self, node)
@@ -98,4 +100,16 @@ class Translator:
         return self._columns.of(column)
 
 
-_DISPATCH: dict[type[exp.Expr], Rule] = {kind: rule for kinds, rule in RULES for kind in kinds}
+_COMMON_PARTS = frozenset({"this", "expression", "expressions"})
+_DISPATCH: dict[type[exp.Expr], tuple[Rule, frozenset[str]]] = {
+    kind: (rule, frozenset(parts.split())) for kinds, rule, parts in RULES for kind in kinds
+}
+
+
+def check_parts(node: exp.Expr, known: frozenset[str]) -> None:
+    """Raises SqlError 1235 if the node has a part that its rule would overlook."""
+    if "*" in known:
+        return
+    for part, value in node.args.items():
+        if value and part not in _COMMON_PARTS and part not in known:
+            raise refuse(f"{part} of {node.key.upper()}: {node.sql('mysql')[:80]}")
