@@ -18,6 +18,7 @@ from rutile_kv.client.fragment_plan import FragmentMode, WholeNotPossible
 from rutile_kv.client.fragment_result import FragmentResult, FragmentStream
 from rutile_kv.client.key_ranges import KeyRange
 from rutile_kv.client.pd import PdClient
+from rutile_kv.client.raw import RawClient
 from rutile_kv.client.region_cache import RegionCache
 from rutile_kv.client.rowwise import scan_rows
 from rutile_kv.client.snapshot import Snapshot
@@ -86,6 +87,11 @@ class Client:
     def regions(self) -> RegionCache:
         """What is known of the regions."""
         return self.cluster.regions
+
+    @property
+    def raw(self) -> RawClient:
+        """Raw keys and values: no transactions, no versions, one request an operation."""
+        return RawClient(self.cluster)
 
     async def timestamp(self) -> Timestamp:
         """A timestamp above everything committed before this call."""

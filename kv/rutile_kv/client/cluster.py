@@ -47,6 +47,7 @@ class Cluster:
         self.regions = RegionCache(pd)
         self.sender = RegionSender(self.regions, stores)
         self.router = Router(self.regions, self.sender)
+        self.raw_router = Router(self.regions, self.sender, place=bytes)
         self.locks = LockResolver(self.router, pd)
         self.background = Background()
 

@@ -13,18 +13,25 @@ from rutile_proto.keys import storage_key
 
 
 class Router:
-    """What every operation stands on: the region cache and the sender."""
+    """What every operation stands on: the region cache and the sender.
 
-    def __init__(self, regions: RegionCache, sender: RegionSender) -> None:
+    `place` says where a user key lies among the regions: transactional keys at their storage form, raw keys where they
+    are. It keeps the order of keys.
+    """
+
+    def __init__(
+        self, regions: RegionCache, sender: RegionSender, place: Callable[[bytes], bytes] = storage_key
+    ) -> None:
         self.regions = regions
         self.sender = sender
+        self._place = place
 
     async def call(self, key: bytes, method: str, build: Callable[[CachedRegion], Any], backoff: Backoff) -> Any:
         """The answer of the region that holds the user key. The request is built again for each try.
 
         Only for what may be executed twice: reads and idempotent commands.
         """
-        place = storage_key(key)
+        place = self._place(key)
         while True:
             region = await self.regions.locate(place, backoff)
             answer = await self.sender.send(region, method, build(region), backoff)
@@ -35,13 +42,13 @@ class Router:
     async def group(self, keys: Sequence[bytes], backoff: Backoff) -> list[tuple[CachedRegion, Sequence[bytes]]]:
         """Sorted user keys cut into runs of one region each, in order.
 
-        User keys compare as their storage forms do, so only the first key of each run is encoded.
+        User keys compare as their places do, so only a few keys of each run are encoded.
         """
         groups = []
         at = 0
         while at < len(keys):
-            region = await self.regions.locate(storage_key(keys[at]), backoff)
-            upto = bisect_left(keys, region.user_end, lo=at) if region.user_end else len(keys)
+            region = await self.regions.locate(self._place(keys[at]), backoff)
+            upto = bisect_left(keys, region.end, lo=at, key=self._place) if region.end else len(keys)
             groups.append((region, keys[at:upto]))
             at = upto
         return groups

@@ -92,7 +92,7 @@ async def scan_pages(
     while not left.done:
         wanted = page_rows if limit is None else min(limit, page_rows)
         page = await _next_page(cluster, reader, left, wanted, key_only)
-        page_rows = _next_rows(page_rows, page)
+        page_rows = next_rows(page_rows, page)
         if page:
             yield page
         if limit is not None:
@@ -124,7 +124,8 @@ async def _next_page(
         return rows
 
 
-def _next_rows(rows: int, page: list[tuple[bytes, bytes]]) -> int:
+def next_rows(rows: int, page: list[tuple[bytes, bytes]]) -> int:
+    """How many rows to ask for after a page of `rows`: more, as far as their size allows."""
     size_bytes = sum(len(key) + len(value) for key, value in page)
     fitting = PAGE_BYTES * len(page) // size_bytes if size_bytes else MAX_PAGE_ROWS
     return max(1, min(rows * 2, fitting, MAX_PAGE_ROWS))
