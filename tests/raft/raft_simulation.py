@@ -409,10 +409,12 @@ class Simulation:
         return last
 
     def _everybody_has(self, index: int) -> bool:
-        conf_state = self.checker.conf_states.get(index)
-        if conf_state is None:
+        """True if `index` is applied by all members of the newest configuration; who was removed may never hear of
+        it."""
+        if index not in self.checker.applied:
             return False
-        return all(self.peers[peer_id].disk.applied >= index for peer_id in conf_state.members())
+        members = self.checker.conf_states[max(self.checker.conf_states)].members()
+        return all(self.peers[peer_id].disk.applied >= index for peer_id in members)
 
 
 def _copy(disk: Disk) -> Disk:

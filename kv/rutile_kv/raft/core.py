@@ -171,6 +171,7 @@ class Core:
             self.durable_ballot = (hard_state.term, hard_state.vote)
         if snapshot is not None:
             self.log.installed(snapshot)
+            self.set_conf_state(snapshot.conf_state)
         if entries:
             self.log.written(entries[-1].index, entries[-1].term)
         self.role.persisted()

@@ -136,7 +136,6 @@ class Follower(RoleState):
         core = self.core
         if self._wants(snapshot):
             core.log.restore(snapshot)
-            core.set_conf_state(snapshot.conf_state)
         self._acknowledge(core.log.committed)
 
     def _wants(self, snapshot: SnapshotMeta) -> bool:

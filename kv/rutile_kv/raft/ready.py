@@ -51,7 +51,8 @@ class Ready:
     from `advance` on, and may from the write on."""
     snapshot: SnapshotMeta | None
     """To install before `entries`: it replaces log and state machine, and from `advance` on counts as applied.
-    Its data came outside of Raft, before the SNAPSHOT message was stepped."""
+    Its data came outside of Raft, before the SNAPSHOT message was stepped. Entries handed out earlier and not yet
+    applied are inside it: forget them when you install."""
     committed_entries: Sequence[Entry]
     """To apply, in order, each once. They may include entries that are only in `entries` of this Ready, so apply them
     in the same atomic batch or after it; never in an earlier one. Answer with `advance_apply(index)`, before or after
