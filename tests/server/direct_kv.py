@@ -1,11 +1,12 @@
 """DirectKv: a store's regions over a memory engine, without Raft. What is written is applied at once.
 
-It keeps the raftstore's checks (store, region, peer, epoch version, key in region) and its data version, so the services
-meet the same errors; leadership can be taken away with `followers`.
+It keeps the raftstore's checks (store, region, peer, epoch version, key in region) and its data version, so the
+services meet the same errors; leadership can be taken away with `followers`.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from rutile_kv.engine.api import Modify
@@ -13,7 +14,6 @@ from rutile_kv.engine.memory import MemoryEngine
 from rutile_kv.raftstore.region_reader import RegionReader, RegionSnapshot
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto import metapb_pb2 as metapb
-from rutile_proto import rutilepb_pb2 as rutilepb
 from rutile_proto.errors import (
     EpochNotMatch,
     KeyNotInRegion,
@@ -42,6 +42,18 @@ def context_for(region: metapb.Region) -> kvrpcpb.Context:
     return kvrpcpb.Context(region_id=region.id, region_epoch=region.region_epoch, peer=region.peers[0])
 
 
+class CountedSnapshot(RegionSnapshot):
+    """Tells its DirectKv when it is closed, which happens once."""
+
+    def __init__(self, kv: DirectKv, region: metapb.Region) -> None:
+        super().__init__(kv.engine.snapshot(), region)
+        self._kv = kv
+
+    def close(self) -> None:
+        super().close()
+        self._kv.snapshots_open -= 1
+
+
 class DirectKv:
     """RegionStore (server/region_store.py) without replication."""
 
@@ -51,15 +63,22 @@ class DirectKv:
         self.followers: set[int] = set()
         self.broken: Exception | None = None
         """Raised by every access while set."""
+        self.stuck = False
+        """Views never come while set."""
+        self.snapshots_taken = self.snapshots_open = 0
         self._versions: dict[int, int] = {}
         self._index = 0
 
     async def read_view(self, context: kvrpcpb.Context) -> RegionReader:
+        if self.stuck:
+            await asyncio.Event().wait()
         return RegionReader(self.engine, self._check(context))
 
     async def snapshot(self, context: kvrpcpb.Context) -> tuple[RegionSnapshot, metapb.Region, LogIndex]:
         region = self._check(context)
-        return RegionSnapshot(self.engine.snapshot(), region), region, LogIndex(self._index)
+        self.snapshots_taken += 1
+        self.snapshots_open += 1
+        return CountedSnapshot(self, region), region, LogIndex(self._index)
 
     async def write(self, context: kvrpcpb.Context, modifies: Sequence[Modify]) -> None:
         region = self._check(context)
@@ -81,13 +100,13 @@ class DirectKv:
     def data_version(self, region_id: int) -> int:
         return self._versions.get(region_id, 0)
 
-    async def split(self, context: kvrpcpb.Context, requests: Sequence[rutilepb.SplitRequest]) -> list[metapb.Region]:
+    async def split(self, context: kvrpcpb.Context, split_keys: Sequence[bytes]) -> list[metapb.Region]:
         """The last part keeps the id, as with the raftstore."""
         region = self._check(context)
-        version = region.region_epoch.version + len(requests)
-        starts = [region.start_key, *(request.split_key for request in requests)]
-        ends = [*starts[1:], region.end_key]
-        ids = [*(request.new_region_id for request in requests), region.id]
+        version = region.region_epoch.version + len(split_keys)
+        starts = [region.start_key, *split_keys]
+        ends = [*split_keys, region.end_key]
+        ids = [*(max(self.regions) + 1 + place for place in range(len(split_keys))), region.id]
         parts = [make_region(*each, version) for each in zip(ids, starts, ends, strict=True)]
         self.regions |= {part.id: part for part in parts}
         return parts

@@ -53,8 +53,8 @@ def read_rows(
 ) -> RowScan:
     """The rows of `ranges` (user keys, ascending) visible at `ts`, as batches of at most BATCH_ROWS rows.
 
-    With a `limit` (at least 1) the scan stops after that many rows and says where to go on. Locks are not looked at: the
-    caller has done so for the ranges. Raises EngineCorrupt for rows it cannot decode.
+    With a `limit` (at least 1) the scan stops after that many rows and says where to go on. Locks are not looked at:
+    the caller has done so for the ranges. Raises EngineCorrupt for rows it cannot decode.
     """
     found = RowScan()
     watch = CommitTsWatch(reader)

@@ -9,6 +9,7 @@ consumer goes away the task is interrupted, and its slot and snapshots are free 
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
@@ -32,6 +33,26 @@ MAX_WAITING = 256
 """Fragments that may wait for a slot; the next ones are told that the server is busy."""
 
 
+class LateExecutor:
+    """DuckDB, opened by the first fragment in its worker thread: that takes a tenth of a second of processor."""
+
+    def __init__(self, memory_bytes: int, threads: int) -> None:
+        self._limits = memory_bytes, threads
+        self._mutex = threading.Lock()
+        self._executor: Executor | None = None
+
+    def get(self) -> Executor:
+        with self._mutex:
+            if self._executor is None:
+                self._executor = Executor(*self._limits)
+            return self._executor
+
+    def close(self) -> None:
+        with self._mutex:
+            if self._executor is not None:
+                self._executor.close()
+
+
 class CoprocessorEndpoint:
     """Runs fragments. `close` ends its threads and its database."""
 
@@ -46,8 +67,8 @@ class CoprocessorEndpoint:
         self._slots = asyncio.Semaphore(config.coprocessor_concurrency)
         self._waiting = 0
         self._threads = ThreadPoolExecutor(config.coprocessor_concurrency, thread_name_prefix="coprocessor")
-        self._executor = Executor(config.coprocessor_memory_bytes, config.coprocessor_threads)
-        self._tools = TaskTools(store_id, MirrorReader(self.cache), self._executor)
+        self._executor = LateExecutor(config.coprocessor_memory_bytes, config.coprocessor_threads)
+        self._tools = TaskTools(store_id, MirrorReader(self.cache), self._executor.get)
 
     async def pages(
         self, job: FragmentJob, reads: Sequence[RegionRead]

@@ -7,7 +7,7 @@ from two at once; `cancel` may come from any thread at any time.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
@@ -50,7 +50,7 @@ class TaskTools:
 
     store_id: int
     mirror: MirrorReader
-    executor: Executor
+    executor: Callable[[], Executor]
 
 
 class FragmentTask:
@@ -91,7 +91,7 @@ class FragmentTask:
         tables = {scan.name: self._load(scan) for scan in self._fragment.scans}
         region_ids = [view.region.id for view in self._views]
         self._close_views()
-        with self._tools.executor.run(
+        with self._tools.executor().run(
             self._fragment, tables, timeout_seconds=self._job.timeout_seconds, cancel=self._cancel
         ) as run:
             held: list[pa.RecordBatch] = []

@@ -10,12 +10,17 @@ from dataclasses import dataclass
 
 import grpc
 
+from rutile_kv.env.clock import Clock
+from rutile_kv.raw.writer import RawWriter
 from rutile_kv.server.admin_service import AdminService
 from rutile_kv.server.bulk_service import BulkService
 from rutile_kv.server.coprocessor_endpoint import CoprocessorEndpoint
 from rutile_kv.server.coprocessor_service import CoprocessorService
 from rutile_kv.server.local_network import RaftReceiver
 from rutile_kv.server.raft_service import RaftService
+from rutile_kv.server.raw_reads import RawReads
+from rutile_kv.server.raw_scan_relay import RawScanRelay
+from rutile_kv.server.raw_writes import RawWrites
 from rutile_kv.server.region_store import RegionStore
 from rutile_kv.server.transactional_reads import TransactionalReads
 from rutile_kv.server.transactional_writes import TransactionalWrites
@@ -23,6 +28,17 @@ from rutile_kv.server.unimplemented import rest_unimplemented
 from rutile_kv.txn.shell import TxnScheduler
 from rutile_proto import rutilepb_pb2_grpc, tikvpb_pb2_grpc
 from rutile_proto import tikvpb_pb2 as tikvpb
+
+
+@dataclass(frozen=True, slots=True)
+class RawParts:
+    """What the services of raw data work with."""
+
+    writer: RawWriter
+    clock: Clock
+    """Tells what has expired."""
+    relay: RawScanRelay | None
+    """For scans that came to the wrong place; None: they get their region error."""
 
 
 @dataclass(slots=True)
@@ -36,10 +52,20 @@ class ServiceParts:
     endpoint: CoprocessorEndpoint
     raft: RaftReceiver
     max_entry_bytes: int
+    raw: RawParts
 
 
 @rest_unimplemented(tikvpb.DESCRIPTOR.services_by_name["Tikv"])
-class StoreService(TransactionalReads, TransactionalWrites, AdminService, CoprocessorService, BulkService, RaftService):
+class StoreService(
+    TransactionalReads,
+    TransactionalWrites,
+    RawReads,
+    RawWrites,
+    AdminService,
+    CoprocessorService,
+    BulkService,
+    RaftService,
+):
     """The servicer of one store."""
 
     def __init__(self, parts: ServiceParts) -> None:
@@ -50,6 +76,9 @@ class StoreService(TransactionalReads, TransactionalWrites, AdminService, Coproc
         self.endpoint = parts.endpoint
         self.raft = parts.raft
         self.max_entry_bytes = parts.max_entry_bytes
+        self.raw = parts.raw.writer
+        self.clock = parts.raw.clock
+        self.relay = parts.raw.relay
         self.closed = False
 
     def register(self, server: grpc.aio.Server) -> None:

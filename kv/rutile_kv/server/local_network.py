@@ -11,6 +11,9 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
+from rutile_kv.client.backoff import Backoff
+from rutile_kv.client.calls import Stub
+from rutile_kv.client.connections import StoreGone, StoreStubs
 from rutile_proto import raft_serverpb_pb2 as raft_serverpb
 from rutile_proto.errors import StorageError
 
@@ -30,13 +33,17 @@ class LocalNetwork:
 
     def __init__(self) -> None:
         self._receivers: dict[int, RaftReceiver] = {}
+        self._stubs: dict[int, Stub] = {}
         self._cut_off: dict[int, None] = {}
 
-    def join(self, store_id: int, receiver: RaftReceiver) -> None:
+    def join(self, store_id: int, receiver: RaftReceiver, stub: Stub = None) -> None:
+        """`stub` is how other stores of the process call its services."""
         self._receivers[store_id] = receiver
+        self._stubs[store_id] = stub
 
     def leave(self, store_id: int) -> None:
         self._receivers.pop(store_id, None)
+        self._stubs.pop(store_id, None)
 
     def cut_off(self, store_id: int) -> None:
         """Lose everything from and to `store_id` until `heal`."""
@@ -50,6 +57,30 @@ class LocalNetwork:
         if sender in self._cut_off or target in self._cut_off:
             return None
         return self._receivers.get(target)
+
+    def stub(self, sender: int, target: int) -> Stub | None:
+        """The services of `target`, or None when `sender` cannot reach them."""
+        return None if self.route(sender, target) is None else self._stubs[target]
+
+
+class LocalConnections:
+    """The client's StoreConnections between stores of one process, as `store_id` sees it."""
+
+    def __init__(self, network: LocalNetwork, store_id: int) -> None:
+        self._network = network
+        self._store_id = store_id
+
+    async def stubs(self, store_id: int, backoff: Backoff) -> StoreStubs:
+        stub = self._network.stub(self._store_id, store_id)
+        if stub is None:
+            raise StoreGone(f"store {store_id} is not on this network")
+        return StoreStubs(stub, stub, stub)
+
+    def doubt(self, store_id: int) -> None:
+        """There is no address that could change."""
+
+    async def close(self) -> None:
+        """Nothing is owned here."""
 
 
 class LocalTransport:

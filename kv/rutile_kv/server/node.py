@@ -1,6 +1,7 @@
 """`StoreNode`: one store with everything it needs, as a process or inside one.
 
     engine ── StoreDriver ──┬── FencedKv ── TxnScheduler ──┐
+                 │          │      └─────── RawWriter ─────┤
                  │          └── CoprocessorEndpoint ───────┼── StoreService ── gRPC server, or LocalStub
              transport ─────────────── raft messages ──────┘
                  └── PdWorker ── PdClient ── PD
@@ -18,7 +19,9 @@ import shutil
 from contextlib import AsyncExitStack
 
 from rutile_kv.client.calls import Stub
+from rutile_kv.client.cluster import ClientOptions, Cluster
 from rutile_kv.client.connections import GrpcStores
+from rutile_kv.client.parallel import cancel_all
 from rutile_kv.client.pd import PdClient
 from rutile_kv.engine.api import Engine
 from rutile_kv.engine.memory import MemoryEngine
@@ -31,14 +34,17 @@ from rutile_kv.raft.config import Randomness
 from rutile_kv.raftstore.config import StoreConfig as RaftstoreConfig
 from rutile_kv.raftstore.driver import StoreDriver
 from rutile_kv.raftstore.store import Store
+from rutile_kv.raw.writer import RawWriter
 from rutile_kv.server.config import StoreConfig
 from rutile_kv.server.coprocessor_endpoint import CoprocessorEndpoint
 from rutile_kv.server.fenced_kv import FencedKv
-from rutile_kv.server.kv_service import ServiceParts, StoreService
+from rutile_kv.server.kv_service import RawParts, ServiceParts, StoreService
 from rutile_kv.server.local_network import LocalNetwork, LocalTransport
 from rutile_kv.server.max_ts_sync import MaxTsSync
 from rutile_kv.server.pd_worker import PdWorker
 from rutile_kv.server.raft_transport import GrpcTransport
+from rutile_kv.server.raw_scan_relay import BUDGET_SECONDS, RawScanRelay
+from rutile_kv.server.raw_sweeper import RawSweeper
 from rutile_kv.server.registration import found_cluster, identify
 from rutile_kv.txn.max_ts import MaxTs
 from rutile_kv.txn.shell import TxnScheduler
@@ -151,14 +157,25 @@ class StoreNode:
         max_ts = MaxTs()
         worker = PdWorker(pd, MaxTsSync(max_ts, pd))
         driver = self._driver = self._build_driver(store_id, engine, pd, worker, opened)
-        scheduler = TxnScheduler(FencedKv(driver), max_ts)
+        fenced = FencedKv(driver)
+        scheduler, raw = TxnScheduler(fenced, max_ts), RawWriter(fenced)
         endpoint = self._endpoint = CoprocessorEndpoint(store_id, driver, scheduler, self.config, self._clock)
         opened.push_async_callback(endpoint.close)
-        parts = ServiceParts(pd.cluster_id, store_id, driver, scheduler, endpoint, driver, self.config.max_entry_bytes)
+        parts = ServiceParts(
+            cluster_id=pd.cluster_id,
+            store_id=store_id,
+            kv=driver,
+            scheduler=scheduler,
+            endpoint=endpoint,
+            raft=driver,
+            max_entry_bytes=self.config.max_entry_bytes,
+            raw=RawParts(raw, self._clock, self._relay(pd, driver, opened)),
+        )
         service = self._service = StoreService(parts)
 
         await driver.start()
         opened.push_async_callback(scheduler.close)
+        opened.push_async_callback(raw.close)
         opened.push_async_callback(driver.stop)
         await self._listen(service, opened)
         self._network.join(store_id, driver)
@@ -166,6 +183,8 @@ class StoreNode:
         await pd.put_store(self._describe(store_id))
         worker.start(driver, lambda: self._stats(store_id, driver), self.config.store_heartbeat_seconds)
         opened.push_async_callback(worker.close)
+        sweep = asyncio.ensure_future(RawSweeper(fenced, raw, driver.region_infos, self._clock).run())
+        opened.push_async_callback(cancel_all, [sweep])
         opened.callback(service.close)
         opened.callback(self._stop_serving)
 
@@ -204,6 +223,15 @@ class StoreNode:
         )
         unreachable.target = driver
         return driver
+
+    def _relay(self, pd: PdClient, driver: StoreDriver, opened: AsyncExitStack) -> RawScanRelay | None:
+        """Only where strangers can call: who calls within the process knows what a region error is."""
+        if self.config.address is None:
+            return None
+        stores = GrpcStores(pd)
+        opened.push_async_callback(stores.close)
+        options = ClientOptions(read_budget_s=BUDGET_SECONDS, pd_budget_s=BUDGET_SECONDS)
+        return RawScanRelay(Cluster(pd, stores, options=options), driver)
 
     def _raftstore_config(self) -> RaftstoreConfig:
         ticks = max(1, round(self.config.region_heartbeat_seconds / self.config.tick_seconds))

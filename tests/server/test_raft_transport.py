@@ -1,0 +1,204 @@
+"""Raft messages over real sockets: they arrive, in order; what cannot arrive is dropped and told."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+from server_tools import Inbox, until
+
+from rutile_kv.client.backoff import Backoff, Pace
+from rutile_kv.client.connections import StoreStubs
+from rutile_kv.env.rpc import channel, start_server
+from rutile_kv.server.local_network import LocalNetwork, LocalTransport
+from rutile_kv.server.raft_service import RaftService
+from rutile_kv.server.raft_transport import QUEUE_MESSAGES, GrpcTransport, SnapshotNotSent
+from rutile_kv.server.unimplemented import rest_unimplemented
+from rutile_proto import eraftpb_pb2 as eraftpb
+from rutile_proto import metapb_pb2 as metapb
+from rutile_proto import raft_serverpb_pb2 as raft_serverpb
+from rutile_proto import tikvpb_pb2 as tikvpb
+from rutile_proto import tikvpb_pb2_grpc
+from rutile_proto.errors import PdError, ServerIsBusy, StorageError
+
+PEER_STORE = 2
+
+
+@rest_unimplemented(tikvpb.DESCRIPTOR.services_by_name["Tikv"])
+class RaftOnly(RaftService):
+    def __init__(self, inbox: Inbox) -> None:
+        self.raft = inbox
+
+
+class AddressBook:
+    """StoreConnections with one entry, which a test may change."""
+
+    def __init__(self, address: str | None) -> None:
+        self.address = address
+        self.doubts = 0
+        self._channels = []
+
+    async def stubs(self, store_id: int, backoff: Backoff) -> StoreStubs:
+        if self.address is None:
+            raise PdError(f"store {store_id} is not registered")
+        link = channel(self.address)
+        self._channels.append(link)
+        stub = tikvpb_pb2_grpc.TikvStub(link)
+        return StoreStubs(stub, stub)
+
+    def doubt(self, store_id: int) -> None:
+        self.doubts += 1
+
+    async def close(self) -> None:
+        for link in self._channels:
+            await link.close()
+
+
+def message(index: int) -> raft_serverpb.RaftMessage:
+    return raft_serverpb.RaftMessage(
+        region_id=1,
+        from_peer=metapb.Peer(id=10, store_id=1),
+        to_peer=metapb.Peer(id=20, store_id=PEER_STORE),
+        message=eraftpb.Message(index=index),
+    )
+
+
+async def chunks(*parts: bytes) -> AsyncIterator[bytes]:
+    for part in parts:
+        yield part
+
+
+class World:
+    """A transport, the store it talks to, and a record of what was lost."""
+
+    def __init__(self) -> None:
+        self.inbox = Inbox()
+        self.book = AddressBook(None)
+        self.lost: list[int] = []
+        self.pauses: list[float] = []
+        self.transport = GrpcTransport(self.book, self.lost.append, Pace(sleep=self._pause))
+
+    async def listen(self, address: str = "127.0.0.1:0") -> object:
+        def register(server: object) -> None:
+            tikvpb_pb2_grpc.add_TikvServicer_to_server(RaftOnly(self.inbox), server)
+
+        server, self.book.address = await start_server(address, [register])
+        return server
+
+    async def _pause(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        await asyncio.sleep(0)
+
+    @property
+    def received(self) -> list[int]:
+        return [each.message.index for each in self.inbox.messages]
+
+
+def with_world(scenario: Callable[[World], Awaitable[None]]) -> None:
+    async def main() -> None:
+        world = World()
+        try:
+            await scenario(world)
+        finally:
+            await world.transport.close()
+            await world.book.close()
+
+    asyncio.run(main())
+
+
+def test_messages_arrive_in_order() -> None:
+    async def scenario(world: World) -> None:
+        server = await world.listen()
+        for index in range(600):
+            world.transport.send(message(index))
+        await until(lambda: len(world.received) == 600)
+        assert world.received == list(range(600))
+        assert world.lost == []
+        await server.stop(None)
+
+    with_world(scenario)
+
+
+def test_a_store_that_pd_does_not_know_is_unreachable() -> None:
+    async def scenario(world: World) -> None:
+        world.transport.send(message(1))
+        await until(lambda: world.lost == [PEER_STORE])
+
+    with_world(scenario)
+
+
+def test_the_link_comes_back_with_the_store_and_waits_longer_each_time() -> None:
+    async def scenario(world: World) -> None:
+        for index in range(3):
+            world.transport.send(message(index))
+            await until(lambda count=index + 1: len(world.pauses) == count)
+        assert world.pauses == [0.05, 0.1, 0.2]
+        server = await world.listen()
+        world.transport.send(message(9))
+        await until(lambda: world.received == [9])
+        await server.stop(None)
+        await until(lambda: len(world.lost) == 4)
+        assert world.book.doubts == 4
+
+    with_world(scenario)
+
+
+def test_a_full_queue_drops_and_says_so() -> None:
+    async def scenario(world: World) -> None:
+        for index in range(QUEUE_MESSAGES + 5):
+            world.transport.send(message(index))
+        assert world.lost == [PEER_STORE] * 5
+
+    with_world(scenario)
+
+
+def test_a_snapshot_travels_in_chunks() -> None:
+    async def scenario(world: World) -> None:
+        server = await world.listen()
+        await world.transport.send_snapshot(message(7), chunks(b"one", b"two"))
+        ((head, data),) = world.inbox.snapshots
+        assert (head.message.index, data) == (7, b"onetwo")
+        world.inbox.refusal = ServerIsBusy("too many snapshots")
+        with pytest.raises(SnapshotNotSent, match="too many snapshots"):
+            await world.transport.send_snapshot(message(8), chunks(b"three"))
+        await server.stop(None)
+
+    with_world(scenario)
+
+
+def test_a_snapshot_without_its_message_is_refused() -> None:
+    async def scenario(world: World) -> None:
+        import grpc
+
+        server = await world.listen()
+        stub = (await world.book.stubs(PEER_STORE, Backoff("test", 1.0, Pace()))).tikv
+
+        async def headless() -> AsyncIterator[raft_serverpb.SnapshotChunk]:
+            yield raft_serverpb.SnapshotChunk(data=b"data")
+
+        with pytest.raises(grpc.RpcError) as caught:
+            await stub.Snapshot(headless())
+        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        await server.stop(None)
+
+    with_world(scenario)
+
+
+def test_stores_of_one_process_reach_each_other_until_one_is_cut_off() -> None:
+    async def main() -> None:
+        network, inbox, lost = LocalNetwork(), Inbox(), []
+        transport = LocalTransport(network, 1, lost.append)
+        network.join(PEER_STORE, inbox)
+        transport.send(message(1))
+        await transport.send_snapshot(message(2), chunks(b"data"))
+        await until(lambda: len(inbox.messages) == 1)
+        assert inbox.snapshots[0][1] == b"data"
+        network.cut_off(PEER_STORE)
+        transport.send(message(3))
+        with pytest.raises(StorageError):
+            await transport.send_snapshot(message(4), chunks())
+        await until(lambda: lost == [PEER_STORE])
+        network.heal(PEER_STORE)
+        transport.send(message(5))
+        await until(lambda: len(inbox.messages) == 2)
+
+    asyncio.run(main())
