@@ -148,8 +148,8 @@ _TIMES = (
 _JSON = (
     """mysql_json_unquote(j) AS CASE WHEN j LIKE '"%"' AND json_valid(j) THEN json_extract_string(j, '$')
         ELSE CAST(j AS VARCHAR) END""",
-    "mysql_json_length(j) AS CASE WHEN json_type(j) = 'OBJECT' THEN len(json_keys(j))"
-    " WHEN json_type(j) = 'ARRAY' THEN json_array_length(j) WHEN j IS NOT NULL THEN 1 END",
+    "mysql_json_length(j) AS CAST(CASE WHEN json_type(j) = 'OBJECT' THEN len(json_keys(j))"
+    " WHEN json_type(j) = 'ARRAY' THEN json_array_length(j) WHEN j IS NOT NULL THEN 1 END AS BIGINT)",
     "mysql_json_type(j) AS CASE json_type(j) WHEN 'VARCHAR' THEN 'STRING' WHEN 'BIGINT' THEN 'INTEGER'"
     " WHEN 'UBIGINT' THEN 'INTEGER' ELSE json_type(j) END",
 )

@@ -42,7 +42,7 @@ COMPOSITE_UNITS = {
 }  # fmt: skip
 
 
-_ADJACENT_CODES = re.compile(r"%-?[a-zA-Z]%")
+_ADJACENT_CODES = re.compile(r"%-?[^aAbBp]%-?[^aAbBp]")
 
 
 # --- intervals --------------------------------------------------------------------------------------------------------

@@ -193,7 +193,8 @@ def translate_function(translator: Translator, node: exp.Expr) -> Typed:
     function = FUNCTIONS.get(name)
     if function is None:
         known = name in _REFUSED or not isinstance(node, exp.Anonymous)
-        raise refuse(f"{name.upper()}()") if known else unknown_function(name)
+        shown = name if isinstance(node, exp.Anonymous) else node.sql_name()
+        raise refuse(f"{shown.upper()}()") if known else unknown_function(name)
     return _apply(translator, name, function, arguments)
 
 

@@ -20,7 +20,7 @@ Rule = Callable[["Translator", exp.Expr], Typed]
 STRUCTURE: frozenset[type[exp.Expr]] = frozenset({
     exp.Union, exp.Except, exp.Intersect, exp.With, exp.CTE, exp.From, exp.Table, exp.TableAlias, exp.Join,
     exp.Group, exp.Order, exp.Ordered, exp.Limit, exp.Offset, exp.Distinct, exp.WindowSpec, exp.Identifier, exp.Var,
-    exp.Star, exp.DataType, exp.DataTypeParam, exp.Values,
+    exp.Star, exp.DataType, exp.DataTypeParam, exp.Values, exp.Rollup,
 })  # fmt: skip
 """Nodes that mean the same in both dialects whatever is in them."""
 
