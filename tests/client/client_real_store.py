@@ -18,7 +18,8 @@ from rutile_kv.client.cluster import ClientOptions
 from rutile_kv.engine.api import Modify, Reader
 from rutile_kv.engine.memory import MemoryEngine
 from rutile_kv.env.rpc import LocalStub
-from rutile_kv.server.kv_service import ServiceParts, StoreService
+from rutile_kv.raw.writer import RawWriter
+from rutile_kv.server.kv_service import RawParts, ServiceParts, StoreService
 from rutile_kv.txn.shell import TxnScheduler
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto import metapb_pb2 as metapb
@@ -109,7 +110,8 @@ async def real_world(seed: int, clients: int) -> AsyncIterator[list[World]]:
     pd = FakePd(cluster)
     stubs = {}
     for store_id in cluster.store_ids:
-        parts = ServiceParts(CLUSTER_ID, store_id, kv, kv.scheduler, None, None, 8 << 20)  # type: ignore[arg-type]
+        raw = RawParts(RawWriter(kv), cluster.time.clock, None)
+        parts = ServiceParts(CLUSTER_ID, store_id, kv, kv.scheduler, None, None, 8 << 20, raw)  # type: ignore[arg-type]
         stubs[store_id] = LocalStub(Unreliable(store_id, StoreService(parts), cluster, dice))
     options = ClientOptions(write_budget_s=3.0, read_budget_s=30.0, find_out_budget_s=2.0)
     made = [
