@@ -110,8 +110,8 @@ def test_bytes_that_are_no_message_end_one_call_only() -> None:
 
 def test_what_is_not_built_says_so(run: Callable[..., None]) -> None:
     async def scenario(served: Served) -> None:
-        code, details = await status_of(served.tikv.RawGet(kvrpcpb.RawGetRequest(key=b"k")))
-        assert (code, details) == (CODE.UNIMPLEMENTED, "Tikv.RawGet is not built in this version of Rutile")
+        code, details = await status_of(served.tikv.MvccGetByStartTs(kvrpcpb.MvccGetByStartTsRequest()))
+        assert (code, details) == (CODE.UNIMPLEMENTED, "Tikv.MvccGetByStartTs is not built in this version of Rutile")
 
         async def batch_commands() -> None:
             async def requests() -> Any:
