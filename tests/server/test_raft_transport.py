@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+import grpc
 import pytest
 from server_tools import Inbox, until
 
@@ -167,8 +168,6 @@ def test_a_snapshot_travels_in_chunks() -> None:
 
 def test_a_snapshot_without_its_message_is_refused() -> None:
     async def scenario(world: World) -> None:
-        import grpc
-
         server = await world.listen()
         stub = (await world.book.stubs(PEER_STORE, Backoff("test", 1.0, Pace()))).tikv
 
