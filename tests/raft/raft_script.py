@@ -16,15 +16,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
-from collections.abc import Iterable
 
 from goldenscript import Command
+from raft_printing import CHANGES, show_conf_state, show_entries, show_message, show_snapshot
 
 from rutile_kv.raft.config import Config
 from rutile_kv.raft.errors import RaftError
 from rutile_kv.raft.messages import (
     ConfChange,
-    ConfChangeKind,
     ConfChangeSingle,
     ConfChangeTransition,
     ConfState,
@@ -38,8 +37,6 @@ from rutile_kv.raft.messages import (
 from rutile_kv.raft.node import RawNode
 from rutile_kv.raft.ready import Ready
 from rutile_kv.raft.storage import MemoryStorage
-
-CHANGES = {"+": ConfChangeKind.ADD_VOTER, "-": ConfChangeKind.REMOVE, "~": ConfChangeKind.ADD_LEARNER}
 
 
 class FixedTimeouts:
@@ -277,7 +274,7 @@ class RaftScript:
         if ready.snapshot is not None:
             peer.storage.install(ready.snapshot)
             peer.applied = ready.snapshot.index
-            self.say(f"{peer_id} installs {_snapshot(ready.snapshot)}")
+            self.say(f"{peer_id} installs {show_snapshot(ready.snapshot)}")
         peer.storage.append(ready.entries)
         peer.storage.hard_state = ready.hard_state or peer.storage.hard_state
         self.network.extend(ready.persisted_messages)
@@ -288,11 +285,11 @@ class RaftScript:
     def _apply(self, peer: ScriptPeer) -> None:
         if not peer.pending or not peer.applies:
             return
-        self.say(f"{peer.config.id} applies {_entries(peer.pending)}")
+        self.say(f"{peer.config.id} applies {show_entries(peer.pending)}")
         for entry in peer.pending:
             if entry.kind is EntryKind.CONF_CHANGE:
                 peer.storage.conf_state = peer.node.apply_conf_change(ConfChange.from_bytes(entry.data))
-                self.say(f"{peer.config.id} has {_conf_state(peer.storage.conf_state)}")
+                self.say(f"{peer.config.id} has {show_conf_state(peer.storage.conf_state)}")
             peer.applied = entry.index
             peer.node.advance_apply(entry.index)
         peer.pending = []
@@ -301,7 +298,7 @@ class RaftScript:
         pair = {message.sender, message.to}
         lost = pair & self.isolated or frozenset(pair) in self.cuts or message.kind in self.lost
         lost = lost or message.to not in self.peers
-        self.say(f"{_message(message)}{' (lost)' if lost else ''}")
+        self.say(f"{show_message(message)}{' (lost)' if lost else ''}")
         if not lost:
             self.peers[message.to].node.step(message)
 
@@ -310,7 +307,7 @@ class RaftScript:
     def _print_log(self, peer: ScriptPeer) -> None:
         first, last = peer.storage.first_index(), peer.storage.last_index()
         entries = peer.storage.entries(first, last + 1, None)
-        self.say(f"{peer.config.id} log {_entries(entries)} commit {peer.node.commit}")
+        self.say(f"{peer.config.id} log {show_entries(entries)} commit {peer.node.commit}")
 
     def do_status(self, command: Command) -> None:
         """`status [ID ...]`: of these peers, or of all."""
@@ -332,7 +329,7 @@ class RaftScript:
 
     def do_conf(self, command: Command) -> None:
         for peer_id, peer in self.peers.items():
-            self.say(f"{peer_id} {_conf_state(peer.node.conf_state)}")
+            self.say(f"{peer_id} {show_conf_state(peer.node.conf_state)}")
 
     def do_lease(self, command: Command) -> None:
         """`lease ID [late=ticks]`: as a caller sees it whose clock is that many ticks ahead."""
@@ -343,9 +340,6 @@ class RaftScript:
     def do_quiet(self, command: Command) -> None:
         node = self.peer(command).node
         self.say(f"{node.id} {'is' if node.is_quiet() else 'is not'} quiet")
-
-
-# --- how things print -------------------------------------------------------------------------------------------------
 
 
 def _ids(text: str) -> tuple[int, ...]:
@@ -360,73 +354,3 @@ def _parse_entry(text: str) -> Entry:
 
 def _setting(value: str) -> int | bool:
     return {"true": True, "false": False}[value] if value in ("true", "false") else int(value)
-
-
-def _entry(entry: Entry) -> str:
-    if entry.kind is EntryKind.CONF_CHANGE:
-        return f"{entry.index}/{entry.term}:{_change(ConfChange.from_bytes(entry.data))}"
-    return f"{entry.index}/{entry.term}" + (f":{entry.data.decode()}" if entry.data else "")
-
-
-def _entries(entries: Iterable[Entry]) -> str:
-    return "[" + " ".join(map(_entry, entries)) + "]"
-
-
-def _change(change: ConfChange) -> str:
-    signs = {kind: sign for sign, kind in CHANGES.items()}
-    return ",".join(f"{signs[one.kind]}{one.peer_id}" for one in change.changes) or "leave-joint"
-
-
-def _conf_state(conf_state: ConfState) -> str:
-    parts = [f"voters {_numbers(conf_state.voters)}"]
-    for name, ids in (
-        ("outgoing", conf_state.voters_outgoing),
-        ("learners", conf_state.learners),
-        ("learners next", conf_state.learners_next),
-    ):
-        if ids:
-            parts.append(f"{name} {_numbers(ids)}")
-    return "; ".join(parts) + ("; auto leave" if conf_state.auto_leave else "")
-
-
-def _numbers(ids: tuple[int, ...]) -> str:
-    return ",".join(map(str, ids)) or "none"
-
-
-def _snapshot(meta: SnapshotMeta) -> str:
-    return f"snapshot {meta.index}/{meta.term} ({_conf_state(meta.conf_state)})"
-
-
-def _message(message: Message) -> str:
-    head = f"{message.sender}>{message.to} {message.kind.name} t{message.term}"
-    return " ".join(filter(None, (head, _details(message))))
-
-
-def _details(message: Message) -> str:
-    match message.kind:
-        case MessageKind.APPEND:
-            entries = _entries(message.entries) if message.entries else ""
-            return " ".join(filter(None, (f"{message.index}/{message.log_term}", entries, f"commit {message.commit}")))
-        case MessageKind.APPEND_RESPONSE if message.reject:
-            return f"refuses {message.index}, try {message.reject_hint}/{message.log_term}"
-        case MessageKind.APPEND_RESPONSE:
-            return f"has {message.index}"
-        case MessageKind.VOTE | MessageKind.PRE_VOTE:
-            by_leader = " for the leader" if message.context else ""
-            return f"log {message.index}/{message.log_term}{by_leader}"
-        case MessageKind.VOTE_RESPONSE | MessageKind.PRE_VOTE_RESPONSE:
-            return "no" if message.reject else "yes"
-        case MessageKind.HEARTBEAT:
-            return f"round {message.index} commit {message.commit}"
-        case MessageKind.HEARTBEAT_RESPONSE:
-            return f"round {message.index}"
-        case MessageKind.SNAPSHOT if message.snapshot is not None:
-            return _snapshot(message.snapshot)
-        case MessageKind.TRANSFER_LEADER:
-            return f"to {message.index}"
-        case MessageKind.READ_INDEX:
-            return message.context.decode()
-        case MessageKind.READ_INDEX_RESPONSE:
-            return f"{message.context.decode()} at {message.index}"
-        case _:
-            return ""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 
 import pytest
-from raft_simulation import Simulation, World
+from raft_simulation import Simulation
+from raft_world import World
 
 STEPS = 2000
 SEEDS = 300

@@ -7,7 +7,6 @@ reads, `transfer.py` hands over. This file ties them together.
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, ClassVar
 
 from rutile_kv.raft import conf_change
@@ -15,11 +14,12 @@ from rutile_kv.raft.errors import DropReason, ProposalDropped
 from rutile_kv.raft.lease import HeartbeatRounds
 from rutile_kv.raft.messages import NO_PEER, ConfChange, Entry, EntryKind, Message, MessageKind
 from rutile_kv.raft.quorum import VoteResult
-from rutile_kv.raft.read_index import ReadIndexQueue, ReadRequest, ReadRound
-from rutile_kv.raft.ready import ProgressStatus, ReadState, Role
+from rutile_kv.raft.read_index import ReadIndexQueue, ReadRequest, answer_reads
+from rutile_kv.raft.ready import Role
 from rutile_kv.raft.replication import Replication
 from rutile_kv.raft.role import RoleState
 from rutile_kv.raft.transfer import Transfer
+from rutile_kv.raft.uncommitted import UncommittedProposals
 
 if TYPE_CHECKING:
     from rutile_kv.raft.core import Core
@@ -33,12 +33,11 @@ class Leader(RoleState):
         "_heartbeat_elapsed",
         "_pending_conf_index",
         "_quorum_elapsed",
-        "_uncommitted",
-        "_uncommitted_bytes",
         "reads",
         "replication",
         "rounds",
         "transfer",
+        "uncommitted",
     )
     kind: ClassVar[Role] = Role.LEADER
 
@@ -54,8 +53,7 @@ class Leader(RoleState):
         self._committed_in_term = False
         self._pending_conf_index = core.log.last_index
         """No configuration change is taken before this is applied; at first any entry of older terms may be one."""
-        self._uncommitted: deque[tuple[int, int]] = deque()
-        self._uncommitted_bytes = 0
+        self.uncommitted = UncommittedProposals(core.config.max_uncommitted_bytes)
 
     def start(self) -> None:
         """Announce the leadership with an empty entry: once that is committed, so is all before it (paper §5.4.2,
@@ -111,16 +109,14 @@ class Leader(RoleState):
         """Raises ProposalDropped during a transfer, or if proposals pile up uncommitted; one always fits."""
         if self.transfer.is_running:
             raise ProposalDropped(DropReason.TRANSFERRING)
-        if self._uncommitted and self._uncommitted_bytes + size_bytes > self.core.config.max_uncommitted_bytes:
+        if not self.uncommitted.has_room(size_bytes):
             raise ProposalDropped(DropReason.TOO_MUCH_UNCOMMITTED)
 
     def _append(self, kind: EntryKind, data: bytes) -> int:
         core = self.core
         entry = Entry(core.term, core.log.last_index + 1, kind, data)
         core.log.append(entry)
-        if data:
-            self._uncommitted.append((entry.index, len(data)))
-            self._uncommitted_bytes += len(data)
+        self.uncommitted.add(entry.index, len(data))
         self.replication.gather()
         return entry.index
 
@@ -140,8 +136,7 @@ class Leader(RoleState):
             return
         log.commit_to(index)
         self._committed_in_term = True
-        while self._uncommitted and self._uncommitted[0][0] <= index:
-            self._uncommitted_bytes -= self._uncommitted.popleft()[1]
+        self.uncommitted.committed(index)
         self.replication.gather()
 
     # --- messages -----------------------------------------------------------------------------------------------------
@@ -193,27 +188,10 @@ class Leader(RoleState):
         number = self.core.quorum.acknowledged(self._acknowledged_round)
         self.rounds.confirm(number)
         for confirmed in self.reads.take_confirmed(number):
-            self._answer_reads(confirmed)
+            answer_reads(self.core, confirmed)
 
     def _acknowledged_round(self, peer_id: int) -> int:
         return self.rounds.last if peer_id == self.core.id else self.replication.progress[peer_id].acknowledged_round
-
-    def _answer_reads(self, confirmed: ReadRound) -> None:
-        core = self.core
-        for request in confirmed.requests:
-            if request.peer_id == core.id:
-                core.read_states.append(ReadState(confirmed.index, request.context))
-            else:
-                core.messages.append(
-                    Message(
-                        MessageKind.READ_INDEX_RESPONSE,
-                        request.peer_id,
-                        core.id,
-                        core.term,
-                        index=confirmed.index,
-                        context=request.context,
-                    )
-                )
 
     def read_index(self, context: bytes) -> None:
         if not self._take_read(ReadRequest(self.core.id, context)):
@@ -310,19 +288,3 @@ class Leader(RoleState):
         if self.transfer.is_running or len(self.reads) or log.applied < log.last_index or self.core.conf_state.is_joint:
             return False
         return all(progress.match == log.last_index for progress in self.replication.progress.values())
-
-    def progress_status(self) -> tuple[ProgressStatus, ...]:
-        conf_state, now = self.core.conf_state, self.core.tick_count
-        return tuple(
-            ProgressStatus(
-                peer_id=peer_id,
-                is_learner=not conf_state.is_voter(peer_id),
-                state=progress.state.value,
-                match=progress.match,
-                next=progress.next,
-                silent_ticks=0 if peer_id == self.core.id else now - progress.last_active_tick,
-                paused=progress.is_paused,
-                pending_snapshot=progress.pending_snapshot,
-            )
-            for peer_id, progress in self.replication.progress.items()
-        )

@@ -210,7 +210,7 @@ class RawNode:
             conf_state=core.conf_state,
             transferee=leader.transfer.transferee if leader else NO_PEER,
             pending_reads=len(leader.reads) if leader else 0,
-            progress=leader.progress_status() if leader else (),
+            progress=leader.replication.status() if leader else (),
         )
 
     # --- inside -------------------------------------------------------------------------------------------------------

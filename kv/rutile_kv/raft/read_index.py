@@ -12,6 +12,13 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rutile_kv.raft.messages import Message, MessageKind
+from rutile_kv.raft.ready import ReadState
+
+if TYPE_CHECKING:
+    from rutile_kv.raft.core import Core
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,3 +68,21 @@ class ReadIndexQueue:
             confirmed.append(self._rounds.popleft())
             self._count -= len(confirmed[-1].requests)
         return confirmed
+
+
+def answer_reads(core: Core, confirmed: ReadRound) -> None:
+    """Tell whoever asked, here or at a follower, from which applied index on it may read."""
+    for request in confirmed.requests:
+        if request.peer_id == core.id:
+            core.read_states.append(ReadState(confirmed.index, request.context))
+        else:
+            core.messages.append(
+                Message(
+                    MessageKind.READ_INDEX_RESPONSE,
+                    request.peer_id,
+                    core.id,
+                    core.term,
+                    index=confirmed.index,
+                    context=request.context,
+                )
+            )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from rutile_kv.raft.errors import Compacted, SnapshotTemporarilyUnavailable
 from rutile_kv.raft.messages import Entry, Message, MessageKind
 from rutile_kv.raft.progress import Inflights, Progress, ProgressState
+from rutile_kv.raft.ready import ProgressStatus
 
 if TYPE_CHECKING:
     from rutile_kv.raft.core import Core
@@ -226,3 +227,20 @@ class Replication:
         conf_state = self._core.conf_state
         voters = [peer_id for peer_id in self.progress if peer_id != self._core.id and conf_state.is_voter(peer_id)]
         return max(voters, key=lambda peer_id: (self.progress[peer_id].match, -peer_id), default=None)
+
+    def status(self) -> tuple[ProgressStatus, ...]:
+        """What is known of every member, sorted by peer id."""
+        core = self._core
+        return tuple(
+            ProgressStatus(
+                peer_id=peer_id,
+                is_learner=not core.conf_state.is_voter(peer_id),
+                state=progress.state.value,
+                match=progress.match,
+                next=progress.next,
+                silent_ticks=0 if peer_id == core.id else core.tick_count - progress.last_active_tick,
+                paused=progress.is_paused,
+                pending_snapshot=progress.pending_snapshot,
+            )
+            for peer_id, progress in self.progress.items()
+        )
