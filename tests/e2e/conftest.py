@@ -21,9 +21,9 @@ def playground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Playground]
 
 @pytest.fixture(scope="session")
 def tpch_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """TPC-H tables at scale 0.02 as Parquet files."""
+    """TPC-H tables at scale 0.1 as Parquet files."""
     from rutile.demo import make_tpch_files
 
     folder = tmp_path_factory.mktemp("tpch")
-    make_tpch_files(0.02, folder)
+    make_tpch_files(0.1, folder)
     return folder
