@@ -5,6 +5,8 @@ Transactional clients decode the boundaries of regions, so every boundary must b
 there is always such a boundary, between others as good as never.
 """
 
+from collections.abc import Iterable
+
 from rutile_proto.codec import decode_bytes, encode_bytes
 from rutile_proto.errors import InvalidRequest, MalformedEncoding
 
@@ -30,3 +32,8 @@ def boundary_before(key: bytes) -> bytes:
     if group == 0:
         raise InvalidRequest(f"no region can begin at raw key {key.hex()}: its first {_GROUP} bytes are zeros")
     return encode_bytes((group - 1).to_bytes(_GROUP, "big"))
+
+
+def boundaries_before(keys: Iterable[bytes]) -> list[bytes]:
+    """The boundaries nearest to raw `keys`, rising, each once: keys that no boundary separates share one."""
+    return sorted({boundary_before(key) for key in keys})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rutile_kv.mvcc.bulk import first_lock
 from rutile_kv.mvcc.reader import MvccReader
 from rutile_kv.mvcc.records import Lock, LockKind, Write, WriteKind
+from rutile_kv.raw.boundaries import boundaries_before
 from rutile_kv.server.boundary import unary
 from rutile_kv.server.region_store import RegionStore, check_in_region, clip
 from rutile_kv.server.validation import check_key, check_keys, check_range
@@ -42,14 +43,17 @@ class AdminService:
 
     @unary(kvrpcpb.SplitRegionResponse)
     async def SplitRegion(self, request: kvrpcpb.SplitRegionRequest) -> kvrpcpb.SplitRegionResponse:
-        """Cut the region at the keys (user keys unless is_raw_kv): `regions` are all parts in key order."""
+        """Cut the region at the keys: `regions` are all parts in key order.
+
+        Raw keys (is_raw_kv) are rounded to where regions can begin, see `raw.boundaries`.
+        """
         keys = sorted({*request.split_keys, *([request.split_key] if request.split_key else ())})
         check_keys("split_key", keys)
         if not keys or len(keys) > MAX_SPLIT_KEYS:
             raise InvalidRequest(f"SplitRegion takes 1 to {MAX_SPLIT_KEYS} keys, not {len(keys)}")
         if not request.is_raw_kv:
             check_in_region(self.kv.region(request.context.region_id), request.context, keys)
-        borders = keys if request.is_raw_kv else [storage_key(key) for key in keys]
+        borders = boundaries_before(keys) if request.is_raw_kv else [storage_key(key) for key in keys]
         regions = await self.kv.split(request.context, borders)
         return kvrpcpb.SplitRegionResponse(regions=regions, left=regions[0], right=regions[-1])
 
