@@ -11,10 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from server_tools import until
 
+from rutile_kv.columnar.base import TableBase
+from rutile_kv.columnar.cache import ArrowCache, BaseKey
 from rutile_kv.raftstore.store import RegionInfo
 from rutile_kv.server import ranges
 from rutile_kv.server.config import StoreConfig
 from rutile_kv.server.max_ts_sync import MaxTsSync
+from rutile_kv.server.mirror_upkeep import MirrorUpkeep
 from rutile_kv.server.pages import PAGE_BYTES, encode_page, paginate
 from rutile_kv.server.pd_worker import PdWorker
 from rutile_kv.server.region_store import clip
@@ -108,6 +111,25 @@ def test_views_are_all_or_none_and_a_moving_version_is_no_version() -> None:
         assert kv.snapshots_open == 0
 
     asyncio.run(main())
+
+
+def test_the_mirror_forgets_a_region_that_splits_or_leaves() -> None:
+    cache = ArrowCache()
+    upkeep = MirrorUpkeep(cache)
+    before, after = make_region(1), make_region(1, b"", b"m", version=2)
+
+    def keep(region_id: int) -> None:
+        cache.put(BaseKey(region_id, 1, 7, 0), TableBase(1, 1, ([b"k"],), {1: (pa.array([1]),)}))
+
+    for region_id in (1, 2, 3):
+        keep(region_id)
+    upkeep.on_applied(before, 6, [])
+    upkeep.on_region_changed(before, before)
+    assert len(cache) == 3
+    upkeep.on_region_changed(after, before)
+    upkeep.on_snapshot_installed(make_region(2), 9)
+    upkeep.on_region_destroyed(make_region(3))
+    assert len(cache) == 0
 
 
 # --- PD ---------------------------------------------------------------------------------------------------------------

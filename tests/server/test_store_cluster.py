@@ -11,7 +11,11 @@ import grpc
 import pytest
 from server_tools import until
 
+from rutile_coprocessor.fragment import Fragment, Scan
+from rutile_coprocessor.row import RowCodec
+from rutile_coprocessor.schema import Column, ColumnType, Kind, TableSchema
 from rutile_kv.client.client import Client
+from rutile_kv.client.fragment_plan import FragmentMode
 from rutile_kv.client.pd import PdClient
 from rutile_kv.engine.memory import MemoryEngine
 from rutile_kv.engine.rocks import RocksEngine
@@ -26,7 +30,7 @@ from rutile_pd.node import PdConfig, PdNode
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto.errors import DataDirMismatch, InvalidRequest, PortInUse
-from rutile_proto.keys import storage_key
+from rutile_proto.keys import int_handle, record_key, storage_key, table_range
 
 FAST = {"tick_seconds": 0.02, "store_heartbeat_seconds": 0.2, "region_heartbeat_seconds": 0.2}
 
@@ -161,6 +165,40 @@ def test_async_commit_waits_for_a_timestamp_of_this_leadership() -> None:
                 max_ts = node.servicer.scheduler.max_ts
                 await until(lambda: max_ts.for_region(info.region.id) > 0)
                 assert max_ts.for_region(info.region.id + 1) == 0
+
+    asyncio.run(main())
+
+
+def test_fragments_over_split_regions_whole_and_per_store_while_rows_change() -> None:
+    """The whole query on one store, followers' replicas included, equals its parts and plain Python."""
+    schema = TableSchema(7, "t", (Column(1, "n", ColumnType(Kind.INT)),))
+    work = Fragment("SELECT sum(n) AS total, count(*) AS n FROM t", (Scan("t", schema, ("n",)),)).to_proto()
+    codec, spans = RowCodec(schema), {"t": [table_range(7)]}
+
+    async def totals(client: Client, mode: FragmentMode) -> tuple[int, int]:
+        found = await client.run_fragment(work, spans, await client.timestamp(), mode, 20.0)
+        rows = [row for batch in found.batches for row in batch.to_pylist()]
+        return sum(row["total"] or 0 for row in rows), sum(row["n"] for row in rows)
+
+    async def main() -> None:
+        async with local_cluster(3) as cluster:
+            for _ in range(3):
+                await cluster.add_store()
+            async with cluster.client() as client:
+                await put(client, a="1")
+                await until(lambda: has_three_voters(client))
+                await client.split_regions([record_key(7, int_handle(each)) for each in (30, 70)])
+                twin: dict[int, int] = {}
+                for step in range(4):
+                    changes = {number: number * (step + 1) for number in range(step, 100, 7)}
+                    twin |= changes
+                    async with await client.begin() as txn:
+                        for number, value in changes.items():
+                            txn.put(record_key(7, int_handle(number)), codec.encode_row((value,)))
+                        await txn.commit()
+                    expected = sum(twin.values()), len(twin)
+                    for mode in ("whole", "per_store", "whole"):
+                        assert await totals(client, mode) == expected
 
     asyncio.run(main())
 

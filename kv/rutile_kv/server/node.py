@@ -20,7 +20,7 @@ from contextlib import AsyncExitStack
 
 from rutile_kv.client.calls import Stub
 from rutile_kv.client.cluster import ClientOptions, Cluster
-from rutile_kv.client.connections import GrpcStores
+from rutile_kv.client.connections import GrpcStores, StoreConnections
 from rutile_kv.client.parallel import cancel_all
 from rutile_kv.client.pd import PdClient
 from rutile_kv.engine.api import Engine
@@ -29,7 +29,7 @@ from rutile_kv.engine.options import machine_memory_bytes
 from rutile_kv.engine.rocks import RocksEngine
 from rutile_kv.env.clock import Clock, SystemClock
 from rutile_kv.env.health import HealthService
-from rutile_kv.env.rpc import start_server
+from rutile_kv.env.rpc import LocalStub, start_server
 from rutile_kv.raft.config import Randomness
 from rutile_kv.raftstore.config import StoreConfig as RaftstoreConfig
 from rutile_kv.raftstore.driver import StoreDriver
@@ -37,10 +37,13 @@ from rutile_kv.raftstore.store import Store
 from rutile_kv.raw.writer import RawWriter
 from rutile_kv.server.config import StoreConfig
 from rutile_kv.server.coprocessor_endpoint import CoprocessorEndpoint
+from rutile_kv.server.duties import StoreDuties
 from rutile_kv.server.fenced_kv import FencedKv
+from rutile_kv.server.first_region import FirstRegion
 from rutile_kv.server.kv_service import RawParts, ServiceParts, StoreService
-from rutile_kv.server.local_network import LocalNetwork, LocalTransport
+from rutile_kv.server.local_network import LocalConnections, LocalNetwork, LocalTransport
 from rutile_kv.server.max_ts_sync import MaxTsSync
+from rutile_kv.server.mirror_upkeep import MirrorUpkeep
 from rutile_kv.server.pd_worker import PdWorker
 from rutile_kv.server.raft_transport import GrpcTransport
 from rutile_kv.server.raw_scan_relay import BUDGET_SECONDS, RawScanRelay
@@ -161,6 +164,8 @@ class StoreNode:
         scheduler, raw = TxnScheduler(fenced, max_ts), RawWriter(fenced)
         endpoint = self._endpoint = CoprocessorEndpoint(store_id, driver, scheduler, self.config, self._clock)
         opened.push_async_callback(endpoint.close)
+        if endpoint.cache is not None:
+            driver.store.observe(MirrorUpkeep(endpoint.cache))
         parts = ServiceParts(
             cluster_id=pd.cluster_id,
             store_id=store_id,
@@ -170,6 +175,7 @@ class StoreNode:
             raft=driver,
             max_entry_bytes=self.config.max_entry_bytes,
             raw=RawParts(raw, self._clock, self._relay(pd, driver, opened)),
+            first_region_term=FirstRegion(driver, pd).led_term,
         )
         service = self._service = StoreService(parts)
 
@@ -178,13 +184,16 @@ class StoreNode:
         opened.push_async_callback(raw.close)
         opened.push_async_callback(driver.stop)
         await self._listen(service, opened)
-        self._network.join(store_id, driver)
+        self._network.join(store_id, driver, LocalStub(service))
         opened.callback(self._network.leave, store_id)
         await pd.put_store(self._describe(store_id))
         worker.start(driver, lambda: self._stats(store_id, driver), self.config.store_heartbeat_seconds)
         opened.push_async_callback(worker.close)
         sweep = asyncio.ensure_future(RawSweeper(fenced, raw, driver.region_infos, self._clock).run())
         opened.push_async_callback(cancel_all, [sweep])
+        duties = StoreDuties(service, driver, pd, self._connections(store_id, pd, opened))
+        duties.start()
+        opened.push_async_callback(duties.close)
         opened.callback(service.close)
         opened.callback(self._stop_serving)
 
@@ -223,6 +232,14 @@ class StoreNode:
         )
         unreachable.target = driver
         return driver
+
+    def _connections(self, store_id: int, pd: PdClient, opened: AsyncExitStack) -> StoreConnections:
+        """The way to the services of the other stores."""
+        if self.config.address is None:
+            return LocalConnections(self._network, store_id)
+        stores = GrpcStores(pd)
+        opened.push_async_callback(stores.close)
+        return stores
 
     def _relay(self, pd: PdClient, driver: StoreDriver, opened: AsyncExitStack) -> RawScanRelay | None:
         """Only where strangers can call: who calls within the process knows what a region error is."""
