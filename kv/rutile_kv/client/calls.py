@@ -87,6 +87,10 @@ class RequestStream(Generic[T]):
         """Queue a request, waiting while the bound (0 = none) is reached."""
         await self._queue.put((request,))
 
+    def put(self, request: T) -> None:
+        """The same without waiting, for streams without a bound; asyncio.QueueFull where the bound is reached."""
+        self._queue.put_nowait((request,))
+
     def end(self) -> None:
         """No more requests after those queued already."""
         self._ended = True

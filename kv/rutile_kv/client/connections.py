@@ -12,8 +12,8 @@ from rutile_kv.client.calls import Stub
 from rutile_kv.client.pd import PdClient
 from rutile_kv.client.pd_leader import bare_address
 from rutile_kv.env import rpc
+from rutile_proto import deadlock_pb2_grpc, rutilepb_pb2_grpc, tikvpb_pb2_grpc
 from rutile_proto import metapb_pb2 as metapb
-from rutile_proto import rutilepb_pb2_grpc, tikvpb_pb2_grpc
 from rutile_proto.errors import PdError, RutileError
 
 
@@ -23,12 +23,14 @@ class StoreGone(RutileError):
 
 @dataclass(frozen=True, slots=True)
 class StoreStubs:
-    """The two services of one store."""
+    """The services of one store."""
 
     tikv: Stub
     """TiKV's service (`tikvpb.Tikv`)."""
     rutile: Stub
     """Ours (`rutilepb.RutileKv`)."""
+    deadlock: Stub = None
+    """What other stores ask it for (`deadlock.Deadlock`); clients have no use for it."""
 
 
 class StoreConnections(Protocol):
@@ -46,7 +48,7 @@ class StoreConnections(Protocol):
 class LocalStores:
     """Stores of this process. The mapping is looked into at each call, so stores may come and go.
 
-    A value is either `StoreStubs` or one stub which answers for both services.
+    A value is either `StoreStubs` or one stub which answers for all services.
     """
 
     def __init__(self, stubs: Mapping[int, Stub | StoreStubs]) -> None:
@@ -56,7 +58,7 @@ class LocalStores:
         found: Any = self._stubs.get(store_id)
         if found is None:
             raise StoreGone(f"store {store_id} is not in this process")
-        return found if isinstance(found, StoreStubs) else StoreStubs(found, found)
+        return found if isinstance(found, StoreStubs) else StoreStubs(found, found, found)
 
     def doubt(self, store_id: int) -> None:
         """Local stubs have no address that could change."""
@@ -124,4 +126,5 @@ def _dial(address: str) -> _Channel:
     channel = rpc.channel(address)
     tikv = tikvpb_pb2_grpc.TikvStub(channel)  # type: ignore[no-untyped-call]
     rutile = rutilepb_pb2_grpc.RutileKvStub(channel)  # type: ignore[no-untyped-call]
-    return _Channel(address, StoreStubs(tikv, rutile), lambda: channel.close())
+    deadlock = deadlock_pb2_grpc.DeadlockStub(channel)  # type: ignore[no-untyped-call]
+    return _Channel(address, StoreStubs(tikv, rutile, deadlock), lambda: channel.close())

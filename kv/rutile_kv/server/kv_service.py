@@ -6,6 +6,7 @@ LocalStub of it serves both `tikvpb.Tikv` and `rutilepb.RutileKv`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import grpc
@@ -16,7 +17,9 @@ from rutile_kv.server.admin_service import AdminService
 from rutile_kv.server.bulk_service import BulkService
 from rutile_kv.server.coprocessor_endpoint import CoprocessorEndpoint
 from rutile_kv.server.coprocessor_service import CoprocessorService
+from rutile_kv.server.deadlock_service import DeadlockDetector, DeadlockService
 from rutile_kv.server.local_network import RaftReceiver
+from rutile_kv.server.pessimistic_service import PessimisticService
 from rutile_kv.server.raft_service import RaftService
 from rutile_kv.server.raw_reads import RawReads
 from rutile_kv.server.raw_scan_relay import RawScanRelay
@@ -25,8 +28,9 @@ from rutile_kv.server.region_store import RegionStore
 from rutile_kv.server.transactional_reads import TransactionalReads
 from rutile_kv.server.transactional_writes import TransactionalWrites
 from rutile_kv.server.unimplemented import rest_unimplemented
+from rutile_kv.txn.lock_waiting import LockWaiting
 from rutile_kv.txn.shell import TxnScheduler
-from rutile_proto import rutilepb_pb2_grpc, tikvpb_pb2_grpc
+from rutile_proto import deadlock_pb2_grpc, rutilepb_pb2_grpc, tikvpb_pb2_grpc
 from rutile_proto import tikvpb_pb2 as tikvpb
 
 
@@ -53,12 +57,16 @@ class ServiceParts:
     raft: RaftReceiver
     max_entry_bytes: int
     raw: RawParts
+    first_region_term: Callable[[], int] = lambda: 0
+    """The term in which this store leads the region of the empty key, 0 if it does not: where deadlocks are found."""
 
 
 @rest_unimplemented(tikvpb.DESCRIPTOR.services_by_name["Tikv"])
 class StoreService(
     TransactionalReads,
     TransactionalWrites,
+    PessimisticService,
+    DeadlockService,
     RawReads,
     RawWrites,
     AdminService,
@@ -79,12 +87,15 @@ class StoreService(
         self.raw = parts.raw.writer
         self.clock = parts.raw.clock
         self.relay = parts.raw.relay
+        self.waiting = LockWaiting(parts.scheduler)
+        self.detector = DeadlockDetector(parts.first_region_term)
         self.closed = False
 
     def register(self, server: grpc.aio.Server) -> None:
-        """Add both services to `server`."""
+        """Add all services to `server`."""
         tikvpb_pb2_grpc.add_TikvServicer_to_server(self, server)  # type: ignore[no-untyped-call]
         rutilepb_pb2_grpc.add_RutileKvServicer_to_server(self, server)  # type: ignore[no-untyped-call]
+        deadlock_pb2_grpc.add_DeadlockServicer_to_server(self, server)  # type: ignore[no-untyped-call]
 
     def close(self) -> None:
         """From now on every call is answered with UNAVAILABLE: a client goes to the next peer at once."""

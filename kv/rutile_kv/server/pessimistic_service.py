@@ -31,11 +31,11 @@ class PessimisticService:
 
         What is read under the lock is read at for_update_ts, so that raises max_ts like any read.
         """
+        command = _command(request)
         check_key("primary_lock", request.primary_lock)
         check_timestamp("start_version", request.start_version)
         check_timestamp("for_update_ts", request.for_update_ts)
         check_mutations(request.mutations, self.max_entry_bytes)
-        command = _command(request)
         check_in_region(self.kv.region(request.context.region_id), request.context, command.latch_keys())
         self.scheduler.max_ts.raise_to(request.for_update_ts)
         found = await self.waiting.lock(
@@ -80,9 +80,7 @@ def _command(request: kvrpcpb.PessimisticLockRequest) -> PessimisticLock:
     )
 
 
-def _answer(
-    request: kvrpcpb.PessimisticLockRequest, found: PessimisticLockResult
-) -> kvrpcpb.PessimisticLockResponse:
+def _answer(request: kvrpcpb.PessimisticLockRequest, found: PessimisticLockResult) -> kvrpcpb.PessimisticLockResponse:
     """One value and one not_found per key, in request order, as far as they were asked for."""
     response = kvrpcpb.PessimisticLockResponse()
     for key in found.keys:

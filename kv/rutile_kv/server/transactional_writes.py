@@ -6,10 +6,10 @@ Before anything else the keys are held to their bounds and to the region.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 from rutile_kv.server.boundary import unary
+from rutile_kv.server.mutations import mutations_of
 from rutile_kv.server.region_store import RegionStore, check_in_region
 from rutile_kv.server.validation import check_key, check_keys, check_mutations, check_timestamp
 from rutile_kv.txn.commands import (
@@ -18,14 +18,11 @@ from rutile_kv.txn.commands import (
     CheckTxnStatus,
     Cleanup,
     Commit,
-    LockedKey,
-    PessimisticLock,
-    PessimisticRollback,
     Prewrite,
     ResolveLock,
     TxnHeartBeat,
 )
-from rutile_kv.txn.model import Command, Mutation, PessimisticAction
+from rutile_kv.txn.model import Command
 from rutile_kv.txn.shell import TxnScheduler
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto.errors import InvalidRequest
@@ -133,27 +130,6 @@ class TransactionalWrites:
         result = await self._execute(request.context, command)
         return kvrpcpb.TxnHeartBeatResponse(lock_ttl=result.ttl_ms)
 
-    @unary(kvrpcpb.PessimisticLockResponse)
-    async def KvPessimisticLock(self, request: kvrpcpb.PessimisticLockRequest) -> kvrpcpb.PessimisticLockResponse:
-        """Never waits yet: a key that somebody else holds is answered with `locked` at once, whatever wait_timeout."""
-        check_key("primary_lock", request.primary_lock)
-        check_timestamp("start_version", request.start_version)
-        check_mutations(request.mutations, self.max_entry_bytes)
-        if request.wake_up_mode != kvrpcpb.WakeUpModeNormal:
-            raise InvalidRequest("wake_up_mode WakeUpModeForceLock is not built in this version of Rutile")
-        result = await self._execute(request.context, _pessimistic_lock(request))
-        return _locked_answer(request, result.keys)
-
-    @unary(kvrpcpb.PessimisticRollbackResponse)
-    async def KVPessimisticRollback(
-        self, request: kvrpcpb.PessimisticRollbackRequest
-    ) -> kvrpcpb.PessimisticRollbackResponse:
-        check_keys("key", request.keys)
-        check_timestamp("start_version", request.start_version)
-        command = PessimisticRollback(request.start_version, request.for_update_ts, tuple(request.keys))
-        await self._execute(request.context, command)
-        return kvrpcpb.PessimisticRollbackResponse()
-
     async def _execute(self, context: kvrpcpb.Context, command: Command[ResultT]) -> ResultT:
         check_in_region(self.kv.region(context.region_id), context, command.latch_keys())
         return await self.scheduler.execute(context, command)
@@ -162,7 +138,7 @@ class TransactionalWrites:
 def _prewrite(request: kvrpcpb.PrewriteRequest) -> Prewrite:
     """`secondaries` count only with async commit: the Python client fills them always (wire.md 7.5)."""
     return Prewrite(
-        mutations=_mutations(request.mutations, request.pessimistic_actions),
+        mutations=mutations_of(request.mutations, request.pessimistic_actions),
         primary=request.primary_lock,
         start_ts=request.start_version,
         ttl_ms=request.lock_ttl,
@@ -177,41 +153,3 @@ def _prewrite(request: kvrpcpb.PrewriteRequest) -> Prewrite:
         skip_constraint_check=request.skip_constraint_check,
         is_retry=request.context.is_retry_request,
     )
-
-
-def _pessimistic_lock(request: kvrpcpb.PessimisticLockRequest) -> PessimisticLock:
-    return PessimisticLock(
-        mutations=_mutations(request.mutations, ()),
-        primary=request.primary_lock,
-        start_ts=request.start_version,
-        for_update_ts=request.for_update_ts,
-        ttl_ms=request.lock_ttl,
-        min_commit_ts=request.min_commit_ts,
-        return_values=request.return_values,
-        check_existence=request.check_existence,
-        lock_only_if_exists=request.lock_only_if_exists,
-    )
-
-
-def _mutations(mutations: Sequence[kvrpcpb.Mutation], actions: Sequence[int]) -> tuple[Mutation, ...]:
-    """`actions` are parallel to `mutations`, or empty: then none was locked before."""
-    if actions and len(actions) != len(mutations):
-        raise InvalidRequest(f"{len(actions)} pessimistic_actions for {len(mutations)} mutations")
-    padded = actions or [PessimisticAction.SKIP] * len(mutations)
-    return tuple(
-        Mutation(mutation.op, mutation.key, mutation.value, mutation.assertion, action)
-        for mutation, action in zip(mutations, padded, strict=True)
-    )
-
-
-def _locked_answer(
-    request: kvrpcpb.PessimisticLockRequest, keys: Iterable[LockedKey]
-) -> kvrpcpb.PessimisticLockResponse:
-    """One value and one not_found per key, in request order, as far as they were asked for."""
-    response = kvrpcpb.PessimisticLockResponse()
-    for key in keys:
-        if request.return_values:
-            response.values.append(key.value or b"")
-        if request.return_values or request.check_existence:
-            response.not_founds.append(not key.exists)
-    return response
