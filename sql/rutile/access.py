@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Any
 
 from rutile.catalog.model import TableInfo
-from rutile.conversion import Converter, converter_for, text_of
+from rutile.conversion import Converter, converter_for
 from rutile.errors import SqlError, duplicate_entry
+from rutile.readings import text_of
 from rutile_coprocessor.handles import HandleCodec
 from rutile_coprocessor.row import RowCodec
 from rutile_coprocessor.schema import Scalar, TableSchema
 from rutile_proto import keys
 
 Row = tuple[Scalar, ...]
+MAX_TABLES = 4_096
+"""Tables whose codecs are kept."""
 
 
 class TableAccess:
@@ -66,27 +69,22 @@ class TableAccess:
 
 
 class TableAccesses:
-    """Keeps one TableAccess a table definition."""
+    """Keeps one TableAccess a table, the last used ones."""
 
     def __init__(self) -> None:
-        self._known: dict[int, TableAccess] = {}
+        self._known: OrderedDict[int, TableAccess] = OrderedDict()
 
     def of(self, info: TableInfo) -> TableAccess:
+        """The access of a table's current definition."""
         known = self._known.get(info.table_id)
         if known is None or known.info != info:
             known = self._known[info.table_id] = TableAccess(info)
+        self._known.move_to_end(info.table_id)
+        if len(self._known) > MAX_TABLES:
+            self._known.popitem(last=False)
         return known
 
     def of_key(self, key: bytes) -> TableAccess | None:
-        """The table a row key belongs to, if it has been used here."""
+        """The table a row key belongs to, if it has been used here lately."""
         table_id, _ = keys.decode_record_key(key)
         return self._known.get(table_id)
-
-    def forget_except(self, table_ids: set[int]) -> None:
-        """Drop what belongs to tables that are gone."""
-        self._known = {table_id: known for table_id, known in self._known.items() if table_id in table_ids}
-
-
-def resolve_position(schema: TableSchema, name: str) -> Any:
-    """The position of a column by name, or None."""
-    return schema.index_of(name) if schema.has_column(name) else None

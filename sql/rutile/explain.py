@@ -96,7 +96,7 @@ class _Explainer:
             tree = PlanNode(type(statement).__name__, children=[tree])
         if analyze:
             started = time.monotonic()
-            result = await self._session.run_point(plan, self._environment)
+            result = await self._session.shaped.run_point(plan, self._environment)
             _note_point(tree, result, time.monotonic() - started)
         return tree
 

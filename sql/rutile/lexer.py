@@ -38,26 +38,10 @@ _UNFINISHED = frozenset(("'", '"', "`"))
 _ESCAPES = {"0": "\0", "b": "\b", "n": "\n", "r": "\r", "t": "\t", "Z": "\x1a"}
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 
-_KEEPS_LITERAL = frozenset(
-    [
-        "date",
-        "time",
-        "timestamp",
-        "interval",
-        "as",
-        "collate",
-        "comment",
-        "charset",
-        "character",
-        "set",
-        "n",
-        "like",
-        "regexp",
-        "rlike",
-        "escape",
-        "separator",
-    ]
-)
+_KEEPS_LITERAL = frozenset({
+    "date", "time", "timestamp", "interval", "as", "collate", "comment", "charset", "character", "set", "n",
+    "like", "regexp", "rlike", "escape", "separator",
+})  # fmt: skip
 """After these words a literal belongs to the grammar or shapes the plan; it stays in the shape."""
 
 _MULTI_ROW = re.compile(

@@ -7,6 +7,7 @@ from sqlglot import exp
 from rutile import statements as st
 from rutile.errors import not_supported
 from rutile.lexer import Token, unquote_name
+from rutile.parse_tree import parse_expression
 from rutile.token_cursor import TokenCursor
 
 _ISOLATION_LEVELS = ("repeatable read", "read committed", "serializable", "read uncommitted")
@@ -79,8 +80,6 @@ def _transaction_characteristics(cursor: TokenCursor) -> list[st.Assignment]:
 
 def _value(cursor: TokenCursor) -> exp.Expr:
     """A single word stands for itself (ON, utf8mb4, DEFAULT); anything else is an expression."""
-    from rutile.parser import parse_expression
-
     taken = cursor.take_until_comma()
     if len(taken) == 1 and taken[0].kind in ("word", "name") and taken[0].word not in ("null", "true", "false"):
         return exp.Literal.string(unquote_name(taken[0].text))

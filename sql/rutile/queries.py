@@ -64,39 +64,33 @@ class Queries:
         constant = _constant_result(expression, environment)
         if constant is not None:
             return constant
-        self._refuse_locks(expression)
-        plan = await self.plan_text(expression, sql, environment)
+        locks = self._without_locks(expression)
+        plan = await self.plan(expression, environment, None if locks else sql)
         result, _ = await self.run_plan(plan)
         return result
 
-    def _refuse_locks(self, expression: exp.Expr) -> None:
-        """FOR UPDATE of a scan: without a transaction it changes nothing; within one it is not there yet."""
-        for select in expression.find_all(exp.Select):
-            if select.args.get("locks"):
-                if self._session.in_transaction:
-                    raise not_supported("SELECT ... FOR UPDATE other than by the whole primary key")
-                select.set("locks", None)
+    def _without_locks(self, expression: exp.Expr) -> bool:
+        """Take FOR UPDATE out, and tell whether there was one: it is not there yet for scans within transactions
+        (1235), and changes nothing outside of them."""
+        locking = [select for select in expression.find_all(exp.Select) if select.args.get("locks")]
+        if locking and self._session.in_transaction:
+            raise not_supported("SELECT ... FOR UPDATE other than by the whole primary key")
+        for select in locking:
+            select.set("locks", None)
+        return bool(locking)
 
-    async def plan_text(self, expression: exp.Expr, sql: str, environment: Environment) -> QueryPlan:
-        """The plan of a query, from the cache if the same text was planned on the same catalogue."""
-        shared = self._session.shared
-        catalog = await shared.catalog.current()
-        key = (self._session.database, sql)
-        cached = shared.queries.get(key, catalog.version)
-        if cached is not None:
-            return cached
+    async def known_plan(self, sql: str) -> QueryPlan | None:
+        """The plan of a query of the same text, made on the same catalogue."""
+        catalog = await self._session.shared.catalog.current()
+        return self._session.shared.queries.get((self._session.database, sql), catalog.version)
+
+    async def plan(self, expression: exp.Expr, environment: Environment, keep_as: str | None = None) -> QueryPlan:
+        """The plan of a query; kept under the text `keep_as`, if nothing of the session or its moment went into it."""
         bound, reusable = bind(expression, environment)
-        plan = await self._plan_bound(bound)
-        if reusable:
-            shared.queries.put(key, (await shared.catalog.current()).version, plan)
+        plan, version = await self._session.planned_on(lambda find: self._plan(bound.copy(), find))
+        if reusable and keep_as is not None:
+            self._session.shared.queries.put((self._session.database, keep_as), version, plan)
         return plan
-
-    async def plan(self, expression: exp.Expr, environment: Environment) -> QueryPlan:
-        """The plan of a query that is no statement by itself."""
-        return await self._plan_bound(bind(expression, environment)[0])
-
-    async def _plan_bound(self, bound: exp.Expr) -> QueryPlan:
-        return await self._session.planned(lambda find: self._plan(bound.copy(), find))
 
     def _plan(self, bound: exp.Expr, find_table: FindTable) -> QueryPlan:
         tables: dict[TableKey, TableAccess] = {}
@@ -166,12 +160,12 @@ class Queries:
 
         plan = await self._session.planned(make)
         if plan.query is None:
-            return await self._session.insert(plan, evaluate_rows(plan, [environment]), environment)
+            return await self._session.shaped.insert(plan, evaluate_rows(plan, [environment]), environment)
         query = await self.plan(plan.query, environment)
         if len(query.columns) != len(plan.positions):
             raise wrong_value_count(1)
         # The rows are read by the transaction that writes them: in autocommit, again at each attempt.
-        return await self._session.insert_rows(plan, lambda txn: self._rows(query, txn), environment)
+        return await self._session.shaped.insert_rows(plan, lambda txn: self._rows(query, txn), environment)
 
     async def _rows(self, query: QueryPlan, txn: KvTransaction) -> list[Row]:
         table, _ = await self._read(query, txn)

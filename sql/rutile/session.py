@@ -22,23 +22,19 @@ from rutile.access import TableAccess
 from rutile.catalog.model import CatalogSnapshot
 from rutile.definitions import run_definition
 from rutile.errors import SqlError
-from rutile.execution.insert import Inserter, evaluate_rows
-from rutile.execution.point import run_constant, run_delete, run_select, run_update
-from rutile.expressions.compile import Environment, NotCompilable
-from rutile.lexer import Shape, shape_of, split_statements
+from rutile.expressions.compile import Environment, NotCompilable, constant_value
+from rutile.lexer import shape_of, split_statements
 from rutile.parser import parse
-from rutile.planner.insert import InsertPlan
-from rutile.planner.point import ConstantSelect, FindTable, PointDelete, PointPlan, PointSelect, PointUpdate
-from rutile.planner.shapes import General, plan_shape
+from rutile.planner.point import FindTable
 from rutile.queries import Queries
 from rutile.result import Result, SqlWarning
+from rutile.shaped import ShapedStatements
 from rutile.show import run_show
-from rutile.storage import KvSnapshot, KvTransaction
-from rutile.transactions import TransactionState
+from rutile.storage import KvTransaction
+from rutile.transactions import TransactionState, read_only_transaction
 from rutile.variables import SERVER_VERSION, SessionVariables
 from rutile_coprocessor.watchdog import CancelToken
 from rutile_proto.errors import RutileError
-from rutile_proto.timestamps import MAX_TIMESTAMP
 
 if TYPE_CHECKING:
     from rutile.engine import Database
@@ -67,6 +63,7 @@ class Session:
         self._running: asyncio.Task[object] | None = None
         self._cancelled = False
         self.cancel_token = CancelToken()
+        self.shaped = ShapedStatements(self)
         self.queries = Queries(self)
 
     @property
@@ -104,7 +101,10 @@ class Session:
             raise errors.from_floor(error) from error
 
     def cancel(self) -> None:
-        """Stop the running statement, which raises 1317; nothing if none runs. Call it on the session's loop."""
+        """Stop the running statement, which raises 1317; nothing if none runs. Call it on the session's loop.
+
+        A commit that is already under way is not stopped: its statement raises 1317 and takes effect.
+        """
         if self._running is not None and not self._cancelled:
             self._cancelled = True
             self.cancel_token.cancel("KILL QUERY")
@@ -163,27 +163,14 @@ class Session:
     async def _execute(self, sql: str, params: Sequence[object]) -> Result:
         shape = shape_of(sql, params)
         if shape is not None:
-            result = await self._execute_shape(shape)
+            result = await self.shaped.run(shape)
             if result is not None:
                 return result
+        if not params:
+            plan = await self.queries.known_plan(sql)
+            if plan is not None:
+                return (await self.queries.run_plan(plan))[0]
         return await self._execute_statement(parse(sql).statement, sql, tuple(params))
-
-    async def _execute_shape(self, shape: Shape) -> Result | None:
-        """Run the shape's plan; None if it has none."""
-        catalog = self.shared.catalog.cached() or await self.shared.catalog.current()
-        key = (self.database, shape.text)
-        plan = self.shared.shapes.get(key, catalog.version)
-        if plan is None:
-            if not is_point_verb(shape.text):
-                return None
-            plan = await self.planned(lambda find_table: plan_shape(shape, find_table))
-            self.shared.shapes.put(key, (await self.shared.catalog.current()).version, plan)
-        if isinstance(plan, General):
-            return None
-        try:
-            return await self.run_shape_plan(plan, shape)
-        except NotCompilable:
-            return None
 
     async def _execute_statement(self, statement: st.Statement, sql: str, params: tuple[object, ...]) -> Result:
         environment = self.environment(params)
@@ -223,8 +210,6 @@ class Session:
             self.database = None
 
     async def _set(self, statement: st.SetVariables, environment: Environment) -> None:
-        from rutile.expressions.compile import constant_value
-
         for assignment in statement.assignments:
             try:
                 value = constant_value(assignment.value, environment)
@@ -239,66 +224,6 @@ class Session:
                 if assignment.name == "autocommit" and self.autocommit:
                     await self.transaction.commit()
 
-    # --- point plans ---
-
-    async def run_shape_plan(self, plan: PointPlan | InsertPlan, shape: Shape) -> Result:
-        """Run a plan made from a shape. Raises NotCompilable if the statement needs the general path after all."""
-        environment = self.environment(shape.values)
-        if isinstance(plan, InsertPlan):
-            values = evaluate_rows(plan, _row_environments(environment, shape))
-            return await self.insert(plan, values, environment)
-        return await self.run_point(plan, environment)
-
-    async def run_point(self, plan: PointPlan, environment: Environment) -> Result:
-        """Run a point plan. Raises NotCompilable as above."""
-        match plan:
-            case ConstantSelect():
-                return run_constant(plan, environment)
-            case PointSelect():
-                return await self._point_select(plan, environment)
-            case PointUpdate():
-                return await self.write(plan.finder.table, lambda txn: run_update(plan, txn, environment))
-            case PointDelete():
-                return await self.write(plan.finder.table, lambda txn: run_delete(plan, txn, environment))
-
-    async def _point_select(self, plan: PointSelect, environment: Environment) -> Result:
-        """Outside a transaction, the newest committed row: that needs no timestamp."""
-        reader: KvSnapshot
-        if self.transaction.is_open or not self.autocommit:
-            reader = txn = await self.transaction.ensure()
-        else:
-            reader, txn = self.shared.client.snapshot(MAX_TIMESTAMP), None
-        result, keys = await run_select(plan, reader, environment)
-        if plan.for_update and txn is not None:
-            for key in keys:
-                txn.lock(key)
-        return result
-
-    async def insert(self, plan: InsertPlan, values: Sequence[Sequence[object]], environment: Environment) -> Result:
-        """Insert rows of values by `plan`."""
-
-        async def given(_: KvTransaction) -> Sequence[Sequence[object]]:
-            return values
-
-        return await self.insert_rows(plan, given, environment)
-
-    async def insert_rows(
-        self,
-        plan: InsertPlan,
-        rows: Callable[[KvTransaction], Awaitable[Sequence[Sequence[object]]]],
-        environment: Environment,
-    ) -> Result:
-        """Insert the rows that `rows` gives, asked within the transaction that writes them."""
-
-        async def body(txn: KvTransaction) -> Result:
-            values = await rows(txn)
-            check_now = self.in_transaction and bool(self.variables.get("tidb_constraint_check_in_place"))
-            inserter = Inserter(plan, txn, self.shared.catalog.ids, environment, check_now=check_now)
-            outcome = await inserter.run(values)
-            return Result(affected_rows=outcome.affected_rows, last_insert_id=outcome.last_insert_id, info=outcome.info)
-
-        return await self.write(plan.table, body)
-
     # --- what statements share ---
 
     @property
@@ -306,23 +231,29 @@ class Session:
         return bool(self.variables.get("autocommit"))
 
     async def write(self, table: TableAccess, body: Callable[[KvTransaction], Awaitable[Result]]) -> Result:
-        """Run a data change: in the open transaction, or in one of its own."""
+        """Run a data change: in the open transaction, or in one of its own. Raises 1792 in a read-only session."""
+        if self.variables.get("transaction_read_only"):
+            raise read_only_transaction()
         if self.transaction.is_open or not self.autocommit:
             return await self.transaction.run(table, body)
         return await self.transaction.run_alone(self.variables.number("tidb_retry_limit"), body)
 
     async def planned(self, make: Callable[[FindTable], Planned]) -> Planned:
         """Plan on the catalogue, once more on a fresh one if a name was unknown."""
+        return (await self.planned_on(make))[0]
+
+    async def planned_on(self, make: Callable[[FindTable], Planned]) -> tuple[Planned, int]:
+        """The same, with the version of the catalogue the plan was made on."""
         catalog = await self.shared.catalog.current()
         try:
-            return make(self.table_finder(catalog))
+            return make(self.table_finder(catalog)), catalog.version
         except SqlError as error:
             if error.code not in _NAME_ERRORS:
                 raise
             fresh = await self.shared.catalog.refresh()
             if fresh.version == catalog.version:
                 raise
-            return make(self.table_finder(fresh))
+            return make(self.table_finder(fresh)), fresh.version
 
     def table_finder(self, catalog: CatalogSnapshot) -> FindTable:
         """Finds tables by name, the session's database understood. It raises 1046, 1049, 1146."""
@@ -341,19 +272,3 @@ class Session:
             raise errors.unknown_table(owner, name.name)
 
         return find
-
-
-_POINT_VERBS = ("select", "insert", "update", "delete", "replace")
-
-
-def is_point_verb(text: str) -> bool:
-    """Whether a statement of this shape can have a plan by shape."""
-    return text[:7].lower().startswith(_POINT_VERBS)
-
-
-def _row_environments(environment: Environment, shape: Shape) -> list[Environment]:
-    """One environment a row of a multi-row INSERT, each with its own values."""
-    if shape.rows == 1:
-        return [environment]
-    width = len(shape.values) // shape.rows
-    return [replace(environment, params=shape.values[at : at + width]) for at in range(0, len(shape.values), width)]

@@ -87,9 +87,7 @@ class TransactionState:
         """Run a data change on `table` in the open transaction: all of it, or none of it if it raises."""
         txn = await self.ensure()
         if self._read_only:
-            raise SqlError(
-                ER_READ_ONLY_TRANSACTION, "Cannot execute statement in a READ ONLY transaction", sqlstate="25006"
-            )
+            raise read_only_transaction()
         mark = txn.savepoint()
         try:
             outcome = await body(txn)
@@ -152,6 +150,12 @@ class TransactionState:
             if known == name.lower() and self.current is not None:
                 return self.current, at
         raise SqlError(ER_NO_SUCH_SAVEPOINT, f"SAVEPOINT {name} does not exist")
+
+
+def read_only_transaction() -> SqlError:
+    """1792."""
+    message = "Cannot execute statement in a READ ONLY transaction"
+    return SqlError(ER_READ_ONLY_TRANSACTION, message, sqlstate="25006")
 
 
 async def commit(txn: KvTransaction, tables: TableAccesses) -> None:

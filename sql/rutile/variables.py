@@ -84,19 +84,10 @@ def _any_text(name: str, value: object) -> Value:
     return str(value)
 
 
-_SQL_MODES = frozenset(
-    [
-        "only_full_group_by",
-        "strict_trans_tables",
-        "strict_all_tables",
-        "no_zero_in_date",
-        "no_zero_date",
-        "error_for_division_by_zero",
-        "no_engine_substitution",
-        "no_auto_create_user",
-        "traditional",
-    ]
-)
+_SQL_MODES = frozenset({
+    "only_full_group_by", "strict_trans_tables", "strict_all_tables", "no_zero_in_date", "no_zero_date",
+    "error_for_division_by_zero", "no_engine_substitution", "no_auto_create_user", "traditional",
+})  # fmt: skip
 DEFAULT_SQL_MODE = (
     "ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,"
     "NO_ENGINE_SUBSTITUTION"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
@@ -86,8 +86,6 @@ def check_character_set(name: str) -> None:
 
 
 def _with_default(column: Column, default: exp.Expr | None) -> Column:
-    from dataclasses import replace
-
     if default is None or isinstance(default, exp.Null):
         if default is not None and not column.nullable:
             raise _invalid_default(column.name)

@@ -9,7 +9,7 @@ from rutile.access import Row, TableAccess
 from rutile.errors import SqlError
 from rutile.expressions.compile import Environment, Evaluate
 from rutile.expressions.functions import moment_function
-from rutile.parser import parse_expression
+from rutile.parse_tree import parse_expression
 from rutile.storage import KvTransaction
 from rutile_coprocessor.schema import Scalar
 from rutile_proto.errors import AlreadyExist

@@ -9,7 +9,6 @@ from typing import Any
 
 from sqlglot import exp
 
-from rutile.conversion import text_of
 from rutile.expressions import semantics
 from rutile.expressions.compile import (
     Compiled,
@@ -19,22 +18,12 @@ from rutile.expressions.compile import (
     Scope,
     compile_evaluate,
 )
+from rutile.readings import text_of
 
-SESSION_FUNCTIONS = frozenset(
-    [
-        "database",
-        "schema",
-        "user",
-        "current_user",
-        "session_user",
-        "system_user",
-        "version",
-        "connection_id",
-        "last_insert_id",
-        "row_count",
-        "found_rows",
-    ]
-)
+SESSION_FUNCTIONS = frozenset({
+    "database", "schema", "user", "current_user", "session_user", "system_user", "version", "connection_id",
+    "last_insert_id", "row_count", "found_rows",
+})  # fmt: skip
 """Functions of the session: answered by Environment.session_value under their name with `()`."""
 
 _NODE_NAMES: dict[type[exp.Expr], str] = {

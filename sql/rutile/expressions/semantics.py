@@ -13,7 +13,7 @@ import re
 from datetime import date, datetime, timedelta
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Context, Decimal
 
-from rutile import conversion, temporal
+from rutile import readings, temporal
 from rutile.errors import ER_TRUNCATED_VALUE, SqlError, value_out_of_range
 
 Number = int | float | Decimal
@@ -30,7 +30,7 @@ def number(value: object) -> Number:
     """`value` as a number for arithmetic; for text the number it begins with, else 0."""
     if isinstance(value, str):
         return leading_number(value)
-    found = conversion.number_of(value)
+    found = readings.number_of(value)
     if found is None:
         raise SqlError(ER_TRUNCATED_VALUE, f"Truncated incorrect DOUBLE value: '{value}'")
     return found
@@ -158,14 +158,14 @@ def _comparable_times(left: object, right: object) -> tuple[object, object]:
 
 
 def _read_datetime(value: object) -> datetime:
-    moment = conversion.datetime_of(value)
+    moment = readings.datetime_of(value)
     if moment is None:
         raise SqlError(1525, f"Incorrect DATETIME value: '{value}'")
     return moment
 
 
 def _read_time(value: object) -> timedelta:
-    length = conversion.time_of(value)
+    length = readings.time_of(value)
     if length is None:
         raise SqlError(1525, f"Incorrect TIME value: '{value}'")
     return length

@@ -11,6 +11,7 @@ from rutile import statements as st
 from rutile.access import TableAccess
 from rutile.errors import not_supported
 from rutile.expressions.compile import Evaluate, NotCompilable
+from rutile.planner.literals import literal_node
 from rutile.planner.point import FindTable, compile_assignments, is_default
 from rutile.planner.table_columns import TableColumns
 from rutile_coprocessor.schema import HIDDEN_HANDLE, Column
@@ -95,8 +96,6 @@ def _new_values(update: exp.Update, table: TableAccess, columns: TableColumns) -
 def _default(column: Column) -> exp.Expr:
     if column.default_sql:
         return exp.CurrentTimestamp()
-    from rutile.planner.literals import literal_node
-
     return literal_node(column.default)
 
 

@@ -28,7 +28,6 @@ from rutile.planner.key_values import NotExact, key_value
 from rutile.planner.ranges import conjuncts
 from rutile.planner.table_columns import TableColumns
 from rutile.projection_names import is_named_by_text
-from rutile.storage import KeyRange
 from rutile_coprocessor.schema import Column, ColumnType, Scalar
 
 MAX_POINT_KEYS = 1_024
@@ -268,8 +267,3 @@ def _plan_delete(delete: exp.Delete, find_table: FindTable) -> PointDelete:
     _only(delete, "this", "where")
     table, columns = _table_of(delete.this, find_table)
     return PointDelete(_finder(table, columns, delete.args.get("where")))
-
-
-def point_ranges(finder: KeyFinder, environment: Environment) -> list[KeyRange]:
-    """The keys as ranges, for EXPLAIN."""
-    return [(key, key + b"\0") for key in finder.keys(environment)]

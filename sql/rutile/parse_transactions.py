@@ -1,0 +1,69 @@
+"""BEGIN, COMMIT, ROLLBACK and savepoints."""
+
+from __future__ import annotations
+
+from rutile import statements as st
+from rutile.errors import not_supported
+from rutile.token_cursor import TokenCursor
+
+
+def parse_begin(cursor: TokenCursor) -> st.Statement:
+    """BEGIN."""
+    cursor.take()
+    if cursor.accept("pessimistic"):
+        raise not_supported("BEGIN PESSIMISTIC")
+    cursor.accept("work", "optimistic")
+    cursor.expect_end()
+    return st.Begin()
+
+
+def parse_start(cursor: TokenCursor) -> st.Statement:
+    """START TRANSACTION."""
+    cursor.take()
+    cursor.expect("transaction")
+    read_only = False
+    while not cursor.at_end():
+        if cursor.accept_words("read", "only"):
+            read_only = True
+        elif not (cursor.accept_words("read", "write") or cursor.accept_words("with", "consistent", "snapshot")):
+            raise cursor.error()
+        cursor.accept(",")
+    return st.Begin(read_only)
+
+
+def parse_commit(cursor: TokenCursor) -> st.Statement:
+    """COMMIT."""
+    cursor.take()
+    _transaction_end(cursor)
+    return st.Commit()
+
+
+def parse_rollback(cursor: TokenCursor) -> st.Statement:
+    """ROLLBACK [TO savepoint]."""
+    cursor.take()
+    cursor.accept("work")
+    if cursor.accept("to"):
+        cursor.accept("savepoint")
+        return st.Rollback(cursor.name())
+    _transaction_end(cursor)
+    return st.Rollback()
+
+
+def _transaction_end(cursor: TokenCursor) -> None:
+    cursor.accept("work")
+    if cursor.at("and", "release") and not cursor.accept_words("and", "no", "chain"):
+        raise not_supported("COMMIT AND CHAIN, RELEASE")
+    cursor.expect_end()
+
+
+def parse_savepoint(cursor: TokenCursor) -> st.Statement:
+    """SAVEPOINT."""
+    cursor.take()
+    return st.Savepoint(cursor.name())
+
+
+def parse_release(cursor: TokenCursor) -> st.Statement:
+    """RELEASE SAVEPOINT."""
+    cursor.take()
+    cursor.expect("savepoint")
+    return st.ReleaseSavepoint(cursor.name())

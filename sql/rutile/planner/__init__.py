@@ -1,0 +1,26 @@
+"""The planner: which keys a statement touches, what runs beside the data, and what is left to do here.
+
+    shapes.py       a statement with its literals taken out -> a point plan or an INSERT, kept for all of that shape
+    point.py        SELECT, UPDATE, DELETE of rows named by their whole primary key, as closures (`rutile.expressions`)
+    insert.py       INSERT and REPLACE: which value goes to which column
+    change.py       other UPDATEs and DELETEs: a query for the rows, and what happens to each
+    query.py        queries: QueryPlan, DuckDB text over named scans
+      literals.py     parameters, variables, NOW() as literals, so that the text means the same wherever it runs
+      names.py        tables found, columns qualified (sqlglot's `qualify`, and nothing else of its optimizer)
+      scans.py        columns and conditions each table is read with; ranges.py: the key ranges they leave
+      dialect.py      MySQL's meaning in DuckDB's dialect (`rutile.translate`); the split into fragment and merge
+      fetch.py        the fragment that brings one scan's rows here
+    tree.py         plans as trees, for EXPLAIN
+
+Invariants:
+
+* A condition that became a key range or was pushed into a scan stays in the query: ranges and pushed filters may only
+  leave out rows the query would drop itself. (Twin: tests/sql/test_sql_ranges.py.)
+* A point plan never depends on a literal's value, only on where literals stand; a value that does not fit its key
+  column sends the statement to the general path while it runs.
+* A table a query names several times is scanned once, with the union of what its uses need; filters are pushed only
+  for a single use.
+
+Not done, on purpose: statistics, join order and join methods. The unit of planning is the piece of a query that can run
+beside the data; how it joins there is DuckDB's business.
+"""

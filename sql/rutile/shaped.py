@@ -1,0 +1,127 @@
+"""Statements that have a plan by their shape: point statements and INSERT ... VALUES."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING
+
+from rutile.execution.insert import Inserter, evaluate_rows
+from rutile.execution.point import run_constant, run_delete, run_select, run_update
+from rutile.expressions.compile import Environment, NotCompilable
+from rutile.lexer import Shape
+from rutile.planner.insert import InsertPlan
+from rutile.planner.point import ConstantSelect, PointDelete, PointPlan, PointSelect, PointUpdate
+from rutile.planner.shapes import GENERAL, General, ShapePlan, plan_shape
+from rutile.result import Result
+from rutile.storage import KvSnapshot, KvTransaction
+from rutile_proto.timestamps import MAX_TIMESTAMP
+
+if TYPE_CHECKING:
+    from rutile.session import Session
+
+
+class ShapedStatements:
+    """Runs the statements of one session that need no planner once their shape is known."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def run(self, shape: Shape) -> Result | None:
+        """The result; None if the statement needs the general path."""
+        plan = await self._plan(shape)
+        if isinstance(plan, General):
+            return None
+        try:
+            return await self._run_plan(plan, shape)
+        except NotCompilable:
+            return None
+
+    async def _plan(self, shape: Shape) -> ShapePlan:
+        """The shape's plan, from the cache if it was made on the same catalogue."""
+        if not is_point_verb(shape.text):
+            return GENERAL
+        session, shared = self._session, self._session.shared
+        catalog = shared.catalog.cached() or await shared.catalog.current()
+        key = (session.database, shape.text)
+        known = shared.shapes.get(key, catalog.version)
+        if known is not None:
+            return known
+        plan, version = await session.planned_on(lambda find_table: plan_shape(shape, find_table))
+        shared.shapes.put(key, version, plan)
+        return plan
+
+    async def _run_plan(self, plan: PointPlan | InsertPlan, shape: Shape) -> Result:
+        environment = self._session.environment(shape.values)
+        if isinstance(plan, InsertPlan):
+            values = evaluate_rows(plan, _row_environments(environment, shape))
+            return await self.insert(plan, values, environment)
+        return await self.run_point(plan, environment)
+
+    async def run_point(self, plan: PointPlan, environment: Environment) -> Result:
+        """Run a point plan. Raises NotCompilable as above."""
+        match plan:
+            case ConstantSelect():
+                return run_constant(plan, environment)
+            case PointSelect():
+                return await self._point_select(plan, environment)
+            case PointUpdate():
+                return await self._session.write(plan.finder.table, lambda txn: run_update(plan, txn, environment))
+            case PointDelete():
+                return await self._session.write(plan.finder.table, lambda txn: run_delete(plan, txn, environment))
+
+    async def _point_select(self, plan: PointSelect, environment: Environment) -> Result:
+        """Outside a transaction, the newest committed row: that needs no timestamp."""
+        reader: KvSnapshot
+        if self._session.transaction.is_open or not self._session.autocommit:
+            reader = txn = await self._session.transaction.ensure()
+        else:
+            reader, txn = self._session.shared.client.snapshot(MAX_TIMESTAMP), None
+        result, keys = await run_select(plan, reader, environment)
+        if plan.for_update and txn is not None:
+            for key in keys:
+                txn.lock(key)
+        return result
+
+    async def insert(self, plan: InsertPlan, values: Sequence[Sequence[object]], environment: Environment) -> Result:
+        """Insert rows of values by `plan`."""
+
+        async def given(_: KvTransaction) -> Sequence[Sequence[object]]:
+            return values
+
+        return await self.insert_rows(plan, given, environment)
+
+    async def insert_rows(
+        self,
+        plan: InsertPlan,
+        rows: Callable[[KvTransaction], Awaitable[Sequence[Sequence[object]]]],
+        environment: Environment,
+    ) -> Result:
+        """Insert the rows that `rows` gives, asked within the transaction that writes them."""
+
+        async def body(txn: KvTransaction) -> Result:
+            values = await rows(txn)
+            check_now = self._session.in_transaction and bool(
+                self._session.variables.get("tidb_constraint_check_in_place")
+            )
+            inserter = Inserter(plan, txn, self._session.shared.catalog.ids, environment, check_now=check_now)
+            outcome = await inserter.run(values)
+            return Result(affected_rows=outcome.affected_rows, last_insert_id=outcome.last_insert_id, info=outcome.info)
+
+        return await self._session.write(plan.table, body)
+
+
+_POINT_VERBS = ("select", "insert", "update", "delete", "replace")
+
+
+def is_point_verb(text: str) -> bool:
+    """Whether a statement of this shape can have a plan by shape."""
+    return text[:7].lower().startswith(_POINT_VERBS)
+
+
+def _row_environments(environment: Environment, shape: Shape) -> list[Environment]:
+    """One environment a row of a multi-row INSERT, each with its own values."""
+    if shape.rows == 1:
+        return [environment]
+    width = len(shape.values) // shape.rows
+    rest = (environment.now, environment.session_value, environment.user_variables)
+    return [Environment(shape.values[at : at + width], *rest) for at in range(0, len(shape.values), width)]
