@@ -64,14 +64,15 @@ class DirectKv:
         self.broken: Exception | None = None
         """Raised by every access while set."""
         self.stuck = False
-        """Views never come while set."""
+        """Views do not come while set, until `free`."""
+        self._freed = asyncio.Event()
         self.snapshots_taken = self.snapshots_open = 0
         self._versions: dict[int, int] = {}
         self._index = 0
 
     async def read_view(self, context: kvrpcpb.Context) -> RegionReader:
         if self.stuck:
-            await asyncio.Event().wait()
+            await self._freed.wait()
         return RegionReader(self.engine, self._check(context))
 
     async def snapshot(self, context: kvrpcpb.Context) -> tuple[RegionSnapshot, metapb.Region, LogIndex]:
@@ -93,6 +94,11 @@ class DirectKv:
         self.engine.write(batch)
         self._index += 1
         self._versions[region.id] = self._index
+
+    def free(self) -> None:
+        """Let everybody go who is stuck, and nobody be stuck any more."""
+        self.stuck = False
+        self._freed.set()
 
     def region(self, region_id: int) -> metapb.Region | None:
         return self.regions.get(region_id)

@@ -14,6 +14,7 @@ import grpc
 from rutile_kv.env.clock import Clock
 from rutile_kv.raw.writer import RawWriter
 from rutile_kv.server.admin_service import AdminService
+from rutile_kv.server.batch_commands import BatchCommandsService
 from rutile_kv.server.bulk_service import BulkService
 from rutile_kv.server.coprocessor_endpoint import CoprocessorEndpoint
 from rutile_kv.server.coprocessor_service import CoprocessorService
@@ -21,11 +22,9 @@ from rutile_kv.server.deadlock_service import DeadlockDetector, DeadlockService
 from rutile_kv.server.local_network import RaftReceiver
 from rutile_kv.server.pessimistic_service import PessimisticService
 from rutile_kv.server.raft_service import RaftService
-from rutile_kv.server.raw_reads import RawReads
 from rutile_kv.server.raw_scan_relay import RawScanRelay
 from rutile_kv.server.raw_writes import RawWrites
 from rutile_kv.server.region_store import RegionStore
-from rutile_kv.server.transactional_reads import TransactionalReads
 from rutile_kv.server.transactional_writes import TransactionalWrites
 from rutile_kv.server.unimplemented import rest_unimplemented
 from rutile_kv.txn.lock_waiting import LockWaiting
@@ -63,11 +62,10 @@ class ServiceParts:
 
 @rest_unimplemented(tikvpb.DESCRIPTOR.services_by_name["Tikv"])
 class StoreService(
-    TransactionalReads,
+    BatchCommandsService,  # with the transactional and the raw reads
     TransactionalWrites,
     PessimisticService,
     DeadlockService,
-    RawReads,
     RawWrites,
     AdminService,
     CoprocessorService,

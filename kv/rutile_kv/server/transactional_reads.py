@@ -39,7 +39,7 @@ class TransactionalReads:
         check_key("key", request.key)
         reader, region = await self._view(request.context, request.version)
         check_in_region(region, request.context, (request.key,))
-        value = reader.get(request.key, request.version, **_known_locks(request.context))
+        value = reader.get(request.key, request.version, **known_locks(request.context))
         if value is None:
             return kvrpcpb.GetResponse(not_found=True)
         return kvrpcpb.GetResponse(value=value)
@@ -50,7 +50,7 @@ class TransactionalReads:
         check_keys("key", request.keys)
         reader, region = await self._view(request.context, request.version)
         check_in_region(region, request.context, request.keys)
-        known = _known_locks(request.context)
+        known = known_locks(request.context)
         response = kvrpcpb.BatchGetResponse()
         for key in request.keys:
             _add_pair(response, reader, key, request.version, known)
@@ -97,7 +97,7 @@ class KnownLocks(TypedDict):
     access: frozenset[int]
 
 
-def _known_locks(context: kvrpcpb.Context) -> KnownLocks:
+def known_locks(context: kvrpcpb.Context) -> KnownLocks:
     return KnownLocks(bypass=frozenset(context.resolved_locks), access=frozenset(context.committed_locks))
 
 
@@ -128,7 +128,7 @@ def _scan(reader: MvccReader, span: UserRange, request: kvrpcpb.ScanRequest) -> 
         request.limit,
         reverse=request.reverse,
         key_only=request.key_only,
-        **_known_locks(request.context),
+        **known_locks(request.context),
     )
     response = kvrpcpb.ScanResponse()
     for key, value in pairs:

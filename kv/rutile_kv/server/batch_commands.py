@@ -1,0 +1,187 @@
+"""Tikv.BatchCommands: many requests on one stream, each answered once, in whatever order the answers come about.
+
+    message of requests ──► point gets of one region together ──┐
+                       └──► one task for each other command ────┴──► outbox ──► message of answers
+
+What is in the outbox when the stream is free leaves in one message: the busier the store, the bigger the messages.
+A stream takes at most MAX_OPEN commands whose answers have not left yet, then it reads no further, and the client feels
+it through the transport's own flow control.
+
+A command that fails takes only its own answer with it (`command_answers.failed`). A message that makes no sense ends
+its stream, and only it, with INVALID_ARGUMENT: nobody could tell which of its ids to answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, NoReturn
+
+import grpc
+from google.protobuf.message import DecodeError
+
+from rutile_kv.client.parallel import cancel_all
+from rutile_kv.env.rpc import RpcContext
+from rutile_kv.server.boundary import abort_with
+from rutile_kv.server.command_answers import METHODS, CommandFailed, answer, failed, unanswerable
+from rutile_kv.server.point_gets import POINT_GETS, Numbered, PointGets, by_place
+from rutile_proto import tikvpb_pb2 as tikvpb
+from rutile_proto.errors import InvalidRequest
+
+log = logging.getLogger(__name__)
+
+MAX_OPEN = 4096
+"""Commands of one stream that were taken and whose answers have not left: 32 of client-go's fullest messages."""
+MAX_ECHO_DELAY_MS = 60_000
+"""The longest delay an Empty command may ask for."""
+
+Response = tikvpb.BatchCommandsResponse.Response
+
+
+class BatchCommandsService(PointGets):
+    """Mixed into the Tikv service, whose other methods serve the commands."""
+
+    async def BatchCommands(
+        self, request_iterator: AsyncIterator[tikvpb.BatchCommandsRequest], context: RpcContext
+    ) -> AsyncIterator[tikvpb.BatchCommandsResponse]:
+        stream = CommandStream(self, CommandContext(context))
+        reading = asyncio.ensure_future(stream.read(request_iterator))
+        try:
+            async for message in stream.answers():
+                yield message
+            await reading
+        except InvalidRequest as error:
+            await abort_with(context, "BatchCommands", error)
+        finally:
+            await cancel_all([reading, *stream.tasks])
+
+
+class CommandContext:
+    """What a command of a stream sees as the context of its call: an abort ends the command, not the stream."""
+
+    def __init__(self, stream: RpcContext) -> None:
+        self._stream = stream
+
+    async def abort(self, code: grpc.StatusCode, details: str = "") -> NoReturn:
+        raise CommandFailed(code, details)
+
+    def cancelled(self) -> bool:
+        return self._stream.cancelled()
+
+    def time_remaining(self) -> float | None:
+        return self._stream.time_remaining()
+
+    def peer(self) -> str:
+        return self._stream.peer()
+
+
+class CommandStream:
+    """One stream: the commands under way, and the answers that wait to leave."""
+
+    def __init__(self, service: BatchCommandsService, context: CommandContext) -> None:
+        self.tasks: dict[asyncio.Task[None], None] = {}
+        self._service = service
+        self._context = context
+        self._outbox: list[tuple[int, Response]] = []
+        self._open = 0
+        self._ended = self._broken = False
+        self._news = asyncio.Event()
+        self._room = asyncio.Event()
+
+    async def read(self, messages: AsyncIterator[tikvpb.BatchCommandsRequest]) -> None:
+        """Take every message's commands. Raises InvalidRequest for one that makes no sense, and ends the stream."""
+        try:
+            async for message in messages:
+                self._take(message)
+                while self._open >= MAX_OPEN:
+                    self._room.clear()
+                    await self._room.wait()
+        except DecodeError as error:
+            self._broken = True
+            raise InvalidRequest(f"a message on the stream cannot be read: {error}") from error
+        except InvalidRequest:
+            self._broken = True
+            raise
+        finally:
+            self._ended = True
+            self._news.set()
+
+    async def answers(self) -> AsyncIterator[tikvpb.BatchCommandsResponse]:
+        """What is ready, again and again, until the client has ended the stream and has all its answers."""
+        while not self._broken and not (self._ended and not self._open):
+            await self._news.wait()
+            self._news.clear()
+            if self._outbox:
+                yield self._pack()
+
+    def _pack(self) -> tikvpb.BatchCommandsResponse:
+        ready, self._outbox = self._outbox, []
+        self._open -= len(ready)
+        self._room.set()
+        return tikvpb.BatchCommandsResponse(
+            responses=[response for _, response in ready], request_ids=[request_id for request_id, _ in ready]
+        )
+
+    def _take(self, message: tikvpb.BatchCommandsRequest) -> None:
+        requests, ids = message.requests, message.request_ids
+        if len(requests) != len(ids):
+            raise InvalidRequest(f"a message has {len(requests)} requests and {len(ids)} ids: they belong in pairs")
+        self._open += len(requests)
+        gets: dict[str, list[Numbered]] = {kind: [] for kind in POINT_GETS}
+        for request_id, request in zip(ids, requests, strict=True):
+            name = request.WhichOneof("cmd")
+            body = None if name is None else getattr(request, name)
+            if name in gets:
+                gets[name].append((request_id, body))
+            else:
+                self._start(self._serve(name, request_id, body))
+        for kind, numbered in gets.items():
+            for group in by_place(numbered):
+                self._start(self._serve_gets(kind, group) if len(group) > 1 else self._serve(kind, *group[0]))
+
+    def _start(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self.tasks[task] = None
+        task.add_done_callback(self.tasks.pop)
+
+    def _put(self, request_id: int, response: Response) -> None:
+        self._outbox.append((request_id, response))
+        self._news.set()
+
+    # --- commands -----------------------------------------------------------------------------------------------------
+
+    async def _serve(self, name: str | None, request_id: int, body: Any) -> None:
+        match name:
+            case None:
+                response = unanswerable()
+            case "Empty":
+                response = await _echo(body)
+            case _:
+                response = await self._call(name, body)
+        self._put(request_id, response)
+
+    async def _serve_gets(self, name: str, group: Sequence[Numbered]) -> None:
+        """Gets of one place: together, as far as that goes."""
+        found = await self._service.get_together([get for _, get in group])
+        for (request_id, get), response in zip(group, found, strict=True):
+            if response is None:
+                self._start(self._serve(name, request_id, get))
+            else:
+                self._put(request_id, answer(name, response))
+
+    async def _call(self, name: str, request: Any) -> Response:
+        method: Callable[[Any, CommandContext], Any] = getattr(self._service, METHODS[name])
+        try:
+            return answer(name, await method(request, self._context))
+        except CommandFailed as error:
+            return failed(name, error)
+        except Exception as error:
+            log.exception("command %s failed", name)
+            return failed(name, CommandFailed(grpc.StatusCode.INTERNAL, f"{name}: {type(error).__name__}"))
+
+
+async def _echo(request: tikvpb.BatchCommandsEmptyRequest) -> Response:
+    """Its test_id, after the delay it asks for."""
+    await asyncio.sleep(min(request.delay_time, MAX_ECHO_DELAY_MS) / 1000)
+    return Response(Empty=tikvpb.BatchCommandsEmptyResponse(test_id=request.test_id))
