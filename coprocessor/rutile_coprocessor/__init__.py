@@ -1,0 +1,30 @@
+"""The coprocessor: SQL next to the data. Pure execution, below the key-value store.
+
+It is given Arrow batches (or the bytes of rows) and a *fragment*, a SELECT over named scans; it gives Arrow pages back.
+It knows nothing of Raft, MVCC or gRPC; `rutile_kv.server` feeds it the rows a read timestamp may see.
+
+    column_types, schema       MySQL's types, tables, and how rows of older layouts are read
+    row, row_layout,           rows to and from bytes: one by one in microseconds, in batches at millions a second
+    row_values, row_arrow
+    handles                    primary keys as bytes that order like their values
+    fragment, whitelist        what a fragment may contain; what runs is written anew from the checked tree
+    prelude                    functions of MySQL as DuckDB macros, the same on every store and in the front end
+    execute, scan_source,      DuckDB, locked down: limits, pages, deadlines, cancellation
+    pages, watchdog
+    partial, partial_aggregate a query over one table as fragments for every store, and a merge
+
+The life of a fragment:
+
+1. The front end translates MySQL to DuckDB's dialect and sends the text with each scan's schema, columns and ranges.
+2. `fragment.check_fragment` parses it, refuses what is not on the whitelist, and remembers what passed by its text.
+3. The server reads the ranges at the read timestamp, and `row.RowCodec.decode_batch` turns values into Arrow.
+4. `execute.Executor.run` registers the batches under the scans' names with a cursor of the locked-down database.
+5. Pages leave as the query makes them, cut to a size; a deadline, a KILL or a lost client interrupts it anywhere.
+
+Invariants: a fragment reads its scans and nothing else; whatever it does, the process lives on; a row decodes to what
+was encoded, in whichever half of the codec; handles compare as keys do; partial plans give the answer of the whole
+query for any distribution of rows over stores.
+
+Left out, on purpose: spilling to disk (what does not fit fails and says so), collations other than utf8mb4_bin,
+DECIMAL beyond 38 digits, ENUM, SET, BIT and spatial types, filters pushed into the scan itself (see scan_source).
+"""

@@ -49,8 +49,7 @@ class ScanRun:
     name: str
     rows_read: int
     rows_out: int
-    """Rows left after the filter that was pushed into the scan."""
-    pushed_filter: str
+    """Rows handed to DuckDB: all that were read, for the filter is applied inside."""
 
 
 @dataclass(frozen=True)
@@ -116,10 +115,7 @@ class FragmentRun(Iterator[pa.RecordBatch]):
 
     @property
     def summary(self) -> RunSummary:
-        scans = (
-            ScanRun(name, source.rows_read, source.rows_out, source.filter_text)
-            for name, source in self._sources.items()
-        )
+        scans = (ScanRun(name, source.rows, source.rows) for name, source in self._sources.items())
         ended = time.monotonic() if self._ended is None else self._ended
         return RunSummary(tuple(scans), self._rows_out, ended - self._started)
 
@@ -153,7 +149,7 @@ class Executor:
         cursor = self._database.cursor()
         try:
             for name, source in sources.items():
-                cursor.register(name, source)
+                cursor.register(name, source.table)
         except BaseException:
             cursor.close()
             raise
@@ -183,7 +179,10 @@ def _shared_executor(memory_limit_bytes: int, threads: int) -> Executor:
 
 def locked_database(memory_limit_bytes: int, threads: int) -> duckdb.DuckDBPyConnection:
     """A new in-memory database with the prelude, that can read nothing but what is registered with its cursors."""
-    limits = {"memory_limit": f"{memory_limit_bytes}B", "threads": threads}
+    limits: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": f"{memory_limit_bytes}B",
+        "threads": threads,
+    }
     database = duckdb.connect(":memory:", config=limits)
     install(database)
     for setting in LOCKDOWN:

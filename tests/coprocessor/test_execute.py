@@ -63,7 +63,7 @@ def test_pages_are_bounded_and_the_summary_counts(executor: Executor) -> None:
         assert sum(sizes) == 2600
         (scan,) = pages.summary.scans
         assert pages.summary.rows_out == 2600
-        assert (scan.rows_read, scan.rows_out, scan.pushed_filter) == (3600, 2600, "(a >= 500)")
+        assert (scan.name, scan.rows_read) == ("s0", 3600)
         assert pages.summary.run_seconds > 0
 
 
@@ -206,10 +206,16 @@ table_rows = st.lists(
 )  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def twin() -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect(":memory:") as database:
+        yield database
+
+
 @given(table_rows, predicates, st.integers(0, 12))
 @settings(max_examples=80, deadline=None)
-def test_pushed_filters_agree_with_duckdbs_own_table(
-    executor: Executor, rows: list[tuple[object, ...]], where: str, cut: int
+def test_filters_on_scans_agree_with_duckdbs_own_table(
+    executor: Executor, twin: duckdb.DuckDBPyConnection, rows: list[tuple[object, ...]], where: str, cut: int
 ) -> None:
     arrow = SCHEMA.arrow_schema()
     arrays = [pa.array([row[place] for row in rows], kind) for place, kind in enumerate(arrow.types)]
@@ -217,10 +223,9 @@ def test_pushed_filters_agree_with_duckdbs_own_table(
     sql = f"SELECT a, b, c, d FROM s0 WHERE {where}"
     with executor.run(fragment(sql), {"s0": [whole.slice(0, cut), whole.slice(cut)]}) as pages:
         found = pa.Table.from_batches(list(pages), pages.schema).to_pylist()
-    with locked_database(64 << 20, 1) as database:
-        database.register("given", pa.Table.from_batches([whole]))
-        database.execute("CREATE TABLE s0 AS SELECT * FROM given")
-        expected = database.sql(sql.replace("SELECT a, b, c, d", "SELECT a, b, epoch_us(c), d")).fetchall()
+    twin.register("given", pa.Table.from_batches([whole]))
+    twin.execute("CREATE OR REPLACE TABLE s0 AS SELECT * FROM given")
+    expected = twin.sql(sql.replace("SELECT a, b, c, d", "SELECT a, b, epoch_us(c), d")).fetchall()
     for row in found:
         row["c"] = None if row["c"] is None else row["c"] // timedelta(microseconds=1)
     assert [tuple(row.values()) for row in found] == expected

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from rutile.translate.build import Typed, as_value, call, cast, number, refuse
+from rutile.translate.build import Typed, as_condition, as_value, call, number, refuse
 from rutile.translate.sql_types import BINARY, BOOL, INT, NULL, TEXT, TUPLE, UNKNOWN, UNSIGNED, of_literal
 
 if TYPE_CHECKING:
@@ -17,10 +17,10 @@ BINARY_COLLATIONS = ("utf8mb4_bin", "utf8_bin", "binary")
 
 def select(translator: Translator, node: exp.Expr) -> Typed:
     """SELECT: truth values leave as numbers, WITH ROLLUP becomes GROUP BY ROLLUP."""
-    built = translator.rebuild(node)
+    built = translator.rebuild(node, without=("hint", "operation_modifiers", "locks", "kind"))
     built.set("expressions", [as_value(translator.visit(item)).node for item in node.expressions])
-    for hint in ("hint", "operation_modifiers", "locks", "kind"):
-        built.set(hint, None)
+    if not built.args.get("order") or not built.args["order"].expressions:
+        built.set("order", None)
     group = built.args.get("group")
     if group is not None and any(not rollup.expressions for rollup in group.args.get("rollup") or []):
         rollup = exp.Rollup(expressions=group.expressions)
@@ -34,6 +34,27 @@ def subquery(translator: Translator, node: exp.Expr) -> Typed:
     selects = node.this.selects if isinstance(node.this, exp.Query) else []
     kind = as_value(translator.visit(selects[0])).type if len(selects) == 1 else UNKNOWN
     return Typed(built, kind)
+
+
+def table(translator: Translator, node: exp.Expr) -> Typed:
+    """A table; index hints are advice to another optimiser."""
+    return Typed(translator.rebuild(node, without=("hints",)), UNKNOWN)
+
+
+def order(translator: Translator, node: exp.Expr) -> Typed:
+    """ORDER BY, without constants: ORDER BY NULL says that no order is wanted."""
+    items = [item for item in node.expressions if not isinstance(item.this, exp.Null) and not item.this.is_string]
+    return Typed(exp.Order(expressions=[translator.visit(item).node for item in items]), UNKNOWN)
+
+
+def join(translator: Translator, node: exp.Expr) -> Typed:
+    """Any join; STRAIGHT_JOIN is an inner one."""
+    built = translator.rebuild(node)
+    if str(node.args.get("kind") or "").upper().startswith("STRAIGHT"):
+        built.set("kind", None)
+    if node.args.get("on") is not None:
+        built.set("on", as_condition(translator.visit_part(node, "on")))
+    return Typed(built, UNKNOWN)
 
 
 def alias(translator: Translator, node: exp.Expr) -> Typed:
@@ -122,8 +143,3 @@ def _to_days_argument(node: exp.Expr) -> exp.Expr | None:
 def tuple_of(translator: Translator, node: exp.Expr) -> Typed:
     items = [as_value(translator.visit(item)).node for item in node.expressions]
     return Typed(exp.Tuple(expressions=items), TUPLE)
-
-
-def typed_null(name: str) -> exp.Expr:
-    """NULL of one of DuckDB's types."""
-    return cast(exp.Null(), name)

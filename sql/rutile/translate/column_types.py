@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from sqlglot import exp
 from sqlglot.optimizer.scope import Scope, traverse_scope
 
-from rutile.translate.sql_types import INT, UNKNOWN, SqlType, common, of_column
+from rutile.translate.sql_types import BOOL, INT, UNKNOWN, SqlType, common, of_column
 from rutile_coprocessor.schema import HIDDEN_HANDLE, TableSchema
 
 TypeOf = Callable[[exp.Expr], SqlType]
@@ -66,7 +66,8 @@ class ColumnTypes:
             right = self._at(query.right, place)
             return left if right == UNKNOWN else common((left, right))
         items = _selects(query)
-        return self._type_of(items[place]) if place < len(items) else UNKNOWN
+        found = self._type_of(items[place]) if place < len(items) else UNKNOWN
+        return INT if found == BOOL else found  # SELECT turns truth values into numbers
 
 
 def _selects(query: exp.Expr) -> list[exp.Expr]:

@@ -178,8 +178,9 @@ def _over(count: exp.Expr, unit: int) -> exp.Expr:
 def time_between(left: Typed, right: Typed) -> Typed:
     """TIMEDIFF of two times, or two moments."""
     if any(side.type.is_moment or literal_moment(side) is not None for side in (left, right)):
-        return Typed(exp.Paren(this=exp.Sub(this=as_datetime(left), expression=as_datetime(right))), TIME)
-    return Typed(exp.Paren(this=exp.Sub(this=as_time(left), expression=as_time(right))), TIME)
+        length = call("date_diff", "microsecond", as_datetime(right), as_datetime(left))
+        return Typed(call("to_microseconds", length), SqlType(Base.TIME, 6))
+    return Typed(exp.Paren(this=exp.Sub(this=as_time(left), expression=as_time(right))), SqlType(Base.TIME, 6))
 
 
 # --- parts ------------------------------------------------------------------------------------------------------------

@@ -193,7 +193,7 @@ def translate_function(translator: Translator, node: exp.Expr) -> Typed:
     function = FUNCTIONS.get(name)
     if function is None:
         known = name in _REFUSED or not isinstance(node, exp.Anonymous)
-        shown = name if isinstance(node, exp.Anonymous) else node.sql_name()
+        shown = node.sql_name() if known and isinstance(node, exp.Func) and name not in _REFUSED else name
         raise refuse(f"{shown.upper()}()") if known else unknown_function(name)
     return _apply(translator, name, function, arguments)
 

@@ -19,6 +19,9 @@ RULES: tuple[tuple[tuple[type[exp.Expr], ...], Rule, str], ...] = (
     # queries and leaves
     ((exp.Select,), basics.select, "*"),
     ((exp.Subquery,), basics.subquery, "*"),
+    ((exp.Table,), basics.table, "alias db catalog joins hints"),
+    ((exp.Join,), basics.join, "*"),
+    ((exp.Order,), basics.order, ""),
     ((exp.Alias,), basics.alias, "alias"),
     ((exp.Column,), basics.column, "table db catalog"),
     ((exp.Literal,), basics.literal, "is_string"),

@@ -19,7 +19,7 @@ Rule = Callable[["Translator", exp.Expr], Typed]
 
 STRUCTURE: frozenset[type[exp.Expr]] = frozenset({
     exp.Union, exp.Except, exp.Intersect, exp.With, exp.CTE, exp.From, exp.Table, exp.TableAlias, exp.Join,
-    exp.Group, exp.Order, exp.Ordered, exp.Limit, exp.Offset, exp.Distinct, exp.WindowSpec, exp.Identifier, exp.Var,
+    exp.Group, exp.Ordered, exp.Limit, exp.Offset, exp.Distinct, exp.WindowSpec, exp.Identifier, exp.Var,
     exp.Star, exp.DataType, exp.DataTypeParam, exp.Values, exp.Rollup,
 })  # fmt: skip
 """Nodes that mean the same in both dialects whatever is in them."""
@@ -83,9 +83,9 @@ class Translator:
             return Typed(self.rebuild(node), UNKNOWN)
         raise refuse(f"{node.key}: {node.sql('mysql')[:80]}")
 
-    def rebuild(self, node: exp.Expr) -> exp.Expr:
-        """The same kind of node over the translated children."""
-        return type(node)(**{part: self._part(value) for part, value in node.args.items()})
+    def rebuild(self, node: exp.Expr, without: tuple[str, ...] = ()) -> exp.Expr:
+        """The same kind of node over the translated children, except the parts named."""
+        return type(node)(**{part: self._part(value) for part, value in node.args.items() if part not in without})
 
     def _part(self, value: object) -> object:
         if isinstance(value, list):
