@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from fake_client import Calls, FakeClient
@@ -23,6 +23,7 @@ from rutile.errors import SqlError
 from rutile.lexer import split_statements
 from rutile.result import Result
 from rutile.session import Session
+from rutile.temporal import format_time
 
 NOW = datetime(2026, 11, 22, 10, 30, 15, 123456)
 _TIMES = re.compile(r"\b(time|run|wait):\d+\.\d+ms")
@@ -101,7 +102,8 @@ def _shown(value: object) -> str:
         return "NULL"
     if isinstance(value, bytes):
         return f"x'{value.hex()}'"
-    return str(value).replace("\n", "\\n")
+    text = format_time(value) if isinstance(value, timedelta) else str(value)
+    return text.replace("\n", "\\n")
 
 
 def _calls(calls: Calls) -> list[str]:
