@@ -113,16 +113,6 @@ def test_what_is_not_built_says_so(run: Callable[..., None]) -> None:
         code, details = await status_of(served.tikv.MvccGetByStartTs(kvrpcpb.MvccGetByStartTsRequest()))
         assert (code, details) == (CODE.UNIMPLEMENTED, "Tikv.MvccGetByStartTs is not built in this version of Rutile")
 
-        async def batch_commands() -> None:
-            async def requests() -> Any:
-                yield tikvpb.BatchCommandsRequest()
-
-            async for _ in served.tikv.BatchCommands(requests()):
-                pass
-
-        code, details = await status_of(batch_commands())
-        assert (code, "BatchCommands" in details) == (CODE.UNIMPLEMENTED, True)
-
     run(scenario)
 
 

@@ -9,11 +9,12 @@ from server_tools import Inbox, until
 
 from rutile_kv.client.backoff import Backoff, Pace
 from rutile_kv.client.connections import StoreStubs
-from rutile_kv.env.rpc import channel, start_server
+from rutile_kv.env.rpc import LocalStub, channel, start_server
 from rutile_kv.server.local_network import LocalNetwork, LocalTransport
 from rutile_kv.server.raft_service import RaftService
 from rutile_kv.server.raft_transport import QUEUE_MESSAGES, GrpcTransport, SnapshotNotSent
 from rutile_kv.server.unimplemented import rest_unimplemented
+from rutile_proto import coprocessor_pb2 as coprocessor
 from rutile_proto import eraftpb_pb2 as eraftpb
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto import raft_serverpb_pb2 as raft_serverpb
@@ -180,6 +181,18 @@ def test_a_snapshot_without_its_message_is_refused() -> None:
         await server.stop(None)
 
     with_world(scenario)
+
+
+def test_streams_that_are_not_built_say_so() -> None:
+    async def main() -> None:
+        stub = LocalStub(RaftOnly(Inbox()))
+        with pytest.raises(grpc.RpcError) as caught:
+            async for _ in stub.BatchCoprocessor(coprocessor.BatchRequest()):
+                pass
+        assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+        assert "BatchCoprocessor" in caught.value.details()
+
+    asyncio.run(main())
 
 
 def test_stores_of_one_process_reach_each_other_until_one_is_cut_off() -> None:
