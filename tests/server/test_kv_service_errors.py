@@ -13,7 +13,6 @@ from server_tools import CLUSTER_ID, MAX_ENTRY_BYTES, WIRES, Served, serving
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto import rutilepb_pb2 as rutilepb
-from rutile_proto import tikvpb_pb2 as tikvpb
 from rutile_proto.errors import EngineCorrupt, ServerIsBusy, StorageError, UndeterminedResult
 from rutile_proto.keys import storage_key, versioned_key
 
