@@ -76,6 +76,7 @@ QUERIES: list[tuple[str, list[tuple[Any, ...]]]] = [
     ("SELECT id, AVG(small) OVER (PARTITION BY name) FROM t WHERE id < 4 ORDER BY id",
      [(1, D("49.5000")), (2, D("100.0000")), (3, D("49.5000"))]),
     ("SELECT id, ROW_NUMBER() OVER (ORDER BY price) AS r FROM t WHERE id < 4 ORDER BY r", [(3, 1), (1, 2), (2, 3)]),
+    ("SELECT SUM(id) OVER (PARTITION BY name ORDER BY NULL) FROM t WHERE id = 1", [(D("1"),)]),
     ("SELECT LAG(id, 1, 0) OVER (ORDER BY id) FROM t WHERE id < 3 ORDER BY id", [(0,), (1,)]),
     ("SELECT q.half FROM (SELECT id / 2 AS half, day FROM t) AS q WHERE q.half > 1.4 AND q.half < 5", [(D("1.5000"),)]),
     ("WITH q AS (SELECT day AS d FROM t WHERE day IS NOT NULL) SELECT MAX(d) + INTERVAL 1 DAY FROM q",

@@ -126,6 +126,8 @@ def window(translator: Translator, node: exp.Expr) -> Typed:
         raise refuse("bit aggregates over a window")
     parts = {part: value for part, value in node.args.items() if part != "this"}
     over = translator.rebuild(exp.Window(this=exp.Null(), **parts)) if parts else None
+    if over is not None and over.args.get("order") and not over.args["order"].expressions:
+        over.set("order", None)  # it named a constant
     if isinstance(node.this, exp.Avg):
         return _average(translator, node.this, over)
     inner = translator.visit(node.this)
