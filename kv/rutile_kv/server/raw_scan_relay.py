@@ -16,6 +16,8 @@ scans get the region error; the wheels have none, and the clients that do know w
 
 from __future__ import annotations
 
+import asyncio
+
 from rutile_kv.client.cluster import Cluster
 from rutile_kv.client.key_ranges import lesser_end
 from rutile_kv.client.raw import RawClient
@@ -24,23 +26,24 @@ from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto.errors import PdError
 
 BUDGET_SECONDS = 1.7
-"""What an operation of the relay's cluster may take: the wheels wait two seconds for an answer (wire.md 2)."""
+"""What a page may take: the wheels wait two seconds for an answer (wire.md 2)."""
 
 
 class RawScanRelay:
     """Answers scans from other stores, or other regions, than the one that was asked."""
 
     def __init__(self, cluster: Cluster, kv: RegionStore) -> None:
-        """`cluster` should allow its reads about BUDGET_SECONDS."""
+        """`cluster` should allow its reads BUDGET_SECONDS."""
         self._cluster = cluster
         self._kv = kv
 
     async def scan(self, request: kvrpcpb.RawScanRequest) -> list[tuple[bytes, bytes]]:
-        """The page that `request` asks for. Raises RetriesExhausted or PdError, which abort the call: an error is
-        better than rows lost."""
-        end = lesser_end(request.end_key, await self._end_of(request.context.region_id))
+        """The page that `request` asks for. Raises TimeoutError, RetriesExhausted or PdError, which abort the call: an
+        error is better than rows lost."""
         raw = RawClient(self._cluster, request.cf or "default")
-        return await raw.scan(request.start_key, end, request.limit, key_only=request.key_only)
+        async with asyncio.timeout(BUDGET_SECONDS):
+            end = lesser_end(request.end_key, await self._end_of(request.context.region_id))
+            return await raw.scan(request.start_key, end, request.limit, key_only=request.key_only)
 
     async def _end_of(self, region_id: int) -> bytes:
         """Where the region ends, in all its versions."""
