@@ -235,16 +235,18 @@ class SqlDone(_message.Message):
     def __init__(self, affected_rows: _Optional[int] = ..., last_insert_id: _Optional[int] = ..., warnings: _Optional[int] = ..., in_transaction: bool = ..., info: _Optional[str] = ..., has_result: bool = ...) -> None: ...
 
 class SqlError(_message.Message):
-    __slots__ = ("code", "sqlstate", "message", "retryable")
+    __slots__ = ("code", "sqlstate", "message", "retryable", "in_transaction")
     CODE_FIELD_NUMBER: _ClassVar[int]
     SQLSTATE_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     RETRYABLE_FIELD_NUMBER: _ClassVar[int]
+    IN_TRANSACTION_FIELD_NUMBER: _ClassVar[int]
     code: int
     sqlstate: str
     message: str
     retryable: bool
-    def __init__(self, code: _Optional[int] = ..., sqlstate: _Optional[str] = ..., message: _Optional[str] = ..., retryable: bool = ...) -> None: ...
+    in_transaction: bool
+    def __init__(self, code: _Optional[int] = ..., sqlstate: _Optional[str] = ..., message: _Optional[str] = ..., retryable: bool = ..., in_transaction: bool = ...) -> None: ...
 
 class SqlResponse(_message.Message):
     __slots__ = ("id", "arrow_ipc", "done", "error")

@@ -109,6 +109,7 @@ class RemoteBackend:
             if response.id not in (request_id, 0):
                 continue  # the rest of a statement whose caller was interrupted
             if response.HasField("error"):
+                self._in_transaction = response.error.in_transaction
                 raise _to_exception(response.error)
             if response.HasField("done"):
                 self._in_transaction = response.done.in_transaction

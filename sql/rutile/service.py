@@ -98,10 +98,11 @@ class _Conversation:
             async for response in self._run_request(request):
                 yield response
         except SqlError as error:
-            yield _error(request.id, error)
+            yield _error(request.id, error, self._session)
         except Exception:
             log.exception("statement failed unexpectedly")
-            yield _error(request.id, SqlError(1105, "internal error; the server's log has the details"))
+            error = SqlError(1105, "internal error; the server's log has the details")
+            yield _error(request.id, error, self._session)
 
     async def _run_request(self, request: rutilepb.SqlRequest) -> AsyncIterator[rutilepb.SqlResponse]:
         if request.HasField("hello"):
@@ -143,8 +144,12 @@ def _done(result: Result, session: Session) -> rutilepb.SqlDone:
     )
 
 
-def _error(request_id: int, error: SqlError) -> rutilepb.SqlResponse:
+def _error(request_id: int, error: SqlError, session: Session | None = None) -> rutilepb.SqlResponse:
     detail = rutilepb.SqlError(
-        code=error.code, sqlstate=error.sqlstate, message=error.message, retryable=error.retryable
+        code=error.code,
+        sqlstate=error.sqlstate,
+        message=error.message,
+        retryable=error.retryable,
+        in_transaction=session is not None and session.in_transaction,
     )
     return rutilepb.SqlResponse(id=request_id, error=detail)
