@@ -154,6 +154,7 @@ def shape_of(sql: str, params: Sequence[object]) -> Shape | None:
 
 
 def _take_literals(sql: str, params: Sequence[object]) -> tuple[str, tuple[object, ...]]:
+    """(shape, values). The sign of a number after `(` or `,` goes with the number: rows of an INSERT stay alike."""
     parts: list[str] = []
     values: list[object] = []
     given = iter(params)
@@ -174,10 +175,7 @@ def _take_literals(sql: str, params: Sequence[object]) -> tuple[str, tuple[objec
                 continue
         if kind == "parameter":
             used += 1
-            try:
-                values.append(next(given))
-            except StopIteration:
-                raise _wrong_parameters(sql, len(params)) from None
+            values.append(next(given, None))  # too few are found out below
             parts.append(sign + "?")
         elif kind == "number" and previous not in _KEEPS_LITERAL:
             value = literal_value(kind, text)

@@ -23,12 +23,6 @@ MAX_TIME = timedelta(hours=838, minutes=59, seconds=59)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-def parse_date(text: str) -> date | None:
-    """The DATE in `text`; a time of day after it is dropped."""
-    moment = parse_datetime(text)
-    return None if moment is None else moment.date()
-
-
 def parse_datetime(text: str) -> datetime | None:
     """The DATETIME in `text`, to the microsecond; midnight if there is only a date. An offset is turned into UTC."""
     compact = _DIGITS.match(text)

@@ -80,10 +80,6 @@ def _read_only(name: str, value: object) -> Value:
     raise SqlError(ER_INCORRECT_GLOBAL_LOCAL, f"Variable '{name}' is a read only variable")
 
 
-def _any_text(name: str, value: object) -> Value:
-    return str(value)
-
-
 _SQL_MODES = frozenset({
     "only_full_group_by", "strict_trans_tables", "strict_all_tables", "no_zero_in_date", "no_zero_date",
     "error_for_division_by_zero", "no_engine_substitution", "no_auto_create_user", "traditional",
