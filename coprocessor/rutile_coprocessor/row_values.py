@@ -85,19 +85,21 @@ def _integer_writer(column: Column) -> Converter:
 
 
 def _float_writer(column: Column) -> Converter:
-    single = column.type.kind is Kind.FLOAT
+    code, unsigned = "<f" if column.type.kind is Kind.FLOAT else "<d", column.type.unsigned
+
+    def fits(value: float) -> bool:
+        try:
+            pack(code, value)
+        except OverflowError:
+            return False
+        return isfinite(value) and not (unsigned and value < 0)
 
     def write(value: Any) -> float:
         if not isinstance(value, float | int):
             raise _wrong_type(column, value)
-        try:
-            if single:
-                pack("<f", value)
-            if isfinite(value) and not (column.type.unsigned and value < 0):
-                return float(value)
-        except OverflowError:
-            pass  # reported below, with the other values the type cannot hold
-        raise _out_of_range(column, value)
+        if not fits(value):
+            raise _out_of_range(column, value)
+        return float(value)
 
     return write
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from rutile.errors import unknown_function
-from rutile.translate import dates, moments, texts
+from rutile.translate import dates, intervals, moments, texts
 from rutile.translate.build import (
     Typed,
     as_binary,
@@ -270,7 +270,7 @@ def _date_shift(back: bool) -> Special:
     def translate(translator: Translator, arguments: list[exp.Expr]) -> Typed:
         if len(arguments) != 2:
             raise refuse(f"ADDDATE() with {len(arguments)} arguments")
-        return dates.shifted_by_days(translator, translator.visit(arguments[0]), arguments[1], back)
+        return intervals.shifted_by_days(translator, translator.visit(arguments[0]), arguments[1], back)
 
     return translate
 
@@ -278,7 +278,7 @@ def _date_shift(back: bool) -> Special:
 def _time_shift(back: bool) -> Special:
     def translate(translator: Translator, arguments: list[exp.Expr]) -> Typed:
         left, right = _visited(translator, "ADDTIME", arguments, 2, 2)
-        return dates.add_time(left, right, back)
+        return intervals.add_time(left, right, back)
 
     return translate
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from rutile.translate.build import Typed, as_double, as_integer, as_number, call, cast, number, paren, refuse
-from rutile.translate.dates import shift_operator
+from rutile.translate.intervals import shift_operator
 from rutile.translate.sql_types import (
     DIVISION_EXTRA_SCALE,
     DOUBLE,

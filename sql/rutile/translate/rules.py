@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from rutile.translate import aggregates, basics, casts, comparisons, conditions, dates, moments, numbers, texts
+from rutile.translate import (
+    aggregates,
+    basics,
+    casts,
+    comparisons,
+    conditions,
+    dates,
+    intervals,
+    moments,
+    numbers,
+    texts,
+)
 
 if TYPE_CHECKING:
     from rutile.translate.translator import Rule
@@ -86,8 +97,8 @@ RULES: tuple[tuple[tuple[type[exp.Expr], ...], Rule, str], ...] = (
     # casts
     ((exp.Cast, exp.TryCast), casts.cast_to, "to"),
     # dates and times
-    ((exp.Interval,), dates.interval_function, "unit"),
-    ((exp.DateAdd, exp.DateSub, exp.TimestampAdd), dates.shift, "unit"),
+    ((exp.Interval,), intervals.interval_function, "unit"),
+    ((exp.DateAdd, exp.DateSub, exp.TimestampAdd), intervals.shift, "unit"),
     ((exp.DateDiff,), dates.days_between, "unit date_part_boundary"),
     ((exp.TimestampDiff,), dates.units_between, "unit"),
     ((exp.Extract,), dates.extract, ""),
