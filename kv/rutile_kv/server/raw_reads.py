@@ -93,7 +93,7 @@ class RawReads:
         ends = [*(bounds.start_key for bounds in request.ranges[1:]), b""]
         scans = [
             _scan(reader, bounds.start_key, bounds.end_key or end, request.each_limit, request)
-            for bounds, end in zip(request.ranges, ends, strict=True)
+            for bounds, end in zip(request.ranges, ends, strict=False)
         ]
         pairs = [pair for scan in scans for pair in await _all_of(scan)]
         return kvrpcpb.RawBatchScanResponse(kvs=_pairs_to_pb(pairs))
