@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from rutile_kv.client.cluster import ClientOptions
 from rutile_kv.client.snapshot import Snapshot
 from rutile_proto import errorpb_pb2 as errorpb
-from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto.errors import InvalidRequest, KeyIsLocked, RaftEntryTooLarge, RetriesExhausted, ServerIsBusy
 
@@ -388,19 +387,6 @@ def test_locks_are_resolved_across_a_split(transport: str) -> None:
         assert dict(await snapshot.scan()) == {b"a": b"locked", b"b": b"locked", b"c": b"locked"}
 
     run(transport, body)
-
-
-def test_an_abandoned_async_commit_is_reported_not_guessed() -> None:
-    async def body(world: World) -> None:
-        start_ts = world.cluster.leave_locks(b"b", ttl_ms=10)
-        world.cluster.time.advance(1)
-        info = kvrpcpb.LockInfo(lock_version=start_ts, use_async_commit=True)
-        answer = kvrpcpb.CheckTxnStatusResponse(lock_ttl=10, lock_info=info)
-        world.cluster.inject("KvCheckTxnStatus", lambda request: answer)
-        with pytest.raises(Exception, match="async commit"):
-            await (await now(world)).get(b"b")
-
-    run("local", body)
 
 
 def test_pages_of_large_rows_are_short() -> None:

@@ -107,7 +107,7 @@ def test_a_deadlock_refuses_the_request_that_closed_it() -> None:
     cycle = Cycle(WaitFor(2, 9, b"k"), (WaitFor(2, 9, b"k"), WaitFor(9, 2, b"l")))
     assert core.handle(DeadlockFound(cycle)) == [EndWait(WaitFor(2, 9, b"k")), Refuse(2, lock(9), cycle)]
     assert core.handle(DeadlockFound(cycle)) == []
-    assert core.waits() == [WaitFor(1, 9, b"k")]
+    assert core.told() == [WaitFor(1, 9, b"k")]
 
 
 def test_a_lock_of_the_own_transaction_is_not_waited_for() -> None:
@@ -194,8 +194,8 @@ class AnyEventInAnyState(RuleBasedStateMachine):
     @invariant()
     def adds_up(self) -> None:
         assert len(self.core) == len(self.waiting) + len(self.trying)
-        assert sorted(map(repr, self.core.waits())) == sorted(map(repr, self.told))
-        assert len(self.told) == len(self.waiting)
+        assert sorted(map(repr, self.core.told())) == sorted(map(repr, self.told))
+        assert len(self.told) == len(self.core.waits()) == len(self.waiting)
         assert all(self.core.waits_for(key) for key in self.waiting.values())
         assert (self.core.next_ms() is None) <= (not self.waiting)
 

@@ -43,6 +43,8 @@ What always holds:
 * *No request per key where one per region will do.*
 * *Errors are of the tree in `rutile_proto.errors`*; a gRPC error never reaches the caller.
 
-Not here, on purpose: pessimistic locks and async commit (locks of such transactions of other clients are dealt with as
-far as `lock_resolver` says), stale reads, raw key-value commands, TLS.
+A pessimistic transaction (`pessimistic.PessimisticTransaction`) takes locks while it runs; they live in
+`pessimistic_locks.PessimisticLocks`.
+
+Not here, on purpose: shared locks, stale reads, raw key-value commands, TLS.
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self, overload
 
 import pyarrow as pa
 
@@ -18,6 +18,7 @@ from rutile_kv.client.fragment_plan import FragmentMode, WholeNotPossible
 from rutile_kv.client.fragment_result import FragmentResult, FragmentStream
 from rutile_kv.client.key_ranges import KeyRange
 from rutile_kv.client.pd import PdClient
+from rutile_kv.client.pessimistic import PessimisticTransaction
 from rutile_kv.client.raw import RawClient
 from rutile_kv.client.region_cache import RegionCache
 from rutile_kv.client.rowwise import scan_rows
@@ -101,9 +102,19 @@ class Client:
         """The cluster as of `ts`."""
         return Snapshot(self.cluster, ts)
 
-    async def begin(self, start_ts: int | None = None) -> Transaction:
-        """A transaction that reads as of now, or as of `start_ts` if the caller has just drawn one."""
-        return Transaction(self.cluster, await self.timestamp() if start_ts is None else start_ts)
+    @overload
+    async def begin(self, start_ts: int | None = None, *, pessimistic: Literal[False] = False) -> Transaction: ...
+
+    @overload
+    async def begin(self, start_ts: int | None = None, *, pessimistic: Literal[True]) -> PessimisticTransaction: ...
+
+    async def begin(self, start_ts: int | None = None, *, pessimistic: bool = False) -> Transaction:
+        """A transaction that reads as of now, or as of `start_ts` if the caller has just drawn one.
+
+        A `pessimistic` one can lock keys while it runs; the others meet conflicts when they commit.
+        """
+        kind = PessimisticTransaction if pessimistic else Transaction
+        return kind(self.cluster, await self.timestamp() if start_ts is None else start_ts)
 
     # --- pushed-down execution ------------------------------------------------------------------------------------
 

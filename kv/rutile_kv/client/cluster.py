@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from rutile_kv.client.background import Background
 from rutile_kv.client.backoff import Backoff, Pace
 from rutile_kv.client.connections import StoreConnections
+from rutile_kv.client.heartbeat import Hearts
 from rutile_kv.client.lock_resolver import LockResolver
 from rutile_kv.client.pd import PdClient
 from rutile_kv.client.region_cache import RegionCache
@@ -32,6 +33,10 @@ class ClientOptions:
     """RPCs of one operation in flight."""
     max_transaction_bytes: int = 1 << 30
     """Keys and values a transaction may buffer; they are held in memory until it ends."""
+    lock_wait_s: float = 50.0
+    """How long a pessimistic transaction waits for a lock of another one (MySQL's innodb_lock_wait_timeout)."""
+    async_commit: bool = True
+    """Whether small transactions over several regions count as committed once every key is prewritten."""
 
 
 class Cluster:
@@ -50,6 +55,7 @@ class Cluster:
         self.raw_router = Router(self.regions, self.sender, place=bytes)
         self.locks = LockResolver(self.router, pd)
         self.background = Background()
+        self.hearts = Hearts(self)
 
     def read_backoff(self, what: str) -> Backoff:
         """A budget for a read."""
@@ -61,6 +67,7 @@ class Cluster:
 
     async def close(self) -> None:
         """Wait (bounded) for background work, then let go of every connection."""
+        await self.hearts.close()
         await self.background.close(self.options.close_timeout_s)
         await self.stores.close()
         await self.pd.close()

@@ -6,14 +6,19 @@ longer than that, so while it runs the primary's is extended every few seconds.
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from rutile_kv.client.cluster import Cluster
+from rutile_kv.client.parallel import cancel_all
 from rutile_kv.client.sender import Missed
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto.errors import RutileError
 from rutile_proto.keys import storage_key
+
+if TYPE_CHECKING:
+    from rutile_kv.client.cluster import Cluster
 
 SMALL_TTL_MS = 3_000
 TTL_MS_PER_SQRT_MIB = 6_000
@@ -28,6 +33,31 @@ def lock_ttl_ms(size_bytes: int, age_ms: int) -> int:
     """
     grown = SMALL_TTL_MS + TTL_MS_PER_SQRT_MIB * math.sqrt(size_bytes / (1 << 20))
     return round(min(MAX_TTL_MS, grown)) + age_ms
+
+
+class Hearts:
+    """The heartbeats of running pessimistic transactions: they end with their transaction, or with the client."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._beating: dict[asyncio.Task[None], None] = {}
+
+    def start(self, primary: bytes, start_ts: int, age_ms: Callable[[], int]) -> asyncio.Task[None]:
+        """Keep the primary lock alive from now on."""
+        beat = keep_alive(self._cluster, primary, start_ts, MAX_EVERY_MS, age_ms)
+        task = asyncio.get_running_loop().create_task(beat, name=f"heartbeat of {start_ts}")
+        self._beating[task] = None
+        return task
+
+    async def stop(self, heart: asyncio.Task[None]) -> None:
+        """Stop one; returns when it has stopped."""
+        self._beating.pop(heart, None)
+        await cancel_all([heart])
+
+    async def close(self) -> None:
+        """Stop all."""
+        hearts, self._beating = list(self._beating), {}
+        await cancel_all(hearts)
 
 
 async def keep_alive(

@@ -8,8 +8,9 @@ A transaction's fate is written at its primary key and nowhere else. So the reso
 * alive: a reader's question pushes the owner's minimum commit timestamp above the reader's, after which the lock does
   not concern the reader; anyone else waits.
 
-Left out, on purpose: deciding the fate of abandoned async-commit transactions (it takes the secondaries' word). They
-are reported as `TxnAborted` once expired; Rutile's own client does not write such locks.
+With async commit the primary alone does not decide: the transaction is committed as soon as all its keys are locked, at
+the largest of their min_commit_ts. Once the owner of such locks is taken for dead, the secondaries are asked too
+(`KvCheckSecondaryLocks`); one that is not locked never will be after that, which settles it for good either way.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ from rutile_kv.client.pd import PdClient
 from rutile_kv.client.router import Router
 from rutile_kv.client.sender import Missed
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
-from rutile_proto.errors import KeyIsLocked, LockFacts, TxnAborted, TxnNotFound
+from rutile_proto.errors import KeyIsLocked, LockFacts, TxnNotFound
 from rutile_proto.timestamps import MAX_TIMESTAMP, physical_ms
-from rutile_proto.wire_errors import key_error_from_pb
+from rutile_proto.wire_errors import key_error_from_pb, lock_from_pb
 
 LITE_LIMIT = 512
 """Locks of a transaction with fewer keys are resolved one by one; of a bigger one, a region at a time."""
@@ -77,6 +78,10 @@ class LockResolver:
             await backoff.wait(LOCK_ALIVE, KeyIsLocked(lock), at_most_ms=ttl_ms + 1)
         return [group[0].start_ts for status, group in zip(statuses, groups, strict=True) if status.pushed]
 
+    async def release_if_ended(self, lock: LockFacts, backoff: Backoff) -> bool:
+        """Whether the lock's owner has ended; the lock is gone then. Does not wait for one that has not."""
+        return (await self._resolve_one([lock], 0, backoff)).ended
+
     async def status(self, lock: LockFacts, reader_ts: int, backoff: Backoff) -> TxnStatus:
         """The fate of the lock's owner; an expired owner is rolled back by asking."""
         if (known := self._known.get(lock.start_ts)) is not None:
@@ -95,7 +100,7 @@ class LockResolver:
             )
         except TxnNotFound:
             return TxnStatus(ttl_ms=max(1.0, left_ms))  # its primary is still on the way
-        return self._judge(lock, answer, now)
+        return await self._judge(lock, answer, now, backoff)
 
     async def ask_primary(
         self,
@@ -107,6 +112,7 @@ class LockResolver:
         now: int = MAX_TIMESTAMP,
         rollback_if_missing: bool = True,
         pessimistic: bool = False,
+        force_sync: bool = False,
     ) -> kvrpcpb.CheckTxnStatusResponse:
         """KvCheckTxnStatus. As it stands by default, it ends the transaction: committed, or rolled back for good."""
 
@@ -121,6 +127,7 @@ class LockResolver:
                 current_ts=now,
                 rollback_if_not_exist=rollback_if_missing,
                 resolving_pessimistic_lock=pessimistic,
+                force_sync_commit=force_sync,
             ),
             backoff,
         )
@@ -128,15 +135,51 @@ class LockResolver:
             raise key_error_from_pb(answer.error)
         return answer
 
-    def _judge(self, lock: LockFacts, answer: kvrpcpb.CheckTxnStatusResponse, now: int) -> TxnStatus:
-        if answer.lock_ttl and not answer.commit_version:
-            left_ms = physical_ms(lock.start_ts) + answer.lock_ttl - physical_ms(now)
-            if answer.lock_info.use_async_commit and left_ms < 0:
-                raise TxnAborted(
-                    f"transaction {lock.start_ts} was abandoned in async commit; its fate cannot be decided here"
-                )
+    async def settle_async(self, primary: LockFacts, backoff: Backoff) -> int | None:
+        """The commit_ts of an async-commit transaction, 0 if it is rolled back, by all its locks: decided for good.
+
+        `primary` is the primary's lock. None: one of the locks is for a commit in two phases, so the primary decides.
+        """
+        commit_ts = primary.min_commit_ts
+        left = sorted(primary.secondaries)
+        while left:
+            region, keys = (await self._router.group(left, backoff))[0]
+            request = kvrpcpb.CheckSecondaryLocksRequest(
+                context=region.context(), start_version=primary.start_ts, keys=keys
+            )
+            answer = await self._router.sender.send(region, "KvCheckSecondaryLocks", request, backoff)
+            if isinstance(answer, Missed):
+                await answer.wait(backoff)
+                continue
+            if answer.HasField("error"):
+                raise key_error_from_pb(answer.error)
+            if len(answer.locks) < len(keys):
+                return int(answer.commit_ts)
+            if not all(lock.use_async_commit for lock in answer.locks):
+                return None
+            commit_ts = max(commit_ts, *(lock.min_commit_ts for lock in answer.locks))
+            left = left[len(keys) :]
+        return commit_ts
+
+    async def _judge(
+        self, lock: LockFacts, answer: kvrpcpb.CheckTxnStatusResponse, now: int, backoff: Backoff
+    ) -> TxnStatus:
+        if not answer.lock_ttl or answer.commit_version:
+            return self._ended(lock, answer.commit_version)
+        left_ms = physical_ms(lock.start_ts) + answer.lock_ttl - physical_ms(now)
+        if not answer.lock_info.use_async_commit or left_ms >= 0:
             return TxnStatus(ttl_ms=max(1.0, left_ms), pushed=answer.action == kvrpcpb.MinCommitTSPushed)
-        status = TxnStatus(commit_ts=answer.commit_version)
+        primary = lock_from_pb(answer.lock_info)
+        commit_ts = await self.settle_async(primary, backoff)
+        if commit_ts is None:
+            forced = await self.ask_primary(lock.primary, lock.start_ts, backoff, now=now, force_sync=True)
+            return await self._judge(lock, forced, now, backoff) if not forced.lock_ttl else TxnStatus(ttl_ms=1.0)
+        status = self._ended(lock, commit_ts)
+        await self._release([primary], status, backoff)
+        return status
+
+    def _ended(self, lock: LockFacts, commit_ts: int) -> TxnStatus:
+        status = TxnStatus(commit_ts=commit_ts)
         if lock.lock_type != kvrpcpb.PessimisticLock:  # "nothing found" is not final for those
             self._remember(lock.start_ts, status)
         return status

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from rutile_kv.client.backoff import Backoff
 from rutile_kv.client.cluster import Cluster
+from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto.errors import RutileError, TxnLockNotFound, UndeterminedResult
 from rutile_proto.types import Timestamp
+from rutile_proto.wire_errors import lock_from_pb
 
 
 async def find_out(cluster: Cluster, primary: bytes, start_ts: int, cause: BaseException) -> Timestamp:
-    """The commit timestamp, or TxnLockNotFound: what is not committed by now is rolled back by asking, for good.
+    """The commit timestamp, or TxnLockNotFound: what is not committed by now is rolled back by asking, for good. With
+    async commit all keys are asked: if each is prewritten, the transaction is committed.
 
     The roll-back is protected, so a request of ours that is still on its way can no longer commit anything.
     `UndeterminedResult` if the primary does not answer either; `cause` is why we have to ask.
@@ -17,6 +20,12 @@ async def find_out(cluster: Cluster, primary: bytes, start_ts: int, cause: BaseE
     backoff = Backoff("find out", cluster.options.find_out_budget_s, cluster.pace)
     try:
         answer = await cluster.locks.ask_primary(primary, start_ts, backoff)
+        if answer.lock_info.use_async_commit:
+            commit_ts = await cluster.locks.settle_async(lock_from_pb(answer.lock_info), backoff)
+            if commit_ts is None:
+                answer = await cluster.locks.ask_primary(primary, start_ts, backoff, force_sync=True)
+            else:
+                answer = kvrpcpb.CheckTxnStatusResponse(commit_version=commit_ts)
     except RutileError as error:
         raise UndeterminedResult(start_ts, str(cause)) from error
     if answer.commit_version:

@@ -178,8 +178,7 @@ class Transaction:
 
     async def _commit(self) -> Timestamp:
         try:
-            two_phase = TwoPhaseCommit(self._cluster, self.start_ts, self.buffer, self._age_ms)
-            self.commit_ts = await two_phase.commit()
+            self.commit_ts = await self._run_commit()
         except UndeterminedResult:
             self.state = State.UNDETERMINED
             raise
@@ -188,6 +187,9 @@ class Transaction:
             raise
         self.state = State.COMMITTED
         return self.commit_ts
+
+    async def _run_commit(self) -> Timestamp:
+        return await TwoPhaseCommit(self._cluster, self.start_ts, self.buffer, self._age_ms).commit()
 
     def _age_ms(self) -> int:
         """Milliseconds since `start_ts`: by our own clock since we took it, and by the newest timestamp seen."""

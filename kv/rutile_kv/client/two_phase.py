@@ -10,6 +10,13 @@ The primary is the smallest key that is locked. Keys of its region that fit the 
 small transaction in one region costs one prewrite and one commit; if the store grants one-phase commit, the prewrite
 alone. A transaction that fails before step 2 is rolled back in the background.
 
+A small transaction over several regions asks for async commit: if every store grants it, the transaction is committed
+the moment the last key is prewritten, at the largest of the timestamps the stores answered, and step 2 joins the third
+in the background. Nobody but the keys themselves knows then; whoever wants to know asks all of them.
+
+A pessimistic transaction brings its locks along: its primary is the one they point to, keys it has locked must still be
+locked, and the others are checked like an optimistic transaction's.
+
 When the answer to the deciding request is lost, the outcome is found out by asking the primary, which either finds the
 commit or rolls the transaction back for good. Only if that fails too, `UndeterminedResult` reaches the caller.
 """
@@ -20,6 +27,7 @@ import asyncio
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 
+from rutile_kv.client.async_commit import AsyncCommit
 from rutile_kv.client.backoff import COMMIT_TS_BEHIND, Backoff
 from rutile_kv.client.batches import Batch, cut, pieces, send_all
 from rutile_kv.client.cluster import Cluster
@@ -28,6 +36,7 @@ from rutile_kv.client.lock_resolver import lock_of
 from rutile_kv.client.membuffer import Change, MemBuffer
 from rutile_kv.client.outcome import committed_at, find_out
 from rutile_kv.client.parallel import cancel_all
+from rutile_kv.client.pessimistic_locks import PessimisticLocks
 from rutile_kv.client.sender import Missed
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto.errors import (
@@ -40,21 +49,37 @@ from rutile_proto.keys import storage_key
 from rutile_proto.types import Timestamp
 from rutile_proto.wire_errors import key_error_from_pb
 
+ASYNC_COMMIT_KEYS = 256
+ASYNC_COMMIT_KEY_BYTES = 4096
+"""Larger transactions commit in two phases: the primary's lock has to name all other keys (TiDB's limits)."""
 MAX_BACKGROUND = 256
 """With more commits than this still being finished behind the callers' backs, the next caller waits for its own."""
+
+
+_LOCKED = kvrpcpb.PrewriteRequest.DO_PESSIMISTIC_CHECK
+_CHECK_NOW = kvrpcpb.PrewriteRequest.DO_CONSTRAINT_CHECK
 
 
 class TwoPhaseCommit:
     """Commits one buffer, once."""
 
-    def __init__(self, cluster: Cluster, start_ts: int, buffer: MemBuffer, age_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        start_ts: int,
+        buffer: MemBuffer,
+        age_ms: Callable[[], int],
+        pessimistic: PessimisticLocks | None = None,
+    ) -> None:
         self._cluster = cluster
         self._start_ts = start_ts
         self._buffer = buffer
         self._age_ms = age_ms
         self._keys = buffer.keys()
         self._locked = [key for key in self._keys if _locks(buffer, key)]
-        self._primary = (self._locked or self._keys)[0]
+        self._pessimistic = pessimistic
+        self._primary = pessimistic.primary if pessimistic else (self._locked or self._keys)[0]
+        self._async = AsyncCommit()
         self._min_commit_ts = start_ts + 1
         self._may_be_locked: dict[bytes, Sequence[bytes]] = {}
         self._one_phase_ts = 0
@@ -75,7 +100,10 @@ class TwoPhaseCommit:
                 return Timestamp(self._one_phase_ts)
             if not self._locked:
                 return Timestamp(self._start_ts)
-            commit_ts, done = await self._commit_primary(self._cluster.write_backoff("commit"))
+            if self._async.commit_ts:
+                commit_ts, done = Timestamp(self._async.commit_ts), range(0)
+            else:
+                commit_ts, done = await self._commit_primary(self._cluster.write_backoff("commit"))
         except BaseException:
             if self._undecided is None:
                 self._roll_back_later()
@@ -88,16 +116,28 @@ class TwoPhaseCommit:
     async def _prewrite_all(self) -> None:
         backoff = self._cluster.write_backoff("prewrite")
         batches = await cut(self._cluster, self._keys, self._size_of, backoff)
-        if len(batches) == 1:
-            # A commit timestamp chosen by the store must still lie above everything committed before now.
+        self._async.wanted = len(batches) > 1 and self._may_commit_async()
+        if len(batches) == 1 or self._async.wanted:
+            # A commit timestamp chosen by the stores must still lie above everything committed before now.
             self._min_commit_ts = await self._cluster.pd.timestamp() + 1
+        if len(batches) == 1:
             await self._prewrite_keys(backoff)
             return
-        heart = self._start_heart()
+        hearts = [] if self._pessimistic else [self._start_heart()]
         try:
             await self._prewrite_keys(backoff)
+        except RutileError as error:
+            await self._find_out_async(error)
         finally:
-            await cancel_all([heart])
+            await cancel_all(hearts)
+
+    def _may_commit_async(self) -> bool:
+        """A mere check leaves no lock: whoever asks the keys could not tell whether it succeeded."""
+        return (
+            self._cluster.options.async_commit
+            and len(self._keys) == len(self._locked) <= ASYNC_COMMIT_KEYS
+            and sum(map(len, self._keys)) <= ASYNC_COMMIT_KEY_BYTES
+        )
 
     async def _prewrite_keys(self, backoff: Backoff) -> None:
         try:
@@ -114,12 +154,17 @@ class TwoPhaseCommit:
             doubtful = batch.keys[0] in self._may_be_locked
             self._may_be_locked[batch.keys[0]] = batch.keys
             request = self._prewrite_request(batch)
+            self._sending(batch, request)
             answer = await self._cluster.sender.send(batch.region, "KvPrewrite", request, backoff)
+            done = answer if isinstance(answer, kvrpcpb.PrewriteResponse) and not answer.errors else None
+            if done is not None:
+                self._async.granted(done.min_commit_ts)
+            self._undecided = self._async.heard(batch.keys, answer)
             if isinstance(answer, Missed) and answer.answer_lost:
                 self._one_phase_lost = answer.cause if request.try_one_pc else self._one_phase_lost
                 return answer
-            if isinstance(answer, kvrpcpb.PrewriteResponse) and not answer.errors:
-                self._one_phase_ts = answer.one_pc_commit_ts
+            if done is not None:
+                self._one_phase_ts = done.one_pc_commit_ts
                 return None
             if not doubtful:
                 del self._may_be_locked[batch.keys[0]]  # refused as a whole: nothing to roll back
@@ -127,8 +172,13 @@ class TwoPhaseCommit:
                 return answer
             await self._cluster.locks.resolve([lock_of(error) for error in answer.errors], 0, backoff)
 
+    def _sending(self, batch: Batch, request: kvrpcpb.PrewriteRequest) -> None:
+        """With async commit any prewrite may be the one that commits."""
+        if request.use_async_commit:
+            self._undecided = self._async.sent(batch.keys)
+
     def _prewrite_request(self, batch: Batch) -> kvrpcpb.PrewriteRequest:
-        return kvrpcpb.PrewriteRequest(
+        request = kvrpcpb.PrewriteRequest(
             context=batch.region.context(),
             mutations=[self._mutation(key) for key in batch.keys],
             primary_lock=self._primary,
@@ -137,7 +187,15 @@ class TwoPhaseCommit:
             txn_size=len(self._keys),
             min_commit_ts=self._min_commit_ts,
             try_one_pc=len(batch.keys) == len(self._keys) and bool(self._locked),
+            use_async_commit=self._async.wanted,
         )
+        if self._async.wanted and self._primary in batch.keys:
+            request.secondaries.extend(key for key in self._locked if key != self._primary)
+        if self._pessimistic is not None:
+            held = self._pessimistic.held
+            request.for_update_ts = self._pessimistic.for_update_ts
+            request.pessimistic_actions.extend(_LOCKED if key in held else _CHECK_NOW for key in batch.keys)
+        return request
 
     def _mutation(self, key: bytes) -> kvrpcpb.Mutation:
         entry = self._buffer.get(key)
@@ -155,8 +213,8 @@ class TwoPhaseCommit:
 
     # --- second phase ---------------------------------------------------------------------------------------------
 
-    async def _commit_primary(self, backoff: Backoff) -> tuple[Timestamp, int]:
-        """The commit timestamp, and how many of the locked keys it covers already."""
+    async def _commit_primary(self, backoff: Backoff) -> tuple[Timestamp, range]:
+        """The commit timestamp, and which of the locked keys it covers already."""
         try:
             return await self._decide(backoff)
         except RutileError as error:
@@ -164,9 +222,9 @@ class TwoPhaseCommit:
                 self._undecided = None  # a committed primary would have said so
             if self._undecided is None:
                 raise
-            return await self._find_out(self._undecided), 0
+            return await self._find_out(self._undecided), range(0)
 
-    async def _decide(self, backoff: Backoff) -> tuple[Timestamp, int]:
+    async def _decide(self, backoff: Backoff) -> tuple[Timestamp, range]:
         commit_ts = await self._cluster.pd.timestamp()
         while True:
             batch = await self._primary_batch(backoff)
@@ -178,12 +236,13 @@ class TwoPhaseCommit:
             elif answer.HasField("error"):
                 commit_ts = await self._later(answer.error, backoff)
             else:
-                return Timestamp(answer.commit_version or commit_ts), len(batch.keys)
+                at = bisect_left(self._locked, self._primary)
+                return Timestamp(answer.commit_version or commit_ts), range(at, at + len(batch.keys))
 
     async def _primary_batch(self, backoff: Backoff) -> Batch:
         region = await self._cluster.regions.locate(storage_key(self._primary), backoff)
         upto = bisect_left(self._locked, region.user_end) if region.user_end else len(self._locked)
-        return Batch(region, next(pieces(self._locked[:upto], len)))
+        return Batch(region, next(pieces(self._locked[bisect_left(self._locked, self._primary) : upto], len)))
 
     async def _commit_once(self, batch: Batch, commit_ts: int, backoff: Backoff) -> kvrpcpb.CommitResponse | Missed:
         request = kvrpcpb.CommitRequest(
@@ -221,10 +280,22 @@ class TwoPhaseCommit:
             self._undecided = None
             raise
 
+    async def _find_out_async(self, error: RutileError) -> None:
+        """All keys may be prewritten although we did not hear of it; then the transaction is committed, and that is
+        found out. Raises `error` or UndeterminedResult otherwise."""
+        if self._undecided is None or isinstance(error, TxnError):
+            self._undecided = None  # a key that was refused is not prewritten, and never will be
+            raise error
+        try:
+            self._async.commit_ts = await self._find_out(self._undecided)
+        except TxnLockNotFound:
+            raise error from None
+        self._undecided = None
+
     # --- afterwards -----------------------------------------------------------------------------------------------
 
-    async def _commit_rest(self, commit_ts: Timestamp, done: int) -> None:
-        rest = self._locked[done:]
+    async def _commit_rest(self, commit_ts: Timestamp, done: range) -> None:
+        rest = [*self._locked[: done.start], *self._locked[done.stop :]]
         if not rest:
             return
         work = self._commit_keys(rest, commit_ts)
@@ -244,7 +315,8 @@ class TwoPhaseCommit:
         await send_all(self._cluster, keys, len, act, self._cluster.write_backoff("commit secondaries"))
 
     def _roll_back_later(self) -> None:
-        keys = sorted({key for batch in self._may_be_locked.values() for key in batch if _locks(self._buffer, key)})
+        found = {key for batch in self._may_be_locked.values() for key in batch if _locks(self._buffer, key)}
+        keys = sorted(found.union(self._pessimistic.touched() if self._pessimistic else ()))
         if keys:
             self._cluster.background.start(self._roll_back(keys), f"roll-back of {self._start_ts}")
 

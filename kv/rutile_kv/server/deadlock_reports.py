@@ -67,7 +67,7 @@ class DeadlockReports:
     def begin(self, wait: WaitFor) -> None:
         term = self._detector.in_office()
         if term:
-            news = [wait] if term == self._local_term else self._waiting.waits()
+            news = [wait] if term == self._local_term else self._waiting.told()
             self._local_term = term
             for each in news:
                 self._detect_here(each)
@@ -99,7 +99,7 @@ class DeadlockReports:
                 pause_s = FIRST_PAUSE_S
             except (grpc.RpcError, RutileError) as error:
                 log.info("deadlock reports: %s", error)
-            if self._waiting.waits():
+            if self._waiting.told():
                 self._needed.set()
                 await self._pace.sleep(pause_s)
                 pause_s = min(2 * pause_s, MAX_PAUSE_S)
@@ -110,13 +110,13 @@ class DeadlockReports:
         if store_id is None:
             return
         if self._detector.in_office():
-            for wait in self._waiting.waits():
+            for wait in self._waiting.told():
                 self._detect_here(wait)
             return
         backoff = Backoff("find the deadlock detector", FIND_BUDGET_S, self._pace)
         stub = (await self._connections.stubs(store_id, backoff)).deadlock
         stream: RequestStream[deadlock.DeadlockRequest] = RequestStream()
-        for wait in self._waiting.waits():
+        for wait in self._waiting.told():
             stream.put(_request(deadlock.Detect, wait))
         self._stream = stream
         call = stub.Detect(stream)

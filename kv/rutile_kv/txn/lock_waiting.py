@@ -101,8 +101,12 @@ class LockWaiting:
         self._handle(DeadlockFound(cycle))
 
     def waits(self) -> list[WaitFor]:
-        """What the watch should know: for a detector that begins empty."""
+        """Who waits for whom, in the order they came."""
         return self._core.waits()
+
+    def told(self) -> list[WaitFor]:
+        """What the watch should know: for a detector that begins empty."""
+        return self._core.told()
 
     async def close(self) -> None:
         """Cancel those who wait."""

@@ -93,7 +93,12 @@ class LockWaits:
         return key in self._queues
 
     def waits(self) -> list[WaitFor]:
-        """All waits the detector should know, in the order they began."""
+        """Who waits for whom, in the order they came."""
+        waiting = (waiter for waiter in self._waiters.values() if not waiter.is_trying)
+        return [WaitFor(waiter.start_ts, waiter.lock.start_ts, waiter.lock.key) for waiter in waiting]
+
+    def told(self) -> list[WaitFor]:
+        """Those of them the detector should know."""
         return [waiter.told for waiter in self._waiters.values() if waiter.told is not None]
 
     def next_ms(self) -> int | None:
