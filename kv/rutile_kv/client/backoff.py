@@ -30,15 +30,16 @@ class BackoffKind:
     """At most so many waits of this kind whatever the budget says; None = as many as fit."""
 
 
-REGION_MOVED = BackoffKind("region moved", 2, 500, free=1)
-LEADER_MOVED = BackoffKind("leader moved", 2, 500, free=1)
-LEADER_UNKNOWN = BackoffKind("no leader", 5, 500)
-STORE_UNREACHABLE = BackoffKind("store unreachable", 20, 1000)
+# Moves between peers stay below a third of a second: nobody announces a new leader, and fail-over takes one or two.
+REGION_MOVED = BackoffKind("region moved", 2, 200, free=1)
+LEADER_MOVED = BackoffKind("leader moved", 2, 200, free=1)
+LEADER_UNKNOWN = BackoffKind("no leader", 5, 200)
+STORE_UNREACHABLE = BackoffKind("store unreachable", 10, 300, free=1)  # free: the next peer is another store
 STORE_BROKE = BackoffKind("store failed inside", 20, 500, most=3)
 STORE_BUSY = BackoffKind("store busy", 50, 2000)
 NOT_READY = BackoffKind("region not ready", 2, 500)
-LOCK_ALIVE = BackoffKind("lock held", 5, 1000)
-PD_FAILED = BackoffKind("placement driver failed", 20, 1000)
+LOCK_ALIVE = BackoffKind("lock held", 5, 400)
+PD_FAILED = BackoffKind("placement driver failed", 20, 500)
 COMMIT_TS_BEHIND = BackoffKind("commit timestamp pushed", 2, 200, free=1)
 
 
@@ -67,9 +68,10 @@ class Backoff:
         self._waits: dict[str, int] = {}
 
     def fork(self, what: str | None = None) -> Backoff:
-        """The same deadline with counts of its own, for one of several branches that run side by side."""
+        """The same deadline and the waits so far, counted on separately: for one of several branches side by side."""
         branch = Backoff(what or self.what, self.remaining_s, self._pace)
         branch._started, branch._deadline = self._started, self._deadline
+        branch._waits = dict(self._waits)  # a branch that began anew would never come to wait long
         return branch
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -63,9 +64,12 @@ async def send_all(cluster: Cluster, keys: Sequence[bytes], size_of: SizeOf, act
 
 
 async def _send_one(cluster: Cluster, batch: Batch, size_of: SizeOf, act: Act, backoff: Backoff) -> None:
-    while (missed := await act(batch, backoff)) is not None:
+    left = deque([batch])
+    while left:
+        missed = await act(left[0], backoff)
+        if missed is None:
+            left.popleft()
+            continue
         await missed.wait(backoff)
-        again = await cut(cluster, batch.keys, size_of, backoff)
-        if len(again) > 1:
-            return await send_all(cluster, batch.keys, size_of, act, backoff)
-        batch = again[0]
+        again = await cut(cluster, left.popleft().keys, size_of, backoff)
+        left.extendleft(reversed(again))

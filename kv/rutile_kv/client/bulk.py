@@ -8,9 +8,11 @@ entries in pieces of about a mebibyte, which is one Raft entry each.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import TypeAlias
 
 from rutile_kv.client.backoff import Backoff
 from rutile_kv.client.cluster import Cluster
@@ -44,6 +46,10 @@ class BulkEntries:
         return BulkEntries(
             self.kinds[begin:end], self.storage_keys[begin:end], self.keys[begin:end], self.values[begin:end]
         )
+
+
+Piece: TypeAlias = tuple[CachedRegion, BulkEntries]
+"""Entries of one region, few enough for one request."""
 
 
 async def bulk_write(cluster: Cluster, entries: BulkEntries) -> None:
@@ -85,24 +91,26 @@ def encode_puts(pairs: Iterable[tuple[bytes, bytes]], start_ts: int, commit_ts: 
 
 async def _write(cluster: Cluster, entries: BulkEntries, backoff: Backoff) -> None:
     pieces = await _pieces(cluster, entries, backoff)
-    jobs = [
-        lambda region=region, piece=piece: _send(cluster, region, piece, backoff.fork()) for region, piece in pieces
-    ]
+    jobs = [lambda piece=piece: _send(cluster, piece, backoff.fork()) for piece in pieces]
     await run_bounded(jobs, PARALLEL)
 
 
-async def _send(cluster: Cluster, region: CachedRegion, piece: BulkEntries, backoff: Backoff) -> None:
-    ops = rutilepb.WriteOps(kinds=piece.kinds, keys=piece.keys, values=piece.values)
-    request = rutilepb.BulkWriteRequest(context=region.context(), ops=ops)
-    answer = await cluster.sender.send(region, "BulkWrite", request, backoff, service="rutile")
-    if isinstance(answer, Missed):
-        await answer.wait(backoff)
-        await _write(cluster, piece, backoff)
-    elif answer.error:
-        raise InvalidRequest(answer.error)
+async def _send(cluster: Cluster, piece: Piece, backoff: Backoff) -> None:
+    """Send a piece, cut anew wherever the regions have changed."""
+    left = deque([piece])
+    while left:
+        region, entries = left.popleft()
+        ops = rutilepb.WriteOps(kinds=entries.kinds, keys=entries.keys, values=entries.values)
+        request = rutilepb.BulkWriteRequest(context=region.context(), ops=ops)
+        answer = await cluster.sender.send(region, "BulkWrite", request, backoff, service="rutile")
+        if isinstance(answer, Missed):
+            await answer.wait(backoff)
+            left.extendleft(reversed(await _pieces(cluster, entries, backoff)))
+        elif answer.error:
+            raise InvalidRequest(answer.error)
 
 
-async def _pieces(cluster: Cluster, entries: BulkEntries, backoff: Backoff) -> list[tuple[CachedRegion, BulkEntries]]:
+async def _pieces(cluster: Cluster, entries: BulkEntries, backoff: Backoff) -> list[Piece]:
     """The entries cut by region and by size, the entries of one key never apart."""
     sizes = list(accumulate(len(key) + len(value) for key, value in zip(entries.keys, entries.values, strict=True)))
     routes = entries.storage_keys

@@ -6,6 +6,7 @@ timestamp. Two reads of it always agree, whatever splits, leader changes and com
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from typing import TypeAlias
 
@@ -21,6 +22,8 @@ from rutile_proto.errors import LockFacts
 from rutile_proto.types import Timestamp
 
 Pair: TypeAlias = tuple[bytes, bytes]
+Piece: TypeAlias = tuple[CachedRegion, Sequence[bytes]]
+"""Sorted keys of one region."""
 
 MAX_KEYS_PER_GET = 4096
 """Keys in one KvBatchGet."""
@@ -57,7 +60,9 @@ class Snapshot:
         """The values of those of `keys` that exist, in key order. One RPC a region, regions in parallel."""
         found: dict[bytes, bytes] = {}
         backoff = self._cluster.read_backoff("batch_get")
-        await self._get_group(sorted(set(keys)), found, backoff)
+        pieces = await self._pieces(sorted(set(keys)), backoff)
+        jobs = [lambda piece=piece: self._get_piece(piece, found, backoff.fork()) for piece in pieces]
+        await run_bounded(jobs, self._cluster.options.parallel_rpcs)
         return dict(sorted(found.items()))
 
     async def scan(
@@ -109,33 +114,29 @@ class Snapshot:
     def _get_request(self, region: CachedRegion, key: bytes) -> kvrpcpb.GetRequest:
         return kvrpcpb.GetRequest(context=self.context(region), key=key, version=self.ts)
 
-    async def _get_group(self, keys: Sequence[bytes], found: dict[bytes, bytes], backoff: Backoff) -> None:
-        """Read sorted keys into `found`: cut them by region, read the pieces in parallel."""
-        groups = await self._cluster.router.group(keys, backoff)
-        pieces = [
+    async def _pieces(self, keys: Sequence[bytes], backoff: Backoff) -> list[Piece]:
+        """Sorted keys cut by region, and small enough for one request."""
+        return [
             (region, part[at : at + MAX_KEYS_PER_GET])
-            for region, part in groups
+            for region, part in await self._cluster.router.group(keys, backoff)
             for at in range(0, len(part), MAX_KEYS_PER_GET)
         ]
-        jobs = [
-            lambda region=region, part=part: self._get_piece(region, part, found, backoff.fork())
-            for region, part in pieces
-        ]
-        await run_bounded(jobs, self._cluster.options.parallel_rpcs)
 
-    async def _get_piece(
-        self, region: CachedRegion, keys: Sequence[bytes], found: dict[bytes, bytes], backoff: Backoff
-    ) -> None:
-        """Read keys of one region; locked ones again after their locks, all of them again if the region changed."""
-        while keys:
+    async def _get_piece(self, piece: Piece, found: dict[bytes, bytes], backoff: Backoff) -> None:
+        """Read a piece into `found`: locked keys again after their locks, all again where the regions changed."""
+        left = deque([piece])
+        while left:
+            region, keys = left.popleft()
             request = kvrpcpb.BatchGetRequest(context=self.context(region), keys=keys, version=self.ts)
             answer = await self._cluster.sender.send(region, "KvBatchGet", request, backoff)
             if isinstance(answer, Missed):
                 await answer.wait(backoff)
-                return await self._get_group(keys, found, backoff)
-            locks, keys = _take_pairs(answer, keys, found)
+                left.extendleft(reversed(await self._pieces(keys, backoff)))
+                continue
+            locks, locked_keys = _take_pairs(answer, keys, found)
             if locks:
                 await self.pass_locks(locks, backoff)
+                left.appendleft((region, locked_keys))
 
 
 def _take_pairs(
