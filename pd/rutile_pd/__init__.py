@@ -24,9 +24,13 @@ when it is overdue. PD may repeat itself or be wrong: a store obeys only what ma
 Invariants: a timestamp is below the durable limit; an id is below the durable end; regions of the tree do not overlap;
 a region never gets a second peer on one store; no step takes a region below a majority of healthy voters.
 
-Cores (everything but service.py, node.py and reserves.py, which wait) are plain synchronous objects that are told
-`now_ms`. It is a monotonic clock's, for durations; only timestamps and safe points see the wall clock.
+**Guests.** Clients of TiKV call more at PD's address than PD: etcd's member list and one of its keys
+(etcd_service.py), keyspaces by name (keyspace_service.py), gRPC's health. They get what Rutile has of it.
+
+Cores (everything but the *_service.py files, service.py, node.py and reserves.py, which wait) are plain synchronous
+objects that are told `now_ms`. It is a monotonic clock's, for durations; only timestamps and safe points see the wall
+clock.
 
 Left out, on purpose for now: replicating PD itself (one durable node), placement rules and labels, moving peers for
-balance of space, region merge, scatter and split on request, the etcd face and the HTTP API of TiKV's PD.
+balance of space, region merge, writing to etcd, and the HTTP API of TiKV's PD.
 """

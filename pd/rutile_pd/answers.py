@@ -21,11 +21,21 @@ class KeyRangeNotCovered(PdError):
     """Regions are missing in a range that was to be covered whole."""
 
 
+class NothingDone(PdError):
+    """No operator is known for the region."""
+
+
+class UnknownKeyspace(PdError):
+    """There is no keyspace of that name."""
+
+
 _TYPES: tuple[tuple[type[PdError], pdpb.ErrorType], ...] = (
     (NotBootstrapped, pdpb.NOT_BOOTSTRAPPED),
     (AlreadyBootstrapped, pdpb.ALREADY_BOOTSTRAPPED),
     (StoreTombstone, pdpb.STORE_TOMBSTONE),
     (KeyRangeNotCovered, pdpb.REGIONS_NOT_CONTAIN_ALL_KEY_RANGE),
+    (NothingDone, pdpb.REGION_NOT_FOUND),
+    (UnknownKeyspace, pdpb.ENTRY_NOT_FOUND),
 )
 
 
@@ -88,13 +98,12 @@ def cluster_config(cluster_id: int, max_replicas: int) -> pdpb.GetClusterConfigR
 
 
 def operator(region_id: int, last: tuple[Operator, pdpb.OperatorStatus] | None) -> pdpb.GetOperatorResponse:
-    """What is or was last done to a region, in words."""
+    """What is or was last done to a region: `desc` says why, `kind` in which steps."""
     if last is None:
-        raise PdError(f"nothing was done to region {region_id}")
+        raise NothingDone(f"nothing was done to region {region_id}")
     done, status = last
-    return pdpb.GetOperatorResponse(
-        region_id=region_id, desc=str(done).encode(), status=status, kind=done.reason.encode()
-    )
+    steps = ", ".join(map(str, done.steps))
+    return pdpb.GetOperatorResponse(region_id=region_id, desc=done.reason.encode(), status=status, kind=steps.encode())
 
 
 def service_safe_point(points: SafePoints, wall_s: int) -> pdpb.UpdateServiceGCSafePointResponse:

@@ -10,7 +10,7 @@ from rutile_pd.config import PdConfig
 from rutile_pd.ids import IdAllocator
 from rutile_pd.operators import Operator, OperatorController
 from rutile_pd.regions import RegionInfo, RegionTree, StaleRegion
-from rutile_pd.schedulers import CHECKERS, SCHEDULERS, View
+from rutile_pd.schedulers import CHECKERS, SCHEDULERS, View, scatter
 from rutile_pd.storage import PdStorage
 from rutile_pd.stores import StoreInfo, StoreRegistry
 from rutile_proto import metapb_pb2 as metapb
@@ -49,6 +49,7 @@ class Cluster:
         self._storage = storage
         self._config = config
         self._bootstrapped = storage.bootstrapped()
+        self._scatterer = scatter.Scatterer()
         self._patrol_at = b""
         for saved in storage.regions():
             self._restore(saved)
@@ -156,6 +157,39 @@ class Cluster:
             self.operators.forget(region_id)
         if known is None or replaced or known.meta != info.meta or known.leader != info.leader:
             self._storage.save_region(pdpb.Region(region=info.meta, leader=info.leader), replaced)
+
+    # --- on request ---------------------------------------------------------------------------------------------------
+
+    def split_orders(self, keys: list[bytes]) -> list[pdpb.RegionHeartbeatResponse]:
+        """Orders to the leaders of the regions that hold `keys` (storage form, rising) to split there."""
+        held: dict[int, list[bytes]] = {}
+        for key in keys:
+            info = self.regions.find(key)
+            if info is not None and info.leader is not None:
+                held.setdefault(info.id, []).append(key)
+        orders = []
+        for region_id, inside in held.items():
+            split = pdpb.SplitRegion(policy=pdpb.USEKEY, keys=inside[:MAX_SPLIT_COUNT])
+            info = self.regions.by_id(region_id)
+            assert info is not None, "it was found a moment ago"
+            orders.append(_addressed(pdpb.RegionHeartbeatResponse(split_region=split), info))
+        return orders
+
+    def scatter(
+        self, region_ids: list[int], group: str, now_ms: int
+    ) -> tuple[list[int], list[pdpb.RegionHeartbeatResponse]]:
+        """Begin to spread regions: (those that cannot be touched now, orders for the others). Raises IdsExhausted."""
+        last_id = self.take_ids(len(region_ids))
+        view, failed, moved = self._view(now_ms), [], []
+        for peer_id, region_id in zip(range(last_id - len(region_ids) + 1, last_id + 1), region_ids, strict=True):
+            info = self.regions.by_id(region_id)
+            steps = None if info is None else self._scatterer.steps(info, group, peer_id, view)
+            if info is None or steps is None:
+                failed.append(region_id)
+            elif steps:
+                self.operators.add(scatter.operator(info, steps, view))
+                moved.append(region_id)
+        return failed, self._orders(moved, now_ms)
 
     # --- doing something about it ---------------------------------------------------------------------------------
 

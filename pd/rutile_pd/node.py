@@ -22,7 +22,6 @@ from rutile_pd.service import PdServicer, PdState
 from rutile_pd.storage import PdStorage
 from rutile_pd.tso import TimestampOracle
 from rutile_proto import pdpb_pb2 as pdpb
-from rutile_proto import pdpb_pb2_grpc
 
 __all__ = ["PdConfig", "PdNode"]
 
@@ -116,14 +115,11 @@ class PdNode:
         if self.address:
             self._server, self.address = await start_server(
                 self.address,
-                [self._register, self._health.register],
+                [servicer.register, self._health.register],
             )
         url = "http://" + (self.config.advertise_address or self.address or _EMBEDDED_ADDRESS)
         servicer.member.client_urls.append(url)
         servicer.member.peer_urls.append(url)
-
-    def _register(self, server: grpc.aio.Server) -> None:
-        pdpb_pb2_grpc.add_PDServicer_to_server(self.servicer, server)  # type: ignore[no-untyped-call]
 
     async def _tick_for_ever(self, servicer: PdServicer) -> None:
         while True:

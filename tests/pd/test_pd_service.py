@@ -374,6 +374,7 @@ def test_the_minimum_timestamp_and_the_cluster_config(run):
 
 def test_what_is_not_built_says_so(run):
     async def scenario(stub, node):
-        assert (await code_of(stub.ScatterRegion(pdpb.ScatterRegionRequest(header=header()))))[0] is Code.UNIMPLEMENTED
+        request = pdpb.PutClusterConfigRequest(header=header())
+        assert (await code_of(stub.PutClusterConfig(request)))[0] is Code.UNIMPLEMENTED
 
     run(scenario)
