@@ -17,7 +17,12 @@ from rutile_kv.env.rpc import GRPC_CHANNEL_OPTIONS
 from rutile_proto import rutilepb_pb2 as rutilepb
 from rutile_proto import rutilepb_pb2_grpc as rutilepb_grpc
 
-CONNECT_TIMEOUT_S = 10.0
+
+class ConnectionLost(OperationalError):
+    """2013: the server went away; connect again."""
+
+    def __init__(self, address: str, detail: str = "") -> None:
+        super().__init__(f"Lost connection to the SQL server at {address}{detail and ': '}{detail}", 2013)
 
 
 class RemoteResult:
@@ -57,16 +62,13 @@ class RemoteBackend:
     def open(cls, address: str, database: str | None) -> Self:
         """Connect and say hello; OperationalError 2003 when nothing listens at `address`."""
         channel = grpc.insecure_channel(address, options=GRPC_CHANNEL_OPTIONS)
-        try:
-            grpc.channel_ready_future(channel).result(timeout=CONNECT_TIMEOUT_S)
-        except grpc.FutureTimeoutError:
-            channel.close()
-            raise OperationalError(
-                f"Can't connect to a Rutile SQL server at {address}: is `rutile playground` running?", 2003
-            ) from None
         backend = cls(channel, address, database)
         try:
             backend._converse(rutilepb.SqlRequest(hello=rutilepb.SqlHello(database=database or "")))
+        except ConnectionLost as error:
+            backend.close()
+            hint = "is `rutile playground` running?"
+            raise OperationalError(f"Can't connect to a Rutile SQL server at {address}: {hint}", 2003) from error
         except BaseException:
             backend.close()
             raise
@@ -115,15 +117,13 @@ class RemoteBackend:
                 self._in_transaction = response.done.in_transaction
                 return RemoteResult(pa.concat_tables(pages) if pages else None, response.done)
             pages.append(pa.ipc.open_stream(response.arrow_ipc).read_all())
-        raise OperationalError(f"Lost connection to the SQL server at {self._address}", 2013, "HY000")
+        raise ConnectionLost(self._address)
 
     def _responses(self) -> Iterator[rutilepb.SqlResponse]:
         try:
             yield from self._call
         except grpc.RpcError as error:
-            raise OperationalError(
-                f"Lost connection to the SQL server at {self._address}: {error.details()}", 2013
-            ) from None
+            raise ConnectionLost(self._address, error.details() or "") from None
 
 
 def _to_exception(error: rutilepb.SqlError) -> DatabaseError:
