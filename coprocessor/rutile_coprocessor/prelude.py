@@ -156,7 +156,7 @@ _JSON = (
 
 MACROS: tuple[str, ...] = (*_NUMBERS, *_TEXTS, *_TIMES, *_JSON)
 
-SETTINGS: tuple[str, ...] = ("SET error_on_division_by_zero = false",)
+SETTINGS: tuple[str, ...] = ("SET GLOBAL error_on_division_by_zero = false",)
 """MySQL's x DIV 0 and x % 0 are NULL."""
 
 PRELUDE_FUNCTIONS: frozenset[str] = frozenset(macro.partition("(")[0] for macro in MACROS)

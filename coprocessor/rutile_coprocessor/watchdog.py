@@ -74,7 +74,7 @@ class Watchdog:
                 due = min((guard.due for guard in self._guards), default=None)
                 wait = None if due is None else due - time.monotonic()
                 if wait is None or wait > 0:
-                    self._changed.wait(wait)
+                    self._changed.wait(None if wait is None else min(wait, threading.TIMEOUT_MAX))
                     continue
                 for guard in self._guards:
                     guard.fire_if_due(time.monotonic())

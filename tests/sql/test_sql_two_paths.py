@@ -32,7 +32,7 @@ def numbers_over(inner: hs.SearchStrategy[str]) -> hs.SearchStrategy[str]:
     integer = hs.tuples(inner, hs.sampled_from(["DIV", "%"]), inner)
     return hs.one_of(
         binary.map(lambda parts: f"({' '.join(parts)})"),
-        integer.map(lambda parts: f"({parts[0]} {parts[1]} NULLIF({parts[2]}, 0))"),
+        integer.map(lambda parts: f"({parts[0]} {parts[1]} {parts[2]})"),
         inner.map(lambda part: f"ABS({part})"),
         hs.tuples(inner, inner).map(lambda pair: f"COALESCE({pair[0]}, {pair[1]})"),
         hs.tuples(inner, inner).map(lambda pair: f"NULLIF({pair[0]}, {pair[1]})"),
