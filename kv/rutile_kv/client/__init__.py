@@ -46,5 +46,7 @@ What always holds:
 A pessimistic transaction (`pessimistic.PessimisticTransaction`) takes locks while it runs; they live in
 `pessimistic_locks.PessimisticLocks`.
 
-Not here, on purpose: shared locks, stale reads, raw key-value commands, TLS.
+`raw.RawClient` does without all of this: single operations on data no transaction sees, routed by the same map.
+
+Not here, on purpose: shared locks, stale reads, TLS.
 """

@@ -13,56 +13,18 @@ number of threads may share one `SyncClient`. A transaction belongs to one threa
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self
 
 from rutile_kv.client.client import Client
 from rutile_kv.client.cluster import ClientOptions
+from rutile_kv.client.loop_thread import LoopThread
 from rutile_kv.client.snapshot import Pair, Snapshot
+from rutile_kv.client.sync_raw import SyncRawClient
 from rutile_kv.client.transaction import State, Transaction
 from rutile_proto import metapb_pb2 as metapb
-from rutile_proto.errors import InvalidRequest
 from rutile_proto.types import Timestamp
-
-T = TypeVar("T")
-
-
-class LoopThread:
-    """An event loop in a thread of its own."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="rutile client", daemon=True)
-        self._thread.start()
-
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """The result of `work`, run in the loop. Interrupting the waiting thread cancels the work."""
-        if self._loop.is_closed() or threading.current_thread() is self._thread:
-            work.close()
-            raise InvalidRequest("the client is closed" if self._loop.is_closed() else "called from the client's loop")
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        try:
-            return future.result()
-        except BaseException:
-            future.cancel()
-            raise
-
-    def iterate(self, pages: AsyncIterator[list[T]]) -> Iterator[T]:
-        """The items of the pages, fetching one page at a time."""
-        while (page := self.run(_next(pages))) is not None:
-            yield from page
-
-    def stop(self) -> None:
-        """End the loop and its thread; harmless when already done."""
-        if self._loop.is_closed():
-            return
-        self.run(self._loop.shutdown_asyncgens())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
 
 
 class SyncSnapshot:
@@ -201,6 +163,11 @@ class SyncClient:
             loop.stop()
             raise
 
+    @property
+    def raw(self) -> SyncRawClient:
+        """Raw keys and values: no transactions, no versions."""
+        return SyncRawClient(self._loop, self._client.raw)
+
     def timestamp(self) -> Timestamp:
         """A timestamp above everything committed before this call."""
         return self._loop.run(self._client.timestamp())
@@ -229,7 +196,3 @@ class SyncClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-async def _next(pages: AsyncIterator[list[T]]) -> list[T] | None:
-    return await anext(pages, None)
