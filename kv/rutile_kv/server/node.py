@@ -48,6 +48,7 @@ from rutile_kv.server.pd_worker import PdWorker
 from rutile_kv.server.raft_transport import GrpcTransport
 from rutile_kv.server.raw_scan_relay import BUDGET_SECONDS, RawScanRelay
 from rutile_kv.server.raw_sweeper import RawSweeper
+from rutile_kv.server.read_index_gate import ReadIndexGate, StampedTransport
 from rutile_kv.server.registration import found_cluster, identify
 from rutile_kv.txn.max_ts import MaxTs
 from rutile_kv.txn.shell import TxnScheduler
@@ -159,9 +160,10 @@ class StoreNode:
 
         max_ts = MaxTs()
         worker = PdWorker(pd, MaxTsSync(max_ts, pd))
-        driver = self._driver = self._build_driver(store_id, engine, pd, worker, opened)
+        driver = self._driver = self._build_driver(store_id, engine, pd, worker, max_ts, opened)
         fenced = FencedKv(driver)
         scheduler, raw = TxnScheduler(fenced, max_ts), RawWriter(fenced)
+        gate = ReadIndexGate(driver, scheduler)
         endpoint = self._endpoint = CoprocessorEndpoint(store_id, driver, scheduler, self.config, self._clock)
         opened.push_async_callback(endpoint.close)
         if endpoint.cache is not None:
@@ -172,7 +174,7 @@ class StoreNode:
             kv=driver,
             scheduler=scheduler,
             endpoint=endpoint,
-            raft=driver,
+            raft=gate,
             max_entry_bytes=self.config.max_entry_bytes,
             raw=RawParts(raw, self._clock, self._relay(pd, driver, opened)),
             first_region_term=FirstRegion(driver, pd).led_term,
@@ -184,7 +186,7 @@ class StoreNode:
         opened.push_async_callback(raw.close)
         opened.push_async_callback(driver.stop)
         await self._listen(service, opened)
-        self._network.join(store_id, driver, LocalStub(service))
+        self._network.join(store_id, gate, LocalStub(service))
         opened.callback(self._network.leave, store_id)
         await pd.put_store(self._describe(store_id))
         worker.start(driver, lambda: self._stats(store_id, driver), self.config.store_heartbeat_seconds)
@@ -208,7 +210,13 @@ class StoreNode:
         return PdClient.connect(self.config.pd_addresses)
 
     def _build_driver(
-        self, store_id: int, engine: Engine, pd: PdClient, worker: PdWorker, opened: AsyncExitStack
+        self,
+        store_id: int,
+        engine: Engine,
+        pd: PdClient,
+        worker: PdWorker,
+        max_ts: MaxTs,
+        opened: AsyncExitStack,
     ) -> StoreDriver:
         """The driver with its transport. They know each other: messages lost make peers unreachable."""
         unreachable = _Later()
@@ -224,7 +232,7 @@ class StoreNode:
         driver = StoreDriver(
             store,
             engine,
-            transport,
+            StampedTransport(transport, max_ts),
             worker,
             self._clock,
             spool_directory=self.config.data_dir,

@@ -17,13 +17,21 @@ class Guards:
 
     def __init__(self) -> None:
         self._locks: dict[bytes, bytes] = {}
+        self._floors: dict[bytes, int] = {}
+        """Their min_commit_ts."""
 
     def add(self, guards: tuple[tuple[bytes, Lock], ...]) -> None:
         self._locks.update((storage_key(key), lock.to_bytes()) for key, lock in guards)
+        self._floors.update((storage_key(key), lock.min_commit_ts) for key, lock in guards)
 
     def remove(self, guards: tuple[tuple[bytes, Lock], ...]) -> None:
         for key, _ in guards:
             del self._locks[storage_key(key)]
+            del self._floors[storage_key(key)]
+
+    def blocks(self, start: bytes, end: bytes | None, ts: int) -> bool:
+        """Whether a reader of [start, end), storage keys, at `ts` would miss one if it looked at the engine alone."""
+        return any(start <= key and (end is None or key < end) and floor <= ts for key, floor in self._floors.items())
 
     def over(self, reader: Reader) -> Reader:
         """`reader` with the guards in its lock family, as of now."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from itertools import count
 from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
@@ -66,6 +67,18 @@ class RegionKv(Protocol):
         """Returns when applied here. Raises RegionError if surely not applied, UndeterminedResult if unknown."""
 
 
+MAX_HELD = 4096
+"""Calls that wait for locks to land; those beyond are dropped, and whoever asked asks again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    start: bytes
+    end: bytes | None
+    ts: int
+    act: Callable[[], None]
+
+
 class TxnScheduler:
     """Runs transaction commands of all regions of a store. To be used from one event loop."""
 
@@ -78,6 +91,7 @@ class TxnScheduler:
         self._answers: dict[int, Answer] = {}
         self._running: dict[asyncio.Task[None], None] = {}
         self._listeners: list[WriteListener] = []
+        self._held: list[_Held] = []
 
     async def execute(self, context: kvrpcpb.Context, command: Command[ResultT]) -> ResultT:
         """The command's result, once what it wrote is applied. Raises TxnError, RegionError, UndeterminedResult.
@@ -105,6 +119,14 @@ class TxnScheduler:
     def over(self, reader: Reader) -> Reader:
         """`reader` as reads must see it: with the locks that are on their way. Call after raising max_ts."""
         return self._core.guards.over(reader)
+
+    def when_landed(self, start: bytes, end: bytes | None, ts: int, act: Callable[[], None]) -> None:
+        """Call `act` as soon as no lock on its way to [start, end) (storage keys) may be committed at or below `ts`;
+        at once if there is none. Raise max_ts to `ts` before: then no new one comes. Beyond MAX_HELD it is dropped."""
+        if not self._core.guards.blocks(start, end, ts):
+            act()
+        elif len(self._held) < MAX_HELD:
+            self._held.append(_Held(start, end, ts, act))
 
     async def close(self) -> None:
         """Cancel what is under way; callers get CancelledError."""
@@ -148,6 +170,10 @@ class TxnScheduler:
 
     async def _then_handle(self, work: Awaitable[Event]) -> None:
         self._handle(await work)
+        if self._held:
+            held, self._held = self._held, []
+            for each in held:
+                self.when_landed(each.start, each.end, each.ts, each.act)
 
     async def _take_snapshot(self, token: int) -> Event:
         context = self._contexts[token]
