@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from rutile.dbapi import Connection, Cursor
-from rutile.pep249 import DatabaseError, Error
 from rutile.lexer import split_statements
+from rutile.pep249 import DatabaseError, Error
 
 FORMATS = ("table", "csv", "json")
 HISTORY_FILE = Path("~/.rutile_history")
