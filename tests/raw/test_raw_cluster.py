@@ -9,9 +9,10 @@ from rutile_kv.engine.api import DATA_CFS, RAW_CFS
 from rutile_kv.engine.memory import MemoryEngine
 from rutile_kv.raftstore.commands import decode_modifies, encode_write
 from rutile_kv.raftstore.data_ranges import clear_region
+from rutile_kv.raftstore.region_info import RegionInfo
 from rutile_kv.raftstore.snapshot import SpooledSnapshot, encode_snapshot
 from rutile_kv.server.fenced_kv import FencedKv
-from rutile_kv.server.raw_sweeper import RawSweeper
+from rutile_kv.server.raw_sweeper import WALK_SECONDS, RawSweeper
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto import rutilepb_pb2 as rutilepb
@@ -186,3 +187,41 @@ def test_clearing_a_region_clears_the_raw_families() -> None:
     engine.write(batch)
     assert [[key for key, _ in engine.scan(cf, b"", None)] for cf in DATA_CFS] == [[b"a", b"d"]] * 6
     assert size == sum(2 * (2 + len(cf)) for cf in DATA_CFS)
+
+
+def test_the_sweeper_rests_between_walks_and_survives_a_region_that_moves() -> None:
+    """A region whose epoch has changed since the walk began is left to the next walk."""
+
+    async def main() -> None:
+        async with world() as place:
+            store = place.nodes[0]
+            await place.client.raw.put(b"k", b"v", ttl_s=1)
+            place.clock.now_s += 1
+            stale = store.driver.region_infos()
+            await place.client.split_regions([b"m"])
+            rests: list[float] = []
+
+            async def rest(seconds: float) -> None:
+                rests.append(seconds)
+                if len(rests) == 3:
+                    raise asyncio.CancelledError
+                await asyncio.sleep(0)
+
+            def look() -> list[RegionInfo]:
+                return stale if len(rests) == 1 else store.driver.region_infos()
+
+            sweeper = RawSweeper(FencedKv(store.driver), store.servicer.raw, look, place.clock, rest)
+            walk = asyncio.ensure_future(sweeper.run())
+            await asyncio.wait([walk])
+            assert walk.cancelled()
+            assert rests == [WALK_SECONDS] * 3
+            view = await store.driver.read_view(await context_of_first(place))
+            assert list(view.scan("raw", b"", None)) == []
+
+    asyncio.run(main())
+
+
+async def context_of_first(place: World) -> kvrpcpb.Context:
+    info = await place.client.pd.get_region(b"")
+    assert info is not None
+    return kvrpcpb.Context(region_id=info.region.id, region_epoch=info.region.region_epoch, peer=info.leader)

@@ -38,12 +38,12 @@ async def each_region(
     """Do `act` for the part of [start, end) in each region, from left to right, each with a budget of its own."""
     while not is_empty(start, end):
         backoff = budget()
-        region = await cluster.regions.locate(start, backoff)
-        missed = await act(region, start, lesser_end(end, region.end), backoff)
-        while missed is not None:
-            await missed.wait(backoff)
+        while True:
             region = await cluster.regions.locate(start, backoff)
             missed = await act(region, start, lesser_end(end, region.end), backoff)
+            if missed is None:
+                break
+            await missed.wait(backoff)
         if not region.end:
             return
         start = region.end
@@ -61,23 +61,25 @@ class RawPages:
     async def scan(self, start: bytes, end: bytes, limit: int | None) -> AsyncIterator[list[tuple[bytes, bytes]]]:
         """The pairs of [start, end) in pages, none of them empty, `limit` pairs in all."""
         page_rows = FIRST_PAGE_ROWS if limit is None else FIRST_LIMITED_ROWS
-        done = limit is not None and limit <= 0
-        while not done and not is_empty(start, end):
-            wanted = page_rows if limit is None else min(limit, page_rows)
+        left = None if limit is None else max(0, limit)
+        while left != 0 and not is_empty(start, end):
+            wanted = page_rows if left is None else min(left, page_rows)
             page, region = await self._page(start, end, wanted)
             if page:
                 yield page
             page_rows = next_rows(page_rows, page)
-            if limit is not None:
-                limit -= len(page)
-                done = limit <= 0
-            if len(page) < wanted:  # the region has no more
-                border = region.start if self._reverse else region.end
-                done = done or not border
-            else:
-                border = page[-1][0] if self._reverse else page[-1][0] + b"\0"
+            left = None if left is None else left - len(page)
+            border = self._border(page, wanted, region)
+            if not border:
+                return
             start, end = (start, border) if self._reverse else (border, end)
-            done = done or (self._reverse and not end)
+
+    def _border(self, page: list[tuple[bytes, bytes]], wanted: int, region: CachedRegion) -> bytes:
+        """Up to where all has been read; empty when nothing can be left. A short page was the last of its region."""
+        if len(page) < wanted:
+            return region.start if self._reverse else region.end
+        last = page[-1][0]
+        return last if self._reverse else last + b"\0"
 
     async def _page(self, start: bytes, end: bytes, wanted: int) -> tuple[list[tuple[bytes, bytes]], CachedRegion]:
         """The pairs of one RPC, and the region that gave them."""
