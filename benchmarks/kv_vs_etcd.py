@@ -1,0 +1,188 @@
+"""Durable replicated puts, gets and transactions: three Rutile stores beside a three-node etcd, in one run.
+
+    python benchmarks/kv_vs_etcd.py [--seconds 5] [--clients 1,16,64,200] [--only puts,batches,gets,transactions]
+
+Both clusters run on this machine, over loopback, with their data in the same file system; every put is on the disks of
+a quorum before it is answered. The load comes from this one process: N tasks that each do one operation after the
+other, through our asyncio client and through an asyncio gRPC client of etcd's leader. Each point is measured on one
+cluster and then on the other, so that both see the same machine. `load` is the share of one core that the generator
+itself used while measuring: near 100% it is what was measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import resource
+import statistics
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from peers.etcd import EtcdClient, EtcdCluster
+
+from rutile.playground import Playground
+from rutile_kv.client.client import Client, ClientOptions
+
+KEYS = 10_000
+VALUE = bytes(random.Random(1).randbytes(256))
+BATCH = 100
+WARM_UP_S = 1.0
+
+Operation = Callable[[bytes], Awaitable[object]]
+
+
+@dataclass(frozen=True)
+class Point:
+    """What one measurement found."""
+
+    per_second: float
+    median_ms: float
+    slowest_ms: float
+    """The 99th percentile."""
+    load: float
+    """CPU seconds of this process per second."""
+
+
+async def measure(operation: Operation, clients: int, seconds: float) -> Point:
+    """Run `clients` tasks for a while, each doing one operation after the other on random keys."""
+    await _run(operation, clients, min(WARM_UP_S, seconds))
+    used = _cpu_seconds()
+    started = time.perf_counter()
+    latencies = await _run(operation, clients, seconds)
+    elapsed = time.perf_counter() - started
+    latencies.sort()
+    return Point(
+        len(latencies) / elapsed,
+        statistics.median(latencies) * 1000,
+        latencies[int(len(latencies) * 0.99)] * 1000,
+        (_cpu_seconds() - used) / elapsed,
+    )
+
+
+async def _run(operation: Operation, clients: int, seconds: float) -> list[float]:
+    latencies: list[float] = []
+    deadline = time.perf_counter() + seconds
+
+    async def client(number: int) -> None:
+        pick = random.Random(number)
+        while (started := time.perf_counter()) < deadline:
+            await operation(_key(pick))
+            latencies.append(time.perf_counter() - started)
+
+    await asyncio.gather(*(client(number) for number in range(clients)))
+    return latencies
+
+
+def _key(pick: random.Random) -> bytes:
+    return b"bench/%08d" % pick.randrange(KEYS)
+
+
+def _pairs(key: bytes) -> dict[bytes, bytes]:
+    """A batch that begins with `key`."""
+    first = int(key[-8:])
+    return {b"bench/%08d" % ((first + at) % KEYS): VALUE for at in range(BATCH)}
+
+
+def _cpu_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+# --- the comparisons --------------------------------------------------------------------------------------------------
+
+
+async def compare(title: str, unit: int, ours: Operation, theirs: Operation, clients: list[int], s: float) -> None:
+    """Print one table; `unit` keys an operation."""
+    print(f"\n{title}")
+    print("clients |  etcd/s    p50     p99   load | rutile/s    p50     p99   load | rutile / etcd")
+    for count in clients:
+        etcd = await measure(theirs, count, s)
+        rutile = await measure(ours, count, s)
+        ratio = rutile.per_second / etcd.per_second
+        print(f"{count:7} | {_columns(etcd, unit)} | {_columns(rutile, unit)} | {ratio:8.2f}x", flush=True)
+
+
+def _columns(point: Point, unit: int) -> str:
+    return f"{point.per_second * unit:8,.0f} {point.median_ms:6.1f} {point.slowest_ms:6.1f}ms {point.load * 100:4.0f}%"
+
+
+async def compare_commits(pd_address: str, clients: list[int], seconds: float) -> None:
+    """Transactions of one key in the three ways of committing; etcd has no counterpart of their reads and locks."""
+    ways = {
+        "one-phase": ClientOptions(),
+        "async commit": ClientOptions(one_phase_commit=False),
+        "two-phase": ClientOptions(one_phase_commit=False, async_commit=False),
+    }
+    print("\ntransactions of one key (begin, put, commit)/s; the ratio is to two-phase commit")
+    print("clients | " + " | ".join(f"{name:>22}" for name in ways))
+    opened = {name: await Client.connect([pd_address], options=options) for name, options in ways.items()}
+    try:
+        for count in clients:
+            points = {name: await measure(_commit(client), count, seconds) for name, client in opened.items()}
+            base = points["two-phase"].per_second
+            texts = (f"{point.per_second:9,.0f}/s {point.per_second / base:8.2f}x" for point in points.values())
+            print(f"{count:7} | " + " | ".join(f"{text:>22}" for text in texts), flush=True)
+    finally:
+        for client in opened.values():
+            await client.close()
+
+
+def _commit(client: Client) -> Operation:
+    written = iter(range(1 << 62))
+
+    async def transaction(key: bytes) -> None:
+        async with await client.begin() as txn:
+            txn.put(b"%s/%d" % (key, next(written)), VALUE)  # a key of its own: conflicts are not what is measured
+
+    return transaction
+
+
+async def run(etcd: EtcdCluster, pd_address: str, clients: list[int], seconds: float, only: set[str]) -> None:
+    """Everything that was asked for."""
+    theirs = EtcdClient(await etcd.leader())
+    async with await Client.connect([pd_address]) as client:
+        raw = client.raw
+        await raw.batch_put({b"bench/%08d" % at: VALUE for at in range(KEYS)})
+        if "puts" in only:
+            title = f"single puts ({len(VALUE)} byte values)"
+            await compare(title, 1, lambda k: raw.put(k, VALUE), lambda k: theirs.put(k, VALUE), clients, seconds)
+        if "batches" in only:
+            title = f"puts in batches of {BATCH} (etcd: Txn; Rutile: RawBatchPut), keys/s"
+            await compare(
+                title,
+                BATCH,
+                lambda k: raw.batch_put(_pairs(k)),
+                lambda k: theirs.batch_put(_pairs(k)),
+                clients,
+                seconds,
+            )
+        if "gets" in only:
+            await compare("linearizable gets", 1, raw.get, theirs.get, clients, seconds)
+    await theirs.close()
+    if "transactions" in only:
+        await compare_commits(pd_address, clients, seconds)
+
+
+def main() -> None:
+    """Start both clusters, measure, stop them."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=5.0, help="for each point")
+    parser.add_argument("--clients", default="1,16,64,200")
+    parser.add_argument("--only", default="puts,batches,gets,transactions")
+    parser.add_argument("--folder", type=Path, help="where both keep their data (default: the temporary folder)")
+    options = parser.parse_args()
+    version = EtcdCluster.require()
+    clients = [int(count) for count in options.clients.split(",")]
+    with tempfile.TemporaryDirectory(prefix="rutile-bench-", dir=options.folder) as name:
+        folder = Path(name)
+        with EtcdCluster(folder / "etcd") as etcd, Playground(3, folder / "rutile") as playground:
+            print(f"{version}; three nodes each on this machine; {options.seconds:g} s a point")
+            asyncio.run(run(etcd, playground.pd_address, clients, options.seconds, set(options.only.split(","))))
+
+
+if __name__ == "__main__":
+    main()
