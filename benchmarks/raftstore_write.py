@@ -2,8 +2,8 @@
 
     python benchmarks/raftstore_write.py [--seconds 2] [--profile]
 
-Prints, per engine and concurrency, writes per second, the time one write costs, and the ratio to a single client. With one
-client every write pays for its own sync; with many they share it. `--profile` prints where the CPU goes.
+Prints, per engine and concurrency, writes per second, the time one write costs, and the ratio to a single client. With
+one client every write pays for its own sync; with many they share it. `--profile` prints where the CPU goes.
 """
 
 import argparse
@@ -52,7 +52,7 @@ async def measure(engine: Engine, clients: int, seconds: float) -> float:
     driver = StoreDriver(store, engine, NoNetwork(), NoNetwork(), SystemClock())
     await driver.start()
     while not store.region_infos()[0].is_leader:
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(0.001)  # noqa: ASYNC110 - a benchmark may poll
     info = store.region_infos()[0]
     context = kvrpcpb.Context(region_id=1, region_epoch=info.region.region_epoch, peer=info.peer)
     deadline, written = time.perf_counter() + seconds, 0

@@ -101,8 +101,8 @@ class _Conversation:
             yield _error(request.id, error, self._session)
         except Exception:
             log.exception("statement failed unexpectedly")
-            error = SqlError(1105, "internal error; the server's log has the details")
-            yield _error(request.id, error, self._session)
+            unexpected = SqlError(1105, "internal error; the server's log has the details")
+            yield _error(request.id, unexpected, self._session)
 
     async def _run_request(self, request: rutilepb.SqlRequest) -> AsyncIterator[rutilepb.SqlResponse]:
         if request.HasField("hello"):
