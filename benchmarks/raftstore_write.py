@@ -52,7 +52,7 @@ async def measure(engine: Engine, clients: int, seconds: float) -> float:
     driver = StoreDriver(store, engine, NoNetwork(), NoNetwork(), SystemClock())
     await driver.start()
     while not store.region_infos()[0].is_leader:
-        await asyncio.sleep(0.001)  # noqa: ASYNC110 - a benchmark may poll
+        await asyncio.sleep(0.001)
     info = store.region_infos()[0]
     context = kvrpcpb.Context(region_id=1, region_epoch=info.region.region_epoch, peer=info.peer)
     deadline, written = time.perf_counter() + seconds, 0
