@@ -63,6 +63,8 @@ class DirectKv:
         self.followers: set[int] = set()
         self.broken: Exception | None = None
         """Raised by every access while set."""
+        self.refused = 0
+        """Accesses it was raised for."""
         self.stuck = False
         """Views do not come while set, until `free`."""
         self._freed = asyncio.Event()
@@ -103,6 +105,10 @@ class DirectKv:
     def region(self, region_id: int) -> metapb.Region | None:
         return self.regions.get(region_id)
 
+    def find_region(self, storage_key: bytes) -> metapb.Region | None:
+        covering = (each for each in self.regions.values() if each.start_key <= storage_key)
+        return next((each for each in covering if not each.end_key or storage_key < each.end_key), None)
+
     def data_version(self, region_id: int) -> int:
         return self._versions.get(region_id, 0)
 
@@ -119,6 +125,7 @@ class DirectKv:
 
     def _check(self, context: kvrpcpb.Context) -> metapb.Region:
         if self.broken is not None:
+            self.refused += 1
             raise self.broken
         if context.peer.store_id not in (0, STORE_ID):
             raise StoreNotMatch(context.peer.store_id, STORE_ID)

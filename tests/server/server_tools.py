@@ -10,6 +10,7 @@ from typing import Any
 
 from direct_kv import STORE_ID, DirectKv, context_for
 
+from rutile_kv.client.cluster import Cluster
 from rutile_kv.env.clock import SystemClock
 from rutile_kv.env.rpc import LocalStub, channel, start_server
 from rutile_kv.raw.writer import RawWriter
@@ -83,12 +84,15 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(wire: str, *regions: metapb.Region, config: StoreConfig | None = None) -> AsyncIterator[Served]:
+async def serving(
+    wire: str, *regions: metapb.Region, config: StoreConfig | None = None, others: Cluster | None = None
+) -> AsyncIterator[Served]:
     kv, inbox = DirectKv(*regions), Inbox()
     scheduler = TxnScheduler(kv)
     endpoint = CoprocessorEndpoint(STORE_ID, kv, scheduler, config or StoreConfig(), SystemClock())
     raw = RawParts(RawWriter(kv), SystemClock(), None)
-    service = StoreService(ServiceParts(CLUSTER_ID, STORE_ID, kv, scheduler, endpoint, inbox, MAX_ENTRY_BYTES, raw))
+    parts = ServiceParts(CLUSTER_ID, STORE_ID, kv, scheduler, endpoint, inbox, MAX_ENTRY_BYTES, raw, others=others)
+    service = StoreService(parts)
     try:
         if wire == "local":
             stub = LocalStub(service)
@@ -97,6 +101,7 @@ async def serving(wire: str, *regions: metapb.Region, config: StoreConfig | None
             async with _over_grpc(service, kv, inbox) as served:
                 yield served
     finally:
+        await service.fates.close()
         await scheduler.close()
         await endpoint.close()
 

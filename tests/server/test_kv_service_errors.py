@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 import pytest
 from direct_kv import make_region
-from server_tools import CLUSTER_ID, MAX_ENTRY_BYTES, WIRES, Served, serving
+from server_tools import CLUSTER_ID, MAX_ENTRY_BYTES, WIRES, Served, serving, until
 
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto import metapb_pb2 as metapb
@@ -151,12 +151,47 @@ def test_writes_outside_the_region_are_refused(run: Callable[..., None]) -> None
     run(scenario, make_region(1, b"", storage_key(b"m")))
 
 
-def test_busy_and_undetermined_are_region_errors(run: Callable[..., None]) -> None:
+def test_an_undetermined_result_is_a_region_error(run: Callable[..., None]) -> None:
     async def scenario(served: Served) -> None:
-        served.kv.broken = ServerIsBusy("too much", backoff_ms=7)
-        assert (await served.get(b"a", 5)).region_error.server_is_busy.backoff_ms == 7
         served.kv.broken = UndeterminedResult(5, "the leader changed")
         assert (await served.get(b"a", 5)).region_error.HasField("undetermined_result")
+
+    run(scenario)
+
+
+def test_a_store_that_stays_busy_says_so_as_its_caller_understands_it(run: Callable[..., None]) -> None:
+    """The Python wheels raise server_is_busy at once, but retry on a status (wire.md 6.1)."""
+
+    async def scenario(served: Served) -> None:
+        served.service.patience_seconds = 0.02
+        served.kv.broken = ServerIsBusy("too much", backoff_ms=7)
+        code, details = await status_of(served.get(b"a", 5))
+        assert (code, "too much" in details) == (CODE.RESOURCE_EXHAUSTED, True)
+        request = kvrpcpb.GetRequest(context=served.context(), key=b"a", version=5)
+        request.context.request_source = "external_Select"
+        assert (await served.tikv.KvGet(request)).region_error.server_is_busy.backoff_ms == 7
+
+    run(scenario)
+
+
+def test_a_moment_of_being_busy_is_not_told(run: Callable[..., None]) -> None:
+    async def scenario(served: Served) -> None:
+        served.kv.broken = ServerIsBusy("the leader is being transferred")
+        asking = asyncio.ensure_future(served.get(b"a", 5))
+        await until(lambda: served.kv.refused >= 2)
+        served.kv.broken = None
+        assert (await asking).not_found
+
+    run(scenario)
+
+
+def test_a_store_that_stops_while_busy_says_that(run: Callable[..., None]) -> None:
+    async def scenario(served: Served) -> None:
+        served.kv.broken = ServerIsBusy("stopping")
+        asking = asyncio.ensure_future(served.get(b"a", 5))
+        await until(lambda: served.kv.refused >= 1)
+        served.service.close()
+        assert (await status_of(asking))[0] is CODE.UNAVAILABLE
 
     run(scenario)
 

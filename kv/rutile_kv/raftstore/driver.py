@@ -242,6 +242,10 @@ class StoreDriver:
         info = self.store.region_info(region_id)
         return None if info is None else info.region
 
+    def find_region(self, storage_key: bytes) -> metapb.Region | None:
+        """The region here that covers a key, as last applied, or None."""
+        return self.store.find_region(storage_key)
+
     def data_version(self, region_id: int) -> int:
         """Another number whenever the region's data or range changes here; 0 if it is not here."""
         return self.store.data_version(region_id) or 0

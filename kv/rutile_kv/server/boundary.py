@@ -1,6 +1,8 @@
 """Where a servicer's method meets the wire: what each kind of error becomes.
 
 RegionError          response.region_error                   the client refreshes or backs off
+ServerIsBusy         waited out here (see patience.py); then as above, or gRPC RESOURCE_EXHAUSTED for callers
+                     without a request_source
 TxnError             response.error / .errors (KeyError)     the client resolves, retries or reports
 UndeterminedResult   response.region_error.undetermined_result
 InvalidRequest       gRPC INVALID_ARGUMENT with the text
@@ -21,6 +23,7 @@ import grpc
 from google.protobuf.message import Message
 
 from rutile_kv.env.rpc import RpcContext
+from rutile_kv.server.patience import patiently
 from rutile_kv.txn.model import ManyLocked
 from rutile_proto.errors import (
     EngineCorrupt,
@@ -29,6 +32,7 @@ from rutile_proto.errors import (
     PdError,
     RegionError,
     RetriesExhausted,
+    ServerIsBusy,
     StorageError,
     TxnError,
     UndeterminedResult,
@@ -56,17 +60,21 @@ class WrongCluster(InvalidRequest):
 def unary(response_type: type[Response], *, timed: bool = False) -> Callable[[Method[Response]], RpcMethod[Response]]:
     """Makes `async method(self, request) -> response` a servicer method whose errors go where the table above says.
 
-    `timed` honours Context.max_execution_duration_ms. The object needs a `cluster_id` and `closed`.
+    `timed` honours Context.max_execution_duration_ms. The object needs `cluster_id`, `closed` and
+    `patience_seconds`.
     """
 
     def decorate(method: Method[Response]) -> RpcMethod[Response]:
         @functools.wraps(method)
         async def serve(self: Any, request: Any, context: RpcContext) -> Response:
             try:
-                check_open(self)
                 check_cluster(request.context, self.cluster_id)
                 async with asyncio.timeout(deadline_seconds(request.context) if timed else None):
-                    return await method(self, request)
+                    return await patiently(lambda: _attempt(method, self, request), self.patience_seconds)
+            except ServerIsBusy as error:
+                if not request.context.request_source:
+                    await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
+                return in_place(response_type, error)
             except (RegionError, TxnError, UndeterminedResult) as error:
                 return in_place(response_type, error)
             except Exception as error:
@@ -75,6 +83,11 @@ def unary(response_type: type[Response], *, timed: bool = False) -> Callable[[Me
         return serve
 
     return decorate
+
+
+def _attempt(method: Method[Response], service: Any, request: Any) -> Awaitable[Response]:
+    check_open(service)
+    return method(service, request)
 
 
 async def abort_with(context: RpcContext, name: str, error: Exception) -> NoReturn:

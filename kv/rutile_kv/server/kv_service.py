@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import grpc
 
+from rutile_kv.client.cluster import Cluster
 from rutile_kv.env.clock import Clock
 from rutile_kv.raw.writer import RawWriter
 from rutile_kv.server.admin_service import AdminService
@@ -20,6 +21,8 @@ from rutile_kv.server.coprocessor_endpoint import CoprocessorEndpoint
 from rutile_kv.server.coprocessor_service import CoprocessorService
 from rutile_kv.server.deadlock_service import DeadlockDetector, DeadlockService
 from rutile_kv.server.local_network import RaftReceiver
+from rutile_kv.server.lock_fates import LockFates
+from rutile_kv.server.patience import PATIENCE_SECONDS
 from rutile_kv.server.pessimistic_service import PessimisticService
 from rutile_kv.server.raft_service import RaftService
 from rutile_kv.server.raw_scan_relay import RawScanRelay
@@ -30,6 +33,7 @@ from rutile_kv.server.unimplemented import rest_unimplemented
 from rutile_kv.txn.lock_waiting import LockWaiting
 from rutile_kv.txn.shell import TxnScheduler
 from rutile_proto import deadlock_pb2_grpc, rutilepb_pb2_grpc, tikvpb_pb2_grpc
+from rutile_proto import rutilepb_pb2 as rutilepb
 from rutile_proto import tikvpb_pb2 as tikvpb
 
 
@@ -58,9 +62,14 @@ class ServiceParts:
     raw: RawParts
     first_region_term: Callable[[], int] = lambda: 0
     """The term in which this store leads the region of the empty key, 0 if it does not: where deadlocks are found."""
+    others: Cluster | None = None
+    """Reaches the other stores; None if there are none to ask."""
+    patience_seconds: float = PATIENCE_SECONDS
+    """For how long busy times are waited out."""
 
 
 @rest_unimplemented(tikvpb.DESCRIPTOR.services_by_name["Tikv"])
+@rest_unimplemented(rutilepb.DESCRIPTOR.services_by_name["RutileKv"])
 class StoreService(
     BatchCommandsService,  # with the transactional and the raw reads
     TransactionalWrites,
@@ -85,8 +94,10 @@ class StoreService(
         self.raw = parts.raw.writer
         self.clock = parts.raw.clock
         self.relay = parts.raw.relay
+        self.fates = LockFates(parts.store_id, parts.kv, parts.scheduler, parts.others)
         self.waiting = LockWaiting(parts.scheduler)
         self.detector = DeadlockDetector(parts.first_region_term)
+        self.patience_seconds = parts.patience_seconds
         self.closed = False
 
     def register(self, server: grpc.aio.Server) -> None:

@@ -168,6 +168,7 @@ class StoreNode:
         opened.push_async_callback(endpoint.close)
         if endpoint.cache is not None:
             driver.store.observe(MirrorUpkeep(endpoint.cache))
+        others = self._others(pd, opened)
         parts = ServiceParts(
             cluster_id=pd.cluster_id,
             store_id=store_id,
@@ -176,7 +177,8 @@ class StoreNode:
             endpoint=endpoint,
             raft=gate,
             max_entry_bytes=self.config.max_entry_bytes,
-            raw=RawParts(raw, self._clock, self._relay(pd, driver, opened)),
+            raw=RawParts(raw, self._clock, RawScanRelay(others, driver) if others is not None else None),
+            others=others,
             first_region_term=FirstRegion(driver, pd).led_term,
         )
         service = self._service = StoreService(parts)
@@ -184,6 +186,7 @@ class StoreNode:
         await driver.start()
         opened.push_async_callback(scheduler.close)
         opened.push_async_callback(raw.close)
+        opened.push_async_callback(service.fates.close)
         opened.push_async_callback(driver.stop)
         await self._listen(service, opened)
         self._network.join(store_id, gate, LocalStub(service))
@@ -249,14 +252,15 @@ class StoreNode:
         opened.push_async_callback(stores.close)
         return stores
 
-    def _relay(self, pd: PdClient, driver: StoreDriver, opened: AsyncExitStack) -> RawScanRelay | None:
-        """Only where strangers can call: who calls within the process knows what a region error is."""
+    def _others(self, pd: PdClient, opened: AsyncExitStack) -> Cluster | None:
+        """The other stores, as a client sees them, for what is asked here and known there. A store without an address
+        is called from within its process, by callers who know where to ask."""
         if self.config.address is None:
             return None
         stores = GrpcStores(pd)
         opened.push_async_callback(stores.close)
         options = ClientOptions(read_budget_s=BUDGET_SECONDS, pd_budget_s=BUDGET_SECONDS)
-        return RawScanRelay(Cluster(pd, stores, options=options), driver)
+        return Cluster(pd, stores, options=options)
 
     def _raftstore_config(self) -> RaftstoreConfig:
         ticks = max(1, round(self.config.region_heartbeat_seconds / self.config.tick_seconds))

@@ -63,7 +63,8 @@ class PointGets(TransactionalReads, RawReads):
             check_key("key", get.key)
             check_timestamp("version", get.version)
             check_in_region(region, get.context, (get.key,))
-            value = reader.get(get.key, get.version, **known_locks(get.context))
+            known = known_locks(get.context)
+            value = reader.get(get.key, get.version, bypass=known.bypass, access=known.access)
             return kvrpcpb.GetResponse(value=value, not_found=value is None)
 
         return look_at_row

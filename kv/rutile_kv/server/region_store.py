@@ -32,6 +32,9 @@ class RegionStore(RegionKv, Protocol):
     def region(self, region_id: int) -> metapb.Region | None:
         """The region as this store last applied it, or None when it is not here."""
 
+    def find_region(self, storage_key: bytes) -> metapb.Region | None:
+        """The region here that covers a key, or None."""
+
     def data_version(self, region_id: int) -> int:
         """A counter that grows, in the same turn of the loop, with every change of the region's data families."""
 
