@@ -14,6 +14,8 @@
     │   │   TxnNotFound, TxnLockNotFound, PrimaryMismatch, LockWaitTimeout, TxnAborted
     ├── UndeterminedResult              the commit may or may not have happened
     ├── RetriesExhausted                the budget of a back-off ran out; carries the last cause
+    ├── WatchEnded                      a watch cannot go on
+    │   ├── WatchFellBehind, WatchBelowSafePoint, WatchHistoryGone
     ├── PdError                         the placement driver refused
     ├── InvalidRequest                  malformed or out of bounds; says which bound
     ├── MalformedEncoding               bytes that none of our encoders wrote
@@ -413,6 +415,50 @@ class RetriesExhausted(RutileError):
 
     def __str__(self) -> str:
         return f"{self.what}: gave up after {self.spent_ms} ms; last: {self.cause}"
+
+
+class WatchEnded(RutileError):
+    """A watch cannot go on; nothing that it has delivered was wrong."""
+
+
+@dataclass(eq=False)
+class WatchFellBehind(WatchEnded):
+    """The consumer read more slowly than changes came, and the store keeps only so many for it."""
+
+    resume_ts: int
+    """Everything up to this timestamp was delivered; 0 for raw data, where the last position says that."""
+
+    def __str__(self) -> str:
+        where = f"timestamp {self.resume_ts}" if self.resume_ts else "its last position"
+        return f"the watch was read too slowly: watch again from {where}, and read faster"
+
+
+@dataclass(eq=False)
+class WatchBelowSafePoint(WatchEnded):
+    """Versions that the watch would have to tell of may be gone."""
+
+    from_ts: int
+    safe_point: int
+
+    def __str__(self) -> str:
+        return (
+            f"changes since {self.from_ts} are not all kept: garbage collection has passed up to {self.safe_point};"
+            f" read a snapshot, and watch from its timestamp"
+        )
+
+
+@dataclass(eq=False)
+class WatchHistoryGone(WatchEnded):
+    """Raw data has no versions; what happened after the position was in the log, and that has been cut."""
+
+    region_id: int
+    index: int
+
+    def __str__(self) -> str:
+        return (
+            f"the log of region {self.region_id} no longer reaches back to entry {self.index}:"
+            f" watch again with the current state first"
+        )
 
 
 class PdError(RutileError):

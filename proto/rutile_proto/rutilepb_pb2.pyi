@@ -92,6 +92,92 @@ class BulkWriteResponse(_message.Message):
     error: str
     def __init__(self, region_error: _Optional[_Union[_errorpb_pb2.Error, _Mapping]] = ..., error: _Optional[str] = ...) -> None: ...
 
+class WatchPosition(_message.Message):
+    __slots__ = ("region", "index")
+    REGION_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    region: _metapb_pb2.Region
+    index: int
+    def __init__(self, region: _Optional[_Union[_metapb_pb2.Region, _Mapping]] = ..., index: _Optional[int] = ...) -> None: ...
+
+class WatchTransactional(_message.Message):
+    __slots__ = ("from_ts",)
+    FROM_TS_FIELD_NUMBER: _ClassVar[int]
+    from_ts: int
+    def __init__(self, from_ts: _Optional[int] = ...) -> None: ...
+
+class WatchRaw(_message.Message):
+    __slots__ = ("cf", "with_state", "after")
+    CF_FIELD_NUMBER: _ClassVar[int]
+    WITH_STATE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    cf: str
+    with_state: bool
+    after: WatchPosition
+    def __init__(self, cf: _Optional[str] = ..., with_state: bool = ..., after: _Optional[_Union[WatchPosition, _Mapping]] = ...) -> None: ...
+
+class WatchRequest(_message.Message):
+    __slots__ = ("context", "start_key", "end_key", "transactional", "raw")
+    CONTEXT_FIELD_NUMBER: _ClassVar[int]
+    START_KEY_FIELD_NUMBER: _ClassVar[int]
+    END_KEY_FIELD_NUMBER: _ClassVar[int]
+    TRANSACTIONAL_FIELD_NUMBER: _ClassVar[int]
+    RAW_FIELD_NUMBER: _ClassVar[int]
+    context: _kvrpcpb_pb2.Context
+    start_key: bytes
+    end_key: bytes
+    transactional: WatchTransactional
+    raw: WatchRaw
+    def __init__(self, context: _Optional[_Union[_kvrpcpb_pb2.Context, _Mapping]] = ..., start_key: _Optional[bytes] = ..., end_key: _Optional[bytes] = ..., transactional: _Optional[_Union[WatchTransactional, _Mapping]] = ..., raw: _Optional[_Union[WatchRaw, _Mapping]] = ...) -> None: ...
+
+class WatchChange(_message.Message):
+    __slots__ = ("key", "value", "deleted", "start_ts", "commit_ts", "index", "expires_at_s", "state")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    DELETED_FIELD_NUMBER: _ClassVar[int]
+    START_TS_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_TS_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_AT_S_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    key: bytes
+    value: bytes
+    deleted: bool
+    start_ts: int
+    commit_ts: int
+    index: int
+    expires_at_s: int
+    state: bool
+    def __init__(self, key: _Optional[bytes] = ..., value: _Optional[bytes] = ..., deleted: bool = ..., start_ts: _Optional[int] = ..., commit_ts: _Optional[int] = ..., index: _Optional[int] = ..., expires_at_s: _Optional[int] = ..., state: bool = ...) -> None: ...
+
+class WatchEnd(_message.Message):
+    __slots__ = ("fell_behind", "below_safe_point", "history_gone")
+    FELL_BEHIND_FIELD_NUMBER: _ClassVar[int]
+    BELOW_SAFE_POINT_FIELD_NUMBER: _ClassVar[int]
+    HISTORY_GONE_FIELD_NUMBER: _ClassVar[int]
+    fell_behind: int
+    below_safe_point: int
+    history_gone: WatchPosition
+    def __init__(self, fell_behind: _Optional[int] = ..., below_safe_point: _Optional[int] = ..., history_gone: _Optional[_Union[WatchPosition, _Mapping]] = ...) -> None: ...
+
+class WatchResponse(_message.Message):
+    __slots__ = ("region_error", "changes", "resolved_ts", "held_by", "position", "successors", "end")
+    REGION_ERROR_FIELD_NUMBER: _ClassVar[int]
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
+    RESOLVED_TS_FIELD_NUMBER: _ClassVar[int]
+    HELD_BY_FIELD_NUMBER: _ClassVar[int]
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    SUCCESSORS_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    region_error: _errorpb_pb2.Error
+    changes: _containers.RepeatedCompositeFieldContainer[WatchChange]
+    resolved_ts: int
+    held_by: _kvrpcpb_pb2.LockInfo
+    position: WatchPosition
+    successors: _containers.RepeatedCompositeFieldContainer[WatchPosition]
+    end: WatchEnd
+    def __init__(self, region_error: _Optional[_Union[_errorpb_pb2.Error, _Mapping]] = ..., changes: _Optional[_Iterable[_Union[WatchChange, _Mapping]]] = ..., resolved_ts: _Optional[int] = ..., held_by: _Optional[_Union[_kvrpcpb_pb2.LockInfo, _Mapping]] = ..., position: _Optional[_Union[WatchPosition, _Mapping]] = ..., successors: _Optional[_Iterable[_Union[WatchPosition, _Mapping]]] = ..., end: _Optional[_Union[WatchEnd, _Mapping]] = ...) -> None: ...
+
 class FragmentScan(_message.Message):
     __slots__ = ("name", "schema", "columns", "ranges")
     NAME_FIELD_NUMBER: _ClassVar[int]

@@ -39,12 +39,23 @@ class RutileKvStub(object):
                 request_serializer=rutile__proto_dot_rutilepb__pb2.BulkWriteRequest.SerializeToString,
                 response_deserializer=rutile__proto_dot_rutilepb__pb2.BulkWriteResponse.FromString,
                 _registered_method=True)
+        self.Watch = channel.unary_stream(
+                '/rutilepb.RutileKv/Watch',
+                request_serializer=rutile__proto_dot_rutilepb__pb2.WatchRequest.SerializeToString,
+                response_deserializer=rutile__proto_dot_rutilepb__pb2.WatchResponse.FromString,
+                _registered_method=True)
 
 
 class RutileKvServicer(object):
     """Missing associated documentation comment in .proto file."""
 
     def BulkWrite(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Watch(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -57,6 +68,11 @@ def add_RutileKvServicer_to_server(servicer, server):
                     servicer.BulkWrite,
                     request_deserializer=rutile__proto_dot_rutilepb__pb2.BulkWriteRequest.FromString,
                     response_serializer=rutile__proto_dot_rutilepb__pb2.BulkWriteResponse.SerializeToString,
+            ),
+            'Watch': grpc.unary_stream_rpc_method_handler(
+                    servicer.Watch,
+                    request_deserializer=rutile__proto_dot_rutilepb__pb2.WatchRequest.FromString,
+                    response_serializer=rutile__proto_dot_rutilepb__pb2.WatchResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -86,6 +102,33 @@ class RutileKv(object):
             '/rutilepb.RutileKv/BulkWrite',
             rutile__proto_dot_rutilepb__pb2.BulkWriteRequest.SerializeToString,
             rutile__proto_dot_rutilepb__pb2.BulkWriteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Watch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/rutilepb.RutileKv/Watch',
+            rutile__proto_dot_rutilepb__pb2.WatchRequest.SerializeToString,
+            rutile__proto_dot_rutilepb__pb2.WatchResponse.FromString,
             options,
             channel_credentials,
             insecure,
