@@ -665,5 +665,5 @@ def _register(store: FakeStore) -> Callable[[grpc.aio.Server], None]:
 async def until(condition: Callable[[], bool], timeout_s: float = 5.0) -> None:
     """Let the loop run until the condition holds."""
     async with asyncio.timeout(timeout_s):
-        while not condition():  # noqa: ASYNC110 the condition is of the fakes, which signal nothing
+        while not condition():
             await asyncio.sleep(0.001)

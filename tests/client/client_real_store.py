@@ -54,6 +54,9 @@ class SharedKv:
         known = self.cluster.regions.get(region_id)
         return known.meta if known is not None else None
 
+    def find_region(self, storage_key: bytes) -> metapb.Region | None:
+        return self.cluster.region_at(storage_key).meta
+
     def data_version(self, region_id: int) -> int:
         return 0
 
