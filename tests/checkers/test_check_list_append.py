@@ -141,6 +141,13 @@ def test_an_unknown_outcome_may_be_either() -> None:
     assert judge([unknown, replace(all_of_it, id=2)]).findings == []
 
 
+def test_an_unknown_update_that_nobody_saw_is_no_lost_update() -> None:
+    unknown = ListTransaction(1, (r(X), A(X, 1)), Outcome.UNKNOWN, 0.0, NEVER)
+    other = ListTransaction(2, (r(X), A(X, 2)), Outcome.OK, 0.0, 1.0)
+    last = ListTransaction(3, (r(X, 2),), Outcome.OK, 2.0, 3.0)
+    assert judge([unknown, other, last]).findings == []
+
+
 def test_an_unknown_outcome_may_not_be_half() -> None:
     unknown = ListTransaction(1, (A(X, 1), A(Y, 1)), Outcome.UNKNOWN, 0.0, NEVER)
     (half,) = at_once((r(X, 1), r(Y)))
