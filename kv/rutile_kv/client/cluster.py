@@ -10,6 +10,7 @@ from rutile_kv.client.connections import StoreConnections
 from rutile_kv.client.heartbeat import Hearts
 from rutile_kv.client.lock_resolver import LockResolver
 from rutile_kv.client.pd import PdClient
+from rutile_kv.client.raw_points import RawPoints
 from rutile_kv.client.region_cache import RegionCache
 from rutile_kv.client.router import Router
 from rutile_kv.client.sender import RegionSender
@@ -37,6 +38,9 @@ class ClientOptions:
     """How long a pessimistic transaction waits for a lock of another one (MySQL's innodb_lock_wait_timeout)."""
     async_commit: bool = True
     """Whether small transactions over several regions count as committed once every key is prewritten."""
+    one_phase_commit: bool = True
+    """Whether transactions that fit one request are committed by their prewrite; else they are as those over several
+    regions."""
 
 
 class Cluster:
@@ -56,6 +60,14 @@ class Cluster:
         self.locks = LockResolver(self.router, pd)
         self.background = Background()
         self.hearts = Hearts(self)
+        self._raw_points: dict[str, RawPoints] = {}
+
+    def raw_points(self, cf: str) -> RawPoints:
+        """Raw operations on single keys of a family; all callers share it, and so their requests travel together."""
+        points = self._raw_points.get(cf)
+        if points is None:
+            points = self._raw_points[cf] = RawPoints(self.regions, self.sender, cf)
+        return points
 
     def read_backoff(self, what: str) -> Backoff:
         """A budget for a read."""

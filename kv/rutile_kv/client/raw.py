@@ -1,8 +1,9 @@
 """Raw keys and values: each operation stands for itself, is atomic within a region, and costs one RPC a region.
 
 Raw data and transactional data never meet, though they share the cluster and its regions. A value may be given a time
-to live. `compare_and_swap` is linearizable with every other write of its key. What is sent twice because an answer was
-lost does no harm, but for a compare-and-swap: that raises UndeterminedResult instead.
+to live. Single gets, puts and deletes that are under way together share RPCs (`groups`). `compare_and_swap` is
+linearizable with every other write of its key. What is sent twice because an answer was lost does no harm, but for a
+compare-and-swap: that raises UndeterminedResult instead.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from rutile_kv.client.batches import MAX_BATCH_BYTES, MAX_BATCH_KEYS, pieces
 from rutile_kv.client.cluster import Cluster
 from rutile_kv.client.key_ranges import KeyRange
 from rutile_kv.client.parallel import run_bounded
-from rutile_kv.client.raw_ranges import RawPages, context_of, each_region
+from rutile_kv.client.raw_context import context_of
+from rutile_kv.client.raw_points import Put, check_answer
+from rutile_kv.client.raw_ranges import RawPages, each_region
 from rutile_kv.client.region_cache import CachedRegion
 from rutile_kv.client.sender import Missed
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
@@ -49,6 +52,7 @@ class RawClient:
     def __init__(self, cluster: Cluster, cf: str = "default") -> None:
         self._cluster = cluster
         self.cf = cf
+        self._points = cluster.raw_points(cf)
 
     def with_cf(self, cf: str) -> Self:
         """The same on another family."""
@@ -58,16 +62,15 @@ class RawClient:
 
     async def get(self, key: bytes) -> bytes | None:
         """The value of `key`, or None. An empty value is a value."""
-        answer: kvrpcpb.RawGetResponse = await self._call("RawGet", kvrpcpb.RawGetRequest(key=key, cf=self.cf))
-        return None if answer.not_found else answer.value
+        return await self._points.get(key, self._cluster.read_backoff("raw get"))
 
     async def put(self, key: bytes, value: bytes, ttl_s: int = 0) -> None:
         """Set `key`, for `ttl_s` seconds or, when that is 0, for good."""
-        await self._call("RawPut", kvrpcpb.RawPutRequest(key=key, value=value, ttl=_ttl(ttl_s), cf=self.cf), write=True)
+        await self._points.put(Put(key, value, _ttl(ttl_s)), self._cluster.write_backoff("raw put"))
 
     async def delete(self, key: bytes) -> None:
         """Remove `key`, whether it exists or not."""
-        await self._call("RawDelete", kvrpcpb.RawDeleteRequest(key=key, cf=self.cf), write=True)
+        await self._points.delete(key, self._cluster.write_backoff("raw delete"))
 
     async def get_key_ttl(self, key: bytes) -> int | None:
         """Seconds that `key` has to live: 0 when it has no end, None when it does not exist."""
@@ -97,7 +100,7 @@ class RawClient:
             request.context.CopyFrom(context_of(region))
             answer = await self._cluster.sender.send(region, "RawCompareAndSwap", request, backoff)
             if not isinstance(answer, Missed):
-                _check(answer)
+                check_answer(answer)
                 return answer.succeed, None if answer.previous_not_exist else answer.previous_value
             if answer.answer_lost:
                 raise UndeterminedResult(0, f"compare-and-swap of {key.hex()}: {answer.cause}") from answer.cause
@@ -206,7 +209,7 @@ class RawClient:
             answer = await self._cluster.sender.send(region, "RawChecksum", request, backoff)
             if isinstance(answer, Missed):
                 return answer
-            _check(answer)
+            check_answer(answer)
             parts.append(answer)
             return None
 
@@ -218,23 +221,22 @@ class RawClient:
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
-    async def _call(self, method: str, request: Any, *, write: bool = False) -> Any:
-        """The answer of the region that holds `request.key`."""
+    async def _call(self, method: str, request: Any) -> Any:
+        """The answer of the region that holds `request.key`, to a read."""
 
         def build(region: CachedRegion) -> Any:
             request.context.CopyFrom(context_of(region))
             return request
 
-        backoff = self._cluster.write_backoff(method) if write else self._cluster.read_backoff(method)
-        answer = await self._cluster.raw_router.call(request.key, method, build, backoff)
-        _check(answer)
+        answer = await self._cluster.raw_router.call(request.key, method, build, self._cluster.read_backoff(method))
+        check_answer(answer)
         return answer
 
     async def _send(self, region: CachedRegion, method: str, request: Any, backoff: Backoff) -> Missed | None:
         answer = await self._cluster.sender.send(region, method, request, backoff)
         if isinstance(answer, Missed):
             return answer
-        _check(answer)
+        check_answer(answer)
         return None
 
     async def _send_all(
@@ -261,12 +263,6 @@ class RawClient:
         if missed is not None:
             await missed.wait(backoff)
             await self._send_all(keys, size_of, act, backoff)
-
-
-def _check(answer: Any) -> None:
-    """Raises InvalidRequest with the store's text, where an answer has a place for one."""
-    if getattr(answer, "error", ""):
-        raise InvalidRequest(answer.error)
 
 
 def _ttl(ttl_s: int) -> int:

@@ -11,21 +11,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from rutile_kv.client.backoff import Backoff
 from rutile_kv.client.cluster import Cluster
 from rutile_kv.client.key_ranges import is_empty, lesser_end
+from rutile_kv.client.raw_context import context_of
 from rutile_kv.client.region_cache import CachedRegion
 from rutile_kv.client.scanner import FIRST_LIMITED_ROWS, FIRST_PAGE_ROWS, next_rows
 from rutile_kv.client.sender import Missed
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
-
-AWARE = "rutile"
-"""Context.request_source of this client: it wants to hear of region errors. A store hides them from raw scans of
-others, for the Python wheels take them for an empty page (wire.md 6.1)."""
-
-
-def context_of(region: CachedRegion) -> kvrpcpb.Context:
-    """The context of a raw request to the leader of `region`."""
-    context = region.context()
-    context.request_source = AWARE
-    return context
 
 
 async def each_region(

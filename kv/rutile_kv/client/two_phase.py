@@ -82,6 +82,7 @@ class TwoPhaseCommit:
         self._async = AsyncCommit()
         self._min_commit_ts = start_ts + 1
         self._may_be_locked: dict[bytes, Sequence[bytes]] = {}
+        self._one_phase = False
         self._one_phase_ts = 0
         self._one_phase_lost: BaseException | None = None
         self._undecided: BaseException | None = None
@@ -116,11 +117,12 @@ class TwoPhaseCommit:
     async def _prewrite_all(self) -> None:
         backoff = self._cluster.write_backoff("prewrite")
         batches = await cut(self._cluster, self._keys, self._size_of, backoff)
-        self._async.wanted = len(batches) > 1 and self._may_commit_async()
-        if len(batches) == 1 or self._async.wanted:
+        self._one_phase = len(batches) == 1 and bool(self._locked) and self._cluster.options.one_phase_commit
+        self._async.wanted = not self._one_phase and self._may_commit_async()
+        if self._one_phase or self._async.wanted:
             # A commit timestamp chosen by the stores must still lie above everything committed before now.
             self._min_commit_ts = await self._cluster.pd.timestamp() + 1
-        if len(batches) == 1:
+        if len(batches) == 1 and not self._async.wanted:
             await self._prewrite_keys(backoff)
             return
         hearts = [] if self._pessimistic else [self._start_heart()]
@@ -186,7 +188,7 @@ class TwoPhaseCommit:
             lock_ttl=lock_ttl_ms(self._buffer.size_bytes, self._age_ms()),
             txn_size=len(self._keys),
             min_commit_ts=self._min_commit_ts,
-            try_one_pc=len(batch.keys) == len(self._keys) and bool(self._locked),
+            try_one_pc=self._one_phase and len(batch.keys) == len(self._keys),
             use_async_commit=self._async.wanted,
         )
         if self._async.wanted and self._primary in batch.keys:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from rutile_kv.client.raw_ranges import AWARE
+from rutile_kv.client.raw_context import AWARE
 from rutile_kv.env.clock import Clock
 from rutile_kv.raw.checksum import RangeChecksum
 from rutile_kv.raw.families import raw_family
