@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 
 from rutile_kv.engine.api import Engine
 from rutile_kv.raft.config import Randomness
-from rutile_kv.raft.messages import Message, MessageKind
+from rutile_kv.raft.messages import Entry, Message, MessageKind
 from rutile_kv.raftstore import upkeep
 from rutile_kv.raftstore.config import StoreConfig
 from rutile_kv.raftstore.events import (
@@ -41,6 +41,7 @@ from rutile_kv.raftstore.registry import Registry
 from rutile_kv.raftstore.requests import Requests
 from rutile_kv.raftstore.round import Round
 from rutile_kv.raftstore.routing import Gate, tombstone_message
+from rutile_kv.raftstore.stats import RegionStats
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto import raft_serverpb_pb2 as raft_serverpb
@@ -168,11 +169,29 @@ class Store:
             raise RegionNotFound(region_id)
         return peer.storage.applied_index
 
+    def applied_entries(self, region_id: int, after: int, max_bytes: int) -> list[Entry]:
+        """Applied log entries behind index `after`, as many as fit in `max_bytes`, at least one if there is any. Raises
+        RegionNotFound, or Compacted when the log does not reach back that far."""
+        applied = self.applied_index(region_id)
+        storage = self._registry.peers[region_id].storage
+        return storage.entries(after + 1, applied + 1, max_bytes) if after < applied else []
+
     def is_installing(self, region_id: int, index: int) -> bool:
         """True while the data of that snapshot is still wanted."""
         peer = self._registry.peers.get(region_id)
         installation = peer.installation if peer is not None else None
         return installation is not None and installation.meta.index == index
+
+    def data_destroyed(self, start: bytes, end: bytes) -> None:
+        """[start, end) of the engine was emptied beside the log: what is known of the data there has to be found out
+        anew."""
+        registry = self._registry
+        for region in registry.regions.overlapping(start, end):
+            peer = registry.peers[region.id]
+            peer.applier.stats = RegionStats.estimate(self._engine, region)
+            peer.applier.data_version = registry.next_data_version()
+            for observer in registry.observers:
+                observer.on_snapshot_installed(region, peer.storage.applied_index)
 
     def peer_counts(self) -> tuple[int, int]:
         """(regions here, regions led from here)."""

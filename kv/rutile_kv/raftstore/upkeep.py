@@ -105,14 +105,15 @@ def _watch_reads(peer: Peer, tick: int, round_: Round) -> None:
 
 
 def _compact_log(peer: Peer, config: StoreConfig) -> None:
-    """Cut what every follower has, or, when the log is over its limits, what is applied here."""
+    """Cut what every follower has, or, when the log is over its limits, what is applied here. A tail stays, for watchers
+    that come from another leader (`replay`)."""
     storage = peer.storage
     length = storage.applied_index - storage.truncated_index
     if length < config.log_gap_entries and storage.log_bytes < config.log_limit_bytes:
         return
     index = storage.applied_index
     if length < config.log_limit_entries and storage.log_bytes < config.log_limit_bytes:
-        index = min(index, _slowest(peer))
+        index = min(index - config.log_gap_entries // 2, _slowest(peer))
     if index <= storage.truncated_index:
         return
     command = rutilepb.CompactLog(index=index, term=storage.term(index))
