@@ -16,6 +16,7 @@ from rutile_kv.client.connections import GrpcStores, LocalStores, StoreStubs
 from rutile_kv.client.coprocessor import run_fragment, stream_fragment
 from rutile_kv.client.fragment_plan import FragmentMode, WholeNotPossible
 from rutile_kv.client.fragment_result import FragmentResult, FragmentStream
+from rutile_kv.client.gc import destroy_range
 from rutile_kv.client.key_ranges import KeyRange
 from rutile_kv.client.pd import PdClient
 from rutile_kv.client.pessimistic import PessimisticTransaction
@@ -173,6 +174,10 @@ class Client:
     async def wait_for_regions(self, user_keys: Iterable[bytes], timeout_s: float = 30.0) -> None:
         """Wait until the placement driver knows the regions that begin at the keys, and who leads them."""
         await wait_for_regions(self.cluster, user_keys, timeout_s)
+
+    async def destroy_range(self, start: bytes, end: bytes) -> None:
+        """Remove everything in [start, end) from every store at once; nobody may use the range any more. See `gc`."""
+        await destroy_range(self.cluster, start, end)
 
     # --- the end --------------------------------------------------------------------------------------------------
 

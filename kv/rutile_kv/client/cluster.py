@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from rutile_kv.client.background import Background
 from rutile_kv.client.backoff import Backoff, Pace
 from rutile_kv.client.connections import StoreConnections
+from rutile_kv.client.gc_hold import GcHold
 from rutile_kv.client.heartbeat import Hearts
 from rutile_kv.client.lock_resolver import LockResolver
 from rutile_kv.client.pd import PdClient
@@ -60,6 +61,7 @@ class Cluster:
         self.locks = LockResolver(self.router, pd)
         self.background = Background()
         self.hearts = Hearts(self)
+        self.gc_hold = GcHold(pd, self.pace)
         self._raw_points: dict[str, RawPoints] = {}
 
     def raw_points(self, cf: str) -> RawPoints:
@@ -79,6 +81,7 @@ class Cluster:
 
     async def close(self) -> None:
         """Wait (bounded) for background work, then let go of every connection."""
+        await self.gc_hold.close()
         await self.hearts.close()
         await self.background.close(self.options.close_timeout_s)
         await self.stores.close()

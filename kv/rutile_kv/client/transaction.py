@@ -49,6 +49,12 @@ class Transaction:
         self.commit_ts: Timestamp | None = None
         self._cluster = cluster
         self._began_s = cluster.pace.clock.monotonic()
+        cluster.gc_hold.add(self)
+
+    @property
+    def oldest_ts(self) -> int | None:
+        """What garbage collection must not pass: the timestamp it reads at; None once it has ended."""
+        return self.start_ts if self.state in (State.ACTIVE, State.COMMITTING) else None
 
     @property
     def is_dirty(self) -> bool:

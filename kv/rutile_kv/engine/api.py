@@ -85,5 +85,9 @@ class Engine(Reader, Protocol):
     def approximate_size_bytes(self, start: bytes, end: bytes | None) -> int:
         """About how many bytes the data families hold in [start, end). An estimate: for split and balance decisions."""
 
+    def compact(self, start: bytes, end: bytes | None) -> None:
+        """Give back the space of what was deleted or overwritten in [start, end) of the data families. Blocking, for a
+        thread beside the loop; changes nothing that can be read."""
+
     def close(self) -> None:
         """Sync and close. Further calls raise EngineClosed."""

@@ -182,6 +182,14 @@ class RocksEngine:
             shutil.rmtree(directory)
         return count
 
+    def compact(self, start: bytes, end: bytes | None) -> None:
+        self._check_open()
+        try:
+            for cf in DATA_CFS:
+                self._families[cf].compact_range(start, end)
+        except Exception as error:
+            reraise(error)
+
     def close(self) -> None:
         """Sync and close; snapshots given out are closed with it."""
         if self._closed:

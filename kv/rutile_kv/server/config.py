@@ -26,6 +26,13 @@ class StoreConfig:
     region_heartbeat_seconds: float = 10.0
     """How often a leader reports a region of which nothing changed; changes are reported at once."""
 
+    gc_life_time_seconds: float = 600.0
+    """How long versions are kept after they were overwritten, and so how old a snapshot can be."""
+    gc_interval_seconds: float = 600.0
+    """How often the safe point is moved, by the store that leads the first region."""
+    gc_poll_seconds: float = 10.0
+    """How often PD is asked for the safe point; versions below it are removed two polls after it rose."""
+
     max_entry_bytes: int = 8 * MIB
     """The largest write of one request, keys and values together: it becomes one Raft entry."""
     coprocessor_concurrency: int = 2

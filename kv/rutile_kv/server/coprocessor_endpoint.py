@@ -25,7 +25,7 @@ from rutile_kv.server.region_store import RegionStore
 from rutile_kv.server.region_views import RegionRead, close_views, open_views
 from rutile_kv.txn.shell import TxnScheduler
 from rutile_proto import rutilepb_pb2 as rutilepb
-from rutile_proto.errors import ServerIsBusy
+from rutile_proto.errors import FragmentFailed, ServerIsBusy
 
 T = TypeVar("T")
 
@@ -80,6 +80,8 @@ class CoprocessorEndpoint:
         started = self._clock.monotonic()
         await self._take_slot()
         try:
+            if (complaint := self._scheduler.safe_point.complaint(job.ts)) is not None:
+                raise FragmentFailed(complaint)
             self._scheduler.max_ts.raise_to(job.ts)
             views = await open_views(self._store, self._scheduler, reads)
             try:

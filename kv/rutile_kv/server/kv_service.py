@@ -20,6 +20,7 @@ from rutile_kv.server.bulk_service import BulkService
 from rutile_kv.server.coprocessor_endpoint import CoprocessorEndpoint
 from rutile_kv.server.coprocessor_service import CoprocessorService
 from rutile_kv.server.deadlock_service import DeadlockDetector, DeadlockService
+from rutile_kv.server.gc_service import GcService, SpaceParts
 from rutile_kv.server.local_network import RaftReceiver
 from rutile_kv.server.lock_fates import LockFates
 from rutile_kv.server.patience import PATIENCE_SECONDS
@@ -62,6 +63,8 @@ class ServiceParts:
     raw: RawParts
     first_region_term: Callable[[], int] = lambda: 0
     """The term in which this store leads the region of the empty key, 0 if it does not: where deadlocks are found."""
+    space: SpaceParts | None = None
+    """None: KvGC and UnsafeDestroyRange are refused."""
     others: Cluster | None = None
     """Reaches the other stores; None if there are none to ask."""
     patience_seconds: float = PATIENCE_SECONDS
@@ -75,6 +78,7 @@ class StoreService(
     TransactionalWrites,
     PessimisticService,
     DeadlockService,
+    GcService,
     RawWrites,
     AdminService,
     CoprocessorService,
@@ -95,6 +99,7 @@ class StoreService(
         self.clock = parts.raw.clock
         self.relay = parts.raw.relay
         self.fates = LockFates(parts.store_id, parts.kv, parts.scheduler, parts.others)
+        self.space = parts.space
         self.waiting = LockWaiting(parts.scheduler)
         self.detector = DeadlockDetector(parts.first_region_term)
         self.patience_seconds = parts.patience_seconds

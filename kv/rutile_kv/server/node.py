@@ -40,6 +40,8 @@ from rutile_kv.server.coprocessor_endpoint import CoprocessorEndpoint
 from rutile_kv.server.duties import StoreDuties
 from rutile_kv.server.fenced_kv import FencedKv
 from rutile_kv.server.first_region import FirstRegion
+from rutile_kv.server.garbage_collector import GarbageCollector
+from rutile_kv.server.gc_service import SpaceParts
 from rutile_kv.server.kv_service import RawParts, ServiceParts, StoreService
 from rutile_kv.server.local_network import LocalConnections, LocalNetwork, LocalTransport
 from rutile_kv.server.max_ts_sync import MaxTsSync
@@ -50,6 +52,7 @@ from rutile_kv.server.raw_scan_relay import BUDGET_SECONDS, RawScanRelay
 from rutile_kv.server.raw_sweeper import RawSweeper
 from rutile_kv.server.read_index_gate import ReadIndexGate, StampedTransport
 from rutile_kv.server.registration import found_cluster, identify
+from rutile_kv.server.space import Space
 from rutile_kv.txn.max_ts import MaxTs
 from rutile_kv.txn.shell import TxnScheduler
 from rutile_proto import metapb_pb2 as metapb
@@ -164,6 +167,9 @@ class StoreNode:
         fenced = FencedKv(driver)
         scheduler, raw = TxnScheduler(fenced, max_ts), RawWriter(fenced)
         gate = ReadIndexGate(driver, scheduler)
+        space = Space(engine, driver.store)
+        opened.push_async_callback(space.close)
+        collector = GarbageCollector(fenced, scheduler, driver.region_infos, space.compact)
         endpoint = self._endpoint = CoprocessorEndpoint(store_id, driver, scheduler, self.config, self._clock)
         opened.push_async_callback(endpoint.close)
         if endpoint.cache is not None:
@@ -179,6 +185,7 @@ class StoreNode:
             max_entry_bytes=self.config.max_entry_bytes,
             raw=RawParts(raw, self._clock, RawScanRelay(others, driver) if others is not None else None),
             others=others,
+            space=SpaceParts(collector, space.destroy_range),
             first_region_term=FirstRegion(driver, pd).led_term,
         )
         service = self._service = StoreService(parts)
@@ -196,8 +203,8 @@ class StoreNode:
         opened.push_async_callback(worker.close)
         sweep = asyncio.ensure_future(RawSweeper(fenced, raw, driver.region_infos, self._clock).run())
         opened.push_async_callback(cancel_all, [sweep])
-        duties = StoreDuties(service, driver, pd, self._connections(store_id, pd, opened))
-        duties.start()
+        duties = StoreDuties(service, collector, driver, pd, self._connections(store_id, pd, opened), self.config)
+        await duties.start()
         opened.push_async_callback(duties.close)
         opened.callback(service.close)
         opened.callback(self._stop_serving)

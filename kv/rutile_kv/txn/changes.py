@@ -20,6 +20,9 @@ class Changes:
     def put_write(self, key: bytes, commit_ts: int, write: Write) -> None:
         self.modifies.append((CF_WRITE, versioned_key(storage_key(key), commit_ts), write.to_bytes()))
 
+    def remove_write(self, key: bytes, commit_ts: int) -> None:
+        self.modifies.append((CF_WRITE, versioned_key(storage_key(key), commit_ts), None))
+
     def put_value(self, key: bytes, start_ts: int, value: bytes) -> bytes | None:
         """Store a long value; a short one is returned, to stand in the lock or write record."""
         if len(value) <= SHORT_VALUE_LIMIT_BYTES:

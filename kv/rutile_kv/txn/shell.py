@@ -8,6 +8,8 @@ from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 from rutile_kv.engine.api import Modify, Reader, Snapshot
 from rutile_kv.mvcc.reader import MvccReader
+from rutile_kv.txn.commands.pessimistic_lock import PessimisticLock
+from rutile_kv.txn.commands.prewrite import Prewrite
 from rutile_kv.txn.commands.resolve_lock import BATCH_LOCKS, ResolveLock
 from rutile_kv.txn.events import (
     Effect,
@@ -24,9 +26,11 @@ from rutile_kv.txn.events import (
 )
 from rutile_kv.txn.max_ts import MaxTs
 from rutile_kv.txn.model import Command
+from rutile_kv.txn.safe_point import SafePoint
 from rutile_kv.txn.scheduler import Scheduler
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto import metapb_pb2 as metapb
+from rutile_proto.timestamps import MAX_TIMESTAMP
 from rutile_proto.types import LogIndex
 
 ResultT = TypeVar("ResultT")
@@ -84,11 +88,14 @@ class TxnScheduler:
 
     def __init__(self, kv: RegionKv, max_ts: MaxTs | None = None) -> None:
         self.max_ts = MaxTs() if max_ts is None else max_ts
+        self.safe_point = SafePoint()
         self._kv = kv
         self._core = Scheduler()
         self._tokens = count(1)
         self._contexts: dict[int, kvrpcpb.Context] = {}
         self._answers: dict[int, Answer] = {}
+        self._begun: dict[int, int] = {}
+        """Start timestamps of commands that may only begin what garbage collection has not passed yet."""
         self._running: dict[asyncio.Task[None], None] = {}
         self._listeners: list[WriteListener] = []
         self._held: list[_Held] = []
@@ -110,6 +117,8 @@ class TxnScheduler:
         token = next(self._tokens)
         self._contexts[token] = _own_copy(context)
         self._answers[token] = answer
+        if isinstance(command, Prewrite | PessimisticLock):
+            self._begun[token] = command.start_ts
         self._handle(Submit(token, command))
 
     def listen(self, listener: WriteListener) -> None:
@@ -161,6 +170,7 @@ class TxnScheduler:
 
     def _finish(self, token: int) -> Answer:
         del self._contexts[token]
+        self._begun.pop(token, None)
         return self._answers.pop(token)
 
     def _start(self, work: Awaitable[Event]) -> None:
@@ -179,6 +189,7 @@ class TxnScheduler:
         context = self._contexts[token]
         try:
             reader = await self._kv.read_view(context)
+            self.safe_point.check(self._begun.get(token, MAX_TIMESTAMP))
         except Exception as error:
             return SnapshotFailed(token, error)
         return SnapshotTaken(token, reader, self.max_ts.for_region(context.region_id))

@@ -11,6 +11,7 @@ from rutile_kv.txn.commands.batch_rollback import BatchRollback
 from rutile_kv.txn.commands.check_secondary_locks import CheckSecondaryLocks, SecondaryLocks
 from rutile_kv.txn.commands.check_txn_status import Action, CheckTxnStatus, TxnStatus
 from rutile_kv.txn.commands.cleanup import Cleanup, CleanupResult
+from rutile_kv.txn.commands.collect_garbage import Collected, CollectGarbage
 from rutile_kv.txn.commands.commit import Commit, CommitResult
 from rutile_kv.txn.commands.pessimistic_lock import LockedKey, PessimisticLock, PessimisticLockResult
 from rutile_kv.txn.commands.pessimistic_rollback import PessimisticRollback
@@ -25,6 +26,8 @@ __all__ = [
     "CheckTxnStatus",
     "Cleanup",
     "CleanupResult",
+    "CollectGarbage",
+    "Collected",
     "Commit",
     "CommitResult",
     "HeartBeatResult",
