@@ -105,6 +105,13 @@ class Unreliable:
             self._cluster.move_leader(key, self._dice.choice(self._cluster.store_ids))
 
 
+def service_of(kv: SharedKv, store_id: int) -> StoreService:
+    """What a store of these answers with."""
+    raw = RawParts(RawWriter(kv), kv.cluster.time.clock, None)
+    parts = ServiceParts(CLUSTER_ID, store_id, kv, kv.scheduler, None, None, 8 << 20, raw)  # type: ignore[arg-type]
+    return StoreService(parts)
+
+
 @asynccontextmanager
 async def real_world(seed: int, clients: int) -> AsyncIterator[list[World]]:
     """Several clients of one such cluster, over LocalStubs."""
@@ -113,9 +120,7 @@ async def real_world(seed: int, clients: int) -> AsyncIterator[list[World]]:
     pd = FakePd(cluster)
     stubs = {}
     for store_id in cluster.store_ids:
-        raw = RawParts(RawWriter(kv), cluster.time.clock, None)
-        parts = ServiceParts(CLUSTER_ID, store_id, kv, kv.scheduler, None, None, 8 << 20, raw)  # type: ignore[arg-type]
-        stubs[store_id] = LocalStub(Unreliable(store_id, StoreService(parts), cluster, dice))
+        stubs[store_id] = LocalStub(Unreliable(store_id, service_of(kv, store_id), cluster, dice))
     options = ClientOptions(write_budget_s=3.0, read_budget_s=30.0, find_out_budget_s=2.0)
     made = [
         World(cluster, pd, Client.local(LocalStub(pd), stubs, options=options, pace=cluster.time.pace))
