@@ -14,6 +14,7 @@ CORES = {
     "kv/rutile_kv/mvcc": (),
     "kv/rutile_kv/txn": ("shell.py", "lock_waiting.py"),
     "kv/rutile_kv/raw": ("writer.py",),
+    "kv/rutile_kv/watch": (),
     "kv/rutile_kv/raftstore": ("driver.py", "snapshot_transfer.py"),
     "pd/rutile_pd": ("node.py", "service.py", "boundary.py", "heartbeat_service.py", "region_service.py"),
 }

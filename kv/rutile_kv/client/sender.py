@@ -57,9 +57,9 @@ class RegionSender:
             self._regions.try_next_peer(region)
             return Missed(error, False, STORE_UNREACHABLE)
         except grpc.RpcError as error:
-            return self._lost(region, error)
+            return self.lost(region, error)
         if answer.HasField("region_error"):
-            return self._misplaced(region, answer.region_error)
+            return self.misplaced(region, answer.region_error)
         self._regions.answered(region)
         return answer
 
@@ -72,14 +72,16 @@ class RegionSender:
         """An RPC to the store failed: check its address before the next."""
         self._stores.doubt(store_id)
 
-    def _lost(self, region: CachedRegion, error: grpc.RpcError) -> Missed:
+    def lost(self, region: CachedRegion, error: grpc.RpcError) -> Missed:
+        """The RPC to the region's leader failed on the way. Raises InvalidRequest if no second try can help."""
         kind = kind_of(error)
         if kind is STORE_UNREACHABLE:
             self.doubt(region.leader.store_id)
             self._regions.try_next_peer(region)
         return Missed(error, True, kind)
 
-    def _misplaced(self, region: CachedRegion, told: errorpb.Error) -> Missed:
+    def misplaced(self, region: CachedRegion, told: errorpb.Error) -> Missed:
+        """A store refused the request; the cache is corrected. Raises what no second try can help."""
         error = region_error_from_pb(told)
         if isinstance(error, UndeterminedResult):
             return Missed(error, True, NOT_READY)
