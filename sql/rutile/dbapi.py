@@ -17,17 +17,15 @@ Threads may share the module, not a connection (`threadsafety = 1`).
 from __future__ import annotations
 
 import datetime
-import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias
+from typing import Any, Self
 
 import pyarrow as pa
 
-from rutile.errors import SqlError
-from rutile.loop_thread import EventLoopThread
+from rutile.local import Backend, LocalBackend, StatementResult, shared_database
 from rutile.pep249 import (
     DatabaseError,
     DataError,
@@ -39,12 +37,7 @@ from rutile.pep249 import (
     OperationalError,
     ProgrammingError,
     Warning,
-    exception_of,
 )
-
-if TYPE_CHECKING:
-    from rutile.engine import Database
-    from rutile.session import Session
 
 apilevel = "2.0"
 threadsafety = 1
@@ -71,10 +64,6 @@ def TimestampFromTicks(ticks: float) -> datetime.datetime:
     return datetime.datetime(*time.localtime(ticks)[:6])
 
 
-Closer: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
-"""Shuts down what was opened."""
-
-
 class TypeObject:
     """Equal to every type name of its group, as PEP 249 wants of STRING, NUMBER, ...."""
 
@@ -93,105 +82,6 @@ BINARY = TypeObject("binary", "varbinary", "tinyblob", "blob", "mediumblob", "lo
 NUMBER = TypeObject("tinyint", "smallint", "mediumint", "int", "bigint", "float", "double", "decimal", "year", "bool")
 DATETIME = TypeObject("date", "time", "datetime", "timestamp")
 ROWID = TypeObject()
-
-
-class StatementResult(Protocol):
-    """What a backend gives for a statement; `rutile.result.Result` is one."""
-
-    affected_rows: int
-    last_insert_id: int
-
-    @property
-    def columns(self) -> Sequence[Any]: ...
-
-    def rows(self) -> list[tuple[Any, ...]]: ...
-
-    def arrow(self) -> pa.Table: ...
-
-
-class Backend(Protocol):
-    """One session somewhere."""
-
-    def execute(self, sql: str, params: Sequence[object]) -> StatementResult: ...
-
-    @property
-    def in_transaction(self) -> bool: ...
-
-    def duplicate(self) -> Backend:
-        """A further session on the same database."""
-
-    def cancel(self) -> None:
-        """Stop the running statement; callable from another thread."""
-
-    def close(self) -> None: ...
-
-
-class SharedDatabase:
-    """A running `Database`, its loop, and how many sessions use them; the last one to leave shuts both down."""
-
-    def __init__(self, open_database: Callable[[], Coroutine[Any, Any, tuple[Database, Closer]]]) -> None:
-        self.loop = EventLoopThread()
-        self.users = 1
-        self.on_closed: Callable[[], None] | None = None
-        try:
-            self.database, self._close = self.loop.run(open_database())
-        except BaseException:
-            self.loop.close()
-            raise
-
-    def acquire(self) -> SharedDatabase:
-        """One session more."""
-        with _open_lock:
-            self.users += 1
-        return self
-
-    def release(self) -> None:
-        """One session less."""
-        with _open_lock:
-            self.users -= 1
-            if self.users > 0:
-                return
-            if self.on_closed is not None:
-                self.on_closed()
-        try:
-            self.loop.run(self._close())
-        finally:
-            self.loop.close()
-
-
-class LocalBackend:
-    """A session of a `Database` whose loop runs in another thread of this process."""
-
-    def __init__(self, shared: SharedDatabase, schema: str | None) -> None:
-        self._shared = shared
-        self._schema = schema
-        try:
-            self._session: Session = shared.loop.run(shared.database.session(schema))
-        except BaseException as error:
-            shared.release()
-            raise exception_of(error) if isinstance(error, SqlError) else error from error
-
-    def execute(self, sql: str, params: Sequence[object]) -> StatementResult:
-        try:
-            return self._shared.loop.run(self._session.execute(sql, params))
-        except SqlError as error:
-            raise exception_of(error) from error
-
-    @property
-    def in_transaction(self) -> bool:
-        return self._session.in_transaction
-
-    def duplicate(self) -> LocalBackend:
-        return LocalBackend(self._shared.acquire(), self._schema)
-
-    def cancel(self) -> None:
-        self._shared.loop.loop.call_soon_threadsafe(self._session.cancel)
-
-    def close(self) -> None:
-        try:
-            self._shared.loop.run(self._session.close())
-        finally:
-            self._shared.release()
 
 
 class Cursor:
@@ -403,51 +293,6 @@ class _ImplicitTransaction:
             self._connection.rollback()
 
 
-_open_lock = threading.Lock()
-"""Guards the counts of sessions and the map below: any thread may connect and close."""
-_open_directories: dict[Path, SharedDatabase] = {}
-"""Embedded databases open in this process."""
-
-
-def _embedded(path: Path | None) -> SharedDatabase:
-    """The running database in `path`, started if need be; a new one in memory for None."""
-    if path is None:
-        return SharedDatabase(lambda: _open_embedded(None))
-    path = path.resolve()
-    with _open_lock:
-        shared = _open_directories.get(path)
-        if shared is not None:
-            shared.users += 1
-            return shared
-        shared = SharedDatabase(lambda: _open_embedded(path))
-        shared.on_closed = lambda: _forget(path)
-        _open_directories[path] = shared
-        return shared
-
-
-def _forget(path: Path) -> None:
-    del _open_directories[path]
-
-
-async def _open_embedded(path: Path | None) -> tuple[Database, Closer]:
-    from rutile.embedded import EmbeddedNode  # loads the store, PD and DuckDB: only those who embed them wait for it
-
-    node = await EmbeddedNode.open(path)
-    return node.database, node.close
-
-
-async def _open_cluster(pd_addresses: list[str]) -> tuple[Database, Closer]:
-    from rutile.cluster import open_database
-
-    client, database = await open_database(pd_addresses)
-
-    async def close() -> None:
-        await database.close()
-        await client.close()
-
-    return database, close
-
-
 def connect(target: str | Path | None = None, *, database: str | None = "test", autocommit: bool = True) -> Connection:
     """Open a connection.
 
@@ -465,14 +310,6 @@ def connect(target: str | Path | None = None, *, database: str | None = "test", 
 
         return Connection(RemoteBackend.open(text, database), autocommit)
     return Connection(LocalBackend(shared_database(target), database), autocommit)
-
-
-def shared_database(target: str | Path | None) -> SharedDatabase:
-    """The front end in this process for a directory, for "pd://..." or (None) in memory; `release` it after use."""
-    if isinstance(target, str) and target.startswith("pd://"):
-        addresses = target.removeprefix("pd://").split(",")
-        return SharedDatabase(lambda: _open_cluster(addresses))
-    return _embedded(None if target is None else Path(target))
 
 
 def _is_address(text: str) -> bool:

@@ -21,10 +21,10 @@ import pyarrow.compute as pc
 from rutile.bulk_rows import BulkEncoder, BulkEntries
 from rutile.catalog.meta import row_id_key
 from rutile.catalog.model import TableInfo, TableState
-from rutile.dbapi import shared_database
 from rutile.engine import Database
 from rutile.errors import SqlError
 from rutile.import_source import Source, column_type_for, open_source
+from rutile.local import shared_database
 from rutile.pep249 import DataError, IntegrityError, ProgrammingError, exception_of
 from rutile.progress import Progress
 from rutile_coprocessor.handles import HandleCodec

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
 from rutile_proto.errors import InvalidRequest
@@ -37,11 +37,16 @@ class LoopThread:
         while (page := self.run(_next(pages))) is not None:
             yield from page
 
+    def call_soon(self, act: Callable[[], object]) -> None:
+        """Have `act` called in the loop, without waiting for it."""
+        self._loop.call_soon_threadsafe(act)
+
     def stop(self) -> None:
         """End the loop and its thread; harmless when already done."""
         if self._loop.is_closed():
             return
         self.run(self._loop.shutdown_asyncgens())
+        self.run(self._loop.shutdown_default_executor())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
