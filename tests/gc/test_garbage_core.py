@@ -49,15 +49,15 @@ def test_a_delete_marker_stays_until_all_behind_it_is_gone() -> None:
 
 KEYS = [b"a", b"b", b"long key of more than eight bytes"]
 HISTORY = st.lists(
-    st.tuples(st.sampled_from(KEYS), st.integers(1, 30), st.sampled_from([P, P, D, L, R]), st.booleans()), max_size=40
+    st.tuples(st.sampled_from(KEYS), st.integers(1, 20), st.sampled_from([P, P, D, L, R]), st.booleans()), max_size=40
 )
 
 
 def write_history(engine: MemoryEngine, history: list[tuple[bytes, int, WriteKind, bool]]) -> None:
-    """Versions at even timestamps (start one below), rollbacks at odd ones."""
+    """Each at its own timestamps: a version is committed at 3n and began at 3n - 1, a roll-back lies at 3n + 1."""
     batch = engine.batch()
     for key, at, kind, is_long in history:
-        commit_ts = 2 * at + (kind is R)
+        commit_ts = 3 * at + (kind is R)
         start_ts = commit_ts if kind is R else commit_ts - 1
         value = None if kind is not P else LONG + b"%d" % commit_ts if is_long else b"%d" % commit_ts
         if value is not None and is_long:
@@ -144,9 +144,9 @@ def test_a_page_tells_where_to_go_on_and_the_newest_it_saw() -> None:
     engine = MemoryEngine()
     write_history(engine, [(b"a", at, P, False) for at in range(1, 6)] + [(b"b", 9, P, False)])
     page = find_garbage(engine, b"", None, 100, 2)
-    assert (page.keys, page.next_start, page.newest_ts) == ([b"a"], storage_key(b"b"), 10)
+    assert (page.keys, page.next_start, page.newest_ts) == ([b"a"], storage_key(b"b"), 15)
     page = find_garbage(engine, storage_key(b"b"), None, 100, 2)
-    assert (page.keys, page.next_start, page.newest_ts) == ([], None, 18)
+    assert (page.keys, page.next_start, page.newest_ts) == ([], None, 27)
 
 
 def test_what_is_written_meanwhile_is_left_alone() -> None:
@@ -159,5 +159,5 @@ def test_what_is_written_meanwhile_is_left_alone() -> None:
             batch.put(cf, key, value) if value is not None else batch.delete(cf, key)
         engine.write(batch)
     collect(engine, 40, 10, 10)
-    assert [commit_ts for commit_ts, _ in MvccReader(engine).writes(b"a")] == [60, 4]
+    assert [commit_ts for commit_ts, _ in MvccReader(engine).writes(b"a")] == [60, 6]
     assert MvccReader(engine).get(b"a", 60) == LONG

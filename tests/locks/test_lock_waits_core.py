@@ -201,4 +201,4 @@ class AnyEventInAnyState(RuleBasedStateMachine):
 
 
 TestAnyEventInAnyState = AnyEventInAnyState.TestCase
-TestAnyEventInAnyState.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestAnyEventInAnyState.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)

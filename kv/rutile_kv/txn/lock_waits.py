@@ -136,10 +136,10 @@ class LockWaits:
             order = next(self._orders)
             waiter = _Waiter(order, event.token, event.start_ts, event.lock, event.deadline_ms, event.detect)
             self._waiters[event.token] = waiter
-            heappush(self._deadlines, (event.deadline_ms, event.token))
         else:
             assert waiter.is_trying, f"request {event.token} waits already"
-            waiter.lock, waiter.is_trying = event.lock, False
+            waiter.lock, waiter.deadline_ms, waiter.is_trying = event.lock, event.deadline_ms, False
+        heappush(self._deadlines, (event.deadline_ms, event.token))
         queue = self._queues.setdefault(event.lock.key, _Queue())
         insort(queue.waiting, (waiter.order, waiter.token))
         queue.wake_ms = None
@@ -201,7 +201,7 @@ class LockWaits:
         self._skip_stale()
         while self._deadlines and self._deadlines[0][0] <= now_ms:
             waiter = self._waiters[heappop(self._deadlines)[1]]
-            if not waiter.is_trying:  # if it is, it gives up when it is blocked again
+            if not waiter.is_trying and waiter.deadline_ms <= now_ms:  # if it tries, it gives up when blocked again
                 effects += [*self._forget(waiter), GiveUp(waiter.token, waiter.lock)]
             self._skip_stale()
         while self._wakes and self._wakes[0][0] <= now_ms:
