@@ -26,6 +26,9 @@ class StoreConfig:
     region_heartbeat_seconds: float = 10.0
     """How often a leader reports a region of which nothing changed; changes are reported at once."""
 
+    watch_progress_seconds: float = 1.0
+    """How often watchers hear how far they are."""
+
     gc_life_time_seconds: float = 600.0
     """How long versions are kept after they were overwritten, and so how old a snapshot can be."""
     gc_interval_seconds: float = 600.0
@@ -47,5 +50,7 @@ class StoreConfig:
     def __post_init__(self) -> None:
         if self.coprocessor_concurrency < 1:
             raise ValueError(f"coprocessor_concurrency must be at least 1, not {self.coprocessor_concurrency}")
+        if self.watch_progress_seconds <= 0:
+            raise ValueError("watchers need a positive period")
         if self.tick_seconds <= 0 or self.store_heartbeat_seconds <= 0 or self.region_heartbeat_seconds <= 0:
             raise ValueError("ticks and heartbeats need a positive period")

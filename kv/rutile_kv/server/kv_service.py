@@ -31,6 +31,7 @@ from rutile_kv.server.raw_writes import RawWrites
 from rutile_kv.server.region_store import RegionStore
 from rutile_kv.server.transactional_writes import TransactionalWrites
 from rutile_kv.server.unimplemented import rest_unimplemented
+from rutile_kv.server.watch_service import WatchParts, WatchService
 from rutile_kv.txn.lock_waiting import LockWaiting
 from rutile_kv.txn.shell import TxnScheduler
 from rutile_proto import deadlock_pb2_grpc, rutilepb_pb2_grpc, tikvpb_pb2_grpc
@@ -65,6 +66,8 @@ class ServiceParts:
     """The term in which this store leads the region of the empty key, 0 if it does not: where deadlocks are found."""
     space: SpaceParts | None = None
     """None: KvGC and UnsafeDestroyRange are refused."""
+    watching: WatchParts | None = None
+    """None: Watch is refused."""
     others: Cluster | None = None
     """Reaches the other stores; None if there are none to ask."""
     patience_seconds: float = PATIENCE_SECONDS
@@ -83,6 +86,7 @@ class StoreService(
     AdminService,
     CoprocessorService,
     BulkService,
+    WatchService,
     RaftService,
 ):
     """The servicer of one store."""
@@ -100,6 +104,7 @@ class StoreService(
         self.relay = parts.raw.relay
         self.fates = LockFates(parts.store_id, parts.kv, parts.scheduler, parts.others)
         self.space = parts.space
+        self.watching = parts.watching
         self.waiting = LockWaiting(parts.scheduler)
         self.detector = DeadlockDetector(parts.first_region_term)
         self.patience_seconds = parts.patience_seconds

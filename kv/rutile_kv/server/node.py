@@ -53,6 +53,10 @@ from rutile_kv.server.raw_sweeper import RawSweeper
 from rutile_kv.server.read_index_gate import ReadIndexGate, StampedTransport
 from rutile_kv.server.registration import found_cluster, identify
 from rutile_kv.server.space import Space
+from rutile_kv.server.watch_raw import RawStreams
+from rutile_kv.server.watch_service import WatchParts
+from rutile_kv.server.watch_versions import VersionStreams
+from rutile_kv.server.watches import Watches
 from rutile_kv.txn.max_ts import MaxTs
 from rutile_kv.txn.shell import TxnScheduler
 from rutile_proto import metapb_pb2 as metapb
@@ -175,6 +179,7 @@ class StoreNode:
         if endpoint.cache is not None:
             driver.store.observe(MirrorUpkeep(endpoint.cache))
         others = self._others(pd, opened)
+        watches = Watches(driver, scheduler, pd, self.config.watch_progress_seconds)
         parts = ServiceParts(
             cluster_id=pd.cluster_id,
             store_id=store_id,
@@ -186,6 +191,7 @@ class StoreNode:
             raw=RawParts(raw, self._clock, RawScanRelay(others, driver) if others is not None else None),
             others=others,
             space=SpaceParts(collector, space.destroy_range),
+            watching=WatchParts(VersionStreams(watches, driver, engine, pd), RawStreams(watches, driver, self._clock)),
             first_region_term=FirstRegion(driver, pd).led_term,
         )
         service = self._service = StoreService(parts)
@@ -206,6 +212,8 @@ class StoreNode:
         duties = StoreDuties(service, collector, driver, pd, self._connections(store_id, pd, opened), self.config)
         await duties.start()
         opened.push_async_callback(duties.close)
+        watches.start()
+        opened.push_async_callback(watches.close)
         opened.callback(service.close)
         opened.callback(self._stop_serving)
 
