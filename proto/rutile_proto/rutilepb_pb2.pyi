@@ -130,6 +130,12 @@ class WatchRequest(_message.Message):
     raw: WatchRaw
     def __init__(self, context: _Optional[_Union[_kvrpcpb_pb2.Context, _Mapping]] = ..., start_key: _Optional[bytes] = ..., end_key: _Optional[bytes] = ..., transactional: _Optional[_Union[WatchTransactional, _Mapping]] = ..., raw: _Optional[_Union[WatchRaw, _Mapping]] = ...) -> None: ...
 
+class WatchToken(_message.Message):
+    __slots__ = ("parts",)
+    PARTS_FIELD_NUMBER: _ClassVar[int]
+    parts: _containers.RepeatedCompositeFieldContainer[WatchRequest]
+    def __init__(self, parts: _Optional[_Iterable[_Union[WatchRequest, _Mapping]]] = ...) -> None: ...
+
 class WatchChange(_message.Message):
     __slots__ = ("key", "value", "deleted", "start_ts", "commit_ts", "index", "expires_at_s", "state")
     KEY_FIELD_NUMBER: _ClassVar[int]
