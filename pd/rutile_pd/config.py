@@ -17,7 +17,7 @@ class PdConfig:
     """Voters wanted for each region."""
     max_store_down_s: float = 1800.0
     """A store silent for so long has its peers replaced."""
-    store_disconnected_s: float = 20.0
+    store_disconnected_s: float = 9.0
     """A store silent for so long gets no new peers and no leaders."""
     operator_timeout_s: float = 600.0
     """An operator that adds a peer, and is not finished by then, is given up; checkers may make a new one."""

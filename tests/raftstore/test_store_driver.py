@@ -117,7 +117,7 @@ class World:
 
     async def until(self, condition: Callable[[], object]) -> None:
         async with asyncio.timeout(10):
-            while not condition():  # noqa: ASYNC110  nothing tells of the states waited for here
+            while not condition():
                 await asyncio.sleep(0.002)
 
     async def leading(self, store_id: int = 1) -> StoreDriver:

@@ -48,7 +48,7 @@ async def leading(directory):
     store = Store(1, engine, StoreConfig(log_gap_entries=16), random.Random(1))
     driver = StoreDriver(store, engine, Alone(), Alone(), SystemClock(), tick_seconds=0.01)
     await driver.start()
-    while not all(info.is_leader for info in driver.region_infos()):  # noqa: ASYNC110  nothing tells of it here
+    while not all(info.is_leader for info in driver.region_infos()):
         await asyncio.sleep(0.005)
     return engine, driver
 

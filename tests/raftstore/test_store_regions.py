@@ -3,12 +3,19 @@
 import pytest
 
 from rutile_kv.raftstore import local_keys
-from rutile_kv.raftstore.events import RaftMessageReceived, SnapshotReceived, Split, Write
+from rutile_kv.raftstore.events import RaftMessageReceived, SnapshotReceived, Split, TransferLeader, Write
 from rutile_proto import eraftpb_pb2 as eraftpb
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto import raft_serverpb_pb2 as raft_serverpb
 from rutile_proto import rutilepb_pb2 as rutilepb
-from rutile_proto.errors import EpochNotMatch, InvalidRequest, KeyNotInRegion, RegionNotFound, UndeterminedResult
+from rutile_proto.errors import (
+    EpochNotMatch,
+    InvalidRequest,
+    KeyNotInRegion,
+    RegionNotFound,
+    ServerIsBusy,
+    UndeterminedResult,
+)
 
 # --- splits -----------------------------------------------------------------------------------------------------------
 
@@ -375,3 +382,18 @@ def test_a_snapshot_over_another_region_is_refused(cluster):
     assert payload.closed
     cluster.settle()
     assert cluster.get(3, b"a", 2) == b"1"
+
+
+def test_leadership_is_not_handed_to_a_silent_peer(cluster):
+    """The placement driver may not know yet that a store is gone: the group must not stand still for its order."""
+    leader = cluster.leader().peer.store_id
+    silent = next(store for store in (1, 2, 3) if store != leader)
+    heir = next(peer for peer in cluster.region().peers if peer.store_id == silent)
+    cluster.isolate(silent)
+    cluster.tick(30)
+    token = cluster.ask_leader(lambda token, context: TransferLeader(token, context, heir.id))
+    assert isinstance(cluster.error(token), ServerIsBusy)
+    cluster.write((b"k", b"goes on"))
+    cluster.heal()
+    cluster.wait(lambda: cluster.error(cluster.ask_leader(lambda t, c: TransferLeader(t, c, heir.id))) is None)
+    cluster.wait(lambda: (cluster.leader() or cluster.info(leader)).peer.store_id == silent)

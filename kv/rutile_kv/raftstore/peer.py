@@ -169,7 +169,13 @@ class Peer:
         self.proposals.add(index, self.term, tokens)
 
     def transfer_leader(self, peer_id: int) -> None:
-        """Raises NotLeader or ServerIsBusy."""
+        """Raises NotLeader or ServerIsBusy.
+
+        Not to a peer that is silent: the group would take no writes until the transfer is given up.
+        """
+        silent = next((p.silent_ticks for p in self.node.status().progress if p.peer_id == peer_id), 0)
+        if silent >= self._config.election_timeout_ticks:
+            raise ServerIsBusy(f"peer {peer_id} has been silent for {silent} ticks: it cannot lead now")
         try:
             self.node.transfer_leader(peer_id)
         except ProposalDropped as dropped:

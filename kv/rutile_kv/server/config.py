@@ -22,7 +22,7 @@ class StoreConfig:
 
     tick_seconds: float = 0.1
     """One Raft tick; an election takes 10 to 20 of them."""
-    store_heartbeat_seconds: float = 10.0
+    store_heartbeat_seconds: float = 3.0
     region_heartbeat_seconds: float = 10.0
     """How often a leader reports a region of which nothing changed; changes are reported at once."""
 
