@@ -223,7 +223,21 @@ CALLS: dict[str, Callable[[Engine], object]] = {
     "snapshot": lambda engine: engine.snapshot(),
     "ingest": lambda engine: engine.ingest("default", iter([(b"k", b"v")])),
     "size": lambda engine: engine.approximate_size_bytes(b"", None),
+    "compact": lambda engine: engine.compact(b"", None),
 }
+
+
+def test_compaction_changes_nothing_that_can_be_read(engine: Engine) -> None:
+    put(engine, (b"a", b"1"), (b"b", b"2"), (b"c", b"3"))
+    with engine.snapshot() as snapshot:
+        batch = engine.batch()
+        batch.delete("default", b"a")
+        batch.delete_range("default", b"b", b"c")
+        engine.write(batch)
+        for start, end in ((b"", None), (b"a", b"b"), (b"b", b"a")):
+            engine.compact(start, end)
+        assert list(engine.scan("default", b"", None)) == [(b"c", b"3")]
+        assert [key for key, _ in snapshot.scan("default", b"", None)] == [b"a", b"b", b"c"]
 
 
 @pytest.mark.parametrize("call", CALLS)

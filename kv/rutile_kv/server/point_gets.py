@@ -57,6 +57,7 @@ class PointGets(TransactionalReads, RawReads):
 
             return look_at_raw
 
+        self.scheduler.safe_point.check(min(get.version for get in gets))
         reader, region = await self._view(context, max(get.version for get in gets))
 
         def look_at_row(get: kvrpcpb.GetRequest) -> kvrpcpb.GetResponse:

@@ -98,7 +98,7 @@ class TransactionalReads:
         """Locks with start_ts <= max_version, in key order. Raises max_ts: nothing commits below it unseen."""
         check_timestamp("max_version", request.max_version)
         check_range(request.start_key, request.end_key)
-        reader, region = await self._view(request.context, request.max_version)
+        reader, region = await self._view(request.context, request.max_version, versions=False)
         span = clip(request.start_key, request.end_key, region)
         if span is None:
             return kvrpcpb.ScanLockResponse()
@@ -117,10 +117,14 @@ class TransactionalReads:
             known |= learned
         return response
 
-    async def _view(self, context: kvrpcpb.Context, version: int) -> tuple[MvccReader, metapb.Region]:
-        """A reader of the live engine and the region, both valid until the next await."""
+    async def _view(
+        self, context: kvrpcpb.Context, version: int, *, versions: bool = True
+    ) -> tuple[MvccReader, metapb.Region]:
+        """A reader of the live engine and the region, both valid until the next await. Where `versions` are read, they
+        must not be old enough to be gone."""
         check_timestamp("version", version)
-        self.scheduler.safe_point.check(version)
+        if versions:
+            self.scheduler.safe_point.check(version)
         self.scheduler.max_ts.raise_to(version)
         view = await self.kv.read_view(context)
         region = self.kv.region(context.region_id)
