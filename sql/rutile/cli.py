@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 DEFAULT_PD = "127.0.0.1:2379"
 DEFAULT_KV = "127.0.0.1:20160"
 DEFAULT_SQL = "127.0.0.1:4001"
+DEFAULT_MYSQL = "127.0.0.1:4000"
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]", "::1")
 
 EPILOG = """\
@@ -99,6 +100,7 @@ def _add_playground(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--pd-port", type=int, default=2379, help="port of the placement driver (0: any; default 2379)")
     parser.add_argument("--kv-port", type=int, default=20160, help="port of the first store (0: any; default 20160)")
     parser.add_argument("--sql-port", type=int, default=4001, help="port of the SQL server (0: any; default 4001)")
+    parser.add_argument("--mysql-port", type=int, default=4000, help="port for MySQL clients (0: any; default 4000)")
     parser.set_defaults(run=_run_playground)
 
 
@@ -168,22 +170,36 @@ def _add_kv(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def _add_sql(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = _verb(verbs, "sql", "run a SQL front end\nPrints `ready sql ADDRESS` once it serves.")
+    parser = _verb(
+        verbs,
+        "sql",
+        "run a SQL front end\n"
+        "Prints `ready sql ADDRESS mysql=ADDRESS` once it serves. MySQL clients come in as root.",
+    )
     parser.add_argument("--pd", default=DEFAULT_PD, metavar="ADDR[,ADDR]", help=f"placement driver ({DEFAULT_PD})")
     _add_role_options(parser, DEFAULT_SQL)
+    parser.add_argument(
+        "--mysql-addr", default=DEFAULT_MYSQL, metavar="ADDR",
+        help=f"listen here for MySQL clients (default {DEFAULT_MYSQL}; port 0: any)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--mysql-password-file", type=Path, metavar="FILE",
+        help="root's password for MySQL clients is the first line of FILE (default: empty, on loopback only)",
+    )  # fmt: skip
     parser.set_defaults(run=_run_sql)
 
 
-def _check_address(options: argparse.Namespace) -> None:
+def _check_address(options: argparse.Namespace, option: str = "--addr") -> None:
     """Refuse to serve strangers unencrypted by accident."""
     from rutile_proto.errors import InvalidRequest
 
-    host, colon, port = options.addr.rpartition(":")
+    address = getattr(options, option.removeprefix("--").replace("-", "_"))
+    host, colon, port = address.rpartition(":")
     if not colon or not port.isdigit():
-        raise InvalidRequest(f"--addr {options.addr}: want host:port")
+        raise InvalidRequest(f"{option} {address}: want host:port")
     if host not in LOOPBACK_HOSTS and not options.insecure:
         raise InvalidRequest(
-            f"--addr {options.addr} is reachable from other machines and nothing is encrypted or checked yet:"
+            f"{option} {address} is reachable from other machines and nothing is encrypted or checked yet:"
             " use 127.0.0.1, or add --insecure if that is what you want"
         )
 
@@ -206,10 +222,29 @@ def _run_kv(options: argparse.Namespace) -> int:
 
 
 def _run_sql(options: argparse.Namespace) -> int:
+    from rutile.mysql.connection import ServerOptions
     from rutile.sql_node import SqlNode
 
     _check_address(options)
-    return _serve(options, lambda: SqlNode(options.pd.split(","), options.addr))
+    _check_address(options, "--mysql-addr")
+    mysql_options = ServerOptions(password=_mysql_password(options))
+    return _serve(options, lambda: SqlNode(options.pd.split(","), options.addr, options.mysql_addr, mysql_options))
+
+
+def _mysql_password(options: argparse.Namespace) -> str:
+    """The password of MySQL's root; it may be empty on loopback only."""
+    from rutile_proto.errors import InvalidRequest
+
+    if options.mysql_password_file is None:
+        password = ""
+    else:
+        try:
+            password = options.mysql_password_file.read_text().partition("\n")[0].rstrip("\r")
+        except OSError as error:
+            raise InvalidRequest(f"--mysql-password-file {options.mysql_password_file}: {error.strerror}") from error
+    if not password and options.mysql_addr.rpartition(":")[0] not in LOOPBACK_HOSTS:
+        raise InvalidRequest(f"--mysql-addr {options.mysql_addr} wants --mysql-password-file: root has no password")
+    return password
 
 
 def _serve(options: argparse.Namespace, make_role: Callable[[], Role]) -> int:
@@ -227,8 +262,9 @@ def _run_playground(options: argparse.Namespace) -> int:
     from rutile.playground import Playground, run_until_stopped
 
     playground = Playground(
-        options.kv, options.data, pd_port=options.pd_port, kv_port=options.kv_port, sql_port=options.sql_port
-    )
+        options.kv, options.data, pd_port=options.pd_port, kv_port=options.kv_port, sql_port=options.sql_port,
+        mysql_port=options.mysql_port,
+    )  # fmt: skip
     return run_until_stopped(playground)
 
 

@@ -40,6 +40,7 @@ class Child:
     log_path: Path
     process: subprocess.Popen[bytes] | None = None
     address: str = ""
+    mysql_address: str = ""
 
     @property
     def pid(self) -> int:
@@ -60,13 +61,17 @@ class Child:
             )
 
     def wait_ready(self, deadline: float) -> None:
-        """Read `ready <role> <address>`; ChildFailed when the process ends or the deadline (monotonic) passes."""
+        """Read `ready <role> <address> [mysql=<address>]`.
+
+        ChildFailed when the process ends or the deadline (monotonic) passes.
+        """
         assert self.process is not None and self.process.stdout is not None
         line = _read_line(self.process.stdout, deadline)
         if not line.startswith("ready "):
             self.kill()
             raise ChildFailed(f"{self.name} did not start; {self.log_path} ends with:\n{self.log_tail()}")
-        self.address = line.split()[2]
+        _, _, self.address, *others = line.split()
+        self.mysql_address = next((text.removeprefix("mysql=") for text in others if text.startswith("mysql=")), "")
 
     def log_tail(self, lines: int = 12) -> str:
         """The last lines the process logged."""
@@ -119,13 +124,14 @@ class Playground:
         pd_port: int = 0,
         kv_port: int = 0,
         sql_port: int = 0,
+        mysql_port: int = 0,
         max_store_down_s: float = 1800.0,
     ) -> None:
         if stores < 1:
             raise ValueError(f"a cluster has at least one store, not {stores}")
         self._temporary = None if data_dir else tempfile.TemporaryDirectory(prefix="rutile-")
         self.data_dir = Path(data_dir or self._temporary.name)  # type: ignore[union-attr]
-        self._ports = (pd_port, kv_port, sql_port)
+        self._ports = (pd_port, kv_port, sql_port, mysql_port)
         self._max_store_down_s = max_store_down_s
         self.pd: Child | None = None
         self.stores: list[Child] = []
@@ -170,6 +176,12 @@ class Playground:
         return self.sql.address
 
     @property
+    def mysql_address(self) -> str:
+        """Where MySQL clients go, as root without a password."""
+        assert self.sql is not None, "the playground is not started"
+        return self.sql.mysql_address
+
+    @property
     def pd_address(self) -> str:
         """Where TiKV clients and `rutile.connect("pd://host:port")` go."""
         assert self.pd is not None, "the playground is not started"
@@ -212,7 +224,8 @@ class Playground:
         return ["kv", "--data", str(self.data_dir / f"kv{index + 1}"), "--addr", address, "--pd", self.pd_address]
 
     def _start_sql(self, deadline: float) -> None:
-        self.sql = self._spawn("sql", ["sql", "--pd", self.pd_address, "--addr", f"127.0.0.1:{self._ports[2]}"])
+        addresses = ["--addr", f"127.0.0.1:{self._ports[2]}", "--mysql-addr", f"127.0.0.1:{self._ports[3]}"]
+        self.sql = self._spawn("sql", ["sql", "--pd", self.pd_address, *addresses])
         self.sql.wait_ready(deadline)
 
 
@@ -243,8 +256,10 @@ def run_until_stopped(playground: Playground) -> int:
 
 def endpoints(playground: Playground) -> str:
     """Where each face is served, one a line."""
+    mysql_port = playground.mysql_address.rpartition(":")[2]
     lines = [
         f"SQL               {playground.sql_address}    rutile shell {playground.sql_address}",
+        f"MySQL clients     {playground.mysql_address}    mysql -h 127.0.0.1 -P {mysql_port} -u root",
         f"placement driver  {playground.pd_address}    TiKV clients connect here",
         *(f"store {child.name:<11} {child.address}    pid {child.pid}" for child in playground.stores),
         f"data and logs     {playground.data_dir}",

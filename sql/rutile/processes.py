@@ -1,8 +1,9 @@
 """The roles as processes: what `rutile pd`, `rutile kv` and `rutile sql` run until they are told to stop.
 
-A process says `ready <role> <address>` on standard output once it serves, so that whoever started it can wait for that
-line; everything else it has to say goes to the log on standard error. SIGTERM and SIGINT stop it cleanly. With
-`--stop-with-stdin` the end of its standard input does too: a parent that dies, however it dies, takes it along.
+A process says `ready <role> <address>` on standard output once it serves (`rutile sql` adds `mysql=<address>`), so that
+whoever started it can wait for that line; everything else it has to say goes to the log on standard error. SIGTERM and
+SIGINT stop it cleanly. With `--stop-with-stdin` the end of its standard input does too: a parent that dies, however it
+dies, takes it along.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import logging
 import os
 import signal
 import sys
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +29,14 @@ class Role(Protocol):
     async def stop(self) -> None: ...
 
 
+@runtime_checkable
+class Announcing(Protocol):
+    """A role with more to announce than one address: SqlNode."""
+
+    @property
+    def announcement(self) -> str: ...
+
+
 async def serve(name: str, role: Role, stop_with_stdin: bool) -> None:
     """Start the role, announce it, wait for a reason to stop, stop it."""
     stop = asyncio.Event()
@@ -37,7 +46,7 @@ async def serve(name: str, role: Role, stop_with_stdin: bool) -> None:
     if stop_with_stdin:
         loop.add_reader(sys.stdin.fileno(), _on_stdin, loop, stop)
     await role.start()
-    print(f"ready {name} {role.address}", flush=True)
+    print(f"ready {name} {role.announcement if isinstance(role, Announcing) else role.address}", flush=True)
     try:
         await stop.wait()
     finally:

@@ -22,13 +22,14 @@ from rutile.information_schema import virtual_schema
 from rutile.planner.change import ChangePlan, plan_delete, plan_update
 from rutile.planner.insert import InsertPlan, insert_query, plan_insert, wrong_value_count
 from rutile.planner.literals import bind
-from rutile.planner.names import TableKey, base_tables
+from rutile.planner.names import OutputColumn, TableKey, base_tables, output_columns, qualify_names
 from rutile.planner.point import FindTable, NotPoint, plan_constant
 from rutile.planner.query import QueryPlan, plan_query
 from rutile.query_errors import DECIMAL_OVERFLOW, from_duckdb
 from rutile.result import Result, rows_of_table
 from rutile.result_types import shaped
 from rutile.storage import KvTransaction
+from rutile_coprocessor.schema import TableSchema
 from rutile_proto.errors import FragmentFailed
 
 if TYPE_CHECKING:
@@ -93,10 +94,16 @@ class Queries:
         return plan
 
     def _plan(self, bound: exp.Expr, find_table: FindTable) -> QueryPlan:
+        tables, virtual = self._tables(bound, find_table)
+        return plan_query(bound, tables, virtual, self._session.database)
+
+    def _tables(
+        self, query: exp.Expr, find_table: FindTable
+    ) -> tuple[dict[TableKey, TableAccess], dict[TableKey, TableSchema]]:
+        """The stored and the virtual tables that `query` names. Raises 1046, 1049, 1146."""
         tables: dict[TableKey, TableAccess] = {}
-        virtual = {}
-        database = self._session.database
-        for key, node in base_tables(bound, database).items():
+        virtual: dict[TableKey, TableSchema] = {}
+        for key, node in base_tables(query, self._session.database).items():
             schema = virtual_schema(key[1]) if key[0] == "information_schema" else None
             if schema is not None:
                 virtual[key] = schema
@@ -104,7 +111,17 @@ class Queries:
                 raise errors.unknown_table(key[0], node.name)
             else:
                 tables[key] = find_table(st.TableName(node.name, node.db or None))
-        return plan_query(bound, tables, virtual, database)
+        return tables, virtual
+
+    async def output_columns(self, expression: exp.Expr) -> list[OutputColumn]:
+        """The columns `expression` would give, its parameters still open. Raises 1052, 1054, 1146."""
+
+        def make(find_table: FindTable) -> list[OutputColumn]:
+            tables, virtual = self._tables(expression, find_table)
+            schemas = {key: access.schema for key, access in tables.items()} | virtual
+            return output_columns(qualify_names(expression.copy(), schemas, self._session.database), schemas)
+
+        return await self._session.planned(make)
 
     async def run_plan(self, plan: QueryPlan) -> tuple[Result, RunFacts]:
         """Run a query as the session's transaction and variables have it."""

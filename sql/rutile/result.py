@@ -7,7 +7,7 @@ The MySQL type of a column travels in the Arrow field's metadata, so a result ke
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
@@ -45,6 +45,8 @@ class Result:
 
     columns: list[ResultColumn] = field(default_factory=list)
     affected_rows: int = 0
+    matched_rows: int = 0
+    """Rows an UPDATE found, those already as asked for included: what some clients want for `affected_rows`."""
     last_insert_id: int = 0
     warnings: list[SqlWarning] = field(default_factory=list)
     info: str = ""
@@ -73,6 +75,16 @@ class Result:
         if self._rows is None:
             self._rows = rows_of_table(self._table) if self._table is not None else []
         return self._rows
+
+    def pages(self, page_rows: int) -> Iterator[list[Row]]:
+        """The rows, at most `page_rows` at a time. An Arrow table is turned into Python values page by page."""
+        if self._rows is None and self._table is not None:
+            for start in range(0, self._table.num_rows, page_rows):
+                yield rows_of_table(self._table.slice(start, page_rows))
+        else:
+            rows = self.rows()
+            for start in range(0, len(rows), page_rows):
+                yield rows[start : start + page_rows]
 
     def arrow(self) -> pa.Table:
         """The rows as an Arrow table, the MySQL types in the fields' metadata; without columns if there are none."""

@@ -21,6 +21,7 @@ from rutile import statements as st
 from rutile.access import TableAccess
 from rutile.catalog.model import CatalogSnapshot
 from rutile.definitions import run_definition
+from rutile.describe import Description, describe
 from rutile.errors import SqlError
 from rutile.expressions.compile import Environment, NotCompilable, constant_value
 from rutile.lexer import shape_of, split_statements
@@ -92,6 +93,10 @@ class Session:
     async def execute_script(self, sql: str) -> list[Result]:
         """Run the statements of a script one after the other, until one raises."""
         return [await self.execute(statement) for statement in split_statements(sql)]
+
+    async def describe(self, sql: str) -> Description:
+        """The parameters and result columns of one statement, which is not run. Raises SqlError."""
+        return await describe(self, sql)
 
     async def use(self, database: str) -> None:
         """Make `database` the session's. Raises 1049."""

@@ -66,7 +66,8 @@ async def run_update(plan: PointUpdate, txn: KvTransaction, environment: Environ
 
 def update_result(matched: int, changed: int) -> Result:
     """What UPDATE answers."""
-    return Result(affected_rows=changed, info=f"Rows matched: {matched}  Changed: {changed}  Warnings: 0")
+    info = f"Rows matched: {matched}  Changed: {changed}  Warnings: 0"
+    return Result(affected_rows=changed, matched_rows=matched, info=info)
 
 
 async def run_delete(plan: PointDelete, txn: KvTransaction, environment: Environment) -> Result:

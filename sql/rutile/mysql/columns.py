@@ -1,0 +1,98 @@
+"""Column definitions: how a result's columns are told to the client, and the wire type of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rutile.mysql.constants import BINARY_CHARSET, UTF8MB4_BIN, ColumnFlag, FieldType
+from rutile.mysql.wire import lenenc_text
+from rutile.result import ResultColumn
+from rutile_coprocessor.schema import ColumnType, Kind
+
+UTF8_BYTES_PER_CHARACTER = 4
+FLOATING_DECIMALS = 31
+"""Means: as many as there are."""
+_MAX_LENGTH = 0xFFFF_FFFF
+
+_FIELD_TYPES = {
+    Kind.BOOL: FieldType.TINY, Kind.TINYINT: FieldType.TINY, Kind.SMALLINT: FieldType.SHORT,
+    Kind.MEDIUMINT: FieldType.INT24, Kind.INT: FieldType.LONG, Kind.BIGINT: FieldType.LONGLONG,
+    Kind.YEAR: FieldType.YEAR, Kind.FLOAT: FieldType.FLOAT, Kind.DOUBLE: FieldType.DOUBLE,
+    Kind.DECIMAL: FieldType.NEWDECIMAL, Kind.CHAR: FieldType.STRING, Kind.VARCHAR: FieldType.VAR_STRING,
+    Kind.TEXT: FieldType.BLOB, Kind.BINARY: FieldType.STRING, Kind.VARBINARY: FieldType.VAR_STRING,
+    Kind.BLOB: FieldType.BLOB, Kind.JSON: FieldType.JSON, Kind.DATE: FieldType.DATE,
+    Kind.DATETIME: FieldType.DATETIME, Kind.TIMESTAMP: FieldType.TIMESTAMP, Kind.TIME: FieldType.TIME,
+}  # fmt: skip
+_WIDTHS = {
+    Kind.BOOL: 1, Kind.TINYINT: 4, Kind.SMALLINT: 6, Kind.MEDIUMINT: 9, Kind.INT: 11, Kind.BIGINT: 20, Kind.YEAR: 4,
+    Kind.FLOAT: 12, Kind.DOUBLE: 22, Kind.DATE: 10, Kind.DATETIME: 19, Kind.TIMESTAMP: 19, Kind.TIME: 10,
+}  # fmt: skip
+"""Characters the widest value takes, without a fraction."""
+
+
+@dataclass(frozen=True, slots=True)
+class WireType:
+    """What a definition says of a column's values."""
+
+    field: FieldType
+    charset: int
+    length: int
+    flags: ColumnFlag
+    decimals: int
+
+
+def wire_type(kind: ColumnType) -> WireType:
+    """The protocol's type for one of ours."""
+    return WireType(_FIELD_TYPES[kind.kind], _charset(kind), _length(kind), _flags(kind), _decimals(kind))
+
+
+def definition(column: ResultColumn) -> bytes:
+    """ColumnDefinition41. Schema and table are left empty: a result's column does not know where it came from."""
+    kind = wire_type(column.type)
+    name = lenenc_text(column.name)
+    return b"".join((
+        lenenc_text("def"), b"\0\0\0", name, name,
+        b"\x0c",
+        kind.charset.to_bytes(2, "little"),
+        kind.length.to_bytes(4, "little"),
+        bytes((kind.field,)),
+        int(kind.flags).to_bytes(2, "little"),
+        bytes((kind.decimals,)),
+        b"\0\0",
+    ))  # fmt: skip
+
+
+def _charset(kind: ColumnType) -> int:
+    return UTF8MB4_BIN if kind.is_character else BINARY_CHARSET
+
+
+def _length(kind: ColumnType) -> int:
+    if kind.kind is Kind.DECIMAL:
+        return kind.precision + 2
+    if kind.kind in (Kind.CHAR, Kind.VARCHAR):
+        return kind.length * UTF8_BYTES_PER_CHARACTER
+    if kind.kind in (Kind.BINARY, Kind.VARBINARY):
+        return kind.length
+    if kind.is_variable:
+        return min(kind.max_bytes, _MAX_LENGTH)
+    fraction = kind.scale + 1 if kind.scale else 0
+    return _WIDTHS[kind.kind] + fraction
+
+
+def _flags(kind: ColumnType) -> ColumnFlag:
+    flags = ColumnFlag(0)
+    if kind.unsigned or kind.kind is Kind.YEAR:
+        flags |= ColumnFlag.UNSIGNED
+    if kind.kind is Kind.YEAR:
+        flags |= ColumnFlag.ZEROFILL
+    if kind.is_integer or kind.kind in (Kind.DECIMAL, Kind.FLOAT, Kind.DOUBLE):
+        flags |= ColumnFlag.NUMBER
+    if kind.kind in (Kind.TEXT, Kind.BLOB, Kind.JSON):
+        flags |= ColumnFlag.BLOB
+    if not kind.is_character:
+        flags |= ColumnFlag.BINARY
+    return flags
+
+
+def _decimals(kind: ColumnType) -> int:
+    return FLOATING_DECIMALS if kind.kind in (Kind.FLOAT, Kind.DOUBLE) else kind.scale

@@ -1,0 +1,154 @@
+"""One client's conversation: the handshake, then commands until it quits, is killed, or stays silent too long."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Protocol
+
+from rutile.engine import Database
+from rutile.errors import SqlError
+from rutile.mysql import auth, handshake, replies
+from rutile.mysql.auth import Accounts
+from rutile.mysql.commands import Commands, status_of
+from rutile.mysql.handshake import ClientHello
+from rutile.mysql.link import Link, LinkLost
+from rutile.mysql.problems import ConversationOver, access_denied
+from rutile.session import Session
+from rutile.variables import SERVER_VERSION
+
+log = logging.getLogger(__name__)
+
+HANDSHAKE_PACKET_BYTES = 128 << 10
+"""Enough for 64 KiB of connection attributes; strangers get no more memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """How the server behaves."""
+
+    password: str = ""
+    """Of `root`, the only user."""
+    max_connections: int = 1_000
+    max_packet_bytes: int = 64 << 20
+    handshake_timeout_s: float = 10.0
+    write_timeout_s: float = 60.0
+    """How long a client may leave its socket unread while there is more to send."""
+
+
+class Neighbours(Protocol):
+    """What a connection may know of the others and do to them: the server."""
+
+    @property
+    def connection_count(self) -> int:
+        """How many there are."""
+
+    def kill(self, thread_id: int, *, query_only: bool) -> bool:
+        """Stop a connection's statement, or all of it; whether there is such a connection."""
+
+
+class Connection:
+    """One client. `run` lasts as long as it does."""
+
+    def __init__(
+        self, link: Link, session: Session, database: Database, accounts: Accounts, options: ServerOptions
+    ) -> None:
+        self._link = link
+        self._database = database
+        self._accounts = accounts
+        self._options = options
+        self._session = session
+        self._commands: Commands | None = None
+        self.thread_id = session.connection_id
+
+    async def run(self, neighbours: Neighbours) -> None:
+        """Serve the client to the end. Raises nothing."""
+        self._link.on_lost = self.kill_query
+        try:
+            hello = await self._welcome()
+            if hello is not None:
+                self._commands = Commands(self._link, self._session, self._database, hello.capabilities, neighbours)
+                await self._serve(self._commands)
+        except (LinkLost, TimeoutError):
+            log.debug("connection %d: the client is gone or was silent too long", self.thread_id)
+        except Exception:
+            log.exception("connection %d ended unexpectedly", self.thread_id)
+        finally:
+            self._link.on_lost = lambda: None
+            self._link.close()
+            await (self._commands.session if self._commands else self._session).close()
+
+    def kill_query(self) -> None:
+        """Stop the running statement, if there is one."""
+        if self._commands is not None:
+            self._commands.session.cancel()
+
+    def kill(self) -> None:
+        """End the connection, its statement first."""
+        self.kill_query()
+        self._link.close()
+
+    def abort(self) -> None:
+        """Close the socket, whatever is left to send."""
+        self._link.abort()
+
+    # --- the handshake ---
+
+    async def _welcome(self) -> ClientHello | None:
+        """Greet the client and let it in; None if it was turned away."""
+        try:
+            hello = await self._authenticate()
+            if hello.database is not None:
+                await self._session.use(hello.database)
+        except SqlError as error:
+            log.info("connection %d from %s refused: %s", self.thread_id, self._link.peer_host, error)
+            await self._answer(replies.error(error))
+            return None
+        self._link.allow(self._options.max_packet_bytes)
+        self._session.variables.set("max_allowed_packet", self._options.max_packet_bytes)
+        await self._answer(replies.ok(status_of(self._session)))
+        return hello
+
+    async def _authenticate(self) -> ClientHello:
+        nonce = auth.new_nonce()
+        await self._answer(handshake.greeting(SERVER_VERSION, self.thread_id, nonce))
+        hello = handshake.read_hello(await self._link.read(self._options.handshake_timeout_s))
+        method, proof = hello.method, hello.proof
+        if method not in (auth.CACHING_SHA2, auth.NATIVE):
+            method, nonce = auth.CACHING_SHA2, auth.new_nonce()
+            await self._answer(handshake.auth_switch(method, nonce))
+            proof = await self._link.read(self._options.handshake_timeout_s)
+        if not self._accounts.accepts(hello.user, method, proof, nonce):
+            raise access_denied(hello.user, self._link.peer_host, not auth.is_empty_password(proof))
+        if method == auth.CACHING_SHA2 and not auth.is_empty_password(proof):
+            self._link.send(handshake.auth_more_data(auth.FAST_AUTH_SUCCEEDED))
+        return hello
+
+    async def _answer(self, payload: bytes) -> None:
+        self._link.send(payload)
+        await self._link.flush()
+
+    # --- commands ---
+
+    async def _serve(self, commands: Commands) -> None:
+        while not commands.quit:
+            self._link.begin_exchange()
+            try:
+                await self._exchange(commands)
+            except ConversationOver as error:
+                await self._answer(replies.error(error))
+                return
+            except SqlError as error:
+                self._link.send(replies.error(error))
+            await self._link.flush()
+
+    async def _exchange(self, commands: Commands) -> None:
+        """One command. Whatever it fails with but the client's absence comes out as SqlError."""
+        packet = await self._link.read(commands.session.variables.number("wait_timeout"))
+        try:
+            await commands.run(packet)
+        except (SqlError, LinkLost):
+            raise
+        except Exception:
+            log.exception("connection %d: a command failed unexpectedly", self.thread_id)
+            raise SqlError(1105, "internal error; the server's log has the details") from None

@@ -1,0 +1,50 @@
+"""The short answers: OK, an error, the end of something."""
+
+from __future__ import annotations
+
+from rutile.errors import SqlError
+from rutile.mysql.constants import Capability, Status
+from rutile.mysql.wire import lenenc_int, lenenc_text
+
+MAX_MESSAGE_BYTES = 512
+"""MySQL's clients keep error texts in a buffer of this size."""
+_OK, _EOF, _ERROR = b"\x00", b"\xfe", b"\xff"
+
+
+def ok(status: Status, *, affected_rows: int = 0, last_insert_id: int = 0, warnings: int = 0, info: str = "") -> bytes:
+    """OK after a statement without rows."""
+    return _ok(_OK, status, affected_rows, last_insert_id, warnings, info)
+
+
+def end_of_rows(capabilities: Capability, status: Status, warnings: int) -> bytes:
+    """The packet after the last row: since DEPRECATE_EOF an OK that begins as EOF did."""
+    if Capability.DEPRECATE_EOF in capabilities:
+        return _ok(_EOF, status, 0, 0, warnings, "")
+    return eof(status, warnings)
+
+
+def eof(status: Status, warnings: int = 0) -> bytes:
+    """EOF; after column definitions only to clients without DEPRECATE_EOF."""
+    return _EOF + min(warnings, 0xFFFF).to_bytes(2, "little") + int(status).to_bytes(2, "little")
+
+
+def _ok(first: bytes, status: Status, affected_rows: int, last_insert_id: int, warnings: int, info: str) -> bytes:
+    return b"".join((
+        first,
+        lenenc_int(affected_rows),
+        lenenc_int(last_insert_id),
+        int(status).to_bytes(2, "little"),
+        min(warnings, 0xFFFF).to_bytes(2, "little"),
+        lenenc_text(info) if info else b"",
+    ))  # fmt: skip
+
+
+def error(failure: SqlError, *, with_sqlstate: bool = True) -> bytes:
+    """ERR; before the capabilities are agreed on it goes without the SQLSTATE."""
+    state = b"#" + failure.sqlstate.encode() if with_sqlstate else b""
+    return _ERROR + failure.code.to_bytes(2, "little") + state + _shortened(failure.message)
+
+
+def _shortened(message: str) -> bytes:
+    """At most MAX_MESSAGE_BYTES, cut between characters."""
+    return message.encode("utf-8", "replace")[:MAX_MESSAGE_BYTES].decode("utf-8", "ignore").encode()

@@ -1,0 +1,70 @@
+"""Sending what a statement gave: OK, or columns and rows, a chunk at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from rutile.errors import SqlError
+from rutile.mysql import replies
+from rutile.mysql.columns import definition
+from rutile.mysql.constants import Capability, Status
+from rutile.mysql.link import Link
+from rutile.mysql.wire import lenenc_int
+from rutile.result import Result, ResultColumn, Row
+
+log = logging.getLogger(__name__)
+
+PAGE_ROWS = 1_000
+"""Rows made ready before other connections have their turn."""
+MakeEncoder = Callable[[Sequence[ResultColumn]], Callable[[Row], bytes]]
+
+
+class ResultSender:
+    """Sends results to one client, in the form its capabilities ask for."""
+
+    def __init__(self, link: Link, capabilities: Capability) -> None:
+        self._link = link
+        self._capabilities = capabilities
+
+    async def send(self, result: Result, status: Status, make_encoder: MakeEncoder) -> None:
+        """Send a statement's result; `make_encoder` is that of the text or the binary protocol."""
+        if not result.has_rows:
+            self._link.send(self._ok(result, status))
+            return
+        self._link.send(lenenc_int(len(result.columns)))
+        self.send_definitions(result.columns, status)
+        try:
+            await self._send_rows(result, make_encoder(result.columns))
+        except (TypeError, ValueError, ArithmeticError, AssertionError):
+            log.exception("a row could not be sent as its columns %s say", result.columns)
+            self._link.send(replies.error(SqlError(1105, "a value is not of its column's type")))
+        else:
+            self._link.send(replies.end_of_rows(self._capabilities, status, len(result.warnings)))
+
+    def send_definitions(self, columns: Sequence[ResultColumn], status: Status) -> None:
+        """Send column definitions, and the EOF that older clients expect after them."""
+        for column in columns:
+            self._link.send(definition(column))
+        if columns and Capability.DEPRECATE_EOF not in self._capabilities:
+            self._link.send(replies.eof(status))
+
+    async def _send_rows(self, result: Result, encode: Callable[[Row], bytes]) -> None:
+        link = self._link
+        for page in result.pages(PAGE_ROWS):
+            for row in page:
+                link.send(encode(row))
+                if link.wants_flush:
+                    await link.flush()
+            await asyncio.sleep(0)
+
+    def _ok(self, result: Result, status: Status) -> bytes:
+        found_rows = Capability.FOUND_ROWS in self._capabilities
+        return replies.ok(
+            status,
+            affected_rows=max(result.affected_rows, result.matched_rows) if found_rows else result.affected_rows,
+            last_insert_id=result.last_insert_id,
+            warnings=len(result.warnings),
+            info=result.info,
+        )

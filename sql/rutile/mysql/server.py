@@ -1,0 +1,107 @@
+"""The listening side: accepts clients up to a limit, knows every connection, ends them all when it stops."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from rutile.engine import Database
+from rutile.mysql import replies
+from rutile.mysql.auth import Accounts
+from rutile.mysql.connection import HANDSHAKE_PACKET_BYTES, Connection, ServerOptions
+from rutile.mysql.link import Link
+from rutile.mysql.problems import too_many_connections
+from rutile_proto.errors import PortInUse
+
+log = logging.getLogger(__name__)
+
+STOP_TIMEOUT_S = 5.0
+BACKLOG = 512
+
+
+class MysqlServer:
+    """Serves a database's sessions to MySQL clients.
+
+    server = MysqlServer(database, "127.0.0.1:4000", ServerOptions(password="..."))
+    await server.start()
+    """
+
+    def __init__(self, database: Database, address: str, options: ServerOptions | None = None) -> None:
+        self.address = address
+        self._database = database
+        self._options = options or ServerOptions()
+        self._accounts = Accounts(self._options.password)
+        self._connections: dict[int, Connection] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+
+    @property
+    def connection_count(self) -> int:
+        """Clients that are in, or still at the door."""
+        return len(self._tasks)
+
+    async def start(self) -> None:
+        """Listen; `address` then has the port in use. Raises PortInUse."""
+        host, _, port = self.address.rpartition(":")
+        try:
+            self._server = await asyncio.get_running_loop().create_server(
+                self._make_link, host.strip("[]"), int(port), backlog=BACKLOG
+            )
+        except OSError as error:
+            raise PortInUse(f"cannot listen on {self.address}: {error}; is another process using it?") from error
+        self.address = f"{host}:{self._server.sockets[0].getsockname()[1]}"
+
+    async def stop(self) -> None:
+        """Accept nobody more, end the connections, and wait for them to roll back."""
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self._connections.values()):
+            connection.kill()
+        if self._tasks:
+            await self._end_late(await asyncio.wait(self._tasks, timeout=STOP_TIMEOUT_S))
+        if self._server is not None:
+            await self._server.wait_closed()
+
+    async def _end_late(self, waited: tuple[set[asyncio.Task[None]], set[asyncio.Task[None]]]) -> None:
+        """Those that are still at it after the wait are ended at once."""
+        for connection in list(self._connections.values()):
+            connection.abort()
+        for task in waited[1]:
+            task.cancel()
+        await asyncio.gather(*waited[1], return_exceptions=True)
+
+    def kill(self, thread_id: int, *, query_only: bool) -> bool:
+        """KILL [QUERY] `thread_id`; whether there is such a connection."""
+        connection = self._connections.get(thread_id)
+        if connection is None:
+            return False
+        if query_only:
+            connection.kill_query()
+        else:
+            connection.kill()
+        return True
+
+    def _make_link(self) -> Link:
+        return Link(self._opened, HANDSHAKE_PACKET_BYTES, self._options.write_timeout_s)
+
+    def _opened(self, link: Link) -> None:
+        limit = self._options.max_connections
+        serving = self._turn_away(link) if len(self._tasks) >= limit else self._serve(link)
+        task = asyncio.get_running_loop().create_task(serving)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _turn_away(self, link: Link) -> None:
+        error = too_many_connections(self._options.max_connections)
+        link.send(replies.error(error, with_sqlstate=False))
+        await link.flush()
+        link.close()
+
+    async def _serve(self, link: Link) -> None:
+        session = await self._database.session()
+        connection = Connection(link, session, self._database, self._accounts, self._options)
+        self._connections[connection.thread_id] = connection
+        try:
+            await connection.run(self)
+        finally:
+            del self._connections[connection.thread_id]

@@ -1,0 +1,64 @@
+"""Rows as text: each value as MySQL writes it, after its length.
+
+The value's own type decides how it is written, but for what only the column knows: a FLOAT's shortest form is that of
+its 32 bits, and a time of day has as many digits after the point as its column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from rutile.mysql.wire import NULL_LENGTH, lenenc_bytes
+from rutile.readings import text_of
+from rutile.result import ResultColumn, Row
+from rutile_coprocessor.schema import ColumnType, Kind
+
+Encode = Callable[[object], bytes]
+_FRACTION_DIGITS = 6
+
+
+def text_encoder(columns: Sequence[ResultColumn]) -> Callable[[Row], bytes]:
+    """How to write rows of these columns."""
+    encoders = [_encoder(column.type) for column in columns]
+
+    def encode(row: Row) -> bytes:
+        return b"".join([
+            NULL_LENGTH if value is None else lenenc_bytes(write(value))
+            for write, value in zip(encoders, row, strict=True)
+        ])  # fmt: skip
+
+    return encode
+
+
+def _encoder(kind: ColumnType) -> Encode:
+    if kind.kind is Kind.FLOAT:
+        return _single
+    if kind.kind is Kind.YEAR:
+        return lambda value: text_of(value).rjust(4, "0").encode()
+    if kind.kind in (Kind.DATETIME, Kind.TIMESTAMP, Kind.TIME):
+        return _moment(kind.scale)
+    return _plain
+
+
+def _plain(value: object) -> bytes:
+    if isinstance(value, str):
+        return value.encode()
+    return value if isinstance(value, bytes) else text_of(value).encode()
+
+
+def _single(value: object) -> bytes:
+    return text_of(float(str(np.float32(value)))).encode() if isinstance(value, float) else _plain(value)
+
+
+def _moment(scale: int) -> Encode:
+    def write(value: object) -> bytes:
+        text = text_of(value)
+        if isinstance(value, datetime | timedelta):
+            whole, _, fraction = text.partition(".")
+            text = f"{whole}.{fraction.ljust(_FRACTION_DIGITS, '0')[:scale]}" if scale else whole
+        return text.encode()
+
+    return write
