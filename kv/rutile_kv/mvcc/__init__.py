@@ -24,8 +24,8 @@ What holds at every moment:
 4. LOCK and ROLLBACK records hold no data: readers step over them.
 
 `records` holds the encodings (TiKV's, byte for byte), `reader` the questions commands and gets ask, `versions` the
-choice of the version a reader sees, `gc` the choice of those that nobody can see any more, `bulk` the scan for analytics: a whole range at once with numpy. Keys given to
-these are user keys, but for `bulk`, which takes storage keys.
+choice of the version a reader sees, `gc` that of those nobody can see any more, `bulk` the scan for analytics: a whole
+range at once with numpy. Keys given to these are user keys, but for `bulk` and `gc`, which take storage keys.
 
 Left out: gc fences and last-change hints (skipped where TiKV wrote them), shared locks, pipelined flush.
 """
