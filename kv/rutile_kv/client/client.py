@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from types import TracebackType
 from typing import Literal, Self, overload
 
@@ -26,6 +27,7 @@ from rutile_kv.client.rowwise import scan_rows
 from rutile_kv.client.snapshot import Snapshot
 from rutile_kv.client.splits import split_regions, wait_for_regions
 from rutile_kv.client.transaction import Transaction
+from rutile_kv.client.watch import Change, Progress, WatchItem, watch_pages
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto import rutilepb_pb2 as rutilepb
 from rutile_proto.types import Timestamp
@@ -116,6 +118,37 @@ class Client:
         """
         kind = PessimisticTransaction if pessimistic else Transaction
         return kind(self.cluster, await self.timestamp() if start_ts is None else start_ts)
+
+    # --- watching -------------------------------------------------------------------------------------------------
+
+    @overload
+    def watch(
+        self, start: bytes = b"", end: bytes = b"", *, from_ts: int | None = None, progress: Literal[False] = False
+    ) -> AsyncGenerator[Change, None]: ...
+
+    @overload
+    def watch(
+        self, start: bytes = b"", end: bytes = b"", *, from_ts: int | None = None, progress: Literal[True]
+    ) -> AsyncGenerator[WatchItem, None]: ...
+
+    async def watch(
+        self, start: bytes = b"", end: bytes = b"", *, from_ts: int | None = None, progress: bool = False
+    ) -> AsyncGenerator[WatchItem, None]:
+        """Every commit of [start, end) above `from_ts`, or from the first look on: once, in commit order for each key.
+
+        >>> async with aclosing(client.watch(b"user/", b"user0", from_ts=ts)) as changes:
+        ...     async for change in changes:
+        ...         print(change.key, change.value, change.commit_ts)
+
+        It goes on for ever, over splits and changes of leaders; close it when done. With `progress` it says from time
+        to time up to which timestamp everything was delivered: a later watch may begin there. Raises WatchEnded when it
+        is read too slowly or `from_ts` is older than what is kept, InvalidRequest, and RetriesExhausted.
+        """
+        async with aclosing(watch_pages(self.cluster, start, end, from_ts)) as pages:
+            async for page in pages:
+                for item in page:
+                    if progress or not isinstance(item, Progress):
+                        yield item
 
     # --- pushed-down execution ------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from rutile_kv.client.parallel import run_bounded
 from rutile_kv.client.raw_context import context_of
 from rutile_kv.client.raw_points import Put, check_answer
 from rutile_kv.client.raw_ranges import RawPages, each_region
+from rutile_kv.client.raw_watch import RawWatches
 from rutile_kv.client.region_cache import CachedRegion
 from rutile_kv.client.sender import Missed
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
@@ -38,7 +39,7 @@ class RangeChecksum:
     total_bytes: int
 
 
-class RawClient:
+class RawClient(RawWatches):
     """Operations on one family of raw data; there are three, "default", "lock" and "write", with nothing in common.
 
     >>> raw = client.raw

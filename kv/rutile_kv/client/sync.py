@@ -22,7 +22,9 @@ from rutile_kv.client.cluster import ClientOptions
 from rutile_kv.client.loop_thread import LoopThread
 from rutile_kv.client.snapshot import Pair, Snapshot
 from rutile_kv.client.sync_raw import SyncRawClient
+from rutile_kv.client.sync_watch import SyncWatch
 from rutile_kv.client.transaction import State, Transaction
+from rutile_kv.client.watch import Change
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto.types import Timestamp
 
@@ -179,6 +181,11 @@ class SyncClient:
     def begin(self) -> SyncTransaction:
         """A transaction that reads as of now."""
         return SyncTransaction(self._loop, self._loop.run(self._client.begin()))
+
+    def watch(self, start: bytes = b"", end: bytes = b"", *, from_ts: int | None = None) -> SyncWatch[Change]:
+        """Every commit of [start, end) above `from_ts`, or from now on: once, in commit order for each key."""
+        from_ts = self.timestamp() if from_ts is None else from_ts
+        return SyncWatch(self._loop, self._client.watch(start, end, from_ts=from_ts))
 
     def split_regions(self, user_keys: Iterable[bytes], timeout_s: float = 30.0) -> list[metapb.Region]:
         """Make regions begin at the keys; those regions, in key order."""

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from rutile_kv.client.key_ranges import KeyRange
 from rutile_kv.client.loop_thread import LoopThread
 from rutile_kv.client.raw import Pair, RangeChecksum, RawClient
+from rutile_kv.client.sync_watch import SyncWatch
+from rutile_kv.client.watch_raw import RawItem
 
 
 class SyncRawClient:
@@ -89,6 +91,13 @@ class SyncRawClient:
     ) -> list[list[Pair]]:
         """The scan of each range, in their order, at most `each_limit` pairs each."""
         return self._loop.run(self._raw.batch_scan(ranges, each_limit, reverse=reverse, key_only=key_only))
+
+    def watch(
+        self, start: bytes = b"", end: bytes = b"", *, with_state: bool = False, resume: bytes | None = None
+    ) -> SyncWatch[RawItem]:
+        """What there is, if `with_state`, then every change once, and between them `RawProgress` tokens, with which a
+        later watch goes on (`resume`)."""
+        return SyncWatch(self._loop, self._raw.watch(start, end, with_state=with_state, resume=resume, progress=True))
 
     def delete_range(self, start: bytes, end: bytes) -> None:
         """Remove what is in [start, end), region after region; an empty end is infinite."""
