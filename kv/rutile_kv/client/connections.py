@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from rutile_kv.client.backoff import Backoff
 from rutile_kv.client.calls import Stub
+from rutile_kv.client.command_stream import CommandStub
 from rutile_kv.client.pd import PdClient
 from rutile_kv.client.pd_leader import bare_address
 from rutile_kv.env import rpc
@@ -124,7 +125,12 @@ class GrpcStores:
 
 def _dial(address: str) -> _Channel:
     channel = rpc.channel(address)
-    tikv = tikvpb_pb2_grpc.TikvStub(channel)  # type: ignore[no-untyped-call]
+    tikv = CommandStub(tikvpb_pb2_grpc.TikvStub(channel))  # type: ignore[no-untyped-call]
     rutile = rutilepb_pb2_grpc.RutileKvStub(channel)  # type: ignore[no-untyped-call]
     deadlock = deadlock_pb2_grpc.DeadlockStub(channel)  # type: ignore[no-untyped-call]
-    return _Channel(address, StoreStubs(tikv, rutile, deadlock), lambda: channel.close())
+
+    async def close() -> None:
+        await tikv.close()
+        await channel.close()
+
+    return _Channel(address, StoreStubs(tikv, rutile, deadlock), close)

@@ -9,11 +9,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 import grpc
-from google.protobuf.descriptor import FieldDescriptor
 
-from rutile_proto import errorpb_pb2 as errorpb
-from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto import tikvpb_pb2 as tikvpb
+from rutile_proto.wire_status import response_of_status
 
 Response = tikvpb.BatchCommandsResponse.Response
 
@@ -48,13 +46,7 @@ METHODS: Final = {
 }
 """Field of the oneof -> method of the Tikv service. `Empty` is the stream's own."""
 
-_FINAL = (
-    grpc.StatusCode.INVALID_ARGUMENT,
-    grpc.StatusCode.UNIMPLEMENTED,
-    grpc.StatusCode.FAILED_PRECONDITION,
-    grpc.StatusCode.OUT_OF_RANGE,
-)
-"""Statuses that would come again if the client tried again."""
+_TYPES: Final = {name: type(getattr(Response(), name)) for name in METHODS}
 
 
 class CommandFailed(Exception):
@@ -63,6 +55,7 @@ class CommandFailed(Exception):
     def __init__(self, code: grpc.StatusCode, details: str) -> None:
         super().__init__(f"{code.name}: {details}")
         self.code = code
+        self.details = details
 
 
 def answer(name: str, response: Any) -> Response:
@@ -72,25 +65,9 @@ def answer(name: str, response: Any) -> Response:
 
 
 def failed(name: str, error: CommandFailed) -> Response:
-    """The answer to command `name` that ended with a status.
-
-    A status that would come again goes where clients report errors and do not retry; any other one, or one whose
-    answer has no such place, is a region error with a text: clients look the region up again and retry, as they would
-    after a broken connection.
-    """
-    kind = Response.DESCRIPTOR.fields_by_name[name].message_type
-    fields = kind.fields_by_name
-    text = str(error)
-    body: dict[str, Any] = {"region_error": errorpb.Error(message=text)}
-    if error.code in _FINAL:
-        if "errors" in fields:
-            body = {"errors": [kvrpcpb.KeyError(abort=text)]}
-        elif "error" in fields:
-            is_text = fields["error"].type == FieldDescriptor.TYPE_STRING
-            body = {"error": text if is_text else kvrpcpb.KeyError(abort=text)}
-        elif "other_error" in fields:
-            body = {"other_error": text}
-    return Response(**{name: body})
+    """The answer to command `name` that ended with a status (see rutile_proto.wire_status)."""
+    response_type = _TYPES[name]
+    return answer(name, response_of_status(response_type, error.code.name, error.details))
 
 
 def unanswerable() -> Response:
