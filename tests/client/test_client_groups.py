@@ -31,7 +31,7 @@ def check_one(answer: str) -> str:
     return f"{answer}!"
 
 
-VERB: Verb[str, str] = Verb("One", "Many", lambda region, request: request, many, check_one, answers)
+VERB: Verb[str, str] = Verb(lambda request: "One", "Many", lambda region, request: request, many, check_one, answers)
 
 
 class Store:

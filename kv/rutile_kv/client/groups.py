@@ -27,7 +27,7 @@ IN_FLIGHT = 2
 """Groups of one lane on their way: while the store works on one, the client makes up the next."""
 MAX_GROUP = 1024
 """Requests in one group."""
-MAX_GROUP_BYTES = 256 << 10
+MAX_GROUP_BYTES = 512 << 10
 
 RequestT = TypeVar("RequestT")
 AnswerT = TypeVar("AnswerT")
@@ -37,7 +37,7 @@ AnswerT = TypeVar("AnswerT")
 class Verb(Generic[RequestT, AnswerT]):
     """One kind of request, in its two forms on the wire."""
 
-    alone: str
+    alone: Callable[[RequestT], str]
     """The RPC for one."""
     together: str
     """The RPC for many."""
@@ -149,7 +149,7 @@ class Groups(Generic[RequestT, AnswerT]):
     async def _send_alone(self, region: CachedRegion, member: _Member[RequestT, AnswerT]) -> None:
         message = self._verb.one(region, member.request)
         try:
-            answer = await self._sender.send(region, self._verb.alone, message, member.backoff)
+            answer = await self._sender.send(region, self._verb.alone(member.request), message, member.backoff)
             result = answer if isinstance(answer, Missed) else self._verb.answer_to_one(answer)
         except RutileError as error:
             if not member.answer.done():

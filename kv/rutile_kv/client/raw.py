@@ -18,7 +18,7 @@ from rutile_kv.client.cluster import Cluster
 from rutile_kv.client.key_ranges import KeyRange
 from rutile_kv.client.parallel import run_bounded
 from rutile_kv.client.raw_context import context_of
-from rutile_kv.client.raw_points import Put, check_answer
+from rutile_kv.client.raw_points import Puts, check_answer
 from rutile_kv.client.raw_ranges import RawPages, each_region
 from rutile_kv.client.raw_watch import RawWatches
 from rutile_kv.client.region_cache import CachedRegion
@@ -67,7 +67,7 @@ class RawClient(RawWatches):
 
     async def put(self, key: bytes, value: bytes, ttl_s: int = 0) -> None:
         """Set `key`, for `ttl_s` seconds or, when that is 0, for good."""
-        await self._points.put(Put(key, value, _ttl(ttl_s)), self._cluster.write_backoff("raw put"))
+        await self._points.put(key, value, _ttl(ttl_s), self._cluster.write_backoff("raw put"))
 
     async def delete(self, key: bytes) -> None:
         """Remove `key`, whether it exists or not."""
@@ -130,10 +130,7 @@ class RawClient(RawWatches):
         ttl_s = _ttl(ttl_s)
 
         async def act(region: CachedRegion, part: Sequence[bytes], backoff: Backoff) -> Missed | None:
-            request = kvrpcpb.RawBatchPutRequest(context=context_of(region), cf=self.cf, ttls=[ttl_s] if ttl_s else ())
-            for key in part:
-                request.pairs.add(key=key, value=values[key])
-            return await self._send(region, "RawBatchPut", request, backoff)
+            return await self._points.put_into(region, Puts([(key, values[key]) for key in part], ttl_s), backoff)
 
         def size_of(key: bytes) -> int:
             return len(key) + len(values[key])

@@ -1,4 +1,4 @@
-"""Raw gets, puts and deletes of single keys, which travel in groups (`groups`)."""
+"""Raw gets, puts and deletes, which travel in groups (`groups`): single ones, and batches of puts for one region."""
 
 from __future__ import annotations
 
@@ -18,12 +18,15 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Put:
-    """One pair, to live for `ttl_s` seconds (0: for good)."""
+class Puts:
+    """Pairs to be set together, to live for `ttl_s` seconds (0: for good)."""
 
-    key: bytes
-    value: bytes
+    pairs: Sequence[tuple[bytes, bytes]]
     ttl_s: int
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(len(key) + len(value) for key, value in self.pairs)
 
 
 class RawPoints:
@@ -39,9 +42,13 @@ class RawPoints:
         """The value of `key`, or None."""
         return await self._until_answered(self._gets, key, key, len(key), backoff)
 
-    async def put(self, put: Put, backoff: Backoff) -> None:
+    async def put(self, key: bytes, value: bytes, ttl_s: int, backoff: Backoff) -> None:
         """Set a key."""
-        await self._until_answered(self._puts, put.key, put, len(put.key) + len(put.value), backoff)
+        await self._until_answered(self._puts, key, Puts(((key, value),), ttl_s), len(key) + len(value), backoff)
+
+    async def put_into(self, region: CachedRegion, puts: Puts, backoff: Backoff) -> Missed | None:
+        """Set keys of one region, once."""
+        return await self._puts.send(region, puts, puts.size_bytes, backoff)
 
     async def delete(self, key: bytes, backoff: Backoff) -> None:
         """Remove a key, whether it exists or not."""
@@ -79,22 +86,34 @@ def _gets(cf: str) -> Verb[bytes, bytes | None]:
         found = {pair.key: pair.value for pair in answer.pairs}
         return [found.get(key) for key in keys]
 
-    return Verb("RawGet", "RawBatchGet", one, many, value, values)
+    return Verb(lambda key: "RawGet", "RawBatchGet", one, many, value, values)
 
 
-def _puts(cf: str) -> Verb[Put, None]:
-    def one(region: CachedRegion, put: Put) -> kvrpcpb.RawPutRequest:
-        return kvrpcpb.RawPutRequest(context=context_of(region), key=put.key, value=put.value, ttl=put.ttl_s, cf=cf)
+def _puts(cf: str) -> Verb[Puts, None]:
+    def one(region: CachedRegion, puts: Puts) -> kvrpcpb.RawPutRequest | kvrpcpb.RawBatchPutRequest:
+        if len(puts.pairs) > 1:
+            return many(region, [puts])
+        ((key, value),) = puts.pairs
+        return kvrpcpb.RawPutRequest(context=context_of(region), key=key, value=value, ttl=puts.ttl_s, cf=cf)
 
-    def many(region: CachedRegion, puts: Sequence[Put]) -> kvrpcpb.RawBatchPutRequest:
+    def many(region: CachedRegion, group: Sequence[Puts]) -> kvrpcpb.RawBatchPutRequest:
         request = kvrpcpb.RawBatchPutRequest(context=context_of(region), cf=cf)
-        for put in puts:
-            request.pairs.add(key=put.key, value=put.value)
-        if any(put.ttl_s for put in puts):
-            request.ttls.extend(put.ttl_s for put in puts)
+        add = request.pairs.add
+        for puts in group:
+            for key, value in puts.pairs:
+                add(key=key, value=value)
+        if any(puts.ttl_s for puts in group):
+            request.ttls.extend(puts.ttl_s for puts in group for _ in puts.pairs)
         return request
 
-    return Verb("RawPut", "RawBatchPut", one, many, check_answer, _nothing_each)
+    return Verb(
+        lambda puts: "RawPut" if len(puts.pairs) == 1 else "RawBatchPut",
+        "RawBatchPut",
+        one,
+        many,
+        check_answer,
+        _nothing_each,
+    )
 
 
 def _deletes(cf: str) -> Verb[bytes, None]:
@@ -104,7 +123,7 @@ def _deletes(cf: str) -> Verb[bytes, None]:
     def many(region: CachedRegion, keys: Sequence[bytes]) -> kvrpcpb.RawBatchDeleteRequest:
         return kvrpcpb.RawBatchDeleteRequest(context=context_of(region), keys=dict.fromkeys(keys), cf=cf)
 
-    return Verb("RawDelete", "RawBatchDelete", one, many, check_answer, _nothing_each)
+    return Verb(lambda key: "RawDelete", "RawBatchDelete", one, many, check_answer, _nothing_each)
 
 
 def _nothing_each(requests: Sequence[object], answer: Any) -> list[None]:
