@@ -28,6 +28,8 @@ class StoreConfig:
 
     watch_progress_seconds: float = 1.0
     """How often watchers hear how far they are."""
+    watch_queue_bytes: int = 8 * MIB
+    """Changes kept for a watcher that reads slowly; beyond it, it is ended."""
 
     gc_life_time_seconds: float = 600.0
     """How long versions are kept after they were overwritten, and so how old a snapshot can be."""

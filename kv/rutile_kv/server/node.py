@@ -179,7 +179,7 @@ class StoreNode:
         if endpoint.cache is not None:
             driver.store.observe(MirrorUpkeep(endpoint.cache))
         others = self._others(pd, opened)
-        watches = Watches(driver, scheduler, pd, self.config.watch_progress_seconds)
+        watches = Watches(driver, scheduler, pd, self.config.watch_progress_seconds, self.config.watch_queue_bytes)
         parts = ServiceParts(
             cluster_id=pd.cluster_id,
             store_id=store_id,
@@ -191,7 +191,9 @@ class StoreNode:
             raw=RawParts(raw, self._clock, RawScanRelay(others, driver) if others is not None else None),
             others=others,
             space=SpaceParts(collector, space.destroy_range),
-            watching=WatchParts(VersionStreams(watches, driver, engine, pd), RawStreams(watches, driver, self._clock)),
+            watching=WatchParts(
+                watches, VersionStreams(watches, driver, engine, pd), RawStreams(watches, driver, self._clock)
+            ),
             first_region_term=FirstRegion(driver, pd).led_term,
         )
         service = self._service = StoreService(parts)

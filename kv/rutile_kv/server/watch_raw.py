@@ -44,7 +44,7 @@ class RawStreams:
         """Changes from now on; first the position they come after, and then, if wanted, the state at that position,
         which is complete when the position comes again. Raises RegionError, WatchEnded."""
         wake = asyncio.Event()
-        watcher = RawWatcher(start, end, cf, wake.set)
+        watcher = RawWatcher(start, end, cf, wake.set, self._watches.queue_bytes)
         snapshot, region, index = await self._driver.snapshot(context)
         try:
             try:
@@ -65,7 +65,7 @@ class RawStreams:
         """Changes after `position`, whose region this store must lead, however it has changed since. If it was split,
         the stream ends with the successors. Raises RegionError, WatchEnded, InvalidRequest."""
         wake = asyncio.Event()
-        watcher = RawWatcher(start, end, cf, wake.set)
+        watcher = RawWatcher(start, end, cf, wake.set, self._watches.queue_bytes)
         region_id = position.region.id
         info = self._driver.store.region_info(region_id)
         if info is None:

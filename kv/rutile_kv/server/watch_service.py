@@ -17,6 +17,7 @@ from rutile_kv.server.raw_requests import check_raw_keys
 from rutile_kv.server.validation import check_range, check_timestamp
 from rutile_kv.server.watch_raw import RawStreams
 from rutile_kv.server.watch_versions import VersionStreams
+from rutile_kv.server.watches import Watches
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto import rutilepb_pb2 as rutilepb
 from rutile_proto.errors import (
@@ -37,6 +38,7 @@ Answers: TypeAlias = AsyncGenerator[rutilepb.WatchResponse, None]
 class WatchParts:
     """What watches are served with."""
 
+    watches: Watches
     versions: VersionStreams
     raw: RawStreams
 

@@ -38,7 +38,7 @@ class VersionStreams:
     ) -> AsyncGenerator[rutilepb.WatchResponse, None]:
         """Commits above `from_ts` in [start, end), storage keys. Raises RegionError, WatchEnded, PdError."""
         wake = asyncio.Event()
-        watcher = TransactionalWatcher(start, end, from_ts, wake.set)
+        watcher = TransactionalWatcher(start, end, from_ts, wake.set, self._watches.queue_bytes)
         snapshot, region, _ = await self._driver.snapshot(context)
         try:
             try:

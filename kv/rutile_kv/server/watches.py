@@ -37,9 +37,12 @@ WALK_SECONDS = 5.0
 class Watches:
     """All watches of one store. Belongs to one event loop."""
 
-    def __init__(self, driver: StoreDriver, scheduler: TxnScheduler, pd: PdClient, period_s: float) -> None:
-        """Every `period_s` seconds watchers hear how far they are."""
+    def __init__(
+        self, driver: StoreDriver, scheduler: TxnScheduler, pd: PdClient, period_s: float, queue_bytes: int
+    ) -> None:
+        """Every `period_s` seconds watchers hear how far they are; `queue_bytes` may wait for each of them."""
         self.core = WatchCore()
+        self.queue_bytes = queue_bytes
         self._driver = driver
         self._scheduler = scheduler
         self._pd = pd

@@ -30,7 +30,7 @@ splits and through them. Logs are cut at some time: then a watch ends with Watch
 
 Invariants:
 
-1. What waits is bounded in bytes (`watcher.QUEUE_BYTES`); who reads too slowly gets what waits and then
+1. What waits is bounded in bytes (`StoreConfig.watch_queue_bytes`); who reads too slowly gets what waits and then
    WatchFellBehind.
 2. A watcher never skips: when entries cannot have passed by here (a snapshot was installed, the region split or left
    the store), it is ended with the region error that makes its client go elsewhere.

@@ -11,8 +11,6 @@ from rutile_kv.watch.changes import RawRow, Version, committed, raw_rows
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto.errors import RutileError, WatchFellBehind
 
-QUEUE_BYTES = 8 << 20
-"""Changes that may wait for one watcher."""
 PAGE_BYTES = 1 << 20
 """Changes handed out at a time, about; a log entry is never cut."""
 
@@ -51,9 +49,7 @@ class Page:
 class Watcher(ABC):
     """Follows [start, end) of engine keys in one region. `wake` is called whenever there is something to take."""
 
-    def __init__(
-        self, start: bytes, end: bytes | None, wake: Callable[[], None], queue_bytes: int = QUEUE_BYTES
-    ) -> None:
+    def __init__(self, start: bytes, end: bytes | None, wake: Callable[[], None], queue_bytes: int) -> None:
         self.start = start
         self.end = end
         self.ended: RutileError | None = None
@@ -139,7 +135,7 @@ class TransactionalWatcher(Watcher):
         end: bytes | None,
         from_ts: int,
         wake: Callable[[], None],
-        queue_bytes: int = QUEUE_BYTES,
+        queue_bytes: int,
     ) -> None:
         super().__init__(start, end, wake, queue_bytes)
         self.from_ts = from_ts
@@ -152,9 +148,7 @@ class TransactionalWatcher(Watcher):
 class RawWatcher(Watcher):
     """Follows one raw family."""
 
-    def __init__(
-        self, start: bytes, end: bytes | None, cf: Cf, wake: Callable[[], None], queue_bytes: int = QUEUE_BYTES
-    ) -> None:
+    def __init__(self, start: bytes, end: bytes | None, cf: Cf, wake: Callable[[], None], queue_bytes: int) -> None:
         super().__init__(start, end, wake, queue_bytes)
         self.cf = cf
 
