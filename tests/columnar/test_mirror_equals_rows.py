@@ -1,18 +1,27 @@
 """The mirror answers as the row path does, whatever was written and whichever columns, ranges and times are read."""
 
+from dataclasses import dataclass, field
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mirror_world import ALL_COLUMNS, WHOLE, MirrorWorld, row_key, rows_of
+from mirror_world import ALL_COLUMNS, CODEC, WHOLE, MirrorWorld, Row, View, read_view, row_key, rows_of
 
+from rutile_coprocessor.schema import HIDDEN_HANDLE
+from rutile_kv.columnar import overlay, rows
 from rutile_kv.columnar.cache import ArrowCache
 from rutile_kv.columnar.mirror import MirrorReader
-from rutile_proto import metapb_pb2 as metapb
-from rutile_proto.keys import storage_key
+from rutile_kv.mvcc.bulk import first_lock
+from rutile_kv.txn.commands import BatchRollback, CollectGarbage, Commit, Prewrite
+from rutile_kv.txn.model import Mutation, Op
 
 HANDLES = st.integers(-3, 6)
-TIMES = st.integers(1, 60)
-ROWS = st.none() | st.tuples(st.none() | st.text(max_size=6), st.none() | st.integers(0, 99))
+ROWS = st.none() | st.tuples(st.none() | st.sampled_from(["cat", "", "long " * 80]), st.none() | st.integers(0, 99))
 COLUMNS = st.sampled_from([ALL_COLUMNS, ("legs",), ("name", "legs"), ("legs", "name")])
+WRITES = st.dictionaries(HANDLES, ROWS, min_size=1, max_size=4)
+SLOT = st.integers(0, 3)
+AGES = st.integers(-4, 30)
+"""How far before now: a read's timestamp, a transaction's start."""
 
 
 @st.composite
@@ -23,28 +32,133 @@ def ranges(draw: st.DrawFn) -> tuple[tuple[bytes, bytes], ...]:
     return tuple((row_key(low), row_key(high)) for low, high in zip(cuts[::2], cuts[1::2], strict=False))
 
 
+NOW, WRITER = st.none(), -1
+NEWEST_READS = st.tuples(COLUMNS, st.just(WHOLE), st.integers(-4, 0))
+READS = st.tuples(COLUMNS, ranges(), AGES)
 STEPS = st.lists(
-    st.one_of(st.tuples(st.just("write"), HANDLES, ROWS), st.tuples(st.just("read"), TIMES, COLUMNS, ranges())),
-    max_size=40,
+    st.one_of(
+        st.tuples(st.just("bulk"), WRITES),
+        st.tuples(st.just("write"), WRITES, AGES),
+        st.tuples(st.just("write"), WRITES, st.just(0)),
+        st.tuples(st.just("prewrite"), SLOT, WRITES, AGES),
+        st.tuples(st.just("commit"), SLOT),
+        st.tuples(st.just("rollback"), SLOT, HANDLES, AGES),
+        st.tuples(st.just("garbage"), AGES),
+        st.tuples(st.just("split"), st.integers(5, 6)),
+        st.tuples(st.just("view"), SLOT),
+        st.tuples(st.just("read"), READS, SLOT),
+        st.tuples(st.just("read"), READS, NOW),
+        st.tuples(st.just("read"), NEWEST_READS, SLOT),
+        st.tuples(st.just("read"), NEWEST_READS, NOW),
+    ),
+    min_size=10,
+    max_size=60,
 )
 
 
-@settings(max_examples=150, deadline=None)
-@given(STEPS)
-def test_same_rows_from_both_paths(steps: list[tuple[object, ...]]) -> None:
-    world, mirror, twin = MirrorWorld(), MirrorReader(ArrowCache()), MirrorReader(None)
-    clock = 1
-    for step in steps:
-        if step[0] == "write":
-            clock += 2
-            world.write(step[1], clock, step[2])
+@dataclass
+class History:
+    """Runs steps on a world, and compares every read with its twin."""
+
+    mirror: MirrorReader
+    world: MirrorWorld
+    clock: int = 100
+    safe_point: int = 0
+    open_txns: dict[int, tuple[int, tuple[bytes, ...]]] = field(default_factory=dict)
+    views: dict[int, tuple[View, int]] = field(default_factory=dict)
+    """With the time each was taken: readers come with timestamps that had been given out by then."""
+    begun: set[int] = field(default_factory=set)
+    paths: list[str] = field(default_factory=list)
+
+    def tick(self) -> int:
+        self.clock += 2
+        return self.clock
+
+    def bulk(self, rows: dict[int, Row | None]) -> None:
+        if not any(row_key(handle) in keys for handle in rows for _, keys in self.open_txns.values()):
+            self.world.bulk(self.tick(), rows)
+
+    def prewrite(self, slot: int, rows: dict[int, Row | None], age: int) -> None:
+        start_ts = max(self.tick() - max(age, 0), self.safe_point + 1)
+        if slot in self.open_txns or start_ts in self.begun:
+            return
+        self.begun.add(start_ts)
+        mutations = tuple(mutation(handle, row) for handle, row in rows.items())
+        if self.world.execute(Prewrite(mutations, mutations[0].key, start_ts, 1000)):
+            self.open_txns[slot] = start_ts, tuple(mutation.key for mutation in mutations)
+
+    def write(self, rows: dict[int, Row | None], age: int) -> None:
+        """A transaction from begin to end."""
+        self.prewrite(WRITER, rows, age)
+        self.commit(WRITER)
+
+    def commit(self, slot: int) -> None:
+        if slot in self.open_txns:
+            start_ts, keys = self.open_txns.pop(slot)
+            self.world.execute(Commit(start_ts, max(self.tick(), start_ts + 1), keys))
+
+    def rollback(self, slot: int, handle: int, age: int) -> None:
+        """Of an open transaction, or of one that never wrote: its start may be the time of another's commit."""
+        if slot in self.open_txns:
+            self.world.execute(BatchRollback(*self.open_txns.pop(slot)))
         else:
-            _, ts, columns, spans = step
-            assert rows_of(world.read(mirror, ts, columns, spans)) == rows_of(world.read(twin, ts, columns, spans))
+            self.world.execute(BatchRollback(self.clock - max(age, 0), (row_key(handle),)))
+
+    def garbage(self, age: int) -> None:
+        oldest = min([self.clock, *(start for start, _ in self.open_txns.values())])
+        self.safe_point = max(self.safe_point, min(self.clock - max(age, 0), oldest) - 1)
+        keys = tuple(row_key(handle) for handle in range(-3, 7))
+        self.world.execute(CollectGarbage(keys, self.safe_point, 100))
+
+    def split(self, handle: int) -> None:
+        self.world.split(handle)
+
+    def view(self, slot: int) -> None:
+        self.views[slot] = self.world.view(), self.safe_point
+
+    def read(self, what: tuple[tuple[str, ...], tuple[tuple[bytes, bytes], ...], int], slot: int | None) -> None:
+        columns, spans, age = what
+        view, safe_point = self.views.get(slot, (None, 0)) if slot is not None else (None, 0)
+        if view is None:
+            view, safe_point = self.world.view(), self.safe_point
+        ts = max(self.clock - age, safe_point)
+        if first_lock(view.snapshot, b"", None, ts) is not None:
+            return
+        read = read_view(view, self.mirror, ts, columns, spans)
+        twin = read_view(view, MirrorReader(None), ts, columns, spans)
+        assert rows_of(read) == rows_of(twin)
+        self.paths.append(read.path)
+
+
+def mutation(handle: int, row: Row | None) -> Mutation:
+    if row is None:
+        return Mutation(Op.DELETE, row_key(handle))
+    return Mutation(Op.PUT, row_key(handle), CODEC.encode_row(row))
+
+
+def run(steps: list[tuple[object, ...]], mirror: MirrorReader, cache: ArrowCache) -> History:
+    history = History(mirror, MirrorWorld(cache))
+    for verb, *arguments in steps:
+        getattr(history, str(verb))(*arguments)
+    return history
+
+
+@settings(max_examples=150, deadline=None)
+@given(STEPS, st.sampled_from([1, 3, 1000]), st.sampled_from([4, 1000]))
+def test_same_rows_from_both_paths(steps: list[tuple[object, ...]], fold_entries: int, max_log: int) -> None:
+    cache = ArrowCache(max_log_entries=max_log)
+    run(steps, MirrorReader(cache, fold_entries), cache)
+    cache.drop_region(3)
+    assert cache.size_bytes == 0, "what was added to the size was taken off again"
+
+
+def mirrored() -> tuple[MirrorWorld, MirrorReader]:
+    world = MirrorWorld()
+    return world, MirrorReader(world.cache)
 
 
 def test_the_second_scan_decodes_nothing() -> None:
-    world, reader = MirrorWorld(), MirrorReader(ArrowCache())
+    world, reader = mirrored()
     for handle in range(5):
         world.write(handle, 10 + handle, (f"cat {handle}", 4))
     first, second = world.read(reader, 20), world.read(reader, 30)
@@ -53,53 +167,113 @@ def test_the_second_scan_decodes_nothing() -> None:
     assert rows_of(first) == rows_of(second)
 
 
+def test_a_write_is_laid_over_the_base_and_then_belongs_to_it() -> None:
+    world, reader = mirrored()
+    world.bulk(10, dict.fromkeys(range(5), ("cat", 4)))
+    world.read(reader, 20)
+    world.bulk(30, {1: ("dog", 4), 2: None, 9: ("x" * 900, 1)})
+    read = world.read(reader, 40, ("name", "legs", HIDDEN_HANDLE))
+    assert (read.path, read.rows_decoded) == ("mirror+delta", 2)
+    assert rows_of(read) == [("cat", 4, 0), ("dog", 4, 1), ("cat", 4, 3), ("cat", 4, 4), ("x" * 900, 1, 9)]
+    assert world.read(reader, 40).path == "mirror"
+
+
+def test_a_read_before_the_newest_write_leaves_the_base_as_it_is() -> None:
+    world, reader = mirrored()
+    world.write(1, 10, ("cat", 4))
+    world.read(reader, 20)
+    world.write(1, 30, ("dog", 4))
+    assert rows_of(world.read(reader, 25, ("name",))) == [("cat",)]
+    assert [world.read(reader, 40, ("name",)).path for _ in range(2)] == ["mirror+delta", "mirror"]
+    assert rows_of(world.read(reader, 40, ("name",))) == [("dog",)]
+
+
+def test_chunks_without_changes_are_passed_on_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "BATCH_ROWS", 10)
+    world, reader = mirrored()
+    world.bulk(10, dict.fromkeys(range(30), ("cat", 4)))
+    world.read(reader, 20, ("legs",))
+    before = world.read(reader, 20, ("legs",))
+    world.write(15, 30, ("dog", 5))
+    after = world.read(reader, 40, ("legs",))
+    assert [batch.num_rows for batch in after.batches] == [10, 10, 10]
+    places = [[batch.column(0).buffers()[1].address for batch in read.batches] for read in (before, after)]
+    assert [one == other for one, other in zip(*places, strict=True)] == [True, False, True]
+
+
+def test_a_chunk_that_grows_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overlay, "CHUNK_ROWS", 4)
+    world, reader = mirrored()
+    world.write(0, 10, ("cat", 4))
+    world.read(reader, 20)
+    world.bulk(30, {handle: ("dog", handle) for handle in range(1, 14)})
+    read = world.read(reader, 40)
+    assert [batch.num_rows for batch in read.batches] == [4, 4, 4, 2]
+    assert rows_of(read) == rows_of(world.read(MirrorReader(None), 40))
+    world.bulk(50, dict.fromkeys(range(14)))
+    assert rows_of(world.read(reader, 60)) == []
+    world.write(3, 70, ("cat", 4))
+    assert rows_of(world.read(reader, 80)) == [("cat", 4, 3)]
+
+
 def test_a_new_column_is_decoded_alone_and_kept() -> None:
-    world, reader = MirrorWorld(), MirrorReader(ArrowCache())
+    world, reader = mirrored()
     world.write(1, 10, ("cat", 4))
     world.read(reader, 20, ("legs",))
+    world.write(0, 15, ("dog", 3))
     assert world.read(reader, 20, ("name", "legs")).path == "rows"
-    assert rows_of(world.read(reader, 20, ("name", "legs"))) == [("cat", 4)]
+    assert rows_of(world.read(reader, 20, ("name", "legs"))) == [("dog", 3), ("cat", 4)]
     assert world.read(reader, 20, ("legs", "name")).path == "mirror"
 
 
 def test_a_read_in_the_past_of_a_base_uses_the_rows() -> None:
-    world, reader = MirrorWorld(), MirrorReader(ArrowCache())
+    world, reader = mirrored()
     world.write(1, 10, ("cat", 4))
-    world.write(1, 20, ("bird", 2))
-    world.read(reader, 30)
+    world.write(1, 20, None)
+    assert rows_of(world.read(reader, 30)) == []
     old = world.read(reader, 15, ("name",))
     assert (old.path, rows_of(old)) == ("rows", [("cat",)])
     assert world.read(reader, 30).path == "mirror"
 
 
-def test_a_delete_counts_for_the_age_of_a_base() -> None:
-    world, reader = MirrorWorld(), MirrorReader(ArrowCache())
-    world.write(1, 10, ("cat", 4))
-    world.write(1, 20, None)
-    assert rows_of(world.read(reader, 30)) == []
-    assert rows_of(world.read(reader, 15, ("name",))) == [("cat",)]
-
-
-def test_a_write_makes_the_base_useless() -> None:
-    world, reader = MirrorWorld(), MirrorReader(ArrowCache())
+def test_a_reader_sees_nothing_that_came_after_its_snapshot() -> None:
+    world, reader = mirrored()
     world.write(1, 10, ("cat", 4))
     world.read(reader, 20)
+    view = world.view()
     world.write(1, 30, ("dog", 4))
-    assert rows_of(world.read(reader, 25, ("name",))) == [("cat",)]
+    world.read(reader, 40)
+    late = read_view(view, reader, 40, ("name",), WHOLE)
+    assert (late.path, rows_of(late)) == ("mirror", [("cat",)])
+
+
+def test_an_old_record_written_again_with_a_rollback_is_no_news() -> None:
+    world, reader = mirrored()
+    world.write(1, 10, ("cat", 4))
+    world.write(1, 20, ("dog", 4))
+    world.write(2, 10, ("bird", 2))
+    world.write(2, 20, None)
+    world.read(reader, 30)
+    keys = row_key(1), row_key(2)
+    world.execute(BatchRollback(10, keys))
     assert rows_of(world.read(reader, 40, ("name",))) == [("dog",)]
 
 
+def test_a_log_that_nobody_reads_ends_with_its_bases() -> None:
+    cache = ArrowCache(max_log_entries=10)
+    world, reader = MirrorWorld(cache), MirrorReader(cache)
+    world.write(1, 10, ("cat", 4))
+    world.read(reader, 20)
+    world.bulk(30, dict.fromkeys(range(11), ("dog", 4)))
+    assert (len(cache), cache.size_bytes, cache.counters.overflows) == (0, 0, 1)
+    assert [world.read(reader, 40).path for _ in range(2)] == ["rows", "mirror"]
+
+
 def test_a_region_holds_only_its_part_of_the_table() -> None:
-    world, reader = MirrorWorld(), MirrorReader(ArrowCache())
-    for handle in range(4):
-        world.write(handle, 10, (str(handle), 0))
-    world.region = metapb.Region(
-        id=3,
-        start_key=storage_key(row_key(1)),
-        end_key=storage_key(row_key(3)),
-        region_epoch=metapb.RegionEpoch(conf_ver=1, version=2),
-    )
-    inside = ((row_key(1), row_key(3)),)
+    world, reader = mirrored()
+    world.bulk(10, {handle: (str(handle), 0) for handle in range(4)})
+    world.split(2)
+    inside = ((WHOLE[0][0], row_key(2)),)
     assert world.read(reader, 20, ("name",), inside).path == "rows"
     again = world.read(reader, 20, ("name",), inside)
-    assert (again.path, rows_of(again)) == ("mirror", [("1",), ("2",)])
+    assert (again.path, rows_of(again)) == ("mirror", [("0",), ("1",)])

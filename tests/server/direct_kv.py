@@ -1,7 +1,7 @@
 """DirectKv: a store's regions over a memory engine, without Raft. What is written is applied at once.
 
-It keeps the raftstore's checks (store, region, peer, epoch version, key in region) and its data version, so the
-services meet the same errors; leadership can be taken away with `followers`.
+It keeps the raftstore's checks (store, region, peer, epoch version, key in region) and tells observers what it applies,
+so the services meet the same errors; leadership can be taken away with `followers`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from rutile_kv.engine.api import Modify
 from rutile_kv.engine.memory import MemoryEngine
+from rutile_kv.raftstore.observer import ApplyObserver
 from rutile_kv.raftstore.region_reader import RegionReader, RegionSnapshot
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto import metapb_pb2 as metapb
@@ -69,7 +70,7 @@ class DirectKv:
         """Views do not come while set, until `free`."""
         self._freed = asyncio.Event()
         self.snapshots_taken = self.snapshots_open = 0
-        self._versions: dict[int, int] = {}
+        self.observers: list[ApplyObserver] = []
         self._index = 0
 
     async def read_view(self, context: kvrpcpb.Context) -> RegionReader:
@@ -95,7 +96,8 @@ class DirectKv:
                 batch.put(cf, key, value)
         self.engine.write(batch)
         self._index += 1
-        self._versions[region.id] = self._index
+        for observer in self.observers:
+            observer.on_applied(region, self._index, modifies)
 
     def free(self) -> None:
         """Let everybody go who is stuck, and nobody be stuck any more."""
@@ -108,9 +110,6 @@ class DirectKv:
     def find_region(self, storage_key: bytes) -> metapb.Region | None:
         covering = (each for each in self.regions.values() if each.start_key <= storage_key)
         return next((each for each in covering if not each.end_key or storage_key < each.end_key), None)
-
-    def data_version(self, region_id: int) -> int:
-        return self._versions.get(region_id, 0)
 
     async def split(self, context: kvrpcpb.Context, split_keys: Sequence[bytes]) -> list[metapb.Region]:
         """The last part keeps the id, as with the raftstore."""

@@ -17,6 +17,7 @@ from rutile_kv.raw.writer import RawWriter
 from rutile_kv.server.config import StoreConfig
 from rutile_kv.server.coprocessor_endpoint import CoprocessorEndpoint
 from rutile_kv.server.kv_service import RawParts, ServiceParts, StoreService
+from rutile_kv.server.mirror_upkeep import MirrorUpkeep
 from rutile_kv.txn.shell import TxnScheduler
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto import metapb_pb2 as metapb
@@ -90,6 +91,8 @@ async def serving(
     kv, inbox = DirectKv(*regions), Inbox()
     scheduler = TxnScheduler(kv)
     endpoint = CoprocessorEndpoint(STORE_ID, kv, scheduler, config or StoreConfig(), SystemClock())
+    if endpoint.cache is not None:
+        kv.observers.append(MirrorUpkeep(endpoint.cache))
     raw = RawParts(RawWriter(kv), SystemClock(), None)
     parts = ServiceParts(CLUSTER_ID, STORE_ID, kv, scheduler, endpoint, inbox, MAX_ENTRY_BYTES, raw, others=others)
     service = StoreService(parts)

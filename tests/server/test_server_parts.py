@@ -93,13 +93,16 @@ def test_a_page_is_a_whole_arrow_stream() -> None:
 # --- region views -----------------------------------------------------------------------------------------------------
 
 
-def test_views_are_all_or_none_and_a_moving_version_is_no_version() -> None:
+def test_views_are_all_or_none_and_pins_are_of_their_snapshots_index() -> None:
     async def main() -> None:
         kv = DirectKv(make_region(1, b"", storage_key(b"m")), make_region(2, storage_key(b"m"), b""))
         scheduler = TxnScheduler(kv)
         reads = [RegionRead(context_for(region), [(b"", b"")]) for region in kv.regions.values()]
-        views = await open_views(kv, scheduler, reads)
-        assert [view.data_version for view in views] == [0, 0]
+        cache = ArrowCache()
+        cache.follow()
+        await kv.write(reads[0].context, [])
+        views = await open_views(kv, scheduler, reads, lambda region_id, index: cache.pin(region_id, [7], index))
+        assert [view.pin.index for view in views if view.pin is not None] == [1, 1]
         for view in views:
             view.snapshot.close()
         lost = reads[1].context
@@ -119,7 +122,9 @@ def test_the_mirror_forgets_a_region_that_splits_or_leaves() -> None:
     before, after = make_region(1), make_region(1, b"", b"m", version=2)
 
     def keep(region_id: int) -> None:
-        cache.put(BaseKey(region_id, 1, 7, 0), TableBase(1, 1, ([b"k"],), {1: (pa.array([1]),)}))
+        pin = cache.pin(region_id, [7], 1)
+        assert pin is not None
+        cache.put(BaseKey(region_id, 1, 7, 0), TableBase(1, 1, ([b"k"],), {1: (pa.array([1]),)}), pin)
 
     for region_id in (1, 2, 3):
         keep(region_id)

@@ -1,27 +1,38 @@
-"""The columnar mirror: a region's table rows, already decoded into Arrow, kept beside the row store.
+"""The columnar mirror: a region's table rows, already decoded into Arrow, kept beside the row store and following it.
 
 An analytical scan spends most of its time turning versions into rows and rows into columns. The answer of that work
-changes only when the region's data changes, so it is kept: per (region, region epoch version, table, layout) one
-`TableBase`, which holds the NEWEST committed row of every key as aligned Arrow chunks of at most 64 Ki rows, in key
-order.
+is kept, per (region, region epoch version, table, layout), in two parts:
 
-When may a read at `ts` use a base instead of the rows?  Three conditions, and each is needed:
+* `base.TableBase`: the newest committed row of every key as of applied index A, as aligned Arrow chunks in key order;
+* `delta.DeltaLog`: every record committed after A, raw, in apply order with its index, appended by the apply path.
 
-1. *Nothing changed.* The region's data version (a counter the raftstore bumps with every apply that touches a data
-   family, and with every installed snapshot) is the one the base was built at. A lock counts as a change too.
-2. *The read is not in the base's past.* `ts >= max_commit_ts`, the largest commit timestamp in the range, deletes
-   included. Below it an older version may be the visible one; the row path answers that.
-3. *Nobody is about to commit below `ts`.* No lock with start_ts <= ts stands in the range: such a transaction may
+    log index      ──── A ──── w ──── w ──── B ──── w ──▶          w: a write to the table
+                       base    └─ delta ─┘   snapshot of the reader: the delta counts up to here, and no further
+
+When may a read at `ts` on a snapshot of applied index B use them instead of the rows?  Each condition is needed:
+
+1. *Base and log are of one life of the region.* A base belongs to the log that continues it; when the region's range
+   changes, a snapshot replaces its data or it leaves the store, both go. A log with a gap never exists.
+2. *Nothing after B is seen, and everything up to B.* The reader's pin is taken in the turn of the loop its snapshot is
+   taken in, and carries B: entries above B are cut off. (That B is fresh enough was shown before, by lease or
+   ReadIndex.)
+3. *The read is not in the base's past.* `ts >= max_commit_ts`, the largest commit timestamp that went into the base,
+   deletes included. Below it an older version may be the visible one; the row path answers that.
+4. *Nobody is about to commit below `ts`.* No lock with start_ts <= ts stands in the range: such a transaction may
    commit between its start and `ts`. The caller checks the lock family of its own snapshot first, always, because a
    lock is to be reported and resolved whichever path serves the rows.
 
-     ts ──────────────●────────────────────────●──────────▶
-                      max_commit_ts            read here: the newest version of every key is the visible one
+Then the rows are, per key: the newest record of the delta not above `ts`, if it has one, else the row of the base.
+`overlay` computes that in bulk and copies only the chunks the delta touches.
 
-Columns are decoded when first asked for and join the base of the same data version: two scans of one version see the
-same keys in the same order, so their chunks line up.
+A read that sees all of the delta leaves behind what it computed as the next base when that has every column of the
+old one, and makes it so (it folds) once the delta is long. Bases and logs are immutable or append-only and cut, so a
+fold never disturbs a running reader: it keeps what it was pinned to. A log nobody reads ends at
+`cache.MAX_LOG_ENTRIES`, and its bases with it: much more than that is better decoded anew. One budget covers both.
 
-Left out, on purpose, for now: the delta (a base dies with the first write to its region), files on disk (a base dies
-with the process), min/max pruning, and slicing a base when its region splits (a new epoch version is a new key).
+Columns are decoded when first asked for and join the base of the same index.
+
+Left out, on purpose, for now: files on disk (a base dies with the process), min/max pruning, slicing a base when its
+region splits (it is dropped), and folding in the background (the read that meets a long delta pays for it).
 The row path is the twin the mirror is tested against: `rows.read_rows` and `mirror.MirrorReader` answer alike.
 """

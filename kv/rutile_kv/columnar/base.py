@@ -5,6 +5,8 @@ from __future__ import annotations
 import bisect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
 
 import pyarrow as pa
 
@@ -20,14 +22,14 @@ KEY_OVERHEAD_BYTES = 57
 """What CPython adds to a bytes object in a list; counted against the budget."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TableBase:
     """Rows in key order, as aligned chunks: chunk i of every column has as many rows as chunk i of `keys`."""
 
-    data_version: int
-    """The region's data version these rows were read at."""
+    index: int
+    """The region's applied index these are the rows of."""
     max_commit_ts: int
-    """The largest commit timestamp in the range, deletes included: reads at or above it see exactly these rows."""
+    """At least the largest commit timestamp in the range, deletes included: reads at or above it see these rows."""
     keys: tuple[SortedKeys, ...]
     """User keys per chunk, ascending: they cut key ranges out of the base."""
     columns: Mapping[int, tuple[pa.Array, ...]]
@@ -37,7 +39,7 @@ class TableBase:
     def row_count(self) -> int:
         return sum(map(len, self.keys))
 
-    @property
+    @cached_property
     def size_bytes(self) -> int:
         """Bytes of column buffers and keys."""
         arrays: int = sum(array.nbytes for chunks in self.columns.values() for array in chunks)
@@ -48,10 +50,13 @@ class TableBase:
         return [column_id for column_id in column_ids if column_id not in self.columns]
 
     def join(self, other: TableBase) -> TableBase:
-        """This base with the columns of `other` added; both must hold the same rows (same data version)."""
-        assert self.data_version == other.data_version, "bases of different data versions never mix"
-        assert list(map(len, self.keys)) == list(map(len, other.keys)), "one data version has one set of rows"
-        return TableBase(self.data_version, self.max_commit_ts, self.keys, {**self.columns, **other.columns})
+        """This base with the columns of `other` added; both must be of the same applied index."""
+        assert self.index == other.index, "bases of different applied indexes never mix"
+        assert self.row_count == other.row_count, "one applied index has one set of rows"
+        lengths = list(map(len, self.keys))
+        added = {each: _in_chunks(other.columns[each], lengths) for each in other.columns if each not in self.columns}
+        newest = max(self.max_commit_ts, other.max_commit_ts)
+        return TableBase(self.index, newest, self.keys, {**self.columns, **added})
 
     def batches(self, column_ids: Sequence[int], schema: pa.Schema, ranges: Sequence[KeyRange]) -> list[pa.RecordBatch]:
         """The rows within `ranges` (disjoint, ascending), in key order: slices, no copies.
@@ -67,22 +72,36 @@ class TableBase:
         return found
 
 
+def lower_bound(keys: SortedKeys, bound: bytes) -> int:
+    """The position of the first key that is not below `bound`."""
+    if isinstance(keys, list):
+        return bisect.bisect_left(keys, bound)
+    return bisect.bisect_left(range(len(keys)), bound, key=lambda position: keys[position].tobytes())
+
+
+def key_at(keys: SortedKeys, position: int) -> bytes:
+    key = keys[position]
+    return key if isinstance(key, bytes) else key.tobytes()
+
+
 def _positions(keys: SortedKeys, ranges: Sequence[KeyRange]) -> list[tuple[int, int]]:
     """[low, high) positions of `keys` inside each range, empty ones left out."""
     spans = []
     for start, end in ranges:
-        low = _lower_bound(keys, start)
-        high = _lower_bound(keys, end) if end else len(keys)
+        low = lower_bound(keys, start)
+        high = lower_bound(keys, end) if end else len(keys)
         if low < high:
             spans.append((low, high))
     return spans
 
 
-def _lower_bound(keys: SortedKeys, bound: bytes) -> int:
-    """The position of the first key that is not below `bound`."""
-    if isinstance(keys, list):
-        return bisect.bisect_left(keys, bound)
-    return bisect.bisect_left(range(len(keys)), bound, key=lambda position: keys[position].tobytes())
+def _in_chunks(arrays: tuple[pa.Array, ...], lengths: Sequence[int]) -> tuple[pa.Array, ...]:
+    """The same values in chunks of `lengths`."""
+    if list(map(len, arrays)) == list(lengths):
+        return arrays
+    whole = pa.concat_arrays(arrays)
+    ends = accumulate(lengths)
+    return tuple(whole.slice(end - length, length) for end, length in zip(ends, lengths, strict=True))
 
 
 def _keys_size_bytes(keys: SortedKeys) -> int:

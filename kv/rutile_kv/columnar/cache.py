@@ -1,14 +1,25 @@
-"""A byte-budgeted, least-recently-used store of table bases, shared by the event loop and the worker threads."""
+"""`ArrowCache`: table bases and the deltas that carry them on, under one budget and one mutex.
+
+The event loop is the one writer of deltas (`applied`) and hands out pins; worker threads look bases up and offer new
+ones. What they get is immutable, or append-only and cut at the index of their pin. One rule keeps it all consistent:
+a base is held only while the log that continues it is; a log that has a gap is thrown away with its bases, and whoever
+was at work on a new base for it finds the log gone and is refused.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rutile_kv.columnar.base import TableBase
+from rutile_kv.columnar.delta import STEM_LENGTH, DeltaLog, Entries, table_stem
+from rutile_kv.engine.api import CF_WRITE, Modify
 
 DEFAULT_BUDGET_BYTES = 256 * 1024 * 1024
+MAX_LOG_ENTRIES = 65_536
+"""A table written that much since its last analytical read is better decoded anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +32,31 @@ class BaseKey:
     layout_version: int
 
 
+@dataclass(frozen=True, slots=True)
+class TablePin:
+    """What a table's mirror was when a snapshot was taken: the entries handed out with it reach its index."""
+
+    log: DeltaLog
+    entries: Entries
+    bases: Mapping[BaseKey, TableBase]
+
+
+@dataclass(frozen=True, slots=True)
+class RegionPin:
+    """The mirror of one region as of a snapshot's applied index, for the tables asked."""
+
+    index: int
+    tables: Mapping[int, TablePin]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A base, and what was committed between its index and the reader's."""
+
+    base: TableBase
+    delta: Entries
+
+
 @dataclass(slots=True)
 class CacheCounters:
     """What became of the look-ups since the start."""
@@ -28,75 +64,150 @@ class CacheCounters:
     hits: int = 0
     misses: int = 0
     evictions: int = 0
+    overflows: int = 0
+    """Logs given up because too much was written."""
 
 
 class ArrowCache:
-    """Bases by key. A base that does not fit the budget is refused; when full, the least recently used ones go."""
+    """Bases by key, logs by region and table. When full, the least recently used bases go, and their logs."""
 
-    def __init__(self, budget_bytes: int = DEFAULT_BUDGET_BYTES) -> None:
+    def __init__(self, budget_bytes: int = DEFAULT_BUDGET_BYTES, max_log_entries: int = MAX_LOG_ENTRIES) -> None:
         self._budget_bytes = budget_bytes
+        self._max_log_entries = max_log_entries
         self._bases: OrderedDict[BaseKey, TableBase] = OrderedDict()
+        self._logs: dict[int, dict[bytes, DeltaLog]] = {}
         self._size_bytes = 0
+        self._is_followed = False
         self._mutex = threading.Lock()
         self.counters = CacheCounters()
 
     @property
     def size_bytes(self) -> int:
-        """Bytes of Arrow buffers and keys held now; never above the budget."""
+        """Bytes of Arrow buffers, keys and logs held now; never above the budget."""
         return self._size_bytes
 
     def __len__(self) -> int:
         return len(self._bases)
 
-    def find(self, key: BaseKey, data_version: int) -> TableBase | None:
-        """The base of exactly this data version, or None. A base of an older version is dropped on sight."""
-        with self._mutex:
-            base = self._bases.get(key)
-            if base is not None and base.data_version == data_version:
-                self._bases.move_to_end(key)
-                self.counters.hits += 1
-                return base
-            if base is not None and base.data_version < data_version:
-                self._remove(key)
-            self.counters.misses += 1
+    # --- the store's loop ---------------------------------------------------------------------------------------------
+
+    def follow(self) -> None:
+        """From now on everything applied is told to `applied`, `drop_region`. Without that there are no pins."""
+        self._is_followed = True
+
+    def pin(self, region_id: int, table_ids: Sequence[int], index: int) -> RegionPin | None:
+        """The mirror as of `index`, to be called in the same turn as a snapshot of that index is taken. Tables not
+        followed yet are from here on. None if nobody follows."""
+        if not self._is_followed:
             return None
-
-    def put(self, key: BaseKey, base: TableBase) -> TableBase:
-        """Keep `base`, joined with the columns already held for its data version; returns what a reader should use.
-
-        A newer base in place is left alone: data versions only grow, so the offered one is already stale.
-        """
         with self._mutex:
-            held = self._bases.get(key)
-            if held is not None and held.data_version > base.data_version:
-                return base
-            if held is not None and held.data_version == base.data_version:
-                base = held.join(base)
-            self._remove(key)
-            if base.size_bytes <= self._budget_bytes:
-                self._bases[key] = base
-                self._size_bytes += base.size_bytes
-                self._evict()
-            return base
+            logs = self._logs.setdefault(region_id, {})
+            return RegionPin(index, {each: self._pin_table(region_id, each, logs, index) for each in table_ids})
+
+    def _pin_table(self, region_id: int, table_id: int, logs: dict[bytes, DeltaLog], index: int) -> TablePin:
+        log = logs.setdefault(table_stem(table_id), DeltaLog(index))
+        bases = {
+            key: base for key, base in self._bases.items() if (key.region_id, key.table_id) == (region_id, table_id)
+        }
+        return TablePin(log, log.entries, bases)
+
+    def applied(self, region_id: int, index: int, modifies: Sequence[Modify]) -> None:
+        """Note what entry `index` committed. Deleted versions are no news: only garbage that no reader sees goes, and
+        rollbacks."""
+        if region_id not in self._logs:
+            return
+        with self._mutex:
+            logs = self._logs.get(region_id, {})
+            for cf, key, record in modifies:
+                if cf == CF_WRITE and record is not None and (log := logs.get(key[:STEM_LENGTH])) is not None:
+                    self._size_bytes += log.append(index, key, record)
+                    if len(log.entries) > self._max_log_entries:
+                        self.counters.overflows += 1
+                        self._drop_log(region_id, key[:STEM_LENGTH])
+            self._evict()
 
     def drop_region(self, region_id: int) -> None:
-        """Forget all of a region: it left this store, or its bases are known to be of no more use."""
+        """Forget all of a region: it left this store, or its data or range are others now."""
         with self._mutex:
-            for key in [key for key in self._bases if key.region_id == region_id]:
-                self._remove(key)
+            for stem in list(self._logs.get(region_id, ())):
+                self._drop_log(region_id, stem)
+            self._logs.pop(region_id, None)
 
     def clear(self) -> None:
         with self._mutex:
             self._bases.clear()
+            self._logs.clear()
             self._size_bytes = 0
+
+    # --- readers ------------------------------------------------------------------------------------------------------
+
+    def find(self, key: BaseKey, pin: RegionPin) -> Held | None:
+        """The newest base that is not ahead of the pin, with the delta up to the pin."""
+        table = pin.tables[key.table_id]
+        with self._mutex:
+            base, entries = self._bases.get(key), table.log.entries
+            if base is None or base.index > pin.index or not self._is_live(key, table.log):
+                base, entries = table.bases.get(key), table.entries
+            else:
+                self._bases.move_to_end(key)
+            if base is None:
+                self.counters.misses += 1
+                return None
+            self.counters.hits += 1
+            return Held(base, entries.between(base.index, pin.index))
+
+    def put(self, key: BaseKey, base: TableBase, pin: RegionPin) -> TableBase:
+        """Keep `base`, read or folded under `pin`, joined with the columns held for its index; returns what a reader
+        should use. It is not kept if the log that continues it is gone, or if a newer one is there."""
+        log = pin.tables[key.table_id].log
+        with self._mutex:
+            held = self._bases.get(key)
+            if held is not None and held.index > base.index:
+                return base
+            if held is not None and held.index == base.index:
+                base = held.join(base)
+            if base.size_bytes <= self._budget_bytes and base.index >= log.since and self._is_live(key, log):
+                self._remove(key)
+                self._bases[key] = base
+                self._size_bytes += base.size_bytes
+                self._trim(key, log)
+                self._evict()
+            return base
+
+    # --- inside, under the mutex --------------------------------------------------------------------------------------
+
+    def _is_live(self, key: BaseKey, log: DeltaLog) -> bool:
+        return self._logs.get(key.region_id, {}).get(table_stem(key.table_id)) is log
+
+    def _trim(self, key: BaseKey, log: DeltaLog) -> None:
+        """No base of the table needs what lies behind the oldest of them."""
+        before = log.size_bytes
+        log.forget(min(self._bases[each].index for each in self._keys_of(key.region_id, table_stem(key.table_id))))
+        self._size_bytes += log.size_bytes - before
+
+    def _keys_of(self, region_id: int, stem: bytes) -> list[BaseKey]:
+        return [key for key in self._bases if key.region_id == region_id and table_stem(key.table_id) == stem]
 
     def _remove(self, key: BaseKey) -> None:
         base = self._bases.pop(key, None)
         if base is not None:
             self._size_bytes -= base.size_bytes
 
+    def _drop_log(self, region_id: int, stem: bytes) -> None:
+        log = self._logs[region_id].pop(stem)
+        self._size_bytes -= log.size_bytes
+        for key in self._keys_of(region_id, stem):
+            self._remove(key)
+
     def _evict(self) -> None:
         while self._size_bytes > self._budget_bytes:
-            _, base = self._bases.popitem(last=False)
-            self._size_bytes -= base.size_bytes
+            key = next(iter(self._bases), None)
+            if key is None:
+                self._logs.clear()
+                self._size_bytes = 0
+                return
+            self._remove(key)
             self.counters.evictions += 1
+            stem = table_stem(key.table_id)
+            if not self._keys_of(key.region_id, stem):
+                self._drop_log(key.region_id, stem)

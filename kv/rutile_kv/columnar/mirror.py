@@ -1,6 +1,6 @@
-"""`MirrorReader`: a table's rows in one region, from a base where that is right, else from the row store.
+"""`MirrorReader`: a table's rows in one region, from a base and its delta where that is right, else from the row store.
 
-The chapter (`rutile_kv.columnar`) says when a base is right. A base is built by the first read that wants the table's
+The chapter (`rutile_kv.columnar`) says when it is right. A base is built by the first read that wants the table's
 whole part of the region; reads of small ranges are served from one if it is there, and never build one.
 """
 
@@ -15,26 +15,31 @@ import pyarrow as pa
 from rutile_coprocessor.row import RowCodec
 from rutile_coprocessor.schema import HIDDEN_HANDLE, TableSchema
 from rutile_kv.columnar.base import KeyRange, TableBase
-from rutile_kv.columnar.cache import ArrowCache, BaseKey
-from rutile_kv.columnar.rows import Check, RowScan, read_rows
+from rutile_kv.columnar.cache import ArrowCache, BaseKey, Held, RegionPin
+from rutile_kv.columnar.overlay import Overlay, lay_over, overlay_of
+from rutile_kv.columnar.rows import Check, RowScan, handles_of, read_rows
 from rutile_kv.engine.api import Reader
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto.keys import table_range, user_bound
 
 HIDDEN_HANDLE_ID = -1
 """The hidden handle's place among column ids, which are positive."""
+FOLD_ENTRIES = 16_384
+"""A delta this long is folded into all columns of its base by the read that meets it."""
+FOLD_SHARE = 4
+"""And so is one with this part of the rows of its base."""
 
-Path = Literal["rows", "mirror"]
+Path = Literal["rows", "mirror", "mirror+delta"]
 
 
 @dataclass(frozen=True, slots=True)
 class RegionData:
-    """One region as of one moment: what to read, and which version of it that is."""
+    """One region as of one moment: what to read, and what the mirror had of it then."""
 
     region: metapb.Region
     reader: Reader
-    data_version: int | None
-    """None when it is not known for sure: the mirror is left alone then."""
+    pin: RegionPin | None
+    """Taken together with the reader; None when the mirror is not to be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +48,7 @@ class TableRead:
 
     batches: list[pa.RecordBatch]
     rows_decoded: int
-    """Rows that had to be decoded from the row store."""
+    """Rows that had to be decoded, from the row store or the delta."""
     path: Path
 
 
@@ -68,54 +73,120 @@ class TableRequest:
 class MirrorReader:
     """Reads tables of regions. Used by several worker threads at once; the cache does the locking."""
 
-    def __init__(self, cache: ArrowCache | None) -> None:
+    def __init__(self, cache: ArrowCache | None, fold_entries: int = FOLD_ENTRIES) -> None:
         self._cache = cache
+        self._fold_entries = fold_entries
 
     def read(self, data: RegionData, request: TableRequest, check: Check) -> TableRead:
         """The rows of `request` in the region. The caller has checked the locks of its ranges at its timestamp.
 
-        `check` is told the bytes of each decoded batch and raises to give up. Raises EngineCorrupt.
+        `check` is told the bytes of what is decoded or copied and raises to give up. Raises EngineCorrupt.
         """
-        if self._cache is None or data.data_version is None:
+        if self._cache is None or data.pin is None:
             return _from_rows(data, request, check)
-        key = BaseKey(
-            data.region.id,
-            data.region.region_epoch.version,
-            request.schema.table_id,
-            request.schema.layout_version,
-        )
-        held = self._cache.find(key, data.data_version)
-        if held is not None and request.ts < held.max_commit_ts:
-            return _from_rows(data, request, check)
-        if held is not None and not held.missing(request.column_ids):
-            return TableRead(_cut(held, request), 0, "mirror")
         whole = part_of_region(request.schema.table_id, data.region)
-        if not _covers(request.ranges, whole):
-            return _from_rows(data, request, check)
-        return self._build(self._cache, key, held, data, request, whole, check)
+        return _Reading(self._cache, data, data.pin, request, whole, check, self._fold_entries).run()
 
-    def _build(
-        self,
-        cache: ArrowCache,
-        key: BaseKey,
-        held: TableBase | None,
-        data: RegionData,
-        request: TableRequest,
-        whole: KeyRange,
-        check: Check,
-    ) -> TableRead:
-        """Decode the columns that `held` lacks, over the table's whole part of the region, and keep them."""
-        assert data.data_version is not None
-        absent = held.missing(request.column_ids) if held else request.column_ids
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """One read of one table in one region, with all that its steps want to know."""
+
+    cache: ArrowCache
+    data: RegionData
+    pin: RegionPin
+    request: TableRequest
+    whole: KeyRange
+    """The table's part of the region."""
+    check: Check
+    fold_entries: int
+
+    def run(self) -> TableRead:
+        held = self.cache.find(self._key, self.pin)
+        if held is not None and self.request.ts < held.base.max_commit_ts:
+            return self._from_rows()
+        if held is not None and not held.base.missing(self.request.column_ids):
+            return self._from_base(held)
+        if not self._is_whole:
+            return self._from_rows()
+        return self._build(held)
+
+    @property
+    def _key(self) -> BaseKey:
+        schema, region = self.request.schema, self.data.region
+        return BaseKey(region.id, region.region_epoch.version, schema.table_id, schema.layout_version)
+
+    @property
+    def _is_whole(self) -> bool:
+        return _covers(self.request.ranges, self.whole)
+
+    # --- the ways to the rows -----------------------------------------------------------------------------------------
+
+    def _from_rows(self) -> TableRead:
+        return _from_rows(self.data, self.request, self.check)
+
+    def _from_base(self, held: Held) -> TableRead:
+        """A base that has all columns asked for, with its delta laid over them."""
+        overlay = self._overlay(held)
+        if overlay is None:
+            return TableRead(self._cut(held.base), 0, "mirror")
+        wanted = self.request.column_ids
+        if self._is_to_fold(held, overlay):
+            wanted = [*held.base.columns]
+        current = self._laid_over(held.base, overlay, wanted)
+        if self._is_newest(overlay) and not current.missing([*held.base.columns]):
+            self.cache.put(self._key, current, self.pin)
+        return TableRead(self._cut(current), len(overlay.rows.values), "mirror+delta")
+
+    def _build(self, held: Held | None) -> TableRead:
+        """Decode the columns that are missing over the table's whole part of the region, and keep all."""
+        request = self.request
+        absent = held.base.missing(request.column_ids) if held else request.column_ids
         names = [name for name in request.columns if column_id(request.schema, name) in absent]
-        scan = read_rows(data.reader, RowCodec(request.schema), names, [whole], request.ts, check)
+        scan = read_rows(self.data.reader, RowCodec(request.schema), names, [self.whole], request.ts, self.check)
         if request.ts < scan.max_commit_ts:
-            return TableRead(scan.batches, scan.rows, "rows")
-        base = _base_of(scan, absent, data.data_version)
+            return self._from_rows() if held else TableRead(scan.batches, scan.rows, "rows")
+        base = _base_of(scan, absent, request, self.pin.index)
         if held is not None:
-            base = held.join(base)
-        cache.put(key, base)
-        return TableRead(_cut(base, request), scan.rows, "rows")
+            base = self._brought_forward(held).join(base)
+        base = self.cache.put(self._key, base, self.pin)
+        return TableRead(self._cut(base), scan.rows, "rows")
+
+    def _brought_forward(self, held: Held) -> TableBase:
+        """The base with all its columns as of the pin's index; the reader has seen that it reads the newest state."""
+        overlay, base = self._overlay(held), held.base
+        if overlay is None:
+            return TableBase(self.pin.index, base.max_commit_ts, base.keys, base.columns)
+        return self._laid_over(base, overlay, [*base.columns])
+
+    # --- steps --------------------------------------------------------------------------------------------------------
+
+    def _overlay(self, held: Held) -> Overlay | None:
+        if not len(held.delta):
+            return None
+        ranges = [self.whole] if self._is_whole else self.request.ranges
+        return overlay_of(held.delta, self.data.reader, ranges, self.request.ts, held.base.max_commit_ts)
+
+    def _is_newest(self, overlay: Overlay) -> bool:
+        """Whether the overlay makes the base what the table is at the pin's index, so that it can be the next base."""
+        return self._is_whole and overlay.max_commit_ts <= self.request.ts
+
+    def _is_to_fold(self, held: Held, overlay: Overlay) -> bool:
+        length = len(held.delta)
+        return self._is_newest(overlay) and length >= min(self.fold_entries, held.base.row_count // FOLD_SHARE)
+
+    def _laid_over(self, base: TableBase, overlay: Overlay, column_ids: Sequence[int]) -> TableBase:
+        schema = self.request.schema
+        name_of = {column_id(schema, column.name): column.name for column in schema.columns}
+        names = [name_of.get(each, HIDDEN_HANDLE) for each in column_ids]
+        rows = overlay.rows
+        handles = handles_of(rows.keys) if HIDDEN_HANDLE in names else None
+        batch = RowCodec(schema).decode_batch(rows.values, handles, names)
+        added = dict(zip(column_ids, batch.columns, strict=True))
+        return lay_over(base, overlay, added, self.pin.index, self.check)
+
+    def _cut(self, base: TableBase) -> list[pa.RecordBatch]:
+        return base.batches(self.request.column_ids, self.request.arrow_schema, self.request.ranges)
 
 
 def column_id(schema: TableSchema, name: str) -> int:
@@ -134,15 +205,13 @@ def _covers(ranges: Sequence[KeyRange], whole: KeyRange) -> bool:
     return any(start <= whole[0] and (not end or whole[1] <= end) for start, end in ranges)
 
 
-def _cut(base: TableBase, request: TableRequest) -> list[pa.RecordBatch]:
-    return base.batches(request.column_ids, request.arrow_schema, request.ranges)
-
-
-def _base_of(scan: RowScan, column_ids: Sequence[int], data_version: int) -> TableBase:
-    columns = {
-        wanted: tuple(batch.column(position) for batch in scan.batches) for position, wanted in enumerate(column_ids)
-    }
-    return TableBase(data_version, scan.max_commit_ts, tuple(scan.keys), columns)
+def _base_of(scan: RowScan, column_ids: Sequence[int], request: TableRequest, index: int) -> TableBase:
+    """What a scan of a table's whole part of a region found; one empty chunk if that was nothing."""
+    names = [name for name in request.columns if column_id(request.schema, name) in column_ids]
+    empty = pa.RecordBatch.from_pylist([], schema=request.schema.arrow_schema(names))
+    batches, keys = scan.batches or [empty], scan.keys or [[]]
+    columns = {wanted: tuple(batch.column(position) for batch in batches) for position, wanted in enumerate(column_ids)}
+    return TableBase(index, scan.max_commit_ts, tuple(keys), columns)
 
 
 def _from_rows(data: RegionData, request: TableRequest, check: Check) -> TableRead:

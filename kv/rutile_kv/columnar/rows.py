@@ -67,7 +67,7 @@ def read_rows(
                 return found
             visible = read_visible(watch, position, storage_bound(end) or None, ts, limit=min(room, BATCH_ROWS))
             if visible.values:
-                handles = _handles(visible.keys) if HIDDEN_HANDLE in columns else None
+                handles = handles_of(visible.keys) if HIDDEN_HANDLE in columns else None
                 batch = codec.decode_batch(visible.values, handles, columns)
                 check(batch.nbytes)
                 found.batches.append(batch)
@@ -105,7 +105,7 @@ class CommitTsWatch:
             yield pair
 
 
-def _handles(keys: SortedKeys) -> Int64Array:
+def handles_of(keys: SortedKeys) -> Int64Array:
     """The hidden handles in row keys: what follows the record prefix."""
     matrix = keys if isinstance(keys, np.ndarray) else _matrix(keys)
     return decode_int64_array(np.ascontiguousarray(matrix[:, RECORD_PREFIX_LENGTH:]))

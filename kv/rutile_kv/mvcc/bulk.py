@@ -58,6 +58,14 @@ class VisibleRows:
         return [joined[at * width : (at + 1) * width] for at in range(len(self.keys))]
 
 
+def sorted_user_keys(storage_keys: list[bytes]) -> ByteMatrix | list[bytes]:
+    """The user keys of ascending storage keys, in the form of `VisibleRows.keys`."""
+    if not storage_keys:
+        return []
+    matrix = _as_matrix(storage_keys)
+    return _user_keys([storage_keys if matrix is None else matrix])
+
+
 def first_lock(
     reader: Reader, start: bytes, end: bytes | None, ts: int, *, bypass: frozenset[int] = NOBODY
 ) -> LockFacts | None:

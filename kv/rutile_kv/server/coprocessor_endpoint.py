@@ -22,7 +22,7 @@ from rutile_kv.env.clock import Clock
 from rutile_kv.server.config import StoreConfig
 from rutile_kv.server.fragment_task import FragmentJob, FragmentTask, TaskTools
 from rutile_kv.server.region_store import RegionStore
-from rutile_kv.server.region_views import RegionRead, close_views, open_views
+from rutile_kv.server.region_views import Pin, RegionRead, close_views, no_pin, open_views
 from rutile_kv.txn.shell import TxnScheduler
 from rutile_proto import rutilepb_pb2 as rutilepb
 from rutile_proto.errors import FragmentFailed, ServerIsBusy
@@ -83,7 +83,7 @@ class CoprocessorEndpoint:
             if (complaint := self._scheduler.safe_point.complaint(job.ts)) is not None:
                 raise FragmentFailed(complaint)
             self._scheduler.max_ts.raise_to(job.ts)
-            views = await open_views(self._store, self._scheduler, reads)
+            views = await open_views(self._store, self._scheduler, reads, self._pin_for(job))
             try:
                 task = FragmentTask(job, views, self._tools, self._clock.monotonic() - started)
             except BaseException:
@@ -101,6 +101,14 @@ class CoprocessorEndpoint:
         self._executor.close()
         if self.cache is not None:
             self.cache.clear()
+
+    def _pin_for(self, job: FragmentJob) -> Pin:
+        """Holds on to the mirror of the tables the job reads, unless it reads by pages, which goes by the rows."""
+        cache = self.cache
+        if cache is None or job.paging_rows:
+            return no_pin
+        table_ids = [scan.schema.table_id for scan in job.fragment.scans]
+        return lambda region_id, index: cache.pin(region_id, table_ids, index)
 
     async def _take_slot(self) -> None:
         if self._waiting >= MAX_WAITING:

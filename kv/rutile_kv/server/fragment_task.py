@@ -129,7 +129,7 @@ class FragmentTask:
             rows_read=sum(batch.num_rows for batch in batches),
             regions=len(reads),
             seconds=time.monotonic() - started,
-            path="mirror" if reads and all(read.path == "mirror" for read in reads) else "rows",
+            path=_path(reads),
         )
         self._scans.append(summary)
         return batches
@@ -137,7 +137,7 @@ class FragmentTask:
     def _read(self, scan: Scan, view: RegionView, wanted: list[KeyRange]) -> TableRead:
         if self._job.paging_rows:
             return self._read_page(scan, view, wanted)
-        data = RegionData(view.region, view.reader, view.data_version)
+        data = RegionData(view.region, view.reader, view.pin)
         request = TableRequest(scan.schema, scan.columns, wanted, self._job.ts)
         return self._tools.mirror.read(data, request, self._check)
 
@@ -176,6 +176,14 @@ class FragmentTask:
     def _close_views(self) -> None:
         close_views(self._views)
         self._views = []
+
+
+def _path(reads: Sequence[TableRead]) -> str:
+    """Where a scan's rows came from: "rows" if any of them had to be read from the row store."""
+    paths = {read.path for read in reads}
+    if not paths or "rows" in paths:
+        return "rows"
+    return "mirror+delta" if "mirror+delta" in paths else "mirror"
 
 
 def check_paging(fragment: Fragment) -> None:

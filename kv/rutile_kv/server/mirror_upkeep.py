@@ -1,7 +1,7 @@
-"""Gives the mirror's memory back when a region changes its range or leaves the store.
+"""Tells the mirror what is applied: its deltas live on it, and it forgets regions that change their range, are replaced
+by a snapshot, or leave the store.
 
-Nothing depends on it: a base is only ever used under the region epoch and data version it was made for. But what no
-read will ask for again would otherwise stay until the budget is full.
+Every replica is told, leader or not, so followers serve analytical reads from mirrors of their own.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ class MirrorUpkeep:
     """An ApplyObserver for the cache."""
 
     def __init__(self, cache: ArrowCache) -> None:
+        """From now on the cache counts on it: observe the store with it before anything is read."""
         self._cache = cache
+        cache.follow()
 
     def on_applied(self, region: metapb.Region, index: int, modifies: Sequence[Modify]) -> None:
-        """The data version has moved on: the next look-up drops the base, and may replace it."""
+        self._cache.applied(region.id, index, modifies)
 
     def on_region_changed(self, region: metapb.Region, came_from: metapb.Region | None) -> None:
         if came_from is not None and came_from.region_epoch.version != region.region_epoch.version:

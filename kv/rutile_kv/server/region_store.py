@@ -35,9 +35,6 @@ class RegionStore(RegionKv, Protocol):
     def find_region(self, storage_key: bytes) -> metapb.Region | None:
         """The region here that covers a key, or None."""
 
-    def data_version(self, region_id: int) -> int:
-        """A counter that grows, in the same turn of the loop, with every change of the region's data families."""
-
     async def split(self, context: kvrpcpb.Context, split_keys: Sequence[bytes]) -> list[metapb.Region]:
         """Split at `split_keys` (storage form, ascending) under ids from PD; all parts, in key order, the old id last.
         Raises RegionError, InvalidRequest, PdError."""

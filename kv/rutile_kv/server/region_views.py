@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from rutile_kv.columnar.cache import RegionPin
 from rutile_kv.engine.api import Reader, Snapshot
 from rutile_kv.server.region_store import RegionStore, UserRange
 from rutile_kv.txn.shell import TxnScheduler
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto.errors import RegionError
+from rutile_proto.types import LogIndex
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +32,13 @@ class RegionView:
     snapshot: Snapshot
     reader: Reader
     """The snapshot with the locks that were on their way to it."""
-    data_version: int | None
-    """The region's data version in the snapshot; None when it changed while the snapshot was being taken."""
+    pin: RegionPin | None
+    """What the mirror had of the region when the snapshot was taken; None when it is not to be used."""
     ranges: Sequence[UserRange]
+
+
+Pin = Callable[[int, LogIndex], RegionPin | None]
+"""Given a region's id and the index applied in a snapshot that was taken in this very turn."""
 
 
 class RegionsNotServed(Exception):
@@ -43,7 +49,13 @@ class RegionsNotServed(Exception):
         self.failures = failures
 
 
-async def open_views(store: RegionStore, scheduler: TxnScheduler, reads: Sequence[RegionRead]) -> list[RegionView]:
+def no_pin(region_id: int, index: LogIndex) -> None:
+    """The mirror is not to be used."""
+
+
+async def open_views(
+    store: RegionStore, scheduler: TxnScheduler, reads: Sequence[RegionRead], pin: Pin = no_pin
+) -> list[RegionView]:
     """A view of each region, in the order asked. The caller has raised max_ts to the time it reads at.
 
     Raises RegionsNotServed, and then keeps none of them open.
@@ -53,7 +65,7 @@ async def open_views(store: RegionStore, scheduler: TxnScheduler, reads: Sequenc
 
     async def open_one(position: int, read: RegionRead) -> None:
         try:
-            views[position] = await _open(store, scheduler, read)
+            views[position] = await _open(store, scheduler, read, pin)
         except RegionError as error:
             failures.append((_known_region(store, read.context), error))
 
@@ -75,12 +87,10 @@ def close_views(views: Iterable[RegionView]) -> None:
         view.snapshot.close()
 
 
-async def _open(store: RegionStore, scheduler: TxnScheduler, read: RegionRead) -> RegionView:
-    """The version is that of the snapshot only if it is the same on both sides of the wait for it."""
-    before = store.data_version(read.context.region_id)
-    snapshot, region, _ = await store.snapshot(read.context)
-    after = store.data_version(read.context.region_id)
-    return RegionView(region, snapshot, scheduler.over(snapshot), after if before == after else None, read.ranges)
+async def _open(store: RegionStore, scheduler: TxnScheduler, read: RegionRead, pin: Pin) -> RegionView:
+    """The snapshot comes back in the turn it was taken in, so the pin is of the same moment."""
+    snapshot, region, index = await store.snapshot(read.context)
+    return RegionView(region, snapshot, scheduler.over(snapshot), pin(region.id, index), read.ranges)
 
 
 def _known_region(store: RegionStore, context: kvrpcpb.Context) -> metapb.Region:
