@@ -58,18 +58,19 @@ class PrewriteChecks:
     def check(self, mutation: Mutation) -> KeyState:
         """What the key of `mutation` is to this transaction. Raises TxnError if it must not be written."""
         lock = self.reader.load_lock(mutation.key)
-        if lock is not None and not owned(lock, self.start_ts):
-            raise self._lock_lost(mutation) if self._must_be_locked(mutation) else KeyIsLocked(lock.facts(mutation.key))
-        if lock is not None and lock.kind is not LockKind.PESSIMISTIC:
-            return Prewritten(lock)
+        mine = lock if lock is not None and owned(lock, self.start_ts) else None
+        if mine is not None and mine.kind is not LockKind.PESSIMISTIC:
+            return Prewritten(mine)
         try:
-            self._check_free(mutation, lock)
-        except TxnError:
+            if lock is not None and mine is None:
+                raise self._locked_by_another(mutation, lock)
+            self._check_free(mutation, mine)
+        except TxnError:  # to be told so is right only if this is not a repetition of what has been committed
             commit_ts = commit_time(self.reader.get_txn_commit_record(mutation.key, self.start_ts))
             if commit_ts is None:
                 raise
             return Committed(commit_ts)
-        return Free(lock)
+        return Free(mine)
 
     def _check_free(self, mutation: Mutation, lock: Lock | None) -> None:
         """`lock` is the transaction's own pessimistic one, or None."""
@@ -92,6 +93,9 @@ class PrewriteChecks:
         newest = self.reader.seek_write(mutation.key, MAX_TIMESTAMP)
         if newest is not None and newest[0] >= self.start_ts:
             raise self._lock_lost(mutation)
+
+    def _locked_by_another(self, mutation: Mutation, lock: Lock) -> TxnError:
+        return self._lock_lost(mutation) if self._must_be_locked(mutation) else KeyIsLocked(lock.facts(mutation.key))
 
     def _lock_lost(self, mutation: Mutation) -> TxnAborted:
         return TxnAborted(
