@@ -2,7 +2,8 @@
 
 Embedded (one store in this process, called directly) and through a playground of three stores. The "clients" are tasks
 that share one Client, as the connections of one front end do. What rises with their number is what group commit, shared
-timestamps and shared messages are worth; the last column is the gain over one client.
+timestamps and shared messages are worth: the gain over one client is printed, and the CPU time of this process for one
+operation, which means something on a busy machine too.
 
     python benchmarks/kv_concurrency.py [--seconds 3] [--only embedded|playground] [--profile] [--two-phase]
 
@@ -43,8 +44,8 @@ async def load(client: Client) -> None:
                 txn.put(key(number), VALUE)
 
 
-async def rate(operation: Operation, clients: int, seconds: float) -> float:
-    """Operations a second of `clients` tasks, after a short warm-up."""
+async def rate(operation: Operation, clients: int, seconds: float) -> tuple[float, float]:
+    """(operations a second, microseconds of this process's CPU an operation) of `clients` tasks, once warm."""
     done = 0
     counting = False
     stop = asyncio.Event()
@@ -58,13 +59,13 @@ async def rate(operation: Operation, clients: int, seconds: float) -> float:
 
     tasks = [asyncio.create_task(work(seed)) for seed in range(clients)]
     await asyncio.sleep(seconds / 6)
-    counting, started = True, time.perf_counter()
+    counting, started, burnt = True, time.perf_counter(), time.process_time()
     await asyncio.sleep(seconds)
-    elapsed = time.perf_counter() - started
+    elapsed, cpu = time.perf_counter() - started, time.process_time() - burnt
     counting = False
     stop.set()
     await asyncio.gather(*tasks)
-    return done / elapsed
+    return done / elapsed, 1e6 * cpu / max(1, done)
 
 
 async def measure(client: Client, name: str, seconds: float) -> None:
@@ -85,12 +86,10 @@ async def measure(client: Client, name: str, seconds: float) -> None:
     for what, operation in (("gets", get), ("gets, each with a timestamp", fresh_get), ("1-key transactions", write)):
         alone = 0.0
         for clients in CLIENTS:
-            per_second = await rate(operation, clients, seconds)
+            per_second, cpu_us = await rate(operation, clients, seconds)
             alone = alone or per_second
-            print(
-                f"{name:<11} {what:<28} {clients:>4} clients {per_second:9,.0f}/s {per_second / alone:6.1f}x",
-                flush=True,
-            )
+            gain = f"{per_second / alone:6.1f}x {cpu_us:6.0f} us"
+            print(f"{name:<11} {what:<28} {clients:>4} clients {per_second:9,.0f}/s {gain}", flush=True)
 
 
 async def embedded(folder: Path, seconds: float, options: ClientOptions) -> None:

@@ -15,6 +15,8 @@ Versioned keys (the families default and write): storage key | big-endian NOT ti
 An empty boundary means minus or plus infinity; it is never encoded. Sources: wire.md 7.2 and 8; TiDB's key layout.
 """
 
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 
@@ -123,9 +125,14 @@ def prefix_next(prefix: bytes) -> bytes:
 # --- engine keys ------------------------------------------------------------------------------------------------------
 
 
+_REMEMBERED_KEYS = 1024
+_remembered = lru_cache(_REMEMBERED_KEYS)(encode_bytes)
+"""A request asks for the storage form of one key again and again: for its region, its lock, its versions."""
+
+
 def storage_key(user_key: bytes) -> bytes:
     """The form in which regions and the engine know a user key. Not for boundaries that mean infinity."""
-    return encode_bytes(user_key)
+    return _remembered(user_key)
 
 
 def storage_bound(user_bound: bytes) -> bytes:

@@ -239,8 +239,7 @@ class StoreDriver:
 
     def region(self, region_id: int) -> metapb.Region | None:
         """The region as last applied here, or None."""
-        info = self.store.region_info(region_id)
-        return None if info is None else info.region
+        return self.store.region(region_id)
 
     def find_region(self, storage_key: bytes) -> metapb.Region | None:
         """The region here that covers a key, as last applied, or None."""

@@ -153,6 +153,11 @@ class Store:
         peer = self._registry.peers.get(region_id)
         return describe(peer) if peer is not None and peer.is_initialised else None
 
+    def region(self, region_id: int) -> metapb.Region | None:
+        """One region as last applied, or None if it is not here (or waits for its first snapshot)."""
+        peer = self._registry.peers.get(region_id)
+        return peer.region if peer is not None and peer.is_initialised else None
+
     def find_region(self, storage_key: bytes) -> metapb.Region | None:
         """The region here that covers a key."""
         return self._registry.regions.find(storage_key)

@@ -69,8 +69,11 @@ def unary(response_type: type[Response], *, timed: bool = False) -> Callable[[Me
         async def serve(self: Any, request: Any, context: RpcContext) -> Response:
             try:
                 check_cluster(request.context, self.cluster_id)
-                async with asyncio.timeout(deadline_seconds(request.context) if timed else None):
-                    return await patiently(lambda: _attempt(method, self, request), self.patience_seconds)
+                deadline = deadline_seconds(request.context) if timed else None
+                if deadline is None:
+                    return await patiently(self.patience_seconds, _attempt, method, self, request)
+                async with asyncio.timeout(deadline):
+                    return await patiently(self.patience_seconds, _attempt, method, self, request)
             except ServerIsBusy as error:
                 if not request.context.request_source:
                     await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))

@@ -13,7 +13,6 @@ from rutile_kv.engine.api import Modify, Reader, Snapshot
 from rutile_kv.raftstore.driver import StoreDriver
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto import metapb_pb2 as metapb
-from rutile_proto.errors import RegionNotFound
 from rutile_proto.types import LogIndex
 
 
@@ -26,10 +25,7 @@ class FencedKv:
     async def read_view(self, context: kvrpcpb.Context) -> Reader:
         """The driver's view; sets `context.term` to the term this store leads the region in."""
         view = await self._driver.read_view(context)
-        info = self._driver.store.region_info(context.region_id)
-        if info is None:
-            raise RegionNotFound(context.region_id)
-        context.term = info.term
+        context.term = self._driver.store.led_term(context.region_id)
         return view
 
     async def snapshot(self, context: kvrpcpb.Context) -> tuple[Snapshot, metapb.Region, LogIndex]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rutile_proto.errors import ServerIsBusy
 
@@ -22,16 +22,17 @@ PATIENCE_SECONDS = 1.5
 T = TypeVar("T")
 
 
-async def patiently(attempt: Callable[[], Awaitable[T]], seconds: float) -> T:
-    """What `attempt` returns, tried again while it raises ServerIsBusy and the time is not up; then that error."""
-    loop = asyncio.get_running_loop()
-    give_up_at = loop.time() + seconds
+async def patiently(seconds: float, attempt: Callable[..., Awaitable[T]], *arguments: Any) -> T:
+    """What `attempt(*arguments)` returns, tried again for `seconds` while it raises ServerIsBusy; then that error."""
     pause = FIRST_PAUSE_SECONDS
+    give_up_at = None
     while True:
         try:
-            return await attempt()
+            return await attempt(*arguments)
         except ServerIsBusy:
-            if loop.time() + pause > give_up_at:
+            now = asyncio.get_running_loop().time()
+            give_up_at = now + seconds if give_up_at is None else give_up_at
+            if now + pause > give_up_at:
                 raise
         await asyncio.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
