@@ -97,7 +97,7 @@ def _row(table: TableAccess, positions: tuple[int, ...], item: exp.Expr, number:
     values = _values_of(item)
     if len(values) != len(positions) and values:
         raise wrong_value_count(number)
-    if not values and len(positions) != len(table.schema.columns):
+    if not values and len(positions) not in (0, len(table.schema.columns)):
         raise wrong_value_count(number)
     try:
         scope = Scope(NoColumns(), strict=True)
