@@ -105,8 +105,10 @@ def _watch_reads(peer: Peer, tick: int, round_: Round) -> None:
 
 
 def _compact_log(peer: Peer, config: StoreConfig) -> None:
-    """Cut what every follower has, or, when the log is over its limits, what is applied here. A tail stays, for watchers
-    that come from another leader (`replay`)."""
+    """Cut what every follower has, or, when the log is over its limits, what is applied here.
+
+    A tail stays, for watchers that come from another leader (`replay`).
+    """
     storage = peer.storage
     length = storage.applied_index - storage.truncated_index
     if length < config.log_gap_entries and storage.log_bytes < config.log_limit_bytes:
