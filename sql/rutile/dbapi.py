@@ -297,7 +297,7 @@ def connect(target: str | Path | None = None, *, database: str | None = "test", 
     """Open a connection.
 
     `target` is one of
-      * None: an in-memory database of its own, gone when the connection closes;
+      * None or ":memory:": an in-memory database of its own, gone when the connection closes;
       * a directory: the database in it, run in this process (made when missing);
       * "host:port": a SQL server (`rutile sql`, or the one `rutile playground` prints);
       * "pd://host:port[,host:port]": a cluster by its placement driver, the SQL front end running in this process.

@@ -182,4 +182,5 @@ def shared_database(target: str | Path | None) -> SharedDatabase:
     if isinstance(target, str) and target.startswith("pd://"):
         addresses = target.removeprefix("pd://").split(",")
         return SharedDatabase(lambda: _open_cluster(addresses))
-    return _embedded(None if target is None else Path(target))
+    in_memory = target is None or target == ":memory:"  # the second is what sqlite3 and duckdb call it
+    return _embedded(None if in_memory else Path(target))

@@ -152,6 +152,14 @@ def test_an_embedded_database_is_durable_and_shared_in_the_process(tmp_path: Pat
         assert again.execute("SELECT COUNT(*) FROM kept").fetchone() == (2,)
 
 
+def test_in_memory_databases_are_apart_and_leave_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with rutile.connect() as first, rutile.connect(":memory:") as second:
+        first.execute("CREATE TABLE mine (id INT PRIMARY KEY)")
+        assert second.execute("SHOW TABLES").fetchall() == []
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_front_end_in_this_process_for_a_cluster(playground: Playground) -> None:
     with rutile.connect(f"pd://{playground.pd_address}") as here, rutile.connect(playground.sql_address) as there:
         here.execute("CREATE TABLE IF NOT EXISTS both_see (id INT PRIMARY KEY)")
