@@ -182,5 +182,6 @@ def shared_database(target: str | Path | None) -> SharedDatabase:
     if isinstance(target, str) and target.startswith("pd://"):
         addresses = target.removeprefix("pd://").split(",")
         return SharedDatabase(lambda: _open_cluster(addresses))
-    in_memory = target is None or target == ":memory:"  # the second is what sqlite3 and duckdb call it
-    return _embedded(None if in_memory else Path(target))
+    if target is None or target == ":memory:":  # the second is what sqlite3 and duckdb call it
+        return _embedded(None)
+    return _embedded(Path(target))
