@@ -67,12 +67,12 @@ class Twin:
         committed = False
         for key in writes:
             own = self.own_lock(key, start_ts)
-            if key in self.locks and own is None:
-                return False
             if own is not None and own is not LockKind.PESSIMISTIC:
                 continue
             if self.commit_ts(key, start_ts) is not None:
                 committed = True
+            elif key in self.locks and own is None:
+                return False
             elif own is None and self.newest_record(key) >= start_ts:
                 return False
             else:
