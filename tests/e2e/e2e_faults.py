@@ -42,11 +42,11 @@ class Nemesis:
         self.stops += 1
 
     def rage(self, seconds: float, stop: threading.Event) -> None:
-        """A fault now and then for `seconds`, or until `stop` is set."""
+        """A fault now and then for `seconds`, or until `stop` is set; the two kinds take turns."""
         for _ in range(round(seconds / 4)):
             if stop.wait(self._dice.uniform(1.0, 3.0)):
                 return
-            if self._dice.random() < 0.5:
+            if self.kills <= self.stops:
                 self.kill_leader()
             else:
                 self.stop_store(self._dice.uniform(2.0, 3.0))

@@ -2,7 +2,8 @@
 
 Lists are appended to through the key-value client and through SQL, registers read and written in transactions of one
 key, all at once, by threads that know nothing of each other. Transactions go over three regions, so that one-phase
-commits, async commits and commits in two phases (one client has async commit off) meet each other.
+commits, async commits and commits in two phases (one client has async commit off) meet each other, and some clients are
+so hasty that they never hear what became of a commit while a leader is elected.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 
 import pytest
 from anomaly_workloads import (
@@ -38,8 +39,10 @@ from rutile.playground import Playground
 from rutile_kv.client.cluster import ClientOptions
 from rutile_kv.client.sync import SyncClient
 
-IMPATIENT = {"read_budget_s": 6.0, "write_budget_s": 6.0, "find_out_budget_s": 1.0, "pd_budget_s": 6.0}
-"""Clients that give up before the faults are over leave locks and unknown outcomes behind."""
+PATIENT = ClientOptions(read_budget_s=8.0, write_budget_s=8.0, find_out_budget_s=1.0, pd_budget_s=8.0)
+HASTY = ClientOptions(read_budget_s=8.0, write_budget_s=0.5, find_out_budget_s=0.1, pd_budget_s=8.0)
+"""Gives up long before a new leader is elected: leaves locks and unknown outcomes behind."""
+MANNERS = (PATIENT, HASTY, replace(HASTY, async_commit=False))
 
 
 @dataclass
@@ -55,15 +58,12 @@ class Run:
 
 @contextmanager
 def clients(cluster: Playground) -> Iterator[list[SyncClient]]:
-    """Two, with regions split for them."""
-    quick = SyncClient.connect([cluster.pd_address], options=ClientOptions(**IMPATIENT))
-    with (
-        quick,
-        SyncClient.connect([cluster.pd_address], options=ClientOptions(**IMPATIENT, async_commit=False)) as careful,
-    ):
-        quick.split_regions([list_key(GENERATIONS), list_key(3 * GENERATIONS), b"register"])
+    """One of each of the manners, and regions split for them."""
+    with ExitStack() as opened:
+        made = [opened.enter_context(SyncClient.connect([cluster.pd_address], options=each)) for each in MANNERS]
+        made[0].split_regions([list_key(GENERATIONS), list_key(3 * GENERATIONS), b"register"])
         wait_for_replicas(cluster, 3)
-        yield [quick, careful]
+        yield made
 
 
 def work(cluster: Playground, disturb: Callable[[threading.Event], None]) -> Run:
@@ -71,15 +71,14 @@ def work(cluster: Playground, disturb: Callable[[threading.Event], None]) -> Run
     takes; then a last look at everything."""
     run, stop = Run(), threading.Event()
     _make_table(cluster)
-    with clients(cluster) as (quick, careful):
-        both = [quick, careful]
+    with clients(cluster) as made:
         workers: list[Worker] = []
-        workers += [KvListWorker(seed, stop, [], run.kv_pool, run.kv_lists, both[seed % 2]) for seed in range(8)]
-        workers += [RegisterWorker(seed, stop, [], both[seed % 2], run.registers) for seed in range(20, 24)]
+        workers += [KvListWorker(seed, stop, [], run.kv_pool, run.kv_lists, made[seed % 3]) for seed in range(8)]
+        workers += [RegisterWorker(seed, stop, [], made[seed % 3], run.registers) for seed in range(20, 24)]
         for seed in range(40, 44):
             workers.append(SqlListWorker(seed, stop, [], run.sql_pool, run.sql_lists, cluster.sql_address))
         _run_all(workers, stop, disturb)
-        _look_at_all(KvListWorker(0, stop, [], run.kv_pool, run.kv_lists, quick))
+        _look_at_all(KvListWorker(0, stop, [], run.kv_pool, run.kv_lists, made[0]))
         _look_at_all(SqlListWorker(0, stop, [], run.sql_pool, run.sql_lists, cluster.sql_address))
     return run
 
@@ -166,4 +165,4 @@ def test_no_anomalies_under_many_faults(tmp_path_factory: pytest.TempPathFactory
         run = work(cluster, disturb)
         print(f"\nseed {seed}: {nemesis.kills} kills, {nemesis.stops} stops, {time.monotonic() - began:.0f} s", end="")
         check(run, at_least=100)
-        assert nemesis.kills > 2 and nemesis.stops > 2
+        assert nemesis.kills > 1 and nemesis.stops > 1
