@@ -7,13 +7,14 @@ A table in a RocksDB engine, written entry by entry with each entry told to the 
     base only     the mirror without its delta: a write sends the next query back to the row store
     mirror        base and delta
 
-The updates of a round are spread evenly over the table. "first" is the query that meets them, "next" the one after.
+Times are processor time of this process, so a busy neighbour does not count. The updates of a round are spread evenly
+over the table. "first" is the query that meets them, "next" the one after.
 """
 
 import sys
 import tempfile
 from collections.abc import Callable
-from time import perf_counter
+from time import process_time
 
 import numpy as np
 import pyarrow as pa
@@ -87,9 +88,9 @@ class Table:
         for cf, key, value in entry:
             assert value is not None
             batch.put(cf, key, value)
-        began = perf_counter()
+        began = process_time()
         self.cache.applied(REGION.id, self.index, entry)
-        self.apply_seconds += perf_counter() - began
+        self.apply_seconds += process_time() - began
         self.engine.write(batch)
 
     def _batch(self, handles: range) -> pa.RecordBatch:
@@ -107,15 +108,15 @@ class Table:
         )
 
     def query(self, executor: Executor, reader: MirrorReader) -> tuple[float, str, list[pa.RecordBatch]]:
-        """Seconds from snapshot to the last page, the path, and the answer."""
-        began = perf_counter()
+        """Processor seconds from snapshot to the last page, the path, and the answer."""
+        began = process_time()
         with self.engine.snapshot() as snapshot:
             pin = self.cache.pin(REGION.id, [SCHEMA.table_id], self.index)
             request = TableRequest(SCHEMA, COLUMNS, WHOLE, self.now + 1)
             read = reader.read(RegionData(REGION, snapshot, pin), request, lambda size_bytes: None)
         with executor.run(Fragment(QUERY, (Scan("s0", SCHEMA, COLUMNS, tuple(WHOLE)),)), {"s0": read.batches}) as run:
             pages = list(run)
-        return perf_counter() - began, read.path, pages
+        return process_time() - began, read.path, pages
 
     def warm(self, executor: Executor, reader: MirrorReader) -> None:
         """Have a base with all columns, as a store has that has seen several queries."""
@@ -164,7 +165,7 @@ def main() -> None:
         engine = RocksEngine.open(directory)
         executor = Executor()
         table = Table(engine, rows)
-        print(f"{rows:,} rows; times in ms, best of {ROUNDS}; note: what following costs the apply path, us a row")
+        print(f"{rows:,} rows; processor ms, best of {ROUNDS}; note: what following costs the apply path, us a row")
         print("updates    by rows    base only  mirror first  mirror next  rows/first  base/first   us to note   path")
         for updates in UPDATES:
             measure(table, executor, updates)

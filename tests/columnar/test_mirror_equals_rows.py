@@ -20,7 +20,7 @@ ROWS = st.none() | st.tuples(st.none() | st.sampled_from(["cat", "", "long " * 8
 COLUMNS = st.sampled_from([ALL_COLUMNS, ("legs",), ("name", "legs"), ("legs", "name")])
 WRITES = st.dictionaries(HANDLES, ROWS, min_size=1, max_size=4)
 SLOT = st.integers(0, 3)
-AGES = st.integers(-4, 30)
+AGES = st.integers(-2, 5) | st.integers(-4, 30)
 """How far before now: a read's timestamp, a transaction's start."""
 
 

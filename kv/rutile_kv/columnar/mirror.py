@@ -164,7 +164,7 @@ class _Reading:
     def _overlay(self, held: Held) -> Overlay | None:
         if not len(held.delta):
             return None
-        ranges = [self.whole] if self._is_whole else self.request.ranges
+        ranges = None if self._is_whole else self.request.ranges
         return overlay_of(held.delta, self.data.reader, ranges, self.request.ts, held.base.max_commit_ts)
 
     def _is_newest(self, overlay: Overlay) -> bool:

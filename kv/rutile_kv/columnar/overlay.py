@@ -55,10 +55,11 @@ class Overlay:
 
 
 def overlay_of(
-    delta: Entries, reader: Reader, ranges: Sequence[KeyRange], ts: int, base_max_commit_ts: int
+    delta: Entries, reader: Reader, ranges: Sequence[KeyRange] | None, ts: int, base_max_commit_ts: int
 ) -> Overlay | None:
-    """What `delta` says about the keys in `ranges` at `ts`; None if it says nothing."""
-    records = {version: record for version, record in _within(delta, ranges) if record[0] not in NO_DATA}
+    """What `delta` says at `ts` about the keys in `ranges` (None: all it has); None if it says nothing."""
+    pairs = zip(delta.versions, delta.records, strict=True) if ranges is None else _within(delta, ranges)
+    records = {version: record for version, record in pairs if record[0] not in NO_DATA}
     if not records:
         return None
     max_commit_ts = decode_uint64_desc(min(version[-TS_LENGTH:] for version in records))[0]
