@@ -23,6 +23,7 @@ STEP = st.one_of(
     st.tuples(st.just("prewrite"), WRITES),
     st.tuples(st.just("commit"), WHICH, st.booleans()),
     st.tuples(st.just("commit"), WHICH, st.booleans()),
+    st.tuples(st.just("decide"), WHICH),
     st.tuples(st.just("one_phase"), WRITES),
     st.tuples(st.just("rollback"), WHICH),
     st.tuples(st.just("flag"), WHICH),
@@ -43,6 +44,8 @@ def take_step(world: World, reader: Reader, step: tuple) -> None:
             world.prewrite(writes, world.now())
         case ("commit", which, overlapped) if world.open:
             world.commit(world.open[which % len(world.open)], overlapped)
+        case ("decide", which) if world.open:
+            world.decide(world.open[which % len(world.open)])
         case ("one_phase", writes):
             world.one_phase(writes)
         case ("rollback", which) if world.open:
@@ -70,7 +73,10 @@ def take_step(world: World, reader: Reader, step: tuple) -> None:
 def drain(world: World, reader: Reader) -> None:
     """Let everything come through: the reader is told that it has all."""
     for txn in list(world.open):
-        world.rollback(txn)
+        if txn.commit_ts:
+            world.commit(txn, False)
+        else:
+            world.rollback(txn)
     for _ in range(200):
         reader.connect()
         world.advance()
@@ -93,12 +99,13 @@ def by_key(commits: list[Commit]) -> dict[bytes, list[Commit]]:
 def test_every_commit_once_in_order(steps: list[tuple], queue_bytes: int) -> None:
     world = World()
     world.one_phase({b"a": b"before the watch"})
-    world.commits.clear()
+    world.prewrite({b"b": b"decided before the watch, committed whenever"}, world.now())
+    world.decide(world.open[0])
     reader = Reader(world, queue_bytes)
     for step in steps:
         take_step(world, reader, step)
     drain(world, reader)
-    assert by_key(reader.received) == by_key(world.commits)
+    assert by_key(reader.received) == by_key([each for each in world.commits if each[1] > reader.from_ts])
     for resolved_ts, count in reader.told:
         late = [commit for commit in reader.received[count:] if commit[1] <= resolved_ts]
         assert late == [], f"told that everything up to {resolved_ts} was there"

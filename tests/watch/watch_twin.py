@@ -31,6 +31,8 @@ class Txn:
     start_ts: int
     writes: dict[bytes, bytes | None]
     """None deletes."""
+    commit_ts: int = 0
+    """Above 0: chosen, though the commit is still on its way."""
 
 
 class World:
@@ -97,8 +99,13 @@ class World:
             found.append((CF_DEFAULT, versioned_key(storage_key(key), txn.start_ts), value))
         return found
 
+    def decide(self, txn: Txn) -> None:
+        """The commit_ts is drawn; much may happen before it is applied."""
+        txn.commit_ts = txn.commit_ts or self.now()
+
     def commit(self, txn: Txn, overlapped: bool) -> None:
-        commit_ts = self.now()
+        self.decide(txn)
+        commit_ts = txn.commit_ts
         self._end(txn)
         self.apply({key: self._record(txn, key, commit_ts, overlapped) for key in txn.writes})
         self.commits += [(key, commit_ts, txn.writes[key]) for key in sorted(txn.writes)]
@@ -210,7 +217,8 @@ class Reader:
     broken: list[_Part] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.broken.append(_Part(b"", b"", self.world.clock, self.world.clock))
+        self.from_ts = self.world.clock
+        self.broken.append(_Part(b"", b"", self.from_ts, self.from_ts))
 
     def connect(self) -> None:
         """Take up what is broken: cut by the regions of now."""

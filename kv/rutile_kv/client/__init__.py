@@ -46,6 +46,9 @@ What always holds:
 A pessimistic transaction (`pessimistic.PessimisticTransaction`) takes locks while it runs; they live in
 `pessimistic_locks.PessimisticLocks`.
 
+`watch` and `watch_raw` follow what others commit. A watch is cut into parts, one a region, and a part remembers a
+timestamp (for raw data a place in a log), never a connection: wherever its region goes, it is taken up from there.
+
 `raw.RawClient` does without all of this: single operations on data no transaction sees, routed by the same map.
 
 Not here, on purpose: shared locks, stale reads, TLS.

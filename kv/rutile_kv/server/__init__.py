@@ -5,6 +5,7 @@
                  ├─ reads ─────▶ RegionStore.read_view ─▶ MvccReader      the live engine, until the next await
                  ├─ writes ────▶ TxnScheduler ─▶ FencedKv ─▶ StoreDriver   latches, one Raft entry, applied, answered
                  ├─ fragments ─▶ CoprocessorEndpoint ─▶ FragmentTask       snapshots, worker threads, DuckDB, pages
+                 ├─ watches ───▶ Watches ─▶ WatchCore                      what is applied, as streams; progress
                  └─ Raft ──────▶ StoreDriver
 
 `StoreNode` (node.py) puts it together and takes it apart again in the opposite order; `StoreService` (kv_service.py) is

@@ -102,7 +102,10 @@ class Watches:
                 regions = self.core.region_ids()
             self._wake.clear()
             self._fresh = {}
-            await self._advance(list(regions))
+            try:
+                await self._advance(list(regions))
+            except Exception:
+                log.exception("watchers hear of no progress this time")  # they must hear of the next
 
     async def _advance(self, region_ids: list[int]) -> None:
         if not region_ids:
