@@ -187,6 +187,9 @@ class RaftScript:
     def do_transfer(self, command: Command) -> None:
         self.peer(command).node.transfer_leader(int(command.word(1)))
 
+    def do_announce(self, command: Command) -> None:
+        self.peer(command).node.announce_commit()
+
     def do_ping(self, command: Command) -> None:
         self.peer(command).node.ping()
 

@@ -275,6 +275,7 @@ class Simulation:
             fresh=fresh,
             pre_vote=self.world.pre_vote,
             check_quorum=self.world.check_quorum,
+            defer_commit_news=self.world.defer_commit_news,
             max_entry_bytes=64,
             max_inflight=3,
             max_committed_bytes=200,

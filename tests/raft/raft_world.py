@@ -35,6 +35,7 @@ class World:
     transfer: float = 0.003
     compact: float = 0.005
     change: float = 0.02
+    defer_commit_news: bool = False
 
     @staticmethod
     def draw(rng: random.Random) -> World:
@@ -60,4 +61,5 @@ class World:
             campaign=rng.choice((0, 0.002, 0.02)),
             transfer=rng.choice((0, 0.002, 0.02)),
             change=rng.choice((0, 0.01, 0.05)),
+            defer_commit_news=rng.random() < 0.5,
         )

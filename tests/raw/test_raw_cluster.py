@@ -31,8 +31,11 @@ async def replica_values(place: World, node: int, keys: list[bytes]) -> list[byt
             region_id=info.region.id, region_epoch=info.region.region_epoch, peer=info.peer, replica_read=True
         )
         stub = await place.client.cluster.sender.stub(store.store_id, place.client.cluster.read_backoff("test"))
-        answer = await stub.RawGet(kvrpcpb.RawGetRequest(context=where, key=key, cf="write"))
-        assert not answer.HasField("region_error")
+        async with asyncio.timeout(10):
+            answer = await stub.RawGet(kvrpcpb.RawGetRequest(context=where, key=key, cf="write"))
+            while answer.HasField("region_error"):  # a follower that has not heard of its leader yet
+                await asyncio.sleep(0.01)
+                answer = await stub.RawGet(kvrpcpb.RawGetRequest(context=where, key=key, cf="write"))
         found.append(answer.value)
     return found
 

@@ -9,7 +9,7 @@ Rules every implementation keeps (tests/engine is the conformance suite):
   `reverse=True` yields the same range from its upper end down.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Literal, Protocol, Self, TypeAlias
 
 Cf: TypeAlias = Literal["default", "lock", "write", "raw", "raw_lock", "raw_write", "raft"]
@@ -60,6 +60,9 @@ class WriteBatch(Protocol):
     def delete(self, cf: Cf, key: bytes) -> None: ...
 
     def delete_range(self, cf: Cf, start: bytes, end: bytes) -> None: ...
+
+    def extend(self, modifies: Iterable[Modify]) -> None:
+        """Add puts and deletes (value None), in their order."""
 
     def __len__(self) -> int: ...
 

@@ -7,12 +7,12 @@ snapshot is a number with a pin on it. Versions that no reader can reach any mor
 
 import weakref
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from threading import Lock
 from typing import Self
 
-from rutile_kv.engine.api import ALL_CFS, DATA_CFS, Cf, WriteBatch
+from rutile_kv.engine.api import ALL_CFS, DATA_CFS, Cf, Modify, WriteBatch
 from rutile_kv.engine.versions import VersionedMap
 from rutile_proto.errors import EngineClosed, InvalidRequest
 
@@ -45,6 +45,9 @@ class MemoryBatch:
 
     def delete_range(self, cf: Cf, start: bytes, end: bytes) -> None:
         self.operations.append((cf, start, None, end))
+
+    def extend(self, modifies: Iterable[Modify]) -> None:
+        self.operations.extend((cf, key, value, None) for cf, key, value in modifies)
 
     def __len__(self) -> int:
         return len(self.operations)

@@ -16,14 +16,14 @@ A write goes to the log file at once, so a killed process loses nothing; `sync` 
 import os
 import shutil
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import rocksdict
 
-from rutile_kv.engine.api import ALL_CFS, DATA_CFS, Cf, WriteBatch
+from rutile_kv.engine.api import ALL_CFS, DATA_CFS, Cf, Modify, WriteBatch
 from rutile_kv.engine.estimate import KeySpan, entries_in
 from rutile_kv.engine.options import EngineOptions
 from rutile_kv.engine.rocks_errors import reraise
@@ -65,6 +65,16 @@ class RocksBatch:
             self._native.delete_range(start, end, self._handles[cf])
             self.deleted_ranges.append((cf, start, end))
         self._count += 1
+
+    def extend(self, modifies: Iterable[Modify]) -> None:
+        put, delete, handles, touched = self._native.put, self._native.delete, self._handles, self.touched
+        for cf, key, value in modifies:
+            if value is None:
+                delete(key, handles[cf])
+            else:
+                put(key, value, handles[cf])
+            touched[cf].append(key)
+            self._count += 1
 
     def __len__(self) -> int:
         return self._count

@@ -68,6 +68,8 @@ class Leader(RoleState):
         self._heartbeat_elapsed += 1
         self._quorum_elapsed += 1
         self.transfer.tick()
+        if config.defer_commit_news:
+            self.replication.gather_if_behind()
         if self._quorum_elapsed >= config.election_timeout_ticks:
             self._quorum_elapsed = 0
             if not self._hears_quorum():
@@ -137,7 +139,8 @@ class Leader(RoleState):
         log.commit_to(index)
         self._committed_in_term = True
         self.uncommitted.committed(index)
-        self.replication.gather()
+        if not self.core.config.defer_commit_news:
+            self.replication.gather()
 
     # --- messages -----------------------------------------------------------------------------------------------------
 

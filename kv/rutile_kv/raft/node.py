@@ -87,6 +87,11 @@ class RawNode:
         if isinstance(self._core.role, Leader):
             self._core.role.report_snapshot(peer_id, ok)
 
+    def announce_commit(self) -> None:
+        """Tell followers now what is committed (`Config.defer_commit_news`). Does nothing unless this peer leads."""
+        if isinstance(self._core.role, Leader):
+            self._core.role.replication.gather()
+
     def ping(self) -> None:
         """Send heartbeats now: wakes a group that hibernates. Does nothing unless this peer leads."""
         if isinstance(self._core.role, Leader):

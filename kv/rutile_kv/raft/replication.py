@@ -53,6 +53,12 @@ class Replication:
         """There is something new to tell."""
         self._gathered = True
 
+    def gather_if_behind(self) -> None:
+        """The same if there is a peer that could be told something it has not heard."""
+        others = (progress for peer_id, progress in self.progress.items() if peer_id != self._core.id)
+        if any(not progress.is_paused and self._lacks(progress) for progress in others):
+            self.gather()
+
     def has_work(self) -> bool:
         return self._gathered
 
@@ -74,8 +80,10 @@ class Replication:
 
     def _lacks(self, progress: Progress) -> bool:
         """True if there are entries to send, or the news that old ones are committed."""
-        log = self._core.log
-        return progress.next <= log.last_index or progress.sent_commit < log.committed
+        return self._lacks_entries(progress) or progress.sent_commit < self._core.log.committed
+
+    def _lacks_entries(self, progress: Progress) -> bool:
+        return progress.next <= self._core.log.last_index
 
     def send_append(self, peer_id: int, *, through_full_window: bool = False) -> bool:
         """Send one APPEND, empty if there is nothing new, or begin a snapshot where its entries are compacted.
@@ -160,7 +168,8 @@ class Replication:
             progress.inflights.free_to(index)
         elif self._agrees(progress, index):
             progress.become_replicate()
-        if not progress.is_paused and self._lacks(progress):
+        deferred = self._core.config.defer_commit_news
+        if not progress.is_paused and (self._lacks_entries(progress) if deferred else self._lacks(progress)):
             self.gather()
         return news
 

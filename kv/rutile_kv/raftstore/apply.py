@@ -119,15 +119,13 @@ class Applier:
     def _write(self, index: int, command: rutilepb.RaftCommand, round_: Round) -> None:
         self._check_epoch(command.epoch, with_members=False)
         modifies = decode_modifies(command.write)
-        put, delete = round_.batch.put, round_.batch.delete
+        round_.batch.extend(modifies)
         size_bytes = new_keys = 0
         for cf, key, value in modifies:
             if value is None:
-                delete(cf, key)
                 size_bytes -= len(key)
                 new_keys -= cf in COUNTED_CFS
             else:
-                put(cf, key, value)
                 size_bytes += len(key) + len(value)
                 new_keys += cf in COUNTED_CFS
         self.stats.wrote(size_bytes, len(modifies), new_keys)
@@ -152,6 +150,7 @@ class Applier:
         regions = [*children, rest]
         if self.is_leader:
             round_.ready.splits.append(RegionSplit(regions))
+            self._node.announce_commit()  # the new regions' leaders can only be elected once the others have them too
         return regions
 
     def _compact_log(self, command: rutilepb.CompactLog, round_: Round) -> None:

@@ -323,5 +323,6 @@ def raft_config(peer_id: int, storage: PeerStorage, config: StoreConfig) -> Raft
         election_timeout_ticks=config.election_timeout_ticks,
         heartbeat_ticks=config.heartbeat_ticks,
         max_committed_bytes=config.max_apply_bytes,
+        defer_commit_news=True,
         fresh=storage.is_fresh,
     )
