@@ -47,10 +47,14 @@ def encode_write(epoch: metapb.RegionEpoch, term: int, modifies: Iterable[Modify
 
 def decode_modifies(ops: rutilepb.WriteOps) -> list[Modify]:
     """The changes of a write, in their order. Raises EngineCorrupt when the lists do not fit each other."""
+    kinds = ops.kinds
     try:
+        if kinds and not kinds[0] & 1 and kinds.count(kinds[0]) == len(kinds):  # puts into one family, mostly
+            cfs = (KINDS[kinds[0]][0],) * len(kinds)
+            return list(zip(cfs, ops.keys, ops.values, strict=True))
         return [
             (KINDS[kind][0], key, None if kind & 1 else value)
-            for kind, key, value in zip(ops.kinds, ops.keys, ops.values, strict=True)
+            for kind, key, value in zip(kinds, ops.keys, ops.values, strict=True)
         ]
     except (IndexError, ValueError) as cause:
         raise EngineCorrupt(f"a write in the log is malformed: {cause}") from cause
@@ -58,7 +62,10 @@ def decode_modifies(ops: rutilepb.WriteOps) -> list[Modify]:
 
 def modify_size_bytes(modifies: Sequence[Modify]) -> int:
     """About what the changes take up in a log entry."""
-    return sum(len(key) + len(value or b"") for _, key, value in modifies) + 8 * len(modifies)
+    size_bytes = 8 * len(modifies)
+    for _, key, value in modifies:
+        size_bytes += len(key) if value is None else len(key) + len(value)
+    return size_bytes
 
 
 def encode_admin(epoch: metapb.RegionEpoch, term: int, admin: rutilepb.AdminCommand) -> bytes:

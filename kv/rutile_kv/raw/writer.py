@@ -1,7 +1,7 @@
 """The shell round raw writes: latches, views, decisions, and the region's log."""
 
 import asyncio
-from collections.abc import Coroutine, Hashable, Sequence
+from collections.abc import Collection, Coroutine, Hashable, Sequence
 from itertools import count, islice
 from typing import Any, Protocol, TypeVar
 
@@ -48,7 +48,7 @@ class RawWriter:
 
     async def write(self, context: kvrpcpb.Context, modifies: Sequence[Modify]) -> None:
         """Make the changes, in their order, whatever was there. Raises RegionError, UndeterminedResult."""
-        keys = tuple(dict.fromkeys((cf, key) for cf, key, _ in modifies))
+        keys = {(cf, key): None for cf, key, _ in modifies}
         await self._start(self._write(context, modifies, keys))
 
     async def execute(self, context: kvrpcpb.Context, command: Command[ResultT]) -> ResultT:
@@ -92,32 +92,33 @@ class RawWriter:
         if not task.cancelled():
             task.exception()  # asked for here, so that it is no surprise when the caller has gone
 
-    async def _write(self, context: kvrpcpb.Context, modifies: Sequence[Modify], keys: Sequence[Hashable]) -> None:
-        await self._acquire(keys, alone=False)
+    async def _write(self, context: kvrpcpb.Context, modifies: Sequence[Modify], keys: Collection[Hashable]) -> None:
+        token = await self._acquire(keys, alone=False)
         try:
             await self._kv.write(context, modifies)
         finally:
-            self._release(keys)
+            self._release(token)
 
     async def _execute(self, context: kvrpcpb.Context, command: Command[ResultT]) -> ResultT:
-        keys = [(command.cf, key) for key in command.keys]
-        await self._acquire(keys, alone=True)
+        token = await self._acquire([(command.cf, key) for key in command.keys], alone=True)
         try:
             outcome = command.process(await self._kv.read_view(context))
             if outcome.modifies:
                 await self._kv.write(context, outcome.modifies)
             return outcome.result
         finally:
-            self._release(keys)
+            self._release(token)
 
-    async def _acquire(self, keys: Sequence[Hashable], *, alone: bool) -> None:
+    async def _acquire(self, keys: Collection[Hashable], *, alone: bool) -> int:
+        """The token to release them with."""
         token = next(self._tokens)
         if not self._latches.acquire(token, keys, alone=alone):
             turn = self._waiting[token] = asyncio.get_running_loop().create_future()
             await turn
+        return token
 
-    def _release(self, keys: Sequence[Hashable]) -> None:
-        for token in self._latches.release(keys):
+    def _release(self, held: int) -> None:
+        for token in self._latches.release(held):
             turn = self._waiting.pop(token)
             if not turn.done():
                 turn.set_result(None)

@@ -39,12 +39,12 @@ class RawWrites:
     async def RawBatchPut(self, request: kvrpcpb.RawBatchPutRequest) -> kvrpcpb.RawBatchPutResponse:
         """All pairs at once; of a key that comes twice, the last."""
         cf = raw_family(request.cf)
-        check_raw_keys(pair.key for pair in request.pairs)
         expiries = self._expiries(request.ttls or request.ttl, len(request.pairs))
         modifies = [
             (cf, pair.key, encode_value(pair.value, expires_at_s))
             for pair, expires_at_s in zip(request.pairs, expiries, strict=True)
         ]
+        check_raw_keys([key for _, key, _ in modifies])
         if modifies:
             await self.raw.write(request.context, modifies)
         return kvrpcpb.RawBatchPutResponse()
