@@ -5,20 +5,22 @@
 Both clusters run on this machine, over loopback, with their data in the same file system; every put is on the disks of
 a quorum before it is answered. The load comes from this one process: N tasks that each do one operation after the
 other, through our asyncio client and through an asyncio gRPC client of etcd's leader. Each point is measured on one
-cluster and then on the other, so that both see the same machine. `load` is the share of one core that the generator
-itself used while measuring: near 100% it is what was measured.
+cluster and then on the other, so that both see the same machine. `cpu` is what the cluster's processes used for one
+operation, all replicas together, which does not depend on what else the machine does; `load` is the share of one core
+that the generator used: near 100% it is the generator that was measured.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import random
 import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,12 +47,14 @@ class Point:
     """The 99th percentile."""
     load: float
     """CPU seconds of this process per second."""
+    cpu_us: float
+    """CPU microseconds of the cluster's processes per operation."""
 
 
-async def measure(operation: Operation, clients: int, seconds: float) -> Point:
-    """Run `clients` tasks for a while, each doing one operation after the other on random keys."""
+async def measure(operation: Operation, clients: int, seconds: float, pids: Sequence[int]) -> Point:
+    """Run `clients` tasks for a while, each doing one operation after the other on random keys; `pids` serve them."""
     await _run(operation, clients, min(WARM_UP_S, seconds))
-    used = _cpu_seconds()
+    used, served = _own_cpu_s(), _cpu_s(pids)
     started = time.perf_counter()
     latencies = await _run(operation, clients, seconds)
     elapsed = time.perf_counter() - started
@@ -59,7 +63,8 @@ async def measure(operation: Operation, clients: int, seconds: float) -> Point:
         len(latencies) / elapsed,
         statistics.median(latencies) * 1000,
         latencies[int(len(latencies) * 0.99)] * 1000,
-        (_cpu_seconds() - used) / elapsed,
+        (_own_cpu_s() - used) / elapsed,
+        (_cpu_s(pids) - served) / len(latencies) * 1e6,
     )
 
 
@@ -87,30 +92,49 @@ def _pairs(key: bytes) -> dict[bytes, bytes]:
     return {b"bench/%08d" % ((first + at) % KEYS): VALUE for at in range(BATCH)}
 
 
-def _cpu_seconds() -> float:
+def _own_cpu_s() -> float:
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
+
+
+def _cpu_s(pids: Sequence[int]) -> float:
+    """User and system time of the processes so far (Linux: fields 14 and 15 of /proc/PID/stat)."""
+    ticks = 0
+    for pid in pids:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 # --- the comparisons --------------------------------------------------------------------------------------------------
 
 
-async def compare(title: str, unit: int, ours: Operation, theirs: Operation, clients: list[int], s: float) -> None:
-    """Print one table; `unit` keys an operation."""
-    print(f"\n{title}")
-    print("clients |  etcd/s    p50     p99   load | rutile/s    p50     p99   load | rutile / etcd")
-    for count in clients:
-        etcd = await measure(theirs, count, s)
-        rutile = await measure(ours, count, s)
-        ratio = rutile.per_second / etcd.per_second
-        print(f"{count:7} | {_columns(etcd, unit)} | {_columns(rutile, unit)} | {ratio:8.2f}x", flush=True)
+@dataclass(frozen=True)
+class Sides:
+    """What is compared, and how long each point takes."""
+
+    etcd_pids: Sequence[int]
+    rutile_pids: Sequence[int]
+    clients: Sequence[int]
+    seconds: float
+
+    async def compare(self, title: str, unit: int, ours: Operation, theirs: Operation) -> None:
+        """Print one table; an operation is `unit` keys."""
+        heads = "p50     p99   cpu/op  load"
+        print(f"\n{title}\nclients |   etcd/s    {heads} | rutile/s    {heads} | rutile / etcd")
+        for count in self.clients:
+            etcd = await measure(theirs, count, self.seconds, self.etcd_pids)
+            rutile = await measure(ours, count, self.seconds, self.rutile_pids)
+            ratio = rutile.per_second / etcd.per_second
+            print(f"{count:7} | {_columns(etcd, unit)} | {_columns(rutile, unit)} | {ratio:8.2f}x", flush=True)
 
 
 def _columns(point: Point, unit: int) -> str:
-    return f"{point.per_second * unit:8,.0f} {point.median_ms:6.1f} {point.slowest_ms:6.1f}ms {point.load * 100:4.0f}%"
+    rate, used = point.per_second * unit, f"{point.cpu_us:,.0f}us"
+    return f"{rate:8,.0f} {point.median_ms:6.1f} {point.slowest_ms:6.1f}ms {used:>8} {point.load * 100:4.0f}%"
 
 
-async def compare_commits(pd_address: str, clients: list[int], seconds: float) -> None:
+async def compare_commits(pd_address: str, sides: Sides) -> None:
     """Transactions of one key in the three ways of committing; etcd has no counterpart of their reads and locks."""
     ways = {
         "one-phase": ClientOptions(),
@@ -121,8 +145,11 @@ async def compare_commits(pd_address: str, clients: list[int], seconds: float) -
     print("clients | " + " | ".join(f"{name:>22}" for name in ways))
     opened = {name: await Client.connect([pd_address], options=options) for name, options in ways.items()}
     try:
-        for count in clients:
-            points = {name: await measure(_commit(client), count, seconds) for name, client in opened.items()}
+        for count in sides.clients:
+            points = {
+                name: await measure(_commit(client), count, sides.seconds, sides.rutile_pids)
+                for name, client in opened.items()
+            }
             base = points["two-phase"].per_second
             texts = (f"{point.per_second:9,.0f}/s {point.per_second / base:8.2f}x" for point in points.values())
             print(f"{count:7} | " + " | ".join(f"{text:>22}" for text in texts), flush=True)
@@ -141,7 +168,7 @@ def _commit(client: Client) -> Operation:
     return transaction
 
 
-async def run(etcd: EtcdCluster, pd_address: str, clients: list[int], seconds: float, only: set[str]) -> None:
+async def run(etcd: EtcdCluster, pd_address: str, sides: Sides, only: set[str]) -> None:
     """Everything that was asked for."""
     theirs = EtcdClient(await etcd.leader())
     async with await Client.connect([pd_address]) as client:
@@ -149,22 +176,16 @@ async def run(etcd: EtcdCluster, pd_address: str, clients: list[int], seconds: f
         await raw.batch_put({b"bench/%08d" % at: VALUE for at in range(KEYS)})
         if "puts" in only:
             title = f"single puts ({len(VALUE)} byte values)"
-            await compare(title, 1, lambda k: raw.put(k, VALUE), lambda k: theirs.put(k, VALUE), clients, seconds)
+            await sides.compare(title, 1, lambda key: raw.put(key, VALUE), lambda key: theirs.put(key, VALUE))
         if "batches" in only:
-            title = f"puts in batches of {BATCH} (etcd: Txn; Rutile: RawBatchPut), keys/s"
-            await compare(
-                title,
-                BATCH,
-                lambda k: raw.batch_put(_pairs(k)),
-                lambda k: theirs.batch_put(_pairs(k)),
-                clients,
-                seconds,
-            )
+            title = f"puts in batches of {BATCH} (etcd: Txn; Rutile: RawBatchPut), keys/s; cpu a batch"
+            ours, others = lambda key: raw.batch_put(_pairs(key)), lambda key: theirs.batch_put(_pairs(key))
+            await sides.compare(title, BATCH, ours, others)
         if "gets" in only:
-            await compare("linearizable gets", 1, raw.get, theirs.get, clients, seconds)
+            await sides.compare("linearizable gets", 1, raw.get, theirs.get)
     await theirs.close()
     if "transactions" in only:
-        await compare_commits(pd_address, clients, seconds)
+        await compare_commits(pd_address, sides)
 
 
 def main() -> None:
@@ -181,7 +202,9 @@ def main() -> None:
         folder = Path(name)
         with EtcdCluster(folder / "etcd") as etcd, Playground(3, folder / "rutile") as playground:
             print(f"{version}; three nodes each on this machine; {options.seconds:g} s a point")
-            asyncio.run(run(etcd, playground.pd_address, clients, options.seconds, set(options.only.split(","))))
+            stores = [store.pid for store in playground.stores]
+            sides = Sides([each.pid for each in etcd.processes], stores, clients, options.seconds)
+            asyncio.run(run(etcd, playground.pd_address, sides, set(options.only.split(","))))
 
 
 if __name__ == "__main__":
