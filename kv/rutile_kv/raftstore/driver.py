@@ -245,10 +245,6 @@ class StoreDriver:
         """The region here that covers a key, as last applied, or None."""
         return self.store.find_region(storage_key)
 
-    def data_version(self, region_id: int) -> int:
-        """Another number whenever the region's data or range changes here; 0 if it is not here."""
-        return self.store.data_version(region_id) or 0
-
     # --- inside: requests ---------------------------------------------------------------------------------------------
 
     def _check_serving(self) -> None:

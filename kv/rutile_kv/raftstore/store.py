@@ -162,11 +162,6 @@ class Store:
         """The region here that covers a key."""
         return self._registry.regions.find(storage_key)
 
-    def data_version(self, region_id: int) -> int | None:
-        """See `RegionInfo.data_version`; None if the region is not here."""
-        peer = self._registry.peers.get(region_id)
-        return None if peer is None else peer.applier.data_version
-
     def applied_index(self, region_id: int) -> int:
         """Of the data a reader sees. Raises RegionNotFound."""
         peer = self._registry.peers.get(region_id)
