@@ -7,8 +7,8 @@
 
 This package is the SQL front end and its faces. A statement travels
 
-    dbapi / shell / service  ->  session  ->  parser, catalog, planner  ->  point plan | fragments | DuckDB here
-                                                                         ->  rutile_kv.client  ->  the stores
+    dbapi / shell / service / mysql  ->  session  ->  parser, catalog, planner  ->  point plan | fragments | DuckDB here
+                                                                                 ->  rutile_kv.client  ->  the stores
 
 and what is true on that way (docs/architecture.md follows three statements step by step):
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fake_client import FakeClient
 from sql_runner import make_database
@@ -35,6 +35,8 @@ DEADLINE_S = 20.0
 class World:
     server: MysqlServer
     database: Database
+    clients: list[RawClient] = field(default_factory=list)
+    """Every one that connected; those a failing test left open are closed with the world."""
 
 
 Scenario = Callable[[World], Awaitable[None]]
@@ -56,9 +58,12 @@ async def world(options: ServerOptions | None = None) -> AsyncIterator[World]:
     await database.start()
     server = MysqlServer(database, "127.0.0.1:0", options)
     await server.start()
+    found = World(server, database)
     try:
-        yield World(server, database)
+        yield found
     finally:
+        for client in found.clients:
+            await client.close()
         await server.stop()
         await database.close()
         assert server.connection_count == 0
@@ -84,7 +89,9 @@ class RawClient:
     async def connect(cls, world: World) -> RawClient:
         """Connected, the greeting not yet read."""
         host, _, port = world.server.address.rpartition(":")
-        return cls(*await asyncio.open_connection(host, int(port)))
+        client = cls(*await asyncio.open_connection(host, int(port)))
+        world.clients.append(client)
+        return client
 
     @classmethod
     async def login(cls, world: World, **options: object) -> RawClient:

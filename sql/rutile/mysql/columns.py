@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from rutile.mysql.constants import BINARY_CHARSET, UTF8MB4_BIN, ColumnFlag, FieldType
 from rutile.mysql.wire import lenenc_text
@@ -12,6 +13,8 @@ from rutile_coprocessor.schema import ColumnType, Kind
 UTF8_BYTES_PER_CHARACTER = 4
 FLOATING_DECIMALS = 31
 """Means: as many as there are."""
+KEPT_DEFINITIONS = 4_096
+"""Point queries ask for the same few columns again and again."""
 _MAX_LENGTH = 0xFFFF_FFFF
 
 _FIELD_TYPES = {
@@ -41,11 +44,13 @@ class WireType:
     decimals: int
 
 
+@lru_cache(KEPT_DEFINITIONS)
 def wire_type(kind: ColumnType) -> WireType:
     """The protocol's type for one of ours."""
     return WireType(_FIELD_TYPES[kind.kind], _charset(kind), _length(kind), _flags(kind), _decimals(kind))
 
 
+@lru_cache(KEPT_DEFINITIONS)
 def definition(column: ResultColumn) -> bytes:
     """ColumnDefinition41. Schema and table are left empty: a result's column does not know where it came from."""
     kind = wire_type(column.type)

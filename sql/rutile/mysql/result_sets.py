@@ -52,12 +52,13 @@ class ResultSender:
 
     async def _send_rows(self, result: Result, encode: Callable[[Row], bytes]) -> None:
         link = self._link
-        for page in result.pages(PAGE_ROWS):
+        for number, page in enumerate(result.pages(PAGE_ROWS)):
+            if number:
+                await asyncio.sleep(0)
             for row in page:
                 link.send(encode(row))
                 if link.wants_flush:
                     await link.flush()
-            await asyncio.sleep(0)
 
     def _ok(self, result: Result, status: Status) -> bytes:
         found_rows = Capability.FOUND_ROWS in self._capabilities

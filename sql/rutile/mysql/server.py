@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+import contextlib
 
 from rutile.engine import Database
 from rutile.mysql import replies
 from rutile.mysql.auth import Accounts
 from rutile.mysql.connection import HANDSHAKE_PACKET_BYTES, Connection, ServerOptions
-from rutile.mysql.link import Link
+from rutile.mysql.link import Link, LinkLost
 from rutile.mysql.problems import too_many_connections
 from rutile_proto.errors import PortInUse
-
-log = logging.getLogger(__name__)
 
 STOP_TIMEOUT_S = 5.0
 BACKLOG = 512
@@ -94,7 +92,8 @@ class MysqlServer:
     async def _turn_away(self, link: Link) -> None:
         error = too_many_connections(self._options.max_connections)
         link.send(replies.error(error, with_sqlstate=False))
-        await link.flush()
+        with contextlib.suppress(LinkLost):
+            await link.flush()
         link.close()
 
     async def _serve(self, link: Link) -> None:
