@@ -100,6 +100,8 @@ def _sql_mode(name: str, value: object) -> Value:
 
 
 _UTF8 = _fixed("utf8mb4", "utf8", "utf8mb3", "binary")
+_UTF8_OR_NULL = _fixed("utf8mb4", "utf8", "utf8mb3", "binary", "none")
+"""NULL, which JDBC sets, asks for results as they are stored: UTF-8."""
 _COLLATION = _fixed("utf8mb4_bin", "utf8mb4_general_ci", "utf8mb4_unicode_ci", "utf8mb4_0900_ai_ci", "binary")
 
 VARIABLES: dict[str, Variable] = {
@@ -109,7 +111,7 @@ VARIABLES: dict[str, Variable] = {
     "character_set_client": Variable("utf8mb4", _UTF8),
     "character_set_connection": Variable("utf8mb4", _UTF8),
     "character_set_database": Variable("utf8mb4", _UTF8),
-    "character_set_results": Variable("utf8mb4", _UTF8),
+    "character_set_results": Variable("utf8mb4", _UTF8_OR_NULL),
     "character_set_server": Variable("utf8mb4", _UTF8),
     "collation_connection": Variable("utf8mb4_bin", _COLLATION),
     "collation_database": Variable("utf8mb4_bin", _COLLATION),

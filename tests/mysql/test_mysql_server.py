@@ -213,6 +213,25 @@ def test_small_commands() -> None:
     play(scenario)
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "/* mysql-connector-j */SELECT @@session.auto_increment_increment AS i, @@init_connect AS c, @@sql_mode AS m",
+        "SET character_set_results = NULL",
+        "SET NAMES utf8mb4 COLLATE utf8mb4_unicode_ci",
+        "SHOW SESSION STATUS LIKE 'Ssl_cipher'",
+        "select @@version_comment limit 1",
+    ],
+)
+def test_what_drivers_ask_when_they_connect(sql: str) -> None:
+    async def scenario(world: World) -> None:
+        client = await RawClient.login(world)
+        assert error_code(await client.query(sql)) == 0
+        await client.close()
+
+    play(scenario)
+
+
 def test_reset_connection_forgets_everything_but_the_database() -> None:
     async def scenario(world: World) -> None:
         client = await RawClient.login(world)
