@@ -179,7 +179,7 @@ def test_closing_releases_everything() -> None:
             watch = client.watch(progress=True)
             while not isinstance(await anext(watch), Progress):
                 pass
-            assert _watchers(cluster) >= 3
+            await until(lambda: _watchers(cluster) == 3)
             assert any(task.get_name().startswith("watch from") for task in asyncio.all_tasks())
             await watch.aclose()
             assert _watchers(cluster) == 0

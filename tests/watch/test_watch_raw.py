@@ -64,7 +64,7 @@ def test_leaders_move_and_regions_split_under_a_stream_of_writes() -> None:
             written: list[tuple[bytes, bytes | None]] = []
 
             async def write(worker: int) -> None:
-                for number in range(150):
+                for number in range(80):
                     key = randomness.choice([b"bbbbbbbb", b"eeeeeeee", b"gggggggg", b"kkkkkkkk"]) + b"%d" % worker
                     value = None if number % 11 == 0 else b"%d" % number
                     await (raw.delete(key) if value is None else raw.put(key, value))
