@@ -28,6 +28,8 @@ import re
 
 from rutile_proto import errors as floor
 
+ER_RESULT_UNDETERMINED = 2
+"""TiDB's number in its own class: the answer to a commit was lost."""
 ER_DB_CREATE_EXISTS = 1007
 ER_DB_DROP_EXISTS = 1008
 ER_VIRTUAL_TABLE = 1044
@@ -212,6 +214,8 @@ def from_floor(error: floor.RutileError) -> SqlError:
             return SqlError(ER_ASSERTION, str(error))
         case floor.AlreadyExist():
             return duplicate_entry(error.key.hex())
+        case floor.UndeterminedResult():
+            return SqlError(ER_RESULT_UNDETERMINED, f"Execution result undetermined: {error}")
         case floor.RegionError() | floor.RetriesExhausted() | floor.PdError():
             return SqlError(ER_REGION_UNAVAILABLE, f"Region is unavailable: {error}")
         case floor.FragmentCancelled():
