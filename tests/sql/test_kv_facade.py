@@ -159,6 +159,18 @@ def test_pessimistic_transactions_lock(client: kv.Client) -> None:
         optimistic.get_for_update(b"a")
 
 
+def test_a_watch_tells_every_commit(client: kv.Client) -> None:
+    start = client.snapshot().ts
+    for number in range(3):
+        client.run(lambda txn, n=number: txn.put(b"k", b"%d" % n))
+    client.run(lambda txn: txn.delete(b"k"))
+    with client.watch(b"k", b"l", from_ts=start) as changes:
+        seen = [next(changes) for _ in range(4)]
+    assert [change.value for change in seen] == [b"0", b"1", b"2", None]
+    with pytest.raises(TypeError):
+        client.watch("k")  # type: ignore[arg-type]
+
+
 def test_pauses_are_bounded() -> None:
     assert all(0 <= pause_s(tries) <= LONGEST_PAUSE_S for tries in (0, 1, 10, 10_000))
 

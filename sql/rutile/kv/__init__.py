@@ -30,6 +30,15 @@ have a time to live:
 b'alice'
 >>> client.raw.compare_and_swap(b"leader", None, b"node 1")     # only if nobody was there
 (True, None)
+
+A range can be watched: every commit from a timestamp on, each once, in commit order for each key.
+
+>>> before = client.snapshot().ts
+>>> client.run(lambda txn: txn.put(b"bob", b"0"))
+>>> with client.watch(b"a", b"c", from_ts=before) as changes:
+...     change = next(changes)
+>>> (change.key, change.value, change.commit_ts > before)
+(b'bob', b'0', True)
 >>> client.close()
 
 What holds:
@@ -42,7 +51,8 @@ What holds:
   to one of them at a time.
 * SQL's rows are transactional keys too, below b"m" and b"t": begin yours with other letters if you use both.
 
-Everything here is a thin face over `rutile_kv.client`, which has more (bulk loads, coprocessor fragments, splits).
+Everything here is a thin face over `rutile_kv.client`, which has more (bulk loads, coprocessor fragments, splits,
+watching raw keys).
 """
 
 from rutile.kv.async_client import AsyncClient, AsyncSnapshot, AsyncTransaction
@@ -50,6 +60,7 @@ from rutile.kv.async_raw import AsyncRaw
 from rutile.kv.client import Client, Snapshot, Transaction
 from rutile.kv.opening import connect, connect_async
 from rutile.kv.raw import Raw
+from rutile_kv.client.watch import Change
 from rutile_proto.errors import (
     AlreadyExist,
     DataDirMismatch,
@@ -66,6 +77,7 @@ from rutile_proto.errors import (
     TxnError,
     TxnLockNotFound,
     UndeterminedResult,
+    WatchEnded,
     WriteConflict,
 )
 
@@ -75,6 +87,7 @@ __all__ = [
     "AsyncRaw",
     "AsyncSnapshot",
     "AsyncTransaction",
+    "Change",
     "Client",
     "DataDirMismatch",
     "Deadlock",
@@ -93,6 +106,7 @@ __all__ = [
     "TxnError",
     "TxnLockNotFound",
     "UndeterminedResult",
+    "WatchEnded",
     "WriteConflict",
     "connect",
     "connect_async",

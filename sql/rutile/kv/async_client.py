@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterable
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -13,6 +13,7 @@ from rutile_kv.client import client as floor
 from rutile_kv.client.pessimistic import PessimisticTransaction
 from rutile_kv.client.snapshot import Snapshot
 from rutile_kv.client.transaction import Transaction
+from rutile_kv.client.watch import Change
 from rutile_proto.errors import InvalidRequest
 from rutile_proto.types import Timestamp
 
@@ -196,6 +197,18 @@ class AsyncClient:
     async def snapshot(self, ts: int | None = None) -> AsyncSnapshot:
         """The cluster as of `ts`, or as of now: with everything committed before this call."""
         return AsyncSnapshot(self._client.snapshot(await self._client.timestamp() if ts is None else ts))
+
+    def watch(
+        self, start: bytes = b"", end: bytes = b"", *, from_ts: int | None = None
+    ) -> AsyncGenerator[Change, None]:
+        """Every commit of [start, end) above the timestamp `from_ts`, or from the first look on: each once, in commit
+        order for each key, whatever becomes of regions and leaders meanwhile.
+
+        It goes on for ever; use it within `contextlib.aclosing`. Raises WatchEnded when it is read too slowly, or when
+        `from_ts` is older than what is kept.
+        """
+        check_keys((start, end))
+        return self._client.watch(start, end, from_ts=from_ts)
 
     async def run(
         self, work: Callable[[AsyncTransaction], Awaitable[T]], *, retries: int = 20, pessimistic: bool = False

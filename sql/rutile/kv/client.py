@@ -11,6 +11,8 @@ from rutile.kv.async_client import AsyncClient, AsyncSnapshot, AsyncTransaction
 from rutile.kv.checks import Pair, may_run_again, pause_s
 from rutile.kv.raw import Raw
 from rutile_kv.client.loop_thread import LoopThread
+from rutile_kv.client.sync_watch import SyncWatch
+from rutile_kv.client.watch import Change
 from rutile_proto.errors import InvalidRequest
 from rutile_proto.types import Timestamp
 
@@ -181,6 +183,16 @@ class Client:
         """The cluster as of `ts`, or as of now: with everything committed before this call."""
         self._must_be_open()
         return Snapshot(self._loop, self._loop.run(self._client.snapshot(ts)))
+
+    def watch(self, start: bytes = b"", end: bytes = b"", *, from_ts: int | None = None) -> SyncWatch[Change]:
+        """Every commit of [start, end) above the timestamp `from_ts`, or from now on: each once, in commit order for
+        each key, whatever becomes of regions and leaders meanwhile.
+
+        Waits for each next one and goes on for ever: `with client.watch(...) as changes`. Raises WatchEnded when it is
+        read too slowly, or when `from_ts` is older than what is kept.
+        """
+        from_ts = self.snapshot().ts if from_ts is None else from_ts
+        return SyncWatch(self._loop, self._client.watch(start, end, from_ts=from_ts))
 
     def run(self, work: Callable[[Transaction], T], *, retries: int = 20, pessimistic: bool = False) -> T:
         """The result of `work`, called with a transaction which is then committed.
