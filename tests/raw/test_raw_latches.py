@@ -1,6 +1,6 @@
 """Latches of two strengths, against what they promise."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rutile_kv.raw.latches import Latches
@@ -29,6 +29,7 @@ def test_a_newcomer_does_not_overtake_who_waits_for_the_key_alone() -> None:
     assert latches.release(2) == [3, 4]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(KEYS, st.booleans()), min_size=1, max_size=20), st.randoms(use_true_random=False))
 def test_any_order_of_coming_and_going(requests: list[tuple[list[str], bool]], dice: "object") -> None:
     """At no time is a key held alone and by somebody else; in the end everybody has had a turn."""
