@@ -71,9 +71,7 @@ class Twin:
                 continue
             if self.commit_ts(key, start_ts) is not None:
                 committed = True
-            elif key in self.locks and own is None:
-                return False
-            elif own is None and self.newest_record(key) >= start_ts:
+            elif own is None and (key in self.locks or self.newest_record(key) >= start_ts):
                 return False
             else:
                 fresh.append(key)
