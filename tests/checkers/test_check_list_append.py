@@ -316,7 +316,7 @@ def _swap(history: list[ListTransaction], victim: ListTransaction, key: int, ele
         for step in last.steps
     )
     return [*history[:-1], replace(last, steps=steps)], {
-        Anomaly.INCOMPATIBLE_ORDER, Anomaly.LOST_APPEND, Anomaly.G0, Anomaly.G1B, Anomaly.G_SINGLE
+        Anomaly.INCOMPATIBLE_ORDER, Anomaly.LOST_APPEND, Anomaly.G0, Anomaly.G1B, Anomaly.G1C, Anomaly.G_SINGLE
     }  # fmt: skip
 
 

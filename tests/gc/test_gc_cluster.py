@@ -11,7 +11,7 @@ from lock_cluster import Stores, stores, until
 from rutile_kv.client import gc_hold
 from rutile_kv.client.client import Client
 from rutile_kv.client.gc import GcWorker
-from rutile_kv.engine.api import MVCC_CFS
+from rutile_kv.engine.api import CF_LOCK, CF_WRITE, MVCC_CFS
 from rutile_kv.mvcc.reader import MvccReader
 from rutile_kv.raftstore.pd_commands import context_of
 from rutile_kv.server.node import StoreNode
@@ -168,13 +168,19 @@ def test_gc_on_request_goes_no_further_than_the_safe_point() -> None:
     run(scenario)
 
 
+def _settled(node: StoreNode, keys: int) -> bool:
+    """Whether the store has applied the commits of all `keys`, and no lock is left that could be committed."""
+    locks, writes = (list(node.driver._engine.scan(cf, b"", None)) for cf in (CF_LOCK, CF_WRITE))
+    return not locks and len(writes) == keys
+
+
 def test_a_destroyed_range_is_gone_from_every_store_and_its_neighbours_are_not() -> None:
     async def scenario(cluster: Stores, client: Client) -> None:
         await client.split_regions([b"t2"])
         async with await client.begin() as txn:
             for key in (b"t1_a", b"t1_b", b"t2_a", b"t2_b", b"t3"):
                 txn.put(key, b"v" * 300)
-        assert len(await client.snapshot(await client.timestamp()).scan()) == 5  # no lock is left to be committed
+        await until(lambda: all(_settled(node, 5) for node in cluster.nodes))
         await client.destroy_range(b"t1_b", b"t2_b")
         assert dict(await client.snapshot(await client.timestamp()).scan()) == {
             b"t1_a": b"v" * 300,
