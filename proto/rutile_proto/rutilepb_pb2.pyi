@@ -1,4 +1,5 @@
 from rutile_proto import metapb_pb2 as _metapb_pb2
+from rutile_proto import eraftpb_pb2 as _eraftpb_pb2
 from rutile_proto import errorpb_pb2 as _errorpb_pb2
 from rutile_proto import kvrpcpb_pb2 as _kvrpcpb_pb2
 from rutile_proto import coprocessor_pb2 as _coprocessor_pb2
@@ -54,15 +55,61 @@ class ConfChangeV2Cmd(_message.Message):
     leave_joint: bool
     def __init__(self, changes: _Optional[_Iterable[_Union[_pdpb_pb2.ChangePeer, _Mapping]]] = ..., leave_joint: bool = ...) -> None: ...
 
+class PrepareMerge(_message.Message):
+    __slots__ = ("min_index", "target")
+    MIN_INDEX_FIELD_NUMBER: _ClassVar[int]
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    min_index: int
+    target: _metapb_pb2.Region
+    def __init__(self, min_index: _Optional[int] = ..., target: _Optional[_Union[_metapb_pb2.Region, _Mapping]] = ...) -> None: ...
+
+class CommitMerge(_message.Message):
+    __slots__ = ("source", "commit", "entries")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_FIELD_NUMBER: _ClassVar[int]
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    source: _metapb_pb2.Region
+    commit: int
+    entries: _containers.RepeatedCompositeFieldContainer[_eraftpb_pb2.Entry]
+    def __init__(self, source: _Optional[_Union[_metapb_pb2.Region, _Mapping]] = ..., commit: _Optional[int] = ..., entries: _Optional[_Iterable[_Union[_eraftpb_pb2.Entry, _Mapping]]] = ...) -> None: ...
+
+class RollbackMerge(_message.Message):
+    __slots__ = ("commit",)
+    COMMIT_FIELD_NUMBER: _ClassVar[int]
+    commit: int
+    def __init__(self, commit: _Optional[int] = ...) -> None: ...
+
+class ComputeHash(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class VerifyHash(_message.Message):
+    __slots__ = ("index", "hash")
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    HASH_FIELD_NUMBER: _ClassVar[int]
+    index: int
+    hash: bytes
+    def __init__(self, index: _Optional[int] = ..., hash: _Optional[bytes] = ...) -> None: ...
+
 class AdminCommand(_message.Message):
-    __slots__ = ("batch_split", "compact_log", "conf_change")
+    __slots__ = ("batch_split", "compact_log", "conf_change", "prepare_merge", "commit_merge", "rollback_merge", "compute_hash", "verify_hash")
     BATCH_SPLIT_FIELD_NUMBER: _ClassVar[int]
     COMPACT_LOG_FIELD_NUMBER: _ClassVar[int]
     CONF_CHANGE_FIELD_NUMBER: _ClassVar[int]
+    PREPARE_MERGE_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_MERGE_FIELD_NUMBER: _ClassVar[int]
+    ROLLBACK_MERGE_FIELD_NUMBER: _ClassVar[int]
+    COMPUTE_HASH_FIELD_NUMBER: _ClassVar[int]
+    VERIFY_HASH_FIELD_NUMBER: _ClassVar[int]
     batch_split: BatchSplit
     compact_log: CompactLog
     conf_change: ConfChangeV2Cmd
-    def __init__(self, batch_split: _Optional[_Union[BatchSplit, _Mapping]] = ..., compact_log: _Optional[_Union[CompactLog, _Mapping]] = ..., conf_change: _Optional[_Union[ConfChangeV2Cmd, _Mapping]] = ...) -> None: ...
+    prepare_merge: PrepareMerge
+    commit_merge: CommitMerge
+    rollback_merge: RollbackMerge
+    compute_hash: ComputeHash
+    verify_hash: VerifyHash
+    def __init__(self, batch_split: _Optional[_Union[BatchSplit, _Mapping]] = ..., compact_log: _Optional[_Union[CompactLog, _Mapping]] = ..., conf_change: _Optional[_Union[ConfChangeV2Cmd, _Mapping]] = ..., prepare_merge: _Optional[_Union[PrepareMerge, _Mapping]] = ..., commit_merge: _Optional[_Union[CommitMerge, _Mapping]] = ..., rollback_merge: _Optional[_Union[RollbackMerge, _Mapping]] = ..., compute_hash: _Optional[_Union[ComputeHash, _Mapping]] = ..., verify_hash: _Optional[_Union[VerifyHash, _Mapping]] = ...) -> None: ...
 
 class RaftCommand(_message.Message):
     __slots__ = ("epoch", "term", "write", "admin")
