@@ -83,6 +83,5 @@ class Database:
         return session
 
     async def close(self) -> None:
-        """Stop background work. Sessions are to be closed before."""
-        await self.catalog.close()
+        """Close this process's DuckDB. Sessions are to be closed before."""
         self._executor.close()

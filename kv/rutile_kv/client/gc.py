@@ -7,13 +7,18 @@
     3. the safe point is raised in PD, whence the stores take it: each removes old versions of the regions it leads
 
 One worker in the cluster is enough (the store that leads the first region runs it), two do no harm. `destroy_range`
-removes all data of a dropped table at once, on every store, without a trace in the logs.
+removes all data of a range at once, on every store, without a trace in the logs; `delete_ranges` keeps the list of the
+ranges that dropped tables and indexes have left.
 """
 
 from __future__ import annotations
 
+import grpc
+
 from rutile_kv.client.backoff import Backoff
+from rutile_kv.client.calls import answer_of, kind_of
 from rutile_kv.client.cluster import Cluster
+from rutile_kv.client.connections import StoreGone
 from rutile_kv.client.outcome import find_out
 from rutile_kv.client.region_cache import CachedRegion
 from rutile_kv.client.sender import Missed
@@ -134,14 +139,32 @@ async def destroy_range(cluster: Cluster, start: bytes, end: bytes) -> None:
     """Remove everything in [start, end) (user keys), versions and locks, from every store at once.
 
     Only for ranges nobody reads or writes any more, also not at older timestamps: readers are not protected. Raises
-    InvalidRequest for an empty or open range, StorageError if a store could not do it; then do it again.
+    InvalidRequest for an empty or open range, StorageError if a store could not do it, after the others were told; then
+    do it again.
     """
     if not start < end:
         raise InvalidRequest("a range to be destroyed has a start below its end")
+    failed = list[str]()
     for store in await cluster.pd.all_stores():
-        backoff = Backoff("destroy a range", DESTROY_TIMEOUT_S, cluster.pace)
-        stub = await cluster.sender.stub(store.id, backoff)
-        request = kvrpcpb.UnsafeDestroyRangeRequest(start_key=start, end_key=end)
-        answer = await stub.UnsafeDestroyRange(request, timeout=DESTROY_TIMEOUT_S)
-        if answer.error:
-            raise StorageError(f"store {store.id} did not destroy the range: {answer.error}")
+        try:
+            await _destroy_on(cluster, store.id, kvrpcpb.UnsafeDestroyRangeRequest(start_key=start, end_key=end))
+        except StorageError as error:
+            failed.append(f"store {store.id}: {error}")
+    if failed:
+        raise StorageError("the range was not destroyed on every store: " + "; ".join(failed))
+
+
+async def _destroy_on(cluster: Cluster, store_id: int, request: kvrpcpb.UnsafeDestroyRangeRequest) -> None:
+    """A store that was removed meanwhile has nothing any more. Raises StorageError for one that cannot be reached."""
+    backoff = Backoff("destroy a range", DESTROY_TIMEOUT_S, cluster.pace)
+    try:
+        stub = await cluster.sender.stub(store_id, backoff)
+        answer = await answer_of(stub.UnsafeDestroyRange(request, timeout=DESTROY_TIMEOUT_S))
+    except StoreGone:
+        return
+    except grpc.RpcError as error:
+        kind_of(error)  # raises what the store refuses to understand
+        cluster.sender.doubt(store_id)
+        raise StorageError(f"it did not answer: {error.details()}") from error
+    if answer.error:
+        raise StorageError(answer.error)

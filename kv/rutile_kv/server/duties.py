@@ -1,5 +1,5 @@
 """What a store does for the cluster beside answering requests: it reports lock waits to the deadlock detector, follows
-the garbage collection safe point, and moves it if it leads the first region."""
+the garbage collection safe point, and if it leads the first region moves it and destroys what was dropped below it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import asyncio
 
 from rutile_kv.client.cluster import Cluster
 from rutile_kv.client.connections import StoreConnections
+from rutile_kv.client.delete_ranges import DeleteRanges
 from rutile_kv.client.gc import GcWorker
 from rutile_kv.client.parallel import cancel_all
 from rutile_kv.client.pd import PdClient
@@ -41,6 +42,7 @@ class StoreDuties:
             service.scheduler.safe_point,
             collector,
             self.gc_worker,
+            DeleteRanges(self._cluster),
             first_region,
             config.gc_poll_seconds,
             config.gc_interval_seconds,

@@ -10,12 +10,14 @@ a row, and no process owns it:
     m table <database> <name>            JSON: the table schema, its state and comment (names in lower case in keys)
     m auto_increment <table id>          the next AUTO_INCREMENT value no front end has taken
     m row_id <table id>                  the same for the hidden row ids of tables without primary key
-    m dropped <table id>                 a dropped or truncated table whose rows are still to be removed
+    m delete_range <start> <end>         keys of a dropped or truncated table, still to be removed by the stores'
+                                         garbage collection (`rutile_kv.client.delete_ranges`)
 
 *Reading it.* Each front end keeps the whole catalogue in memory (`cache.py`) and may use it for a lease of 200 ms; then
 it reads `schema_version`, one key, and loads everything again if that moved. A name it does not know makes it look
-before it says so. DROP and TRUNCATE wait out the lease before the rows go, so no other front end still finds the
-table; CREATE need not wait. A single front end (the embedded database) never asks and never waits.
+before it says so. DROP and TRUNCATE wait out the lease before they return, so no other front end still finds the
+table; CREATE need not wait. A single front end (the embedded database) never asks and never waits. The rows of a
+dropped table stay, for readers of older timestamps, until the safe point has passed the drop.
 
 *Transactions.* A transaction remembers the definition of every table it wrote; COMMIT checks that they are still the
 current ones and fails with 8028 otherwise (`session.py`). That is coarser than TiDB's metadata lock, and enough for

@@ -11,7 +11,7 @@ from rutile.storage import KvClient
 from rutile_proto.timestamps import MAX_TIMESTAMP
 
 LEASE_S = 0.2
-"""How long a front end may use the catalogue without asking; what DROP waits before it removes rows."""
+"""How long a front end may use the catalogue without asking; what DROP waits before it returns."""
 
 
 class CatalogCache:

@@ -11,7 +11,6 @@ from rutile.catalog import meta
 from rutile.catalog.cache import LEASE_S, CatalogCache
 from rutile.catalog.identifiers import IdAllocator
 from rutile.catalog.model import CatalogSnapshot, DatabaseInfo, TableInfo, TableState
-from rutile.catalog.removal import RowRemover
 from rutile.errors import SqlError
 from rutile.storage import KvClient, KvTransaction
 from rutile_coprocessor.schema import TableSchema
@@ -39,18 +38,13 @@ class Catalog:
         self._client = client
         self._cache = CatalogCache(client, monotonic, lease_s=lease_s, single_front_end=single_front_end)
         self._wait_s = 0.0 if single_front_end else lease_s
-        self._remover = RowRemover(client)
         self.ids = IdAllocator(client)
 
     async def start(self) -> None:
-        """Load the catalogue, make the first database on a new cluster, and go on removing dropped rows."""
+        """Load the catalogue, and make the first database on a new cluster."""
         snapshot = await self._cache.refresh()
         if snapshot.version == 0:
             await self.create_database(FIRST_DATABASE, if_not_exists=True)
-        await self._remover.resume()
-
-    async def close(self) -> None:
-        await self._remover.close()
 
     # --- what is there ---
 
@@ -118,7 +112,7 @@ class Catalog:
             if error.code == errors.ER_DB_DROP_EXISTS and if_exists:
                 return 0
             raise
-        await self._remove(dropped)
+        await self._unused(dropped)
         return len(dropped)
 
     async def create_table(
@@ -167,7 +161,7 @@ class Catalog:
             meta.drop_table(txn, dropped[0])
 
         await self._change(change)
-        await self._remove(dropped)
+        await self._unused(dropped)
 
     async def truncate_table(self, database: str, name: str) -> TableInfo:
         """Empty a table by giving it a new id; its counters begin again. Raises 1146."""
@@ -183,7 +177,7 @@ class Catalog:
 
         made = await self._change(change)
         assert made is not None
-        await self._remove(old)
+        await self._unused(old)
         return made
 
     async def _change(self, change: _Change) -> TableInfo | None:
@@ -206,12 +200,10 @@ class Catalog:
             return made
         raise AssertionError("unreachable: the last attempt raises")
 
-    async def _remove(self, dropped: list[TableInfo]) -> None:
-        """Wait until no front end still uses these tables, then let their rows go in the background."""
+    async def _unused(self, dropped: list[TableInfo]) -> None:
+        """Wait until no front end still uses these tables: what one wrote later could outlive their removal."""
         if dropped:
             await asyncio.sleep(self._wait_s)
-        for info in dropped:
-            self._remover.start(info.table_id)
 
 
 async def _create_database(txn: KvTransaction, seen: CatalogSnapshot, name: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from rutile.catalog.model import CatalogSnapshot, DatabaseInfo, TableInfo
+from rutile.ddl.delete_ranges import range_of_table, schedule_delete_range
 from rutile_proto.keys import meta_key, prefix_next
 
 SCHEMA_VERSION_KEY = meta_key("schema_version")
@@ -14,7 +15,6 @@ FIRST_TABLE_ID = 100
 
 _DATABASES = meta_key("database")
 _TABLES = meta_key("table")
-_DROPPED = meta_key("dropped")
 _PAGE = 1024
 
 
@@ -50,10 +50,6 @@ def row_id_key(table_id: int) -> bytes:
     return meta_key("row_id", table_id)
 
 
-def dropped_key(table_id: int) -> bytes:
-    return meta_key("dropped", table_id)
-
-
 async def read_counter(reader: MetaReader, key: bytes, default: int = 0) -> int:
     """A number kept as decimal text."""
     data = await reader.get(key)
@@ -83,11 +79,6 @@ async def load(reader: MetaReader) -> CatalogSnapshot:
     )
 
 
-async def dropped_tables(reader: MetaReader) -> list[int]:
-    """The ids of tables whose rows are still to be removed."""
-    return [int(value) for _, value in await scan_all(reader, _DROPPED)]
-
-
 async def next_id(txn: MetaWriter) -> int:
     """A fresh id."""
     fresh = await read_counter(txn, NEXT_ID_KEY, FIRST_TABLE_ID)
@@ -103,13 +94,13 @@ async def bump_version(txn: MetaWriter) -> int:
 
 
 def drop_table(txn: MetaWriter, info: TableInfo) -> None:
-    """Take a table out of the catalogue and put its rows on the list of what is to be removed."""
+    """Take a table out of the catalogue and put its keys on the list of what is to be removed."""
     txn.delete(table_key(info.schema.database, info.schema.name))
     forget_rows(txn, info.table_id)
 
 
 def forget_rows(txn: MetaWriter, table_id: int) -> None:
-    """Put a table's rows on the list of what is to be removed, and drop its counters."""
-    txn.put(dropped_key(table_id), str(table_id).encode())
+    """Put a table's keys on the list of what is to be removed, and drop its counters."""
+    schedule_delete_range(txn, *range_of_table(table_id))
     txn.delete(auto_increment_key(table_id))
     txn.delete(row_id_key(table_id))
