@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rutile_kv.engine.memory import MemoryEngine
+from rutile_kv.raft.codec import message_from_pb, message_to_pb
 from rutile_kv.raft.messages import ConfState, Entry, EntryKind, Message, MessageKind, SnapshotMeta
 from rutile_kv.raftstore import local_keys
 from rutile_kv.raftstore.bootstrap import (
@@ -23,7 +24,6 @@ from rutile_kv.raftstore.config import StoreConfig
 from rutile_kv.raftstore.data_ranges import clear_region
 from rutile_kv.raftstore.entry_cache import EntryCache
 from rutile_kv.raftstore.proposals import ProposalQueue
-from rutile_kv.raftstore.raft_codec import message_from_pb, message_to_pb
 from rutile_kv.raftstore.reads import ReadQueue
 from rutile_kv.raftstore.region_change import conf_state_of, split_region
 from rutile_kv.raftstore.region_map import RegionMap

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
+from rutile_kv.raft.codec import message_to_pb
 from rutile_kv.raft.messages import Message, MessageKind
 from rutile_kv.raftstore.events import SendSnapshot
 from rutile_kv.raftstore.peer_storage import PeerStorage
-from rutile_kv.raftstore.raft_codec import message_to_pb
 from rutile_kv.raftstore.region_change import find_peer
 from rutile_kv.raftstore.round import Round
 from rutile_proto import metapb_pb2 as metapb

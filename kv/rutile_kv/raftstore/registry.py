@@ -7,6 +7,7 @@ is older.
 """
 
 from rutile_kv.engine.api import Engine, WriteBatch
+from rutile_kv.raft.codec import message_from_pb
 from rutile_kv.raft.config import Randomness
 from rutile_kv.raftstore import local_keys
 from rutile_kv.raftstore.apply import Applier
@@ -15,7 +16,6 @@ from rutile_kv.raftstore.data_ranges import clear_region
 from rutile_kv.raftstore.observer import ApplyObserver
 from rutile_kv.raftstore.peer import Peer
 from rutile_kv.raftstore.peer_storage import PeerStorage
-from rutile_kv.raftstore.raft_codec import message_from_pb
 from rutile_kv.raftstore.region_change import copy_region, find_peer, find_peer_on_store
 from rutile_kv.raftstore.region_map import RegionMap
 from rutile_kv.raftstore.round import Round

@@ -12,6 +12,7 @@ from typing import assert_never
 from google.protobuf.message import DecodeError
 
 from rutile_kv.engine.api import Engine
+from rutile_kv.raft.codec import message_from_pb
 from rutile_kv.raft.config import Randomness
 from rutile_kv.raft.messages import Entry, Message, MessageKind
 from rutile_kv.raftstore import upkeep
@@ -34,7 +35,6 @@ from rutile_kv.raftstore.events import (
 from rutile_kv.raftstore.installation import IncomingSnapshot
 from rutile_kv.raftstore.observer import ApplyObserver
 from rutile_kv.raftstore.peer import Peer
-from rutile_kv.raftstore.raft_codec import message_from_pb
 from rutile_kv.raftstore.region_change import find_peer
 from rutile_kv.raftstore.region_info import RegionInfo, describe
 from rutile_kv.raftstore.registry import Registry
