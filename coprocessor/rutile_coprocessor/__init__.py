@@ -6,7 +6,7 @@ It knows nothing of Raft, MVCC or gRPC; `rutile_kv.server` feeds it the rows a r
     column_types, schema       MySQL's types, tables, and how rows of older layouts are read
     row, row_layout,           rows to and from bytes: one by one in microseconds, in batches at millions a second
     row_values, row_arrow
-    handles                    primary keys as bytes that order like their values
+    handles, index_entries     primary keys, and the columns of indexes, as bytes that order like their values
     fragment, whitelist        what a fragment may contain; what runs is written anew from the checked tree
     prelude                    functions of MySQL as DuckDB macros, the same on every store and in the front end
     execute, scan_source,      DuckDB, locked down: limits, pages, deadlines, cancellation

@@ -44,7 +44,7 @@ class HandleCodec:
         self._columns = schema.primary_key_columns
         self._is_int = schema.handle == "int"
         self._shift = _SIGN if self._is_int and _is_unsigned_bigint(self._columns[0].type) else 0
-        self._plan = [_scalar_plan(column) for column in self._columns]
+        self._plan = [scalar_plan(column) for column in self._columns]
 
     # --- one key ---
 
@@ -102,7 +102,8 @@ class HandleCodec:
         return joined.to_pylist()  # type: ignore[no-any-return]
 
 
-def _scalar_plan(column: Column) -> tuple[Converter, Encoder, Decoder, Converter | None]:
+def scalar_plan(column: Column) -> tuple[Converter, Encoder, Decoder, Converter | None]:
+    """(to the stored form, its encoding, the decoding, from the stored form or None) of one key column."""
     return storage_writer(column), *_scalar_codec(column.type), storage_reader(column.type)
 
 

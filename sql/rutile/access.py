@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from rutile.catalog.model import TableInfo
 from rutile.conversion import Converter, converter_for
 from rutile.errors import SqlError, duplicate_entry
+from rutile.index_access import IndexAccess
 from rutile.readings import text_of
 from rutile_coprocessor.handles import HandleCodec
 from rutile_coprocessor.row import RowCodec
 from rutile_coprocessor.schema import Scalar, TableSchema
-from rutile_proto import keys
+from rutile_proto import codec, keys
 
 Row = tuple[Scalar, ...]
 MAX_TABLES = 4_096
@@ -32,6 +33,8 @@ class TableAccess:
         self.key_positions: tuple[int, ...] = tuple(ids.index(column_id) for column_id in self.schema.primary_key)
         self.prefix = keys.record_prefix(self.schema.table_id)
         self.range = keys.table_range(self.schema.table_id)
+        self.indexes: tuple[IndexAccess, ...] = tuple(IndexAccess(self.schema, index) for index in info.indexes)
+        self.unique_indexes = tuple(index for index in self.indexes if index.info.unique and index.is_written)
 
     @property
     def is_hidden(self) -> bool:
@@ -60,12 +63,22 @@ class TableAccess:
         """The row id in a key of a table without primary key."""
         return int.from_bytes(key[len(self.prefix) :], "big") - (1 << 63)
 
+    def handle_of(self, key: bytes) -> bytes:
+        """The handle in a row key."""
+        return key[len(self.prefix) :]
+
     def duplicate(self, key: bytes) -> SqlError:
-        """1062 for a key that exists already."""
+        """1062 for a row's key, or an index entry's, that exists already."""
+        for index in self.indexes:
+            if key.startswith(index.prefix):
+                return duplicate_entry(_shown(index.values_of(key)), index.info.name)
         if self.is_hidden:
             return duplicate_entry(str(self.row_id_of(key)))
-        values = self.handles.decode(key[len(self.prefix) :])
-        return duplicate_entry("-".join("" if value is None else text_of(value) for value in values))
+        return duplicate_entry(_shown(self.handles.decode(self.handle_of(key))))
+
+
+def _shown(values: Sequence[Scalar]) -> str:
+    return "-".join("NULL" if value is None else text_of(value) for value in values)
 
 
 class TableAccesses:
@@ -85,6 +98,7 @@ class TableAccesses:
         return known
 
     def of_key(self, key: bytes) -> TableAccess | None:
-        """The table a row key belongs to, if it has been used here lately."""
-        table_id, _ = keys.decode_record_key(key)
-        return self._known.get(table_id)
+        """The table that the key of a row or an index entry belongs to, if it has been used here lately."""
+        if not key.startswith(keys.TABLE_PREFIX):
+            return None
+        return self._known.get(codec.decode_int64(key, 1)[0])

@@ -1,24 +1,26 @@
 """Rows of a table as committed MVCC versions, made in bulk: what an import writes instead of running transactions.
 
-For each row one entry of the `write` family, `storage key | NOT commit_ts -> 'P' start_ts 'v' row`; a row over 255
-bytes goes to `default` under `storage key | NOT start_ts`, as a transaction would have left it (see
-rutile_kv.mvcc.records). Nobody can have read the table at these timestamps: it is published only afterwards.
+For each row, and each of its index entries, one entry of the `write` family, `storage key | NOT commit_ts ->
+'P' start_ts 'v' value`; a value over 255 bytes goes to `default` under `storage key | NOT start_ts`, as a transaction
+would have left it (see rutile_kv.mvcc.records). Nobody can have read the table at these timestamps: it is published
+only afterwards.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
 
+from rutile.access import TableAccess
 from rutile_coprocessor.handles import HandleCodec
 from rutile_coprocessor.row import RowCodec
-from rutile_coprocessor.schema import TableSchema
 from rutile_kv.mvcc.records import SHORT_VALUE_LIMIT_BYTES, Write, WriteKind
 from rutile_proto.codec import encode_bytes_fixed, encode_uint64_desc
-from rutile_proto.keys import record_key, record_keys, storage_key
+from rutile_proto.keys import record_key, record_keys, storage_key, user_key
 
 DEFAULT_FAMILY = 0
 WRITE_FAMILY = 2
@@ -31,17 +33,19 @@ BulkEntries: TypeAlias = tuple[bytes, list[bytes], list[bytes], list[bytes]]
 
 @dataclass(frozen=True, slots=True)
 class EncodedRows:
-    """Committed versions in storage-key order; entry i lies at `storage_keys[i]`."""
+    """Rows and index entries in storage-key order; value i lies at `storage_keys[i]`. In a table without duplicates
+    each key is there once."""
 
     storage_keys: list[bytes]
-    rows: list[bytes]
+    values: list[bytes]
 
 
 class BulkEncoder:
     """Turns record batches of one table into engine entries."""
 
-    def __init__(self, schema: TableSchema, start_ts: int, commit_ts: int) -> None:
-        self._schema = schema
+    def __init__(self, table: TableAccess, start_ts: int, commit_ts: int) -> None:
+        self._table = table
+        self._schema = schema = table.schema
         self._handles = HandleCodec(schema)
         self._rows = RowCodec(schema)
         self._start_suffix = encode_uint64_desc(start_ts)
@@ -56,15 +60,28 @@ class BulkEncoder:
         Raises a ColumnValueError for a value that does not fit its column.
         """
         keys = self._storage_keys(batch, first_row_id)
-        rows = self._rows.encode_batch(batch)
+        values = self._rows.encode_batch(batch)
+        if self._table.indexes:
+            for key, value in self._index_entries(batch, keys):
+                keys.append(key)
+                values.append(value)
         order = sorted(range(len(keys)), key=keys.__getitem__)
-        return EncodedRows([keys[i] for i in order], [rows[i] for i in order])
+        return EncodedRows([keys[i] for i in order], [values[i] for i in order])
+
+    def _index_entries(self, batch: pa.RecordBatch, row_keys: Sequence[bytes]) -> list[tuple[bytes, bytes]]:
+        """(storage key, value) of every index entry of the rows."""
+        rows = list(zip(*(column.to_pylist() for column in batch.columns), strict=True))
+        handles = [self._table.handle_of(user_key(key)) for key in row_keys]
+        made = [
+            index.entry(row, handle) for index in self._table.indexes for row, handle in zip(rows, handles, strict=True)
+        ]
+        return [(storage_key(entry.key), entry.value) for entry in made]
 
     def entries(self, encoded: EncodedRows) -> BulkEntries:
         """(kinds, storage keys to route by, engine keys, values), parallel, as `WriteOps` wants them."""
         kinds, routes, keys, values = bytearray(), [], [], []
         head, commit = self._inline_head, self._commit_suffix
-        for key, row in zip(encoded.storage_keys, encoded.rows, strict=True):
+        for key, row in zip(encoded.storage_keys, encoded.values, strict=True):
             if len(row) > SHORT_VALUE_LIMIT_BYTES:
                 kinds.append(DEFAULT_FAMILY << 1)
                 routes.append(key)

@@ -50,7 +50,10 @@ async def _create_table(statement: st.CreateTable, catalog: Catalog, database: s
     definition = read_definition(statement.definition, owner, statement.table.name)
     try:
         await catalog.create_table(
-            definition.schema, comment=definition.comment, auto_increment=definition.auto_increment
+            definition.schema,
+            comment=definition.comment,
+            auto_increment=definition.auto_increment,
+            indexes=definition.indexes,
         )
     except SqlError as error:
         if error.code != errors.ER_TABLE_EXISTS or not statement.if_not_exists:

@@ -2,7 +2,7 @@
 
     1  the table is made (--create) or, if it exists, hidden: state "importing"
     2  the file is read in batches; each is cast, encoded and written as committed versions (rutile.bulk_rows)
-    3  primary keys are checked for duplicates over the whole file
+    3  primary and unique keys are checked for duplicates over the whole file
     4  the table is published; on any error it is dropped (or emptied and shown again), and nothing was imported
 
 The table must be empty, as for TiDB's IMPORT INTO: versions are written below the transactional layer, which is only
@@ -18,6 +18,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from rutile.access import TableAccess
 from rutile.bulk_rows import BulkEncoder, BulkEntries
 from rutile.catalog.meta import row_id_key
 from rutile.catalog.model import TableInfo, TableState
@@ -27,10 +28,9 @@ from rutile.import_source import Source, column_type_for, open_source
 from rutile.local import shared_database
 from rutile.pep249 import DataError, IntegrityError, ProgrammingError, exception_of
 from rutile.progress import Progress
-from rutile_coprocessor.handles import HandleCodec
 from rutile_coprocessor.schema import Column, Handle, TableSchema
 from rutile_coprocessor.value_errors import ColumnValueError
-from rutile_proto.keys import decode_record_key, table_range, user_key
+from rutile_proto.keys import table_range, user_key
 
 WRITES_IN_FLIGHT = 3
 """Batches being replicated while the next is encoded."""
@@ -72,7 +72,7 @@ class _Import:
     async def run(self) -> int:
         info, source = await (self._create_table() if self._create else self._hide_table())
         try:
-            rows = await self._load(info.schema, source)
+            rows = await self._load(TableAccess(info), source)
         except BaseException:
             await asyncio.shield(self._give_up())
             raise
@@ -103,10 +103,10 @@ class _Import:
             await self._engine.catalog.publish_table(self._database, self._table)
             await self._engine.catalog.truncate_table(self._database, self._table)
 
-    async def _load(self, schema: TableSchema, source: Source) -> int:
-        client = self._engine.client
+    async def _load(self, table: TableAccess, source: Source) -> int:
+        client, schema = self._engine.client, table.schema
         start_ts = await client.timestamp()
-        encoder = BulkEncoder(schema, start_ts, await client.timestamp())
+        encoder = BulkEncoder(table, start_ts, await client.timestamp())
         progress = Progress(schema.name, source.total_rows)
         writes: set[asyncio.Task[None]] = set()
         keys: list[pa.Array] = []
@@ -127,8 +127,8 @@ class _Import:
                 write.cancel()
             await asyncio.gather(*writes, return_exceptions=True)
             progress.close()
-        if schema.handle != "hidden":
-            await asyncio.to_thread(_refuse_duplicates, keys, schema)
+        if schema.handle != "hidden" or table.unique_indexes:
+            await asyncio.to_thread(_refuse_duplicates, keys, table)
         return progress.rows
 
     async def _row_ids(self, schema: TableSchema, count: int) -> int:
@@ -207,13 +207,12 @@ def _cast_array(array: pa.Array, wanted: pa.DataType) -> pa.Array:
     return array.cast(wanted)
 
 
-def _refuse_duplicates(keys: list[pa.Array], schema: TableSchema) -> None:
-    """IntegrityError 1062 with the first duplicate primary key of the file."""
+def _refuse_duplicates(keys: list[pa.Array], table: TableAccess) -> None:
+    """IntegrityError 1062 with the first duplicate primary or unique key of the file."""
     all_keys = pa.chunked_array(keys, pa.binary())
     if pc.count_distinct(all_keys).as_py() == len(all_keys):
         return
     counts = pc.value_counts(all_keys)
     first = counts.filter(pc.greater(counts.field("counts"), 1)).field("values")[0].as_py()
-    _, handle = decode_record_key(user_key(first))
-    shown = "-".join(str(value) for value in HandleCodec(schema).decode(handle))
-    raise IntegrityError(f"Duplicate entry '{shown}' for key 'PRIMARY'; nothing was imported", 1062, "23000")
+    duplicate = table.duplicate(user_key(first))
+    raise IntegrityError(f"{duplicate.message}; nothing was imported", duplicate.code, duplicate.sqlstate)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pyarrow as pa
 
 from rutile.catalog.model import CatalogSnapshot, TableInfo
+from rutile.ddl.keys import column_key, key_parts
 from rutile.ddl.show_create import value_text
 from rutile_coprocessor.schema import Column, ColumnType, Kind, TableSchema
 
@@ -62,33 +63,39 @@ def _column_row(info: TableInfo, position: int, column: Column) -> tuple[object,
         _CATALOG, info.schema.database, info.schema.name, column.name, position, default,
         "YES" if column.nullable else "NO", kind.mysql_name().split("(")[0].split(" ")[0],
         text_length, kind.precision if is_decimal else None, kind.scale if is_decimal else None,
-        kind.mysql_name(), "PRI" if column.id in info.schema.primary_key else "",
+        kind.mysql_name(), column_key(info, column),
         "auto_increment" if column.auto_increment else "", column.comment,
     )  # fmt: skip
 
 
 def _key_columns(catalog: CatalogSnapshot) -> _Rows:
     return [
-        (_CATALOG, info.schema.database, "PRIMARY", info.schema.database, info.schema.name, column.name, position)
+        (_CATALOG, info.schema.database, part.key_name, _CATALOG, info.schema.database, info.schema.name,
+         part.column.name, part.position, None, None, None, None)
         for info in _all_tables(catalog)
-        for position, column in enumerate(info.schema.primary_key_columns, start=1)
-    ]
+        for part in key_parts(info)
+        if part.unique
+    ]  # fmt: skip
 
 
 def _constraints(catalog: CatalogSnapshot) -> _Rows:
     return [
-        (_CATALOG, info.schema.database, "PRIMARY", info.schema.database, info.schema.name, "PRIMARY KEY")
+        (_CATALOG, info.schema.database, part.key_name, info.schema.database, info.schema.name,
+         "PRIMARY KEY" if part.key_name == "PRIMARY" else "UNIQUE")
         for info in _all_tables(catalog)
-        if info.schema.primary_key
-    ]
+        for part in key_parts(info)
+        if part.unique and part.position == 1
+    ]  # fmt: skip
 
 
 def _statistics(catalog: CatalogSnapshot) -> _Rows:
     return [
-        (_CATALOG, info.schema.database, info.schema.name, 0, "PRIMARY", position, column.name, "BTREE")
+        (_CATALOG, info.schema.database, info.schema.name, int(not part.unique), info.schema.database, part.key_name,
+         part.position, part.column.name, "A", None, part.length, "YES" if part.column.nullable else "", "BTREE",
+         part.comment)
         for info in _all_tables(catalog)
-        for position, column in enumerate(info.schema.primary_key_columns, start=1)
-    ]
+        for part in key_parts(info)
+    ]  # fmt: skip
 
 
 TABLES: dict[str, tuple[TableSchema, Callable[[CatalogSnapshot], _Rows]]] = {
@@ -107,8 +114,10 @@ TABLES: dict[str, tuple[TableSchema, Callable[[CatalogSnapshot], _Rows]]] = {
         "COLUMN_TYPE": _TEXT, "COLUMN_KEY": _TEXT, "EXTRA": _TEXT, "COLUMN_COMMENT": _TEXT,
     }), _columns),
     "key_column_usage": (_schema("key_column_usage", {
-        "CONSTRAINT_CATALOG": _TEXT, "CONSTRAINT_SCHEMA": _TEXT, "CONSTRAINT_NAME": _TEXT, "TABLE_SCHEMA": _TEXT,
-        "TABLE_NAME": _TEXT, "COLUMN_NAME": _TEXT, "ORDINAL_POSITION": _NUMBER,
+        "CONSTRAINT_CATALOG": _TEXT, "CONSTRAINT_SCHEMA": _TEXT, "CONSTRAINT_NAME": _TEXT, "TABLE_CATALOG": _TEXT,
+        "TABLE_SCHEMA": _TEXT, "TABLE_NAME": _TEXT, "COLUMN_NAME": _TEXT, "ORDINAL_POSITION": _NUMBER,
+        "POSITION_IN_UNIQUE_CONSTRAINT": _NUMBER, "REFERENCED_TABLE_SCHEMA": _TEXT, "REFERENCED_TABLE_NAME": _TEXT,
+        "REFERENCED_COLUMN_NAME": _TEXT,
     }), _key_columns),
     "table_constraints": (_schema("table_constraints", {
         "CONSTRAINT_CATALOG": _TEXT, "CONSTRAINT_SCHEMA": _TEXT, "CONSTRAINT_NAME": _TEXT, "TABLE_SCHEMA": _TEXT,
@@ -116,7 +125,8 @@ TABLES: dict[str, tuple[TableSchema, Callable[[CatalogSnapshot], _Rows]]] = {
     }), _constraints),
     "statistics": (_schema("statistics", {
         "TABLE_CATALOG": _TEXT, "TABLE_SCHEMA": _TEXT, "TABLE_NAME": _TEXT, "NON_UNIQUE": _NUMBER,
-        "INDEX_NAME": _TEXT, "SEQ_IN_INDEX": _NUMBER, "COLUMN_NAME": _TEXT, "INDEX_TYPE": _TEXT,
+        "INDEX_SCHEMA": _TEXT, "INDEX_NAME": _TEXT, "SEQ_IN_INDEX": _NUMBER, "COLUMN_NAME": _TEXT, "COLLATION": _TEXT,
+        "CARDINALITY": _NUMBER, "SUB_PART": _NUMBER, "NULLABLE": _TEXT, "INDEX_TYPE": _TEXT, "INDEX_COMMENT": _TEXT,
     }), _statistics),
 }  # fmt: skip
 """Table name to its schema and what makes its rows."""

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from rutile import statements as st
 from rutile.catalog.catalog import Catalog
+from rutile.catalog.model import TableInfo
+from rutile.ddl.keys import column_key, key_parts
 from rutile.ddl.show_create import quote_name, show_create_table, value_text
 from rutile.definitions import database_of
 from rutile.errors import no_database_selected, not_supported, unknown_table
@@ -13,7 +15,7 @@ from rutile.information_schema import virtual_schema
 from rutile.like import like_matcher
 from rutile.result import Result, ResultColumn, Row, SqlWarning
 from rutile.variables import SessionVariables
-from rutile_coprocessor.schema import Column, ColumnType, Kind, TableSchema
+from rutile_coprocessor.schema import Column, ColumnType, Kind
 
 _TEXT = ColumnType(Kind.VARCHAR, length=4096)
 
@@ -93,33 +95,33 @@ async def _create_database(statement: st.Show, catalog: Catalog) -> Result:
     return text_result(["Database", "Create Database"], [(info.name, text)])
 
 
-async def _schema_of(table: st.TableName | None, catalog: Catalog, database: str | None) -> TableSchema:
+async def _info_of(table: st.TableName | None, catalog: Catalog, database: str | None) -> TableInfo:
     assert table is not None
     owner = database_of(table, database)
     if owner.lower() == "information_schema":
         found = virtual_schema(table.name)
         if found is None:
             raise unknown_table(owner, table.name)
-        return found
-    return (await catalog.get_table(owner, table.name)).schema
+        return TableInfo(found)
+    return await catalog.get_table(owner, table.name)
 
 
 async def _columns(statement: st.Show, catalog: Catalog, database: str | None) -> Result:
-    schema = await _schema_of(statement.table, catalog, database)
+    info = await _info_of(statement.table, catalog, database)
     matches = like_matcher(statement.pattern).match
-    rows = [_column_row(schema, column, statement.full) for column in schema.columns if matches(column.name)]
+    rows = [_column_row(info, column, statement.full) for column in info.schema.columns if matches(column.name)]
     if statement.full:
         names = ["Field", "Type", "Collation", "Null", "Key", "Default", "Extra", "Privileges", "Comment"]
         return text_result(names, rows)
     return text_result(["Field", "Type", "Null", "Key", "Default", "Extra"], rows)
 
 
-def _column_row(schema: TableSchema, column: Column, full: bool) -> Row:
+def _column_row(info: TableInfo, column: Column, full: bool) -> Row:
     default = column.default_sql or (None if column.default is None else value_text(column.default))
     extra = "auto_increment" if column.auto_increment else ""
     if column.on_update_sql:
         extra = f"on update {column.on_update_sql}"
-    key = "PRI" if column.id in schema.primary_key else ""
+    key = column_key(info, column)
     nullable = "YES" if column.nullable else "NO"
     if not full:
         return column.name, column.type.mysql_name(), nullable, key, default, extra
@@ -128,14 +130,21 @@ def _column_row(schema: TableSchema, column: Column, full: bool) -> Row:
     return column.name, column.type.mysql_name(), collation, nullable, key, default, extra, privileges, column.comment
 
 
+_INDEX_COLUMNS = [
+    "Table", "Non_unique", "Key_name", "Seq_in_index", "Column_name", "Collation", "Cardinality", "Sub_part", "Packed",
+    "Null", "Index_type", "Comment", "Index_comment", "Visible", "Expression",
+]  # fmt: skip
+
+
 async def _index(statement: st.Show, catalog: Catalog, database: str | None) -> Result:
-    schema = await _schema_of(statement.table, catalog, database)
+    info = await _info_of(statement.table, catalog, database)
     rows: list[Row] = [
-        (schema.name, "0", "PRIMARY", str(position), column.name, "A", "", "BTREE")
-        for position, column in enumerate(schema.primary_key_columns, start=1)
-    ]
-    names = ["Table", "Non_unique", "Key_name", "Seq_in_index", "Column_name", "Collation", "Null", "Index_type"]
-    return text_result(names, rows)
+        (info.schema.name, str(int(not part.unique)), part.key_name, str(part.position), part.column.name, "A", "0",
+         None if part.length is None else str(part.length), None, "YES" if part.column.nullable else "", "BTREE", "",
+         part.comment, "YES", None)
+        for part in key_parts(info)
+    ]  # fmt: skip
+    return text_result(_INDEX_COLUMNS, rows)
 
 
 def _fixed(what: str) -> Result:

@@ -46,6 +46,8 @@ class BufferEntry(Protocol):
 class WriteBuffer(Protocol):
     """A transaction's own writes."""
 
+    def get(self, key: bytes) -> BufferEntry | None: ...
+
     def items(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, BufferEntry]]:
         """Entries of [start, end) in key order."""
 

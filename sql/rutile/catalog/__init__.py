@@ -7,7 +7,8 @@ a row, and no process owns it:
                                          changes at once conflict and one of them runs again
     m next_id                            the next unused database or table id; an id is never used twice
     m database <name>                    JSON: id, name
-    m table <database> <name>            JSON: the table schema, its state and comment (names in lower case in keys)
+    m table <database> <name>            JSON: the table schema, its state, comment and indexes (names in lower case
+                                         in keys)
     m auto_increment <table id>          the next AUTO_INCREMENT value no front end has taken
     m row_id <table id>                  the same for the hidden row ids of tables without primary key
     m delete_range <start> <end>         keys of a dropped or truncated table, still to be removed by the stores'
@@ -26,5 +27,5 @@ definitions that only come and go.
 *Row ids* are handed out from ranges of 30,000 a front end takes at once (`identifiers.py`), so ids are unique and
 ascending within a front end, and have gaps.
 
-Not here: online ALTER with its intermediate states, secondary indexes, views, sequences, users.
+Not here: views, sequences, users.
 """

@@ -10,6 +10,7 @@ from rutile import errors
 from rutile.catalog import meta
 from rutile.catalog.cache import LEASE_S, CatalogCache
 from rutile.catalog.identifiers import IdAllocator
+from rutile.catalog.indexes import IndexInfo
 from rutile.catalog.model import CatalogSnapshot, DatabaseInfo, TableInfo, TableState
 from rutile.errors import SqlError
 from rutile.storage import KvClient, KvTransaction
@@ -122,12 +123,13 @@ class Catalog:
         state: TableState | str = TableState.PUBLIC,
         comment: str = "",
         auto_increment: int = 1,
+        indexes: tuple[IndexInfo, ...] = (),
     ) -> TableInfo:
         """Make a table; `schema.table_id` is ignored and a fresh one given. `auto_increment` is the first value.
 
         Raises 1049 for an unknown database, 1050 when the name is taken (also by a table being imported).
         """
-        wanted = TableInfo(schema, TableState(state), comment)
+        wanted = TableInfo(schema, TableState(state), comment, indexes, max((index.id for index in indexes), default=0))
         made = await self._change(lambda txn, seen: _create_table(txn, seen, wanted, auto_increment))
         assert made is not None
         return made

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from rutile.catalog.indexes import IndexInfo, IndexState
 from rutile_coprocessor.schema import TableSchema
 
 
@@ -41,20 +42,38 @@ class TableInfo:
     schema: TableSchema
     state: TableState = TableState.PUBLIC
     comment: str = ""
+    indexes: tuple[IndexInfo, ...] = ()
+    """Secondary indexes in any state, in the order they were made."""
+    last_index_id: int = 0
+    """The highest index id ever given here; none is used twice."""
 
     @property
     def table_id(self) -> int:
         return self.schema.table_id
 
+    @property
+    def public_indexes(self) -> tuple[IndexInfo, ...]:
+        """Those that queries may read."""
+        return tuple(index for index in self.indexes if index.state is IndexState.PUBLIC)
+
+    def index(self, name: str) -> IndexInfo | None:
+        """The index of that name, in any state; names are compared without case."""
+        return next((index for index in self.indexes if index.name.lower() == name.lower()), None)
+
     def to_bytes(self) -> bytes:
-        body = {"schema": json.loads(self.schema.to_bytes()), "state": self.state.value, "comment": self.comment}
+        body = {
+            "schema": json.loads(self.schema.to_bytes()), "state": self.state.value, "comment": self.comment,
+            "indexes": [index.to_json() for index in self.indexes], "last_index_id": self.last_index_id,
+        }  # fmt: skip
         return json.dumps(body, separators=(",", ":")).encode()
 
     @staticmethod
     def from_bytes(data: bytes) -> TableInfo:
+        """What `to_bytes` wrote; tables of before there were indexes have none."""
         body = json.loads(data)
         schema = TableSchema.from_bytes(json.dumps(body["schema"]).encode())
-        return TableInfo(schema, TableState(body["state"]), body["comment"])
+        indexes = tuple(IndexInfo.from_json(index) for index in body.get("indexes", ()))
+        return TableInfo(schema, TableState(body["state"]), body["comment"], indexes, body.get("last_index_id", 0))
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from enum import Enum, auto
 
 from sqlglot import exp
 
@@ -18,28 +19,36 @@ _NO_DEFAULT_KINDS = (Kind.TEXT, Kind.BLOB, Kind.JSON)
 _BINARY_OR_UTF8 = ("utf8mb4", "utf8", "utf8mb3", "binary", "ascii", "utf8mb4_bin", "utf8_bin", "utf8mb3_bin")
 
 
+class ColumnKey(Enum):
+    """Which key a column definition makes of its column alone."""
+
+    NONE = auto()
+    PRIMARY = auto()
+    UNIQUE = auto()
+
+
 @dataclass
 class ColumnFacts:
     """What the constraints of a definition say, as they are read."""
 
     nullable: bool | None = None
     """None when the definition does not say."""
-    primary: bool = False
+    key: ColumnKey = ColumnKey.NONE
     auto_increment: bool = False
     default: exp.Expr | None = None
     on_update: exp.Expr | None = None
     comment: str = ""
 
 
-def read_column(definition: exp.ColumnDef, column_id: int) -> tuple[Column, bool]:
-    """The column, and whether it is PRIMARY KEY. Raises 1067, 1101, 1235 and what the type raises."""
+def read_column(definition: exp.ColumnDef, column_id: int) -> tuple[Column, ColumnKey]:
+    """The column, and the key it is by itself. Raises 1067, 1101, 1235 and what the type raises."""
     if definition.args.get("kind") is None:
         raise not_supported(f"a column without a type: {definition.name}")
     kind = column_type(definition.args["kind"])
     facts = ColumnFacts()
     for constraint in definition.args.get("constraints") or []:
         _read_constraint(definition.name, constraint.kind, facts)
-    nullable = not facts.primary if facts.nullable is None else facts.nullable and not facts.primary
+    nullable = facts.key is not ColumnKey.PRIMARY and facts.nullable is not False
     bare = Column(
         id=column_id,
         name=definition.name,
@@ -49,7 +58,7 @@ def read_column(definition: exp.ColumnDef, column_id: int) -> tuple[Column, bool
         comment=facts.comment,
         on_update_sql=_moment_sql(definition.name, kind, facts.on_update),
     )
-    return _with_default(bare, facts.default), facts.primary
+    return _with_default(bare, facts.default), facts.key
 
 
 def _read_constraint(name: str, kind: exp.Expr, facts: ColumnFacts) -> None:
@@ -57,7 +66,9 @@ def _read_constraint(name: str, kind: exp.Expr, facts: ColumnFacts) -> None:
         case exp.NotNullColumnConstraint():
             facts.nullable = bool(kind.args.get("allow_null"))
         case exp.PrimaryKeyColumnConstraint():
-            facts.primary = True
+            facts.key = ColumnKey.PRIMARY
+        case exp.UniqueColumnConstraint():
+            facts.key = facts.key if facts.key is ColumnKey.PRIMARY else ColumnKey.UNIQUE
         case exp.AutoIncrementColumnConstraint():
             facts.auto_increment = True
         case exp.DefaultColumnConstraint():
@@ -73,7 +84,7 @@ def _read_constraint(name: str, kind: exp.Expr, facts: ColumnFacts) -> None:
 
 
 _FEATURES: dict[type[exp.Expr], str] = {
-    exp.UniqueColumnConstraint: "UNIQUE index", exp.Reference: "FOREIGN KEY", exp.CheckColumnConstraint: "CHECK",
+    exp.Reference: "FOREIGN KEY", exp.CheckColumnConstraint: "CHECK",
     exp.ComputedColumnConstraint: "generated column", exp.GeneratedAsIdentityColumnConstraint: "generated column",
     exp.ZeroFillColumnConstraint: "ZEROFILL", exp.InvisibleColumnConstraint: "INVISIBLE column",
 }  # fmt: skip

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field, replace
 from sqlglot import exp
 
 from rutile import errors
-from rutile.ddl.columns import check_character_set, read_column
+from rutile.catalog.indexes import IndexInfo
+from rutile.ddl.columns import ColumnKey, check_character_set, read_column
+from rutile.ddl.indexes import IndexDefinition, build_indexes, read_index
 from rutile.errors import SqlError, not_supported
 from rutile_coprocessor.schema import Column, Handle, Kind, TableSchema
 from rutile_proto.errors import InvalidRequest
@@ -28,16 +30,18 @@ class TableDefinition:
     schema: TableSchema
     comment: str = ""
     auto_increment: int = 1
+    indexes: tuple[IndexInfo, ...] = ()
 
 
 @dataclass
 class _Parts:
     columns: list[Column] = field(default_factory=list)
     key: tuple[str, ...] | None = None
+    indexes: list[IndexDefinition] = field(default_factory=list)
 
 
 def read_definition(definition: exp.Create, database: str, name: str) -> TableDefinition:
-    """The schema CREATE TABLE describes. Raises 1235 naming what Rutile lacks: indexes, CHECK, foreign keys, ..."""
+    """The schema CREATE TABLE describes. Raises 1235 naming what Rutile lacks: CHECK, foreign keys, ..."""
     if not isinstance(definition.this, exp.Schema):
         raise not_supported("CREATE TABLE ... LIKE and CREATE TABLE ... AS SELECT")
     if definition.expression is not None and definition.args.get("expression"):
@@ -49,27 +53,32 @@ def read_definition(definition: exp.Create, database: str, name: str) -> TableDe
     options = definition.args.get("properties")
     comment, auto_increment = _read_options(options.expressions if options else [])
     schema = _build(database, name, parts)
-    return TableDefinition(schema, comment, auto_increment)
+    indexes = build_indexes(schema, parts.indexes, (), 0)
+    _check_auto_increment(schema, indexes)
+    return TableDefinition(schema, comment, auto_increment, indexes)
 
 
-def _read_element(element: exp.Expr, parts: _Parts) -> None:
+def _read_element(element: exp.Expr, parts: _Parts, constraint: str | None = None) -> None:
     match element:
         case exp.ColumnDef():
-            column, primary = read_column(element, len(parts.columns) + 1)
+            column, key = read_column(element, len(parts.columns) + 1)
             parts.columns.append(column)
-            if primary:
+            if key is ColumnKey.PRIMARY:
                 _set_key(parts, (column.name,))
+            elif key is ColumnKey.UNIQUE:
+                parts.indexes.append(IndexDefinition(None, ((column.name, None),), unique=True))
         case exp.PrimaryKey():
             _set_key(parts, tuple(_key_column(part) for part in element.expressions))
         case exp.Constraint():
             for inner in element.expressions:
-                _read_element(inner, parts)
+                _read_element(inner, parts, element.this.name if element.this is not None else None)
+        case exp.UniqueColumnConstraint() | exp.IndexColumnConstraint():
+            parts.indexes.append(read_index(element, constraint))
         case _:
             raise not_supported(_FEATURES.get(type(element), element.sql("mysql")))
 
 
 _FEATURES: dict[type[exp.Expr], str] = {
-    exp.UniqueColumnConstraint: "UNIQUE index", exp.IndexColumnConstraint: "secondary index",
     exp.ForeignKey: "FOREIGN KEY", exp.CheckColumnConstraint: "CHECK",
 }  # fmt: skip
 
@@ -114,7 +123,6 @@ def _build(database: str, name: str, parts: _Parts) -> TableSchema:
     if len(set(key_ids)) < len(key_ids):
         raise SqlError(errors.ER_DUP_FIELDNAME, "Duplicate column name in the primary key")
     columns = tuple(replace(column, nullable=False) if column.id in key_ids else column for column in parts.columns)
-    _check_auto_increment(columns, key_ids)
     try:
         return TableSchema(0, name, columns, primary_key=key_ids, handle=_handle_of(key), database=database)
     except InvalidRequest as error:
@@ -134,12 +142,12 @@ def _handle_of(key: Sequence[Column]) -> Handle:
     return "int" if len(key) == 1 and key[0].type.is_integer else "common"
 
 
-def _check_auto_increment(columns: Sequence[Column], key_ids: tuple[int, ...]) -> None:
-    automatic = [column for column in columns if column.auto_increment]
+def _check_auto_increment(schema: TableSchema, indexes: Sequence[IndexInfo]) -> None:
+    automatic = [column for column in schema.columns if column.auto_increment]
     if not automatic:
         return
-    # MySQL wants any index whose first column this is; the primary key is the only index there is.
-    if len(automatic) > 1 or key_ids[:1] != (automatic[0].id,):
+    first_columns = {schema.primary_key[:1], *(index.column_ids[:1] for index in indexes)}
+    if len(automatic) > 1 or (automatic[0].id,) not in first_columns:
         message = "Incorrect table definition; there can be only one auto column and it must be defined as a key"
         raise SqlError(errors.ER_WRONG_AUTO_KEY, message)
     if not automatic[0].type.is_integer:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
+from rutile.catalog.indexes import IndexInfo
 from rutile.catalog.model import TableInfo
 from rutile.temporal import format_datetime, format_time
-from rutile_coprocessor.schema import Column, Kind, Scalar
+from rutile_coprocessor.schema import Column, Kind, Scalar, TableSchema
 
 
 def quote_name(name: str) -> str:
@@ -27,10 +28,22 @@ def show_create_table(info: TableInfo) -> str:
     if schema.primary_key:
         key = ",".join(quote_name(column.name) for column in schema.primary_key_columns)
         lines.append(f"  PRIMARY KEY ({key})")
+    lines += [f"  {_index_line(schema, index)}" for index in info.public_indexes]
     comment = f" COMMENT={quote_string(info.comment)}" if info.comment else ""
     body = ",\n".join(lines)
     options = "ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin"
     return f"CREATE TABLE {quote_name(schema.name)} (\n{body}\n) {options}{comment}"
+
+
+def _index_line(schema: TableSchema, index: IndexInfo) -> str:
+    names = {column.id: column.name for column in schema.columns}
+    parts = [
+        quote_name(names[part.column_id]) + (f"({part.length})" if part.length is not None else "")
+        for part in index.columns
+    ]
+    kind = "UNIQUE KEY" if index.unique else "KEY"
+    comment = f" COMMENT {quote_string(index.comment)}" if index.comment else ""
+    return f"{kind} {quote_name(index.name)} ({','.join(parts)}){comment}"
 
 
 def _column_line(column: Column) -> str:

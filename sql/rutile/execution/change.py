@@ -26,7 +26,7 @@ async def run_change(
         if is_update:
             changed += await writer.update(key, old, _new_row(plan, writer, found, old, number))
         else:
-            writer.delete(key)
+            writer.delete(key, old)
     return update_result(len(rows), changed) if is_update else Result(affected_rows=len(rows))
 
 

@@ -17,7 +17,6 @@ from rutile.expressions.compile import Environment
 from rutile.planner.insert import InsertPlan, OnDuplicate
 from rutile.storage import KvTransaction
 from rutile_coprocessor.schema import Column, Scalar
-from rutile_proto.errors import AlreadyExist
 
 DEFAULT = object()
 """Stands for DEFAULT among the values of a row."""
@@ -68,13 +67,19 @@ class Inserter:
         statement; without it, from the commit. Raises 1048, 1062, 1364 and what conversions raise."""
         rows = await self._complete(values)
         self._outcome.records = len(rows)
-        if self._table.is_hidden:
-            await self._insert_hidden(rows)
-        elif self._plan.on_duplicate is OnDuplicate.FAIL:
-            await self._insert_all(rows)
+        row_ids = await self._row_ids(len(rows))
+        if self._plan.on_duplicate is OnDuplicate.FAIL:
+            await self._insert_all(rows, row_ids)
         else:
-            await self._insert_each(rows)
+            await self._insert_each(rows, row_ids)
         return self._outcome
+
+    async def _row_ids(self, count: int) -> list[int | None]:
+        """A row id for each row of a table without primary key, None for others."""
+        if not self._table.is_hidden or not count:
+            return [None] * count
+        first = await self._ids.take(row_id_key(self._table.schema.table_id), count)
+        return list(range(first, first + count))
 
     # --- rows ---
 
@@ -103,58 +108,91 @@ class Inserter:
 
     # --- writing ---
 
-    async def _insert_hidden(self, rows: list[Row]) -> None:
-        """Without a primary key nothing can be there already."""
-        if not rows:
-            return
-        row_id = await self._ids.take(row_id_key(self._table.schema.table_id), len(rows))
-        for offset, row in enumerate(rows):
-            self._txn.put(self._table.key_of_row(row, row_id + offset), self._table.rows.encode_row(row))
-        self._outcome.affected_rows = len(rows)
-
-    async def _insert_all(self, rows: list[Row]) -> None:
+    async def _insert_all(self, rows: list[Row], row_ids: list[int | None]) -> None:
         if self._check_now:
-            existing = await self._txn.batch_get([self._table.key_of_row(row) for row in rows])
-            if existing:
-                raise self._table.duplicate(min(existing))
-        for row in rows:
-            self._writer.insert(row)
+            stored = await self._txn.batch_get(self._candidates(rows))
+            if stored:
+                raise self._table.duplicate(min(stored))
+        for row, row_id in zip(rows, row_ids, strict=True):
+            self._writer.insert(row, row_id)
         self._outcome.affected_rows = len(rows)
 
-    async def _insert_each(self, rows: list[Row]) -> None:
+    def _candidates(self, rows: list[Row]) -> list[bytes]:
+        """The keys that a row of before could have: primary and unique ones, each once."""
+        return list(dict.fromkeys(key for row in rows for key in self._unique_keys(row)))
+
+    def _unique_keys(self, row: Row) -> list[bytes]:
+        """The primary key's, then those of the unique indexes; of the latter none where a column is NULL."""
+        found = [] if self._table.is_hidden else [self._table.key_of_row(row)]
+        for index in self._table.unique_indexes:
+            entry = index.entry(row, b"")
+            if entry.distinct:
+                found.append(entry.key)
+        return found
+
+    async def _insert_each(self, rows: list[Row], row_ids: list[int | None]) -> None:
         """Row by row against what is there, earlier rows of this statement included."""
-        keys = [self._table.key_of_row(row) for row in rows]
-        stored = await self._txn.batch_get(list(dict.fromkeys(keys)))
-        present: dict[bytes, Row] = {key: self._table.rows.decode_row(value) for key, value in stored.items()}
-        for number, (key, row) in enumerate(zip(keys, rows, strict=True), start=1):
-            existing = present.get(key)
-            if existing is None:
-                self._insert_new(key, row)
-                present[key] = row
+        stored = await self._txn.batch_get(self._candidates(rows))
+        meet = _Meeting(self._table, self._txn, stored)
+        for number, (row, row_id) in enumerate(zip(rows, row_ids, strict=True), start=1):
+            existing = await meet.rows_with(self._unique_keys(row))
+            if not existing:
+                self._writer.insert(row, row_id)
+                self._outcome.affected_rows += 1
             else:
-                present[key] = await self._meet(key, existing, row, number)
+                await self._meet(existing, row, row_id, number)
 
-    def _insert_new(self, key: bytes, row: Row) -> None:
-        try:
-            self._txn.insert(key, self._table.rows.encode_row(row))
-        except AlreadyExist as error:
-            raise self._table.duplicate(key) from error
-        self._outcome.affected_rows += 1
-
-    async def _meet(self, key: bytes, existing: Row, row: Row, number: int) -> Row:
-        """The key exists: what then; returns the row that is there afterwards."""
+    async def _meet(self, existing: dict[bytes, Row], row: Row, row_id: int | None, number: int) -> None:
+        """Rows with one of the new row's keys exist: what then."""
         self._outcome.duplicates += 1
         match self._plan.on_duplicate:
             case OnDuplicate.IGNORE:
-                return existing
+                return
             case OnDuplicate.REPLACE:
-                self._writer.replace(key, row)
-                self._outcome.affected_rows += 1 if row == existing else 2
-                return row
-        updated = self._writer.assign(existing, self._plan.assignments, number, beside=row)
-        if await self._writer.update(key, existing, updated):
+                self._replace(existing, row, row_id)
+                return
+        key, old = next(iter(existing.items()))
+        updated = self._writer.assign(old, self._plan.assignments, number, beside=row)
+        if await self._writer.update(key, old, updated):
             self._outcome.affected_rows += 2
-        return updated
+
+    def _replace(self, existing: dict[bytes, Row], row: Row, row_id: int | None) -> None:
+        """REPLACE: every row in the way goes. One that is the same already counts once."""
+        if list(existing.values()) == [row]:
+            self._outcome.affected_rows += 1
+            return
+        for key, old in existing.items():
+            self._writer.delete(key, old)
+        self._writer.insert(row, row_id)
+        self._outcome.affected_rows += 1 + len(existing)
+
+
+class _Meeting:
+    """Finds the rows that have one of some keys; `stored` is what was under all candidate keys at the start."""
+
+    def __init__(self, table: TableAccess, txn: KvTransaction, stored: dict[bytes, bytes]) -> None:
+        self._table = table
+        self._txn = txn
+        self._stored = stored
+
+    async def rows_with(self, wanted: list[bytes]) -> dict[bytes, Row]:
+        """Row keys to rows, in the order of the keys asked for."""
+        found: dict[bytes, Row] = {}
+        for key in wanted:
+            value = self._now(key)
+            if value is None:
+                continue
+            is_row = key.startswith(self._table.prefix)
+            row_key = key if is_row else self._table.prefix + value
+            row = value if is_row else await self._txn.get(row_key)
+            if row is None:
+                raise SqlError(errors.ER_UNKNOWN, f"an index entry of {self._table.schema.name} has no row")
+            found[row_key] = self._table.rows.decode_row(row)
+        return found
+
+    def _now(self, key: bytes) -> bytes | None:
+        own = self._txn.buffer.get(key)
+        return own.visible if own is not None and own.hides else self._stored.get(key)
 
 
 class _Filler:

@@ -72,6 +72,7 @@ def update_result(matched: int, changed: int) -> Result:
 
 async def run_delete(plan: PointDelete, txn: KvTransaction, environment: Environment) -> Result:
     found = await find_rows(plan.finder, txn, environment)
-    for key, _ in found:
-        txn.delete(key)
+    writer = RowWriter(plan.finder.table, txn, environment)
+    for key, row in found:
+        writer.delete(key, row)
     return Result(affected_rows=len(found))

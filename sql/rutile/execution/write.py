@@ -9,6 +9,7 @@ from rutile.access import Row, TableAccess
 from rutile.errors import SqlError
 from rutile.expressions.compile import Environment, Evaluate
 from rutile.expressions.functions import moment_function
+from rutile.index_access import IndexAccess
 from rutile.parse_tree import parse_expression
 from rutile.storage import KvTransaction
 from rutile_coprocessor.schema import Scalar
@@ -23,37 +24,82 @@ class RowWriter:
         self._txn = txn
         self._environment = environment
         self._on_update = _moments(table, environment)
+        self._indexes = table.indexes
+        self._written = tuple(index for index in table.indexes if index.is_written)
 
     def insert(self, row: Row, row_id: int | None = None) -> bytes:
-        """A new row; returns its key. Raises 1062 if this transaction wrote one there; commit finds the others."""
+        """A new row with its index entries; returns its key.
+
+        Raises 1062 if this transaction wrote one there; commit (or a lock) finds the others. A row id is new, so
+        nothing can be there.
+        """
         key = self.table.key_of_row(row, row_id)
-        try:
-            self._txn.insert(key, self.table.rows.encode_row(row))
-        except AlreadyExist as error:
-            raise self.table.duplicate(key) from error
+        value = self.table.rows.encode_row(row)
+        if row_id is not None:
+            self._txn.put(key, value)
+        else:
+            self._insert(key, value)
+        for index in self._written:
+            self._add_entry(index, row, key)
         return key
 
-    def replace(self, key: bytes, row: Row) -> None:
-        """Overwrite the row at `key`, whose primary key `row` has."""
-        self._txn.put(key, self.table.rows.encode_row(row))
+    def replace(self, key: bytes, old: Row, new: Row) -> None:
+        """Overwrite the row at `key`, whose primary key `new` has."""
+        self._txn.put(key, self.table.rows.encode_row(new))
+        handle = self.table.handle_of(key)
+        for index in self._indexes:
+            before, after = index.entry(old, handle), index.entry(new, handle)
+            if before != after:
+                self._txn.delete(before.key)
+                if index.is_written:
+                    self._add_entry(index, new, key)
 
-    def delete(self, key: bytes) -> None:
+    def delete(self, key: bytes, old: Row) -> None:
+        """Remove a row with its index entries."""
         self._txn.delete(key)
+        handle = self.table.handle_of(key)
+        for index in self._indexes:
+            self._txn.delete(index.entry(old, handle).key)
 
     async def update(self, key: bytes, old: Row, new: Row) -> bool:
-        """Write `new` over `old`; whether anything changed. A changed primary key moves the row (1062 if taken)."""
+        """Write `new` over `old`; whether anything changed. A changed primary key moves the row. Raises 1062."""
         if new == old:
             return False
         moved = not self.table.is_hidden and any(new[at] != old[at] for at in self.table.key_positions)
+        new_key = self.table.key_of_row(new) if moved else key
+        await self._refuse_taken(key, old, new_key, new)
         if not moved:
-            self.replace(key, new)
+            self.replace(key, old, new)
             return True
-        new_key = self.table.key_of_row(new)
-        if await self._txn.get(new_key) is not None:
-            raise self.table.duplicate(new_key)
-        self._txn.delete(key)
-        self._txn.insert(new_key, self.table.rows.encode_row(new))
+        self.delete(key, old)
+        self.insert(new)
         return True
+
+    async def _refuse_taken(self, key: bytes, old: Row, new_key: bytes, new: Row) -> None:
+        """1062 if another row has the primary key or a unique one that the update would give this row."""
+        wanted = [new_key] if new_key != key else []
+        handle, new_handle = self.table.handle_of(key), self.table.handle_of(new_key)
+        for index in self.table.unique_indexes:
+            entry = index.entry(new, new_handle)
+            if entry.distinct and entry.key != index.entry(old, handle).key:
+                wanted.append(entry.key)
+        taken = await self._txn.batch_get(wanted) if wanted else {}
+        for each in wanted:
+            if each in taken:
+                raise self.table.duplicate(each)
+
+    def _add_entry(self, index: IndexAccess, row: Row, key: bytes) -> None:
+        entry = index.entry(row, self.table.handle_of(key))
+        if entry.distinct:
+            self._insert(entry.key, entry.value)
+        else:
+            self._txn.put(entry.key, entry.value)
+
+    def _insert(self, key: bytes, value: bytes) -> None:
+        try:
+            self._txn.insert(key, value)
+        except AlreadyExist as error:
+            raise self.table.duplicate(key) from error
 
     def assign(
         self, old: Row, assignments: Sequence[tuple[int, Evaluate]], row_number: int, beside: Sequence[Any] = ()

@@ -1,0 +1,59 @@
+"""An index as the executor uses it: entries from rows, handles from entries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rutile.catalog.indexes import IndexInfo, IndexState
+from rutile_coprocessor.index_entries import IndexCodec
+from rutile_coprocessor.schema import Scalar, TableSchema
+from rutile_proto import keys
+
+HANDLE_IN_KEY = b"0"
+"""The value of an entry whose key ends with the row's handle; TiDB writes the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexEntry:
+    """What an index holds for one row. `distinct` entries have the handle in the value: no other may have the key."""
+
+    key: bytes
+    value: bytes
+    distinct: bool
+
+
+class IndexAccess:
+    """What turns rows into the entries of one index, and entries into handles."""
+
+    def __init__(self, schema: TableSchema, info: IndexInfo) -> None:
+        self.info = info
+        by_id = {column.id: (position, column) for position, column in enumerate(schema.columns)}
+        self.positions = tuple(by_id[part.column_id][0] for part in info.columns)
+        self.columns = tuple(by_id[part.column_id][1] for part in info.columns)
+        self.codec = IndexCodec([(by_id[part.column_id][1], part.length) for part in info.columns])
+        self.prefix = keys.index_prefix(schema.table_id, info.id)
+        self.range = keys.index_range(schema.table_id, info.id)
+
+    @property
+    def is_written(self) -> bool:
+        """Whether rows written make entries; a `delete only` index just loses those of rows that go."""
+        return self.info.state is not IndexState.DELETE_ONLY
+
+    def entry(self, row: Sequence[Scalar], handle: bytes) -> IndexEntry:
+        """The entry of a row with this handle."""
+        values = [row[position] for position in self.positions]
+        key = self.prefix + self.codec.encode(values)
+        if self.info.unique and None not in values:
+            return IndexEntry(key, handle, distinct=True)
+        return IndexEntry(key + handle, HANDLE_IN_KEY, distinct=False)
+
+    def read(self, key: bytes, value: bytes) -> tuple[list[Scalar], bytes]:
+        """(values of the columns, the row's handle) of an entry."""
+        values, end = self.codec.decode(key, len(self.prefix))
+        in_value = self.info.unique and None not in values
+        return values, value if in_value else key[end:]
+
+    def values_of(self, key: bytes) -> list[Scalar]:
+        """The values in an entry's key."""
+        return self.codec.decode(key, len(self.prefix))[0]
