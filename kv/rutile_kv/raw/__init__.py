@@ -6,7 +6,7 @@
 A region covers a range of bytes. What it holds of the transactional families are the keys whose memcomparable form
 lies in the range; what it holds of the raw families are the keys that lie in it as they are. So one map of regions
 serves both, each kind of client asks for regions in its own form, and neither can see, lock or overwrite what the
-other has: no family holds both. What follows for the boundaries of regions is told in docs/decisions/raw-keys.md.
+other has: no family holds both. What follows for the boundaries of regions is told in docs/decisions/raw-keys.md (`rutile_proto.boundaries`).
 
 The pieces:
 
@@ -14,7 +14,6 @@ The pieces:
     reader       get, time to live, scans: what has expired is not there  checksum  CRC-64 of everything in a range
     latches      who may write a key now                                  commands  those who look before they write
     writer       the shell: latches, view, decision, log                  sweep     removing what has expired
-    boundaries   where a region can begin so that transactional clients understand it
 
 Invariants:
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rutile_kv.mvcc.bulk import first_lock
 from rutile_kv.mvcc.reader import MvccReader
 from rutile_kv.mvcc.records import Lock, LockKind, Write, WriteKind
-from rutile_kv.raw.boundaries import boundaries_before
+from rutile_proto.boundaries import boundaries_before
 from rutile_kv.server.boundary import unary
 from rutile_kv.server.region_store import RegionStore, check_in_region, clip
 from rutile_kv.server.validation import check_key, check_keys, check_range
@@ -45,7 +45,7 @@ class AdminService:
     async def SplitRegion(self, request: kvrpcpb.SplitRegionRequest) -> kvrpcpb.SplitRegionResponse:
         """Cut the region at the keys: `regions` are all parts in key order.
 
-        Raw keys (is_raw_kv) are rounded to where regions can begin, see `raw.boundaries`.
+        Raw keys (is_raw_kv) are rounded to where regions can begin, see `rutile_proto.boundaries`.
         """
         keys = sorted({*request.split_keys, *([request.split_key] if request.split_key else ())})
         check_keys("split_key", keys)
