@@ -26,43 +26,43 @@ from rutile_proto import metapb_pb2 as rutile__proto_dot_metapb__pb2
 from rutile_proto import eraftpb_pb2 as rutile__proto_dot_eraftpb__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n rutile_proto/raft_serverpb.proto\x12\rraft_serverpb\x1a\x19rutile_proto/metapb.proto\x1a\x1arutile_proto/eraftpb.proto\"y\n\x0c\x45xtraMessage\x12-\n\x04type\x18\x01 \x01(\x0e\x32\x1f.raft_serverpb.ExtraMessageType\x12\x17\n\x0fpremerge_commit\x18\x02 \x01(\x04\x12!\n\x0b\x63heck_peers\x18\x03 \x03(\x0b\x32\x0c.metapb.Peer\"\xd1\x02\n\x0bRaftMessage\x12\x11\n\tregion_id\x18\x01 \x01(\x04\x12\x1f\n\tfrom_peer\x18\x02 \x01(\x0b\x32\x0c.metapb.Peer\x12\x1d\n\x07to_peer\x18\x03 \x01(\x0b\x32\x0c.metapb.Peer\x12!\n\x07message\x18\x04 \x01(\x0b\x32\x10.eraftpb.Message\x12)\n\x0cregion_epoch\x18\x05 \x01(\x0b\x32\x13.metapb.RegionEpoch\x12\x14\n\x0cis_tombstone\x18\x06 \x01(\x08\x12\x11\n\tstart_key\x18\x07 \x01(\x0c\x12\x0f\n\x07\x65nd_key\x18\x08 \x01(\x0c\x12$\n\x0cmerge_target\x18\t \x01(\x0b\x32\x0e.metapb.Region\x12.\n\textra_msg\x18\n \x01(\x0b\x32\x1b.raft_serverpb.ExtraMessage\x12\x11\n\textra_ctx\x18\x0b \x01(\x0c\"1\n\x12RaftTruncatedState\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0c\n\x04term\x18\x02 \x01(\x04\"&\n\x08KeyValue\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\r\n\x05value\x18\x02 \x01(\x0c\"<\n\x0eSnapshotCFFile\x12\n\n\x02\x63\x66\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12\x10\n\x08\x63hecksum\x18\x03 \x01(\r\"T\n\x0cSnapshotMeta\x12/\n\x08\x63\x66_files\x18\x01 \x03(\x0b\x32\x1d.raft_serverpb.SnapshotCFFile\x12\x13\n\x0b\x66or_balance\x18\x02 \x01(\x08\"\xa8\x01\n\x10RaftSnapshotData\x12\x1e\n\x06region\x18\x01 \x01(\x0b\x32\x0e.metapb.Region\x12\x11\n\tfile_size\x18\x02 \x01(\x04\x12%\n\x04\x64\x61ta\x18\x03 \x03(\x0b\x32\x17.raft_serverpb.KeyValue\x12\x0f\n\x07version\x18\x04 \x01(\x04\x12)\n\x04meta\x18\x05 \x01(\x0b\x32\x1b.raft_serverpb.SnapshotMeta\"J\n\rSnapshotChunk\x12+\n\x07message\x18\x01 \x01(\x0b\x32\x1a.raft_serverpb.RaftMessage\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"\x06\n\x04\x44one\"2\n\nStoreIdent\x12\x12\n\ncluster_id\x18\x01 \x01(\x04\x12\x10\n\x08store_id\x18\x02 \x01(\x04\"L\n\x0eRaftLocalState\x12&\n\nhard_state\x18\x01 \x01(\x0b\x32\x12.eraftpb.HardState\x12\x12\n\nlast_index\x18\x02 \x01(\x04\"\x8e\x01\n\x0eRaftApplyState\x12\x15\n\rapplied_index\x18\x01 \x01(\x04\x12:\n\x0ftruncated_state\x18\x02 \x01(\x0b\x32!.raft_serverpb.RaftTruncatedState\x12\x14\n\x0c\x63ommit_index\x18\x04 \x01(\x04\x12\x13\n\x0b\x63ommit_term\x18\x05 \x01(\x04\"O\n\nMergeState\x12\x11\n\tmin_index\x18\x01 \x01(\x04\x12\x1e\n\x06target\x18\x02 \x01(\x0b\x32\x0e.metapb.Region\x12\x0e\n\x06\x63ommit\x18\x03 \x01(\x04\"\x8b\x01\n\x10RegionLocalState\x12\'\n\x05state\x18\x01 \x01(\x0e\x32\x18.raft_serverpb.PeerState\x12\x1e\n\x06region\x18\x02 \x01(\x0b\x32\x0e.metapb.Region\x12.\n\x0bmerge_state\x18\x03 \x01(\x0b\x32\x19.raft_serverpb.MergeState*\xaa\x01\n\x10\x45xtraMessageType\x12\x13\n\x0fMsgRegionWakeUp\x10\x00\x12\x18\n\x14MsgWantRollbackMerge\x10\x01\x12\x15\n\x11MsgCheckStalePeer\x10\x02\x12\x1d\n\x19MsgCheckStalePeerResponse\x10\x03\x12\x17\n\x13MsgHibernateRequest\x10\x04\x12\x18\n\x14MsgHibernateResponse\x10\x05*A\n\tPeerState\x12\n\n\x06Normal\x10\x00\x12\x0c\n\x08\x41pplying\x10\x01\x12\r\n\tTombstone\x10\x02\x12\x0b\n\x07Merging\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n rutile_proto/raft_serverpb.proto\x12\rraft_serverpb\x1a\x19rutile_proto/metapb.proto\x1a\x1arutile_proto/eraftpb.proto\"y\n\x0c\x45xtraMessage\x12-\n\x04type\x18\x01 \x01(\x0e\x32\x1f.raft_serverpb.ExtraMessageType\x12\x17\n\x0fpremerge_commit\x18\x02 \x01(\x04\x12!\n\x0b\x63heck_peers\x18\x03 \x03(\x0b\x32\x0c.metapb.Peer\"\xee\x02\n\x0bRaftMessage\x12\x11\n\tregion_id\x18\x01 \x01(\x04\x12\x1f\n\tfrom_peer\x18\x02 \x01(\x0b\x32\x0c.metapb.Peer\x12\x1d\n\x07to_peer\x18\x03 \x01(\x0b\x32\x0c.metapb.Peer\x12!\n\x07message\x18\x04 \x01(\x0b\x32\x10.eraftpb.Message\x12)\n\x0cregion_epoch\x18\x05 \x01(\x0b\x32\x13.metapb.RegionEpoch\x12\x14\n\x0cis_tombstone\x18\x06 \x01(\x08\x12\x11\n\tstart_key\x18\x07 \x01(\x0c\x12\x0f\n\x07\x65nd_key\x18\x08 \x01(\x0c\x12$\n\x0cmerge_target\x18\t \x01(\x0b\x32\x0e.metapb.Region\x12.\n\textra_msg\x18\n \x01(\x0b\x32\x1b.raft_serverpb.ExtraMessage\x12\x11\n\textra_ctx\x18\x0b \x01(\x0c\x12\x1b\n\x13\x61\x62sorbed_region_ids\x18\x65 \x03(\x04\"1\n\x12RaftTruncatedState\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0c\n\x04term\x18\x02 \x01(\x04\"&\n\x08KeyValue\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\r\n\x05value\x18\x02 \x01(\x0c\"<\n\x0eSnapshotCFFile\x12\n\n\x02\x63\x66\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12\x10\n\x08\x63hecksum\x18\x03 \x01(\r\"T\n\x0cSnapshotMeta\x12/\n\x08\x63\x66_files\x18\x01 \x03(\x0b\x32\x1d.raft_serverpb.SnapshotCFFile\x12\x13\n\x0b\x66or_balance\x18\x02 \x01(\x08\"\xc5\x01\n\x10RaftSnapshotData\x12\x1e\n\x06region\x18\x01 \x01(\x0b\x32\x0e.metapb.Region\x12\x11\n\tfile_size\x18\x02 \x01(\x04\x12%\n\x04\x64\x61ta\x18\x03 \x03(\x0b\x32\x17.raft_serverpb.KeyValue\x12\x0f\n\x07version\x18\x04 \x01(\x04\x12)\n\x04meta\x18\x05 \x01(\x0b\x32\x1b.raft_serverpb.SnapshotMeta\x12\x1b\n\x13\x61\x62sorbed_region_ids\x18\x65 \x03(\x04\"J\n\rSnapshotChunk\x12+\n\x07message\x18\x01 \x01(\x0b\x32\x1a.raft_serverpb.RaftMessage\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"\x06\n\x04\x44one\"2\n\nStoreIdent\x12\x12\n\ncluster_id\x18\x01 \x01(\x04\x12\x10\n\x08store_id\x18\x02 \x01(\x04\"L\n\x0eRaftLocalState\x12&\n\nhard_state\x18\x01 \x01(\x0b\x32\x12.eraftpb.HardState\x12\x12\n\nlast_index\x18\x02 \x01(\x04\"\x8e\x01\n\x0eRaftApplyState\x12\x15\n\rapplied_index\x18\x01 \x01(\x04\x12:\n\x0ftruncated_state\x18\x02 \x01(\x0b\x32!.raft_serverpb.RaftTruncatedState\x12\x14\n\x0c\x63ommit_index\x18\x04 \x01(\x04\x12\x13\n\x0b\x63ommit_term\x18\x05 \x01(\x04\"O\n\nMergeState\x12\x11\n\tmin_index\x18\x01 \x01(\x04\x12\x1e\n\x06target\x18\x02 \x01(\x0b\x32\x0e.metapb.Region\x12\x0e\n\x06\x63ommit\x18\x03 \x01(\x04\"\xa8\x01\n\x10RegionLocalState\x12\'\n\x05state\x18\x01 \x01(\x0e\x32\x18.raft_serverpb.PeerState\x12\x1e\n\x06region\x18\x02 \x01(\x0b\x32\x0e.metapb.Region\x12.\n\x0bmerge_state\x18\x03 \x01(\x0b\x32\x19.raft_serverpb.MergeState\x12\x1b\n\x13\x61\x62sorbed_region_ids\x18\x65 \x03(\x04*\xaa\x01\n\x10\x45xtraMessageType\x12\x13\n\x0fMsgRegionWakeUp\x10\x00\x12\x18\n\x14MsgWantRollbackMerge\x10\x01\x12\x15\n\x11MsgCheckStalePeer\x10\x02\x12\x1d\n\x19MsgCheckStalePeerResponse\x10\x03\x12\x17\n\x13MsgHibernateRequest\x10\x04\x12\x18\n\x14MsgHibernateResponse\x10\x05*A\n\tPeerState\x12\n\n\x06Normal\x10\x00\x12\x0c\n\x08\x41pplying\x10\x01\x12\r\n\tTombstone\x10\x02\x12\x0b\n\x07Merging\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'rutile_proto.raft_serverpb_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_EXTRAMESSAGETYPE']._serialized_start=1562
-  _globals['_EXTRAMESSAGETYPE']._serialized_end=1732
-  _globals['_PEERSTATE']._serialized_start=1734
-  _globals['_PEERSTATE']._serialized_end=1799
+  _globals['_EXTRAMESSAGETYPE']._serialized_start=1649
+  _globals['_EXTRAMESSAGETYPE']._serialized_end=1819
+  _globals['_PEERSTATE']._serialized_start=1821
+  _globals['_PEERSTATE']._serialized_end=1886
   _globals['_EXTRAMESSAGE']._serialized_start=106
   _globals['_EXTRAMESSAGE']._serialized_end=227
   _globals['_RAFTMESSAGE']._serialized_start=230
-  _globals['_RAFTMESSAGE']._serialized_end=567
-  _globals['_RAFTTRUNCATEDSTATE']._serialized_start=569
-  _globals['_RAFTTRUNCATEDSTATE']._serialized_end=618
-  _globals['_KEYVALUE']._serialized_start=620
-  _globals['_KEYVALUE']._serialized_end=658
-  _globals['_SNAPSHOTCFFILE']._serialized_start=660
-  _globals['_SNAPSHOTCFFILE']._serialized_end=720
-  _globals['_SNAPSHOTMETA']._serialized_start=722
-  _globals['_SNAPSHOTMETA']._serialized_end=806
-  _globals['_RAFTSNAPSHOTDATA']._serialized_start=809
-  _globals['_RAFTSNAPSHOTDATA']._serialized_end=977
-  _globals['_SNAPSHOTCHUNK']._serialized_start=979
-  _globals['_SNAPSHOTCHUNK']._serialized_end=1053
-  _globals['_DONE']._serialized_start=1055
-  _globals['_DONE']._serialized_end=1061
-  _globals['_STOREIDENT']._serialized_start=1063
-  _globals['_STOREIDENT']._serialized_end=1113
-  _globals['_RAFTLOCALSTATE']._serialized_start=1115
-  _globals['_RAFTLOCALSTATE']._serialized_end=1191
-  _globals['_RAFTAPPLYSTATE']._serialized_start=1194
-  _globals['_RAFTAPPLYSTATE']._serialized_end=1336
-  _globals['_MERGESTATE']._serialized_start=1338
-  _globals['_MERGESTATE']._serialized_end=1417
-  _globals['_REGIONLOCALSTATE']._serialized_start=1420
-  _globals['_REGIONLOCALSTATE']._serialized_end=1559
+  _globals['_RAFTMESSAGE']._serialized_end=596
+  _globals['_RAFTTRUNCATEDSTATE']._serialized_start=598
+  _globals['_RAFTTRUNCATEDSTATE']._serialized_end=647
+  _globals['_KEYVALUE']._serialized_start=649
+  _globals['_KEYVALUE']._serialized_end=687
+  _globals['_SNAPSHOTCFFILE']._serialized_start=689
+  _globals['_SNAPSHOTCFFILE']._serialized_end=749
+  _globals['_SNAPSHOTMETA']._serialized_start=751
+  _globals['_SNAPSHOTMETA']._serialized_end=835
+  _globals['_RAFTSNAPSHOTDATA']._serialized_start=838
+  _globals['_RAFTSNAPSHOTDATA']._serialized_end=1035
+  _globals['_SNAPSHOTCHUNK']._serialized_start=1037
+  _globals['_SNAPSHOTCHUNK']._serialized_end=1111
+  _globals['_DONE']._serialized_start=1113
+  _globals['_DONE']._serialized_end=1119
+  _globals['_STOREIDENT']._serialized_start=1121
+  _globals['_STOREIDENT']._serialized_end=1171
+  _globals['_RAFTLOCALSTATE']._serialized_start=1173
+  _globals['_RAFTLOCALSTATE']._serialized_end=1249
+  _globals['_RAFTAPPLYSTATE']._serialized_start=1252
+  _globals['_RAFTAPPLYSTATE']._serialized_end=1394
+  _globals['_MERGESTATE']._serialized_start=1396
+  _globals['_MERGESTATE']._serialized_end=1475
+  _globals['_REGIONLOCALSTATE']._serialized_start=1478
+  _globals['_REGIONLOCALSTATE']._serialized_end=1646
 # @@protoc_insertion_point(module_scope)

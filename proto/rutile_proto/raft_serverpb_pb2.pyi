@@ -46,7 +46,7 @@ class ExtraMessage(_message.Message):
     def __init__(self, type: _Optional[_Union[ExtraMessageType, str]] = ..., premerge_commit: _Optional[int] = ..., check_peers: _Optional[_Iterable[_Union[_metapb_pb2.Peer, _Mapping]]] = ...) -> None: ...
 
 class RaftMessage(_message.Message):
-    __slots__ = ("region_id", "from_peer", "to_peer", "message", "region_epoch", "is_tombstone", "start_key", "end_key", "merge_target", "extra_msg", "extra_ctx")
+    __slots__ = ("region_id", "from_peer", "to_peer", "message", "region_epoch", "is_tombstone", "start_key", "end_key", "merge_target", "extra_msg", "extra_ctx", "absorbed_region_ids")
     REGION_ID_FIELD_NUMBER: _ClassVar[int]
     FROM_PEER_FIELD_NUMBER: _ClassVar[int]
     TO_PEER_FIELD_NUMBER: _ClassVar[int]
@@ -58,6 +58,7 @@ class RaftMessage(_message.Message):
     MERGE_TARGET_FIELD_NUMBER: _ClassVar[int]
     EXTRA_MSG_FIELD_NUMBER: _ClassVar[int]
     EXTRA_CTX_FIELD_NUMBER: _ClassVar[int]
+    ABSORBED_REGION_IDS_FIELD_NUMBER: _ClassVar[int]
     region_id: int
     from_peer: _metapb_pb2.Peer
     to_peer: _metapb_pb2.Peer
@@ -69,7 +70,8 @@ class RaftMessage(_message.Message):
     merge_target: _metapb_pb2.Region
     extra_msg: ExtraMessage
     extra_ctx: bytes
-    def __init__(self, region_id: _Optional[int] = ..., from_peer: _Optional[_Union[_metapb_pb2.Peer, _Mapping]] = ..., to_peer: _Optional[_Union[_metapb_pb2.Peer, _Mapping]] = ..., message: _Optional[_Union[_eraftpb_pb2.Message, _Mapping]] = ..., region_epoch: _Optional[_Union[_metapb_pb2.RegionEpoch, _Mapping]] = ..., is_tombstone: bool = ..., start_key: _Optional[bytes] = ..., end_key: _Optional[bytes] = ..., merge_target: _Optional[_Union[_metapb_pb2.Region, _Mapping]] = ..., extra_msg: _Optional[_Union[ExtraMessage, _Mapping]] = ..., extra_ctx: _Optional[bytes] = ...) -> None: ...
+    absorbed_region_ids: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, region_id: _Optional[int] = ..., from_peer: _Optional[_Union[_metapb_pb2.Peer, _Mapping]] = ..., to_peer: _Optional[_Union[_metapb_pb2.Peer, _Mapping]] = ..., message: _Optional[_Union[_eraftpb_pb2.Message, _Mapping]] = ..., region_epoch: _Optional[_Union[_metapb_pb2.RegionEpoch, _Mapping]] = ..., is_tombstone: bool = ..., start_key: _Optional[bytes] = ..., end_key: _Optional[bytes] = ..., merge_target: _Optional[_Union[_metapb_pb2.Region, _Mapping]] = ..., extra_msg: _Optional[_Union[ExtraMessage, _Mapping]] = ..., extra_ctx: _Optional[bytes] = ..., absorbed_region_ids: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class RaftTruncatedState(_message.Message):
     __slots__ = ("index", "term")
@@ -106,18 +108,20 @@ class SnapshotMeta(_message.Message):
     def __init__(self, cf_files: _Optional[_Iterable[_Union[SnapshotCFFile, _Mapping]]] = ..., for_balance: bool = ...) -> None: ...
 
 class RaftSnapshotData(_message.Message):
-    __slots__ = ("region", "file_size", "data", "version", "meta")
+    __slots__ = ("region", "file_size", "data", "version", "meta", "absorbed_region_ids")
     REGION_FIELD_NUMBER: _ClassVar[int]
     FILE_SIZE_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     META_FIELD_NUMBER: _ClassVar[int]
+    ABSORBED_REGION_IDS_FIELD_NUMBER: _ClassVar[int]
     region: _metapb_pb2.Region
     file_size: int
     data: _containers.RepeatedCompositeFieldContainer[KeyValue]
     version: int
     meta: SnapshotMeta
-    def __init__(self, region: _Optional[_Union[_metapb_pb2.Region, _Mapping]] = ..., file_size: _Optional[int] = ..., data: _Optional[_Iterable[_Union[KeyValue, _Mapping]]] = ..., version: _Optional[int] = ..., meta: _Optional[_Union[SnapshotMeta, _Mapping]] = ...) -> None: ...
+    absorbed_region_ids: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, region: _Optional[_Union[_metapb_pb2.Region, _Mapping]] = ..., file_size: _Optional[int] = ..., data: _Optional[_Iterable[_Union[KeyValue, _Mapping]]] = ..., version: _Optional[int] = ..., meta: _Optional[_Union[SnapshotMeta, _Mapping]] = ..., absorbed_region_ids: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class SnapshotChunk(_message.Message):
     __slots__ = ("message", "data")
@@ -170,11 +174,13 @@ class MergeState(_message.Message):
     def __init__(self, min_index: _Optional[int] = ..., target: _Optional[_Union[_metapb_pb2.Region, _Mapping]] = ..., commit: _Optional[int] = ...) -> None: ...
 
 class RegionLocalState(_message.Message):
-    __slots__ = ("state", "region", "merge_state")
+    __slots__ = ("state", "region", "merge_state", "absorbed_region_ids")
     STATE_FIELD_NUMBER: _ClassVar[int]
     REGION_FIELD_NUMBER: _ClassVar[int]
     MERGE_STATE_FIELD_NUMBER: _ClassVar[int]
+    ABSORBED_REGION_IDS_FIELD_NUMBER: _ClassVar[int]
     state: PeerState
     region: _metapb_pb2.Region
     merge_state: MergeState
-    def __init__(self, state: _Optional[_Union[PeerState, str]] = ..., region: _Optional[_Union[_metapb_pb2.Region, _Mapping]] = ..., merge_state: _Optional[_Union[MergeState, _Mapping]] = ...) -> None: ...
+    absorbed_region_ids: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, state: _Optional[_Union[PeerState, str]] = ..., region: _Optional[_Union[_metapb_pb2.Region, _Mapping]] = ..., merge_state: _Optional[_Union[MergeState, _Mapping]] = ..., absorbed_region_ids: _Optional[_Iterable[int]] = ...) -> None: ...

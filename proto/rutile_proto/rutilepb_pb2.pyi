@@ -139,6 +139,24 @@ class BulkWriteResponse(_message.Message):
     error: str
     def __init__(self, region_error: _Optional[_Union[_errorpb_pb2.Error, _Mapping]] = ..., error: _Optional[str] = ...) -> None: ...
 
+class MergeRegionRequest(_message.Message):
+    __slots__ = ("context", "target")
+    CONTEXT_FIELD_NUMBER: _ClassVar[int]
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    context: _kvrpcpb_pb2.Context
+    target: _metapb_pb2.Region
+    def __init__(self, context: _Optional[_Union[_kvrpcpb_pb2.Context, _Mapping]] = ..., target: _Optional[_Union[_metapb_pb2.Region, _Mapping]] = ...) -> None: ...
+
+class MergeRegionResponse(_message.Message):
+    __slots__ = ("region_error", "error", "region")
+    REGION_ERROR_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    REGION_FIELD_NUMBER: _ClassVar[int]
+    region_error: _errorpb_pb2.Error
+    error: str
+    region: _metapb_pb2.Region
+    def __init__(self, region_error: _Optional[_Union[_errorpb_pb2.Error, _Mapping]] = ..., error: _Optional[str] = ..., region: _Optional[_Union[_metapb_pb2.Region, _Mapping]] = ...) -> None: ...
+
 class WatchPosition(_message.Message):
     __slots__ = ("region", "index")
     REGION_FIELD_NUMBER: _ClassVar[int]

@@ -39,6 +39,11 @@ class RutileKvStub(object):
                 request_serializer=rutile__proto_dot_rutilepb__pb2.BulkWriteRequest.SerializeToString,
                 response_deserializer=rutile__proto_dot_rutilepb__pb2.BulkWriteResponse.FromString,
                 _registered_method=True)
+        self.MergeRegion = channel.unary_unary(
+                '/rutilepb.RutileKv/MergeRegion',
+                request_serializer=rutile__proto_dot_rutilepb__pb2.MergeRegionRequest.SerializeToString,
+                response_deserializer=rutile__proto_dot_rutilepb__pb2.MergeRegionResponse.FromString,
+                _registered_method=True)
         self.Watch = channel.unary_stream(
                 '/rutilepb.RutileKv/Watch',
                 request_serializer=rutile__proto_dot_rutilepb__pb2.WatchRequest.SerializeToString,
@@ -50,6 +55,12 @@ class RutileKvServicer(object):
     """Missing associated documentation comment in .proto file."""
 
     def BulkWrite(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def MergeRegion(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -68,6 +79,11 @@ def add_RutileKvServicer_to_server(servicer, server):
                     servicer.BulkWrite,
                     request_deserializer=rutile__proto_dot_rutilepb__pb2.BulkWriteRequest.FromString,
                     response_serializer=rutile__proto_dot_rutilepb__pb2.BulkWriteResponse.SerializeToString,
+            ),
+            'MergeRegion': grpc.unary_unary_rpc_method_handler(
+                    servicer.MergeRegion,
+                    request_deserializer=rutile__proto_dot_rutilepb__pb2.MergeRegionRequest.FromString,
+                    response_serializer=rutile__proto_dot_rutilepb__pb2.MergeRegionResponse.SerializeToString,
             ),
             'Watch': grpc.unary_stream_rpc_method_handler(
                     servicer.Watch,
@@ -102,6 +118,33 @@ class RutileKv(object):
             '/rutilepb.RutileKv/BulkWrite',
             rutile__proto_dot_rutilepb__pb2.BulkWriteRequest.SerializeToString,
             rutile__proto_dot_rutilepb__pb2.BulkWriteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MergeRegion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rutilepb.RutileKv/MergeRegion',
+            rutile__proto_dot_rutilepb__pb2.MergeRegionRequest.SerializeToString,
+            rutile__proto_dot_rutilepb__pb2.MergeRegionResponse.FromString,
             options,
             channel_credentials,
             insecure,
