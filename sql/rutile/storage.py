@@ -8,11 +8,15 @@ from typing import Literal, Protocol, TypeAlias
 import pyarrow as pa
 
 from rutile_kv.client.fragment_plan import WholeNotPossible
+from rutile_kv.client.scan_parts import ScanPart
+from rutile_kv.client.ticket_scan import HeldSnapshot, TicketScan
 from rutile_proto import rutilepb_pb2 as rutilepb
+from rutile_proto import ticketpb_pb2 as ticketpb
 from rutile_proto.types import Timestamp
 
 __all__ = [
-    "FragmentMode", "FragmentResult", "KeyRange", "KvClient", "KvSnapshot", "KvTransaction", "Pair", "WholeNotPossible",
+    "FragmentMode", "FragmentResult", "HeldSnapshot", "KeyRange", "KvClient", "KvSnapshot", "KvTransaction", "Pair",
+    "ScanPart", "TicketScan", "WholeNotPossible",
 ]  # fmt: skip
 
 KeyRange: TypeAlias = tuple[bytes, bytes]
@@ -112,6 +116,15 @@ class KvClient(Protocol):
         mode: FragmentMode,
         timeout_s: float,
     ) -> FragmentResult: ...
+
+    async def scan_parts(self, ranges: Sequence[KeyRange]) -> Sequence[ScanPart]:
+        """Where clients can fetch the parts of a large scan, one part a Flight location."""
+
+    def ticket_scan(self, ticket: ticketpb.ScanTicket) -> TicketScan:
+        """The rows of a scan ticket, through this client."""
+
+    def hold_snapshot(self, held: HeldSnapshot) -> None:
+        """Keep what is visible at a timestamp from garbage collection, as long as `held` says."""
 
     async def bulk_write(
         self, kinds: bytes, storage_keys: Sequence[bytes], keys: Sequence[bytes], values: Sequence[bytes]

@@ -24,12 +24,15 @@ from rutile_kv.client.pessimistic import PessimisticTransaction
 from rutile_kv.client.raw import RawClient
 from rutile_kv.client.region_cache import RegionCache
 from rutile_kv.client.rowwise import scan_rows
+from rutile_kv.client.scan_parts import ScanPart, scan_parts
 from rutile_kv.client.snapshot import Snapshot
 from rutile_kv.client.splits import split_regions, wait_for_regions
+from rutile_kv.client.ticket_scan import HeldSnapshot, TicketScan
 from rutile_kv.client.transaction import Transaction
 from rutile_kv.client.watch import Change, Progress, WatchItem, watch_pages
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto import rutilepb_pb2 as rutilepb
+from rutile_proto import ticketpb_pb2 as ticketpb
 from rutile_proto.types import Timestamp
 
 __all__ = ["Client", "ClientOptions", "FragmentResult", "FragmentStream", "StoreStubs", "WholeNotPossible"]
@@ -184,6 +187,18 @@ class Client:
     ) -> AsyncIterator[pa.RecordBatch]:
         """The rows of a rowwise fragment over one scan, in key order, about `page_rows` rows read for each page."""
         return scan_rows(self.cluster, fragment, ranges, ts, page_rows)
+
+    async def scan_parts(self, ranges: Sequence[KeyRange]) -> list[ScanPart]:
+        """Where clients can fetch the parts of a large scan over user keys, one part a Flight location."""
+        return await scan_parts(self.cluster, ranges)
+
+    def ticket_scan(self, ticket: ticketpb.ScanTicket) -> TicketScan:
+        """The rows of a ticket, read through this client. InvalidRequest for a ticket that makes no sense."""
+        return TicketScan(self.cluster, ticket)
+
+    def hold_snapshot(self, held: HeldSnapshot) -> None:
+        """Keep what is visible at a timestamp from garbage collection, as long as `held` says and somebody has it."""
+        self.cluster.gc_hold.add(held)
 
     # --- loading --------------------------------------------------------------------------------------------------
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rutile_kv.env.flight import FlightOptions  # loads Arrow Flight: only those who serve it wait for it
 
 MIB = 1024 * 1024
 
@@ -19,6 +23,8 @@ class StoreConfig:
     """What PD tells others to dial; the bound address when not given."""
     pd_addresses: Sequence[str] = ()
     labels: dict[str, str] = field(default_factory=dict)
+    flight: FlightOptions | None = None
+    """Where clients fetch large scans from; None: nowhere, they go through the SQL front end."""
 
     tick_seconds: float = 0.1
     """One Raft tick; an election takes 10 to 20 of them."""

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from typing import TypeVar
+
+import pyarrow as pa
 
 from rutile_coprocessor.execute import Executor
 from rutile_kv.columnar.cache import ArrowCache
@@ -25,7 +27,7 @@ from rutile_kv.server.region_store import RegionStore
 from rutile_kv.server.region_views import Pin, RegionRead, close_views, no_pin, open_views
 from rutile_kv.txn.shell import TxnScheduler
 from rutile_proto import rutilepb_pb2 as rutilepb
-from rutile_proto.errors import FragmentFailed, ServerIsBusy
+from rutile_proto.errors import FragmentFailed, LockFacts, ServerIsBusy
 
 T = TypeVar("T")
 
@@ -77,6 +79,20 @@ class CoprocessorEndpoint:
 
         Raises RegionsNotServed before the first page, ServerIsBusy, a CoprocessorError, or EngineCorrupt.
         """
+        async with self._task(job, reads) as task, aclosing(self._steps(task)) as steps:
+            async for page in steps:
+                yield page, task.next_key
+
+    async def rows(self, job: FragmentJob, read: RegionRead) -> list[pa.RecordBatch] | LockFacts:
+        """All rows of a job in one region as Arrow batches, or the lock in the way. Its slot is free again then,
+        however slowly the rows are used. Raises as `pages`.
+        """
+        async with self._task(job, [read]) as task:
+            return await self._step(task, task.whole)
+
+    @asynccontextmanager
+    async def _task(self, job: FragmentJob, reads: Sequence[RegionRead]) -> AsyncIterator[FragmentTask]:
+        """A task in a slot of its own; closed at the end."""
         started = self._clock.monotonic()
         await self._take_slot()
         try:
@@ -89,9 +105,10 @@ class CoprocessorEndpoint:
             except BaseException:
                 close_views(views)
                 raise
-            async with aclosing(self._steps(task)) as steps:
-                async for page in steps:
-                    yield page, task.next_key
+            try:
+                yield task
+            finally:
+                task.close()
         finally:
             self._slots.release()
 
@@ -120,20 +137,19 @@ class CoprocessorEndpoint:
             self._waiting -= 1
 
     async def _steps(self, task: FragmentTask) -> AsyncGenerator[rutilepb.FragmentPage, None]:
-        """The task's pages; the task is closed at the end, however that comes."""
-        running: asyncio.Future[rutilepb.FragmentPage | None] | None = None
+        """The task's pages."""
+        while (page := await self._step(task, task.next_page)) is not None:
+            yield page
+
+    async def _step(self, task: FragmentTask, work: Callable[[], T]) -> T:
+        """Work of the task in a thread. Cancelled, it is interrupted, and has ended when this returns."""
+        running = self._in_thread(work)
         try:
-            while True:
-                running = self._in_thread(task.next_page)
-                page = await asyncio.shield(running)
-                if page is None:
-                    return
-                yield page
+            return await asyncio.shield(running)
         finally:
-            task.cancel("nobody waits for its result")
-            if running is not None and not running.done():
+            if not running.done():
+                task.cancel("nobody waits for its result")
                 await _settled(running)
-            task.close()
 
     def _in_thread(self, step: Callable[[], T]) -> asyncio.Future[T]:
         return asyncio.get_running_loop().run_in_executor(self._threads, step)

@@ -42,6 +42,8 @@ class FragmentJob:
     timeout_seconds: float
     paging_rows: int = 0
     """Read at most so many rows of the one scan, and say where to go on; 0: read all."""
+    plain: bool = False
+    """The fragment asks for the columns of its one scan, in the scan's order, and for nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,24 @@ class FragmentTask:
     def next_page(self) -> rutilepb.FragmentPage | None:
         """The next page, None after the last. Raises a CoprocessorError, or EngineCorrupt."""
         return next(self._pages, None)
+
+    def whole(self) -> list[pa.RecordBatch] | LockFacts:
+        """All rows at once instead of pages, as Arrow; or a lock that the reader has to resolve first.
+
+        The rows of a plain job are the mirror's own batches: nothing is copied. Raises as `next_page`.
+        """
+        self._fragment.checked_sql()
+        lock = self._first_lock()
+        if lock is not None:
+            return lock
+        tables = {scan.name: self._load(scan) for scan in self._fragment.scans}
+        self._close_views()
+        if self._job.plain:
+            return tables[self._fragment.scans[0].name]
+        with self._tools.executor().run(
+            self._fragment, tables, timeout_seconds=self._job.timeout_seconds, cancel=self._cancel
+        ) as run:
+            return list(run)
 
     def cancel(self, reason: str) -> None:
         """Make the running step, or the next one, end with FragmentCancelled."""

@@ -23,6 +23,7 @@ from rutile_kv.client.cluster import ClientOptions, Cluster
 from rutile_kv.client.connections import GrpcStores, StoreConnections
 from rutile_kv.client.parallel import cancel_all
 from rutile_kv.client.pd import PdClient
+from rutile_kv.client.scan_parts import FLIGHT_LABEL
 from rutile_kv.engine.api import Engine
 from rutile_kv.engine.memory import MemoryEngine
 from rutile_kv.engine.options import machine_memory_bytes
@@ -44,6 +45,7 @@ from rutile_kv.server.garbage_collector import GarbageCollector
 from rutile_kv.server.gc_service import SpaceParts
 from rutile_kv.server.kv_service import RawParts, ServiceParts, StoreService
 from rutile_kv.server.local_network import LocalConnections, LocalNetwork, LocalTransport
+from rutile_kv.server.local_replicas import LocalReplicas
 from rutile_kv.server.max_ts_sync import MaxTsSync
 from rutile_kv.server.mirror_upkeep import MirrorUpkeep
 from rutile_kv.server.pd_worker import PdWorker
@@ -100,6 +102,7 @@ class StoreNode:
         self._service: StoreService | None = None
         self._driver: StoreDriver | None = None
         self._endpoint: CoprocessorEndpoint | None = None
+        self._flight_location = ""
 
     # --- what others use ----------------------------------------------------------------------------------------------
 
@@ -204,6 +207,7 @@ class StoreNode:
         opened.push_async_callback(service.fates.close)
         opened.push_async_callback(driver.stop)
         await self._listen(service, opened)
+        self._serve_flight(LocalReplicas(store_id, driver, endpoint), others, opened)
         self._network.join(store_id, gate, LocalStub(service))
         opened.callback(self._network.leave, store_id)
         await pd.put_store(self._describe(store_id))
@@ -290,6 +294,19 @@ class StoreNode:
         server, self.address = await start_server(self.config.address, registrations)
         opened.push_async_callback(server.stop, STOP_GRACE_SECONDS)
 
+    def _serve_flight(self, replicas: LocalReplicas, others: Cluster | None, opened: AsyncExitStack) -> None:
+        """Where clients fetch large scans, if the configuration says so. Raises PortInUse, InvalidRequest."""
+        if self.config.flight is None:
+            return
+        if others is None:
+            raise InvalidRequest("a store without an address serves no Arrow Flight")
+        from rutile_kv.server.flight_endpoint import FlightEndpoint  # loads Arrow Flight: only here
+
+        opened.push_async_callback(others.gc_hold.close)
+        flight = FlightEndpoint(self.config.flight, others, replicas, self._clock)
+        opened.push_async_callback(flight.stop)
+        self._flight_location = flight.location_uri
+
     def _stop_serving(self) -> None:
         self._health.serving = False
 
@@ -297,11 +314,14 @@ class StoreNode:
 
     def _describe(self, store_id: int) -> metapb.Store:
         """Before the server listens on a port of the system's choice there is no address to tell yet."""
+        labels = dict(self.config.labels)
+        if self._flight_location:
+            labels[FLIGHT_LABEL] = self._flight_location
         return metapb.Store(
             id=store_id,
             address=self.config.advertise_address or self.address,
             version=STORE_VERSION,
-            labels=[metapb.StoreLabel(key=key, value=value) for key, value in sorted(self.config.labels.items())],
+            labels=[metapb.StoreLabel(key=key, value=value) for key, value in sorted(labels.items())],
             start_timestamp=self._clock.wall_ms() // 1000,
         )
 
