@@ -1,0 +1,144 @@
+"""One role a process: `rutile pd`, `rutile kv`, `rutile sql`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rutile.cli.settings import add_settings_options, with_settings
+from rutile.cli.verbs import (
+    DEFAULT_KV,
+    DEFAULT_MYSQL,
+    DEFAULT_PD,
+    DEFAULT_SQL,
+    LOOPBACK_HOSTS,
+    Verbs,
+    add_verb,
+    check_address,
+)
+
+if TYPE_CHECKING:
+    from rutile.processes import Role
+
+
+def add_pd(verbs: Verbs) -> None:
+    """`rutile pd`."""
+    parser = add_verb(verbs, "pd", "run a placement driver\nPrints `ready pd ADDRESS` once it serves.")
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="where it keeps its state")
+    parser.add_argument("--max-replicas", type=int, default=3, help="peers a region should have (default 3)")
+    parser.add_argument(
+        "--max-store-down", type=float, default=1800.0, metavar="SECONDS",
+        help="replace the peers of a store silent for this long (default 1800)",
+    )  # fmt: skip
+    _add_role_options(parser, DEFAULT_PD)
+    add_settings_options(parser)
+    parser.set_defaults(run=_run_pd)
+
+
+def add_kv(verbs: Verbs) -> None:
+    """`rutile kv`."""
+    parser = add_verb(verbs, "kv", "run a store\nPrints `ready kv ADDRESS` once it serves.")
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="where it keeps its data")
+    parser.add_argument("--pd", default=DEFAULT_PD, metavar="ADDR[,ADDR]", help=f"placement driver ({DEFAULT_PD})")
+    parser.add_argument(
+        "--advertise-addr", metavar="ADDR", help="what others dial to reach this store (default: where it listens)"
+    )
+    _add_role_options(parser, DEFAULT_KV)
+    add_settings_options(parser)
+    parser.set_defaults(run=_run_kv)
+
+
+def add_sql(verbs: Verbs) -> None:
+    """`rutile sql`."""
+    parser = add_verb(
+        verbs,
+        "sql",
+        "run a SQL front end\nPrints `ready sql ADDRESS mysql=ADDRESS` once it serves. MySQL clients come in as root.",
+    )
+    parser.add_argument("--pd", default=DEFAULT_PD, metavar="ADDR[,ADDR]", help=f"placement driver ({DEFAULT_PD})")
+    _add_role_options(parser, DEFAULT_SQL)
+    parser.add_argument(
+        "--mysql-addr", default=DEFAULT_MYSQL, metavar="ADDR",
+        help=f"listen here for MySQL clients (default {DEFAULT_MYSQL}; port 0: any)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--mysql-password-file", type=Path, metavar="FILE",
+        help="root's password for MySQL clients is the first line of FILE (default: empty, on loopback only)",
+    )  # fmt: skip
+    parser.set_defaults(run=_run_sql)
+
+
+def _add_role_options(parser: argparse.ArgumentParser, default_address: str) -> None:
+    parser.add_argument("--addr", default=default_address, help=f"listen here (default {default_address}; port 0: any)")
+    parser.add_argument(
+        "--insecure", action="store_true", help="listen on more than loopback although nothing is encrypted yet"
+    )
+    parser.add_argument(
+        "--stop-with-stdin",
+        action="store_true",
+        help="stop when standard input ends, so that a dead parent takes us along",
+    )
+
+
+def _run_pd(options: argparse.Namespace) -> int:
+    from rutile_pd.node import PdConfig, PdNode
+
+    check_address(options)
+    stated = PdConfig(max_replicas=options.max_replicas, max_store_down_s=options.max_store_down)
+    config = with_settings(stated, options)
+    return _serve(options, lambda: PdNode(options.data, options.addr, config=config))
+
+
+def _run_kv(options: argparse.Namespace) -> int:
+    from rutile_kv.server.config import StoreConfig
+    from rutile_kv.server.node import StoreNode
+
+    check_address(options)
+    stated = StoreConfig(
+        data_dir=options.data,
+        address=options.addr,
+        advertise_address=options.advertise_addr,
+        pd_addresses=tuple(options.pd.split(",")),
+    )
+    config = with_settings(stated, options)
+    return _serve(options, lambda: StoreNode(config))
+
+
+def _run_sql(options: argparse.Namespace) -> int:
+    from rutile.mysql.connection import ServerOptions
+    from rutile.sql_node import SqlNode
+
+    check_address(options)
+    check_address(options, "--mysql-addr")
+    mysql_options = ServerOptions(password=_mysql_password(options))
+    return _serve(options, lambda: SqlNode(options.pd.split(","), options.addr, options.mysql_addr, mysql_options))
+
+
+def _mysql_password(options: argparse.Namespace) -> str:
+    """The password of MySQL's root; it may be empty on loopback only."""
+    from rutile_proto.errors import InvalidRequest
+
+    if options.mysql_password_file is None:
+        password = ""
+    else:
+        try:
+            password = options.mysql_password_file.read_text().partition("\n")[0].rstrip("\r")
+        except OSError as error:
+            raise InvalidRequest(f"--mysql-password-file {options.mysql_password_file}: {error.strerror}") from error
+    if not password and options.mysql_addr.rpartition(":")[0] not in LOOPBACK_HOSTS:
+        raise InvalidRequest(f"--mysql-addr {options.mysql_addr} wants --mysql-password-file: root has no password")
+    return password
+
+
+def _serve(options: argparse.Namespace, make_role: Callable[[], Role]) -> int:
+    """Run one role until it is told to stop; it is made on the loop it runs on."""
+    from rutile.processes import serve
+
+    async def run() -> None:
+        await serve(options.verb, make_role(), options.stop_with_stdin)
+
+    asyncio.run(run())
+    return 0
