@@ -2,7 +2,9 @@
 
 import io
 import random
+import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import pytest
 
@@ -38,6 +40,8 @@ from rutile_proto import pdpb_pb2 as pdpb
 from rutile_proto import raft_serverpb_pb2 as raft_serverpb
 from rutile_proto import rutilepb_pb2 as rutilepb
 from rutile_proto.errors import RutileError
+
+sys.path.append(str(Path(__file__).parent))  # driver_world: --import-mode=importlib puts no folder on the path
 
 CLUSTER_ID = 7
 REGION_ID = 1

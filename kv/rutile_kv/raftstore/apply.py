@@ -9,7 +9,6 @@ fails its proposer.
 from collections.abc import Sequence
 from typing import Protocol
 
-from rutile_kv.engine.api import CF_WRITE, RAW_CFS
 from rutile_kv.raft.messages import ConfChange, Entry
 from rutile_kv.raft.node import RawNode
 from rutile_kv.raftstore.commands import decode_command, decode_modifies
@@ -18,14 +17,12 @@ from rutile_kv.raftstore.observer import ApplyObserver
 from rutile_kv.raftstore.peer_storage import PeerStorage
 from rutile_kv.raftstore.proposals import ProposalQueue
 from rutile_kv.raftstore.region_change import change_members, check_split, conf_state_of, find_peer, split_region
+from rutile_kv.raftstore.region_profile import COUNTED_CFS
 from rutile_kv.raftstore.round import Round
 from rutile_kv.raftstore.stats import RegionStats
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto import rutilepb_pb2 as rutilepb
 from rutile_proto.errors import EngineCorrupt, EpochNotMatch, InvalidRequest, RegionError, StaleCommand
-
-COUNTED_CFS = frozenset((CF_WRITE, *RAW_CFS))
-"""Families with an entry for each version, or for each raw key: what counts as the keys of a region."""
 
 
 class ApplyHost(Protocol):
@@ -42,7 +39,12 @@ class ApplyHost(Protocol):
     def region_changed(self, before: metapb.Region, after: metapb.Region) -> None:
         """A region has other members or another range from this entry on."""
 
-    def add_split_region(self, region: metapb.Region, before: metapb.Region, parent: "Applier", round_: Round) -> None:
+    def share_stats(self, stats: RegionStats, regions: Sequence[metapb.Region]) -> list[RegionStats]:
+        """What each of the parts of a region has of its counters."""
+
+    def add_split_region(
+        self, region: metapb.Region, before: metapb.Region, parent: "Applier", stats: RegionStats, round_: Round
+    ) -> None:
         """A region was cut off from what was `before`: start its peer here."""
 
 
@@ -141,12 +143,13 @@ class Applier:
         before = self.region
         check_split(before, requests)
         children, rest = split_region(before, requests)
-        self.stats = self.stats.share(len(children) + 1)
+        shares = self._host.share_stats(self.stats, [*children, rest])
+        self.stats = shares.pop()
         self.data_version = self._host.next_data_version()
         self._storage.save_region(round_.batch, rest)
         self._host.region_changed(before, rest)
-        for child in children:
-            self._host.add_split_region(child, before, self, round_)
+        for child, stats in zip(children, shares, strict=True):
+            self._host.add_split_region(child, before, self, stats, round_)
         regions = [*children, rest]
         if self.is_leader:
             round_.ready.splits.append(RegionSplit(regions))

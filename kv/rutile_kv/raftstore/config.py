@@ -22,6 +22,25 @@ class StoreConfig:
     max_apply_bytes: int = 16 << 20
     """Per region and round: how much of the committed log is applied before others get their turn."""
 
+    region_max_bytes: int = 96 << 20
+    region_max_keys: int = 960_000
+    """A region with more than either is cut (see `split_check`) ..."""
+    region_split_bytes: int = 64 << 20
+    region_split_keys: int = 640_000
+    """... into parts of about this size. Between the two lies what keeps a region from being cut again soon."""
+    table_split_bytes: int = 16 << 20
+    """A region over this that holds several tables is cut where one of them begins that has at least half of it."""
+    max_split_parts: int = 16
+    """A region is cut into so many at a time."""
+    split_check_ticks: int = 20
+    split_check_growth_bytes: int = 8 << 20
+    """A region that a check left whole is looked at again when it has grown by this."""
+    load_split_requests: int = 1_000
+    load_split_bytes: int = 16 << 20
+    """Requests, or bytes read and written, a second beyond which a region is hot. With 0 requests none ever is."""
+    load_windows: int = 10
+    """Seconds in a row a region has to be hot before it is cut."""
+
     compact_check_ticks: int = 10
     log_gap_entries: int = 512
     """Fewer applied entries than this are not worth a compaction."""

@@ -30,9 +30,12 @@ from rutile_kv.raftstore.events import (
     TransferLeader,
     Write,
 )
+from rutile_kv.raftstore.load import WINDOW_SECONDS, LoadMonitor
 from rutile_kv.raftstore.pd_commands import PdEvents, context_of, event_of
+from rutile_kv.raftstore.region_checks import RegionChecks
 from rutile_kv.raftstore.region_info import RegionInfo
 from rutile_kv.raftstore.region_reader import RegionReader, RegionSnapshot
+from rutile_kv.raftstore.sampled_reader import SampledReader
 from rutile_kv.raftstore.snapshot_transfer import SnapshotTransfer, Transport
 from rutile_kv.raftstore.store import Store
 from rutile_kv.raftstore.upkeep import TICK_SECONDS
@@ -93,12 +96,15 @@ class StoreDriver:
         self._tasks: dict[asyncio.Task[None], None] = {}
         self._rounds_task: asyncio.Task[None] | None = None
         self._unreachable: dict[int, None] = {}
+        self._window_ticks = 0
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="rutile-sync")
         self._files = ThreadPoolExecutor(1, thread_name_prefix="rutile-snapshot")
         self._syncs_inline = isinstance(engine, MemoryEngine)
         self._snapshots = SnapshotTransfer(
             engine, transport, self._files, spool_directory, MAX_RECEIVING_SNAPSHOTS, self._step, store.is_installing
         )
+        self._load = LoadMonitor(store.config, store.random)
+        self._checks = RegionChecks(engine, store.config, self._step, self._cut)
 
     # --- life ---------------------------------------------------------------------------------------------------------
 
@@ -123,6 +129,7 @@ class StoreDriver:
         self._waiting.refuse_all(ServerIsBusy("the store is stopping"))
         self._disk.shutdown()
         self._files.shutdown()
+        self._checks.close()
         self.stopped.set()
 
     # --- requests (txn.shell.RegionKv) --------------------------------------------------------------------------------
@@ -134,6 +141,8 @@ class StoreDriver:
         region, term = await self._readable(context)
         if term and not context.replica_read:
             context.term = term
+        if self._load.is_sampled(region.id):
+            return SampledReader(self._engine, region, self._load)
         return RegionReader(self._engine, region)
 
     async def snapshot(self, context: kvrpcpb.Context) -> tuple[Snapshot, metapb.Region, LogIndex]:
@@ -146,6 +155,7 @@ class StoreDriver:
     async def write(self, context: kvrpcpb.Context, modifies: Sequence[Modify]) -> None:
         """Returns when the changes are applied here. Raises RegionError if they surely never will be,
         UndeterminedResult if nobody can tell."""
+        self._load.wrote(context.region_id, modifies)
         await self._request(lambda token: Write(token, context, modifies), changes=True)
 
     async def split(
@@ -225,9 +235,10 @@ class StoreDriver:
 
     async def _split_for_pd(self, order: pdpb.RegionHeartbeatResponse, info: RegionInfo) -> None:
         try:
-            if not order.split_region.keys:
-                raise InvalidRequest("a split order without keys: this version does not choose split keys for PD")
-            await self.split(context_of(info, order.region_epoch), list(order.split_region.keys))
+            if order.split_region.keys:
+                await self.split(context_of(info, order.region_epoch), list(order.split_region.keys))
+            else:
+                await self._checks.split_in_half(info.region)
         except RutileError as error:
             log.warning("region %d: PD's split was not made: %s", info.region.id, error)
 
@@ -312,7 +323,10 @@ class StoreDriver:
         for install in ready.installs:
             self._spawn(self._snapshots.install(install), f"installation of region {install.region.id}")
         for heartbeat in ready.heartbeats:
+            heartbeat.bytes_read, heartbeat.keys_read = self._load.take_reads(heartbeat.region.id)
             self._pd.region_heartbeat(heartbeat)
+        for check in ready.split_checks:
+            self._spawn(self._checks.check_split(check), f"split check of region {check.region.id}")
         for split in ready.splits:
             self._pd.regions_split(split.regions)
 
@@ -323,10 +337,27 @@ class StoreDriver:
             for _ in range(min(due, MAX_TICKS_AT_ONCE)):
                 self.store.step(Tick())
             self._started_at += max(0, due - MAX_TICKS_AT_ONCE) * self._tick_seconds
+            self._window_ticks += due
+            if self._window_ticks * self._tick_seconds >= WINDOW_SECONDS:
+                self._window_ticks = 0
+                self._end_load_window()
             unreachable, self._unreachable = self._unreachable, {}
             for store_id in unreachable:
                 self.store.step(StoreUnreachable(store_id))
             self._wake.set()
+
+    async def _cut(self, region: metapb.Region, keys: Sequence[bytes]) -> None:
+        """Cut a region led from here, if it still is what it was."""
+        info = self.store.region_info(region.id)
+        if info is None or not info.is_leader:
+            raise NotLeader(region.id, None if info is None else info.leader)
+        await self.split(context_of(info, region.region_epoch), keys)
+
+    def _end_load_window(self) -> None:
+        for region_id, spans in self._load.roll():
+            region = self.store.region(region_id)
+            if region is not None and len(region.peers) > 1 and self.store.led_term(region_id):
+                self._spawn(self._checks.split_for_load(region, spans), f"load split of region {region_id}")
 
     # --- inside: tasks ------------------------------------------------------------------------------------------------
 

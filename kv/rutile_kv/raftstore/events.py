@@ -58,6 +58,16 @@ class SnapshotSent:
 
 
 @dataclass(frozen=True, slots=True)
+class SplitChecked:
+    """A `CheckSplit` came to its end: what the region held while its version was `version`, as far as it was read."""
+
+    region_id: int
+    version: int
+    size_bytes: int
+    keys: int
+
+
+@dataclass(frozen=True, slots=True)
 class StoreUnreachable:
     """Messages to that store are being lost."""
 
@@ -115,6 +125,7 @@ Event: TypeAlias = (
     | SnapshotReceived
     | SnapshotInstalled
     | SnapshotSent
+    | SplitChecked
     | StoreUnreachable
     | Write
     | ReadIndex
@@ -158,6 +169,16 @@ class InstallSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckSplit:
+    """Look whether a region led from here is to be cut, and cut it; step `SplitChecked` once that is known."""
+
+    region: metapb.Region
+    size_bytes: int
+    keys: int
+    """What the counters say."""
+
+
+@dataclass(frozen=True, slots=True)
 class RegionSplit:
     """This store led a region that split: PD wants to know what it became."""
 
@@ -189,3 +210,5 @@ class StoreReady:
     """For PD, any time; without request header."""
     splits: list[RegionSplit] = field(default_factory=list)
     """For PD, any time."""
+    split_checks: list[CheckSplit] = field(default_factory=list)
+    """Start any time after the write."""

@@ -55,6 +55,7 @@ class Peer:
         self.data_written = False
         """True once the data of the installation is in the engine: the next round finishes it."""
         self.heartbeat_due = False
+        self.split_check_running = False
         self.reported_health: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
         self._config = config
         self._host = host

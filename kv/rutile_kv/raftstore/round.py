@@ -39,4 +39,5 @@ class Round:
             or ready.installs
             or ready.heartbeats
             or ready.splits
+            or ready.split_checks
         )

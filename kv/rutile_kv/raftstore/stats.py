@@ -1,5 +1,6 @@
 """About how much a region holds and is written to: cheap counters, for split and balance decisions and for PD."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rutile_kv.engine.api import Engine
@@ -22,6 +23,8 @@ class RegionStats:
     """Since the last heartbeat to PD."""
     drift_bytes: int = 0
     """Written since the size was last measured."""
+    checked_bytes: int = 0
+    """The size at which it was last looked whether the region should be cut; 0: never, or it was cut then."""
 
     def wrote(self, size_bytes: int, keys: int, new_keys: int) -> None:
         """An entry with `keys` changes was applied; `new_keys` more versions and raw keys are there than before."""
@@ -34,9 +37,13 @@ class RegionStats:
     def reset_window(self) -> None:
         self.written_bytes = self.written_keys = 0
 
-    def share(self, parts: int) -> "RegionStats":
-        """What each of `parts` regions has after a split, taken as equal."""
-        return RegionStats(self.size_bytes // parts, self.keys // parts, drift_bytes=self.drift_bytes)
+    def shares(self, engine: Engine, regions: Sequence[metapb.Region]) -> "list[RegionStats]":
+        """What each of `regions`, which together were this one, has of it: in proportion to what the engine estimates.
+        It is measured anew with the next heartbeat."""
+        weights = [engine.approximate_size_bytes(region.start_key, region.end_key or None) for region in regions]
+        total = sum(weights)
+        parts = [weight / total for weight in weights] if total else [1 / len(regions)] * len(regions)
+        return [RegionStats(int(self.size_bytes * part), int(self.keys * part)) for part in parts]
 
     def is_drifting(self) -> bool:
         """True if the size is worth measuring again."""
@@ -45,7 +52,13 @@ class RegionStats:
     def measured(self, engine: Engine, region: metapb.Region) -> "RegionStats":
         """These counters with the size the engine estimates now."""
         size_bytes = engine.approximate_size_bytes(region.start_key, region.end_key or None)
-        return RegionStats(size_bytes, self.keys, self.written_bytes, self.written_keys)
+        return RegionStats(
+            size_bytes, self.keys, self.written_bytes, self.written_keys, checked_bytes=self.checked_bytes
+        )
+
+    def checked(self, size_bytes: int, keys: int) -> "RegionStats":
+        """These counters with what the region really holds: it was looked at, entry by entry."""
+        return RegionStats(size_bytes, keys, self.written_bytes, self.written_keys, checked_bytes=size_bytes)
 
     @staticmethod
     def estimate(engine: Engine, region: metapb.Region) -> "RegionStats":

@@ -26,6 +26,7 @@ from rutile_kv.raftstore.events import (
     SnapshotReceived,
     SnapshotSent,
     Split,
+    SplitChecked,
     StoreReady,
     StoreUnreachable,
     Tick,
@@ -56,7 +57,8 @@ class Store:
         self.store_id = store_id
         self.tick_count = 0
         self._engine = engine
-        self._config = config
+        self.config = config
+        self.random = random
         self._registry = Registry(store_id, engine, config, random)
         self._gate = Gate(self._registry)
         self._requests = Requests(self._registry, self._gate)
@@ -86,6 +88,8 @@ class Store:
                 self._on_installed(event)
             case SnapshotSent():
                 self._on_snapshot_sent(event)
+            case SplitChecked():
+                self._on_split_checked(event)
             case StoreUnreachable():
                 self._on_unreachable(event.store_id)
             case _:
@@ -250,6 +254,14 @@ class Store:
             peer.node.report_snapshot(event.to_peer_id, event.ok)
             self._registry.touch(event.region_id)
 
+    def _on_split_checked(self, event: SplitChecked) -> None:
+        peer = self._registry.peers.get(event.region_id)
+        if peer is None:
+            return
+        peer.split_check_running = False
+        if peer.region.region_epoch.version == event.version:
+            peer.applier.stats = peer.applier.stats.checked(event.size_bytes, event.keys)
+
     def _on_unreachable(self, store_id: int) -> None:
         for peer in self._registry.peers.values():
             if peer.is_leader:
@@ -260,7 +272,7 @@ class Store:
     def _tick(self) -> None:
         self.tick_count += 1
         for peer in self._registry.peers.values():
-            upkeep.on_tick(peer, self.tick_count, self._config, self._round)
+            upkeep.on_tick(peer, self.tick_count, self.config, self._round)
             self._touch_if_busy(peer)
 
     def _touch_if_busy(self, peer: Peer) -> None:
@@ -295,7 +307,7 @@ class Store:
         if peer.applier.left_members:
             self._tell_removed(peer, round_)
         if peer.heartbeat_due and peer.is_leader:
-            round_.ready.heartbeats.append(upkeep.region_heartbeat(peer, self._engine, self._config))
+            round_.ready.heartbeats.append(upkeep.region_heartbeat(peer, self._engine, self.config))
 
     def _tell_removed(self, peer: Peer, round_: Round) -> None:
         """A removed peer does not hear of its removal through the log any more, so its leader says it once."""

@@ -7,8 +7,10 @@ in the same tick.
 
 from rutile_kv.engine.api import Engine
 from rutile_kv.raftstore.config import StoreConfig
+from rutile_kv.raftstore.events import CheckSplit
 from rutile_kv.raftstore.peer import Peer
 from rutile_kv.raftstore.round import Round
+from rutile_kv.raftstore.split_check import is_check_due
 from rutile_proto import pdpb_pb2 as pdpb
 from rutile_proto import raft_serverpb_pb2 as raft_serverpb
 from rutile_proto import rutilepb_pb2 as rutilepb
@@ -29,6 +31,8 @@ def on_tick(peer: Peer, tick: int, config: StoreConfig, round_: Round) -> None:
     if peer.is_leader:
         if turn % config.compact_check_ticks == 0:
             _compact_log(peer, config)
+        if turn % config.split_check_ticks == 0:
+            _check_size(peer, config, round_)
         if turn % config.region_heartbeat_ticks == 0:
             peer.heartbeat_due = True
 
@@ -102,6 +106,14 @@ def _watch_reads(peer: Peer, tick: int, round_: Round) -> None:
         round_.fail(expired, ReadIndexNotReady(peer.region_id, "the leader did not confirm it in time"))
     for context in peer.reads.ask_again(tick):
         peer.ask_read_index(context, round_)
+
+
+def _check_size(peer: Peer, config: StoreConfig, round_: Round) -> None:
+    """Have a region looked at that may have become too big."""
+    stats = peer.applier.stats
+    if not peer.split_check_running and is_check_due(stats, config):
+        peer.split_check_running = True
+        round_.ready.split_checks.append(CheckSplit(peer.region, stats.size_bytes, stats.keys))
 
 
 def _compact_log(peer: Peer, config: StoreConfig) -> None:
