@@ -1,0 +1,176 @@
+"""What must hold in every run of a cluster of regions, whatever went wrong.
+
+Looked at after every write of a store, for that store (cheap: its own regions), and at the end for all of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rutile_kv.engine.api import Modify
+from rutile_kv.raftstore.region_info import RegionInfo
+from rutile_proto import metapb_pb2 as metapb
+
+if TYPE_CHECKING:
+    from region_machine import Machine
+
+
+class Violation(AssertionError):
+    """A promise of the raftstore was broken."""
+
+
+class Checks:
+    """The history of a cluster, as far as the promises need it."""
+
+    def __init__(self) -> None:
+        self.leaders: dict[tuple[int, int], int] = {}
+        """(region, term) -> store that led it."""
+        self.applied: dict[tuple[int, int], str] = {}
+        """(region, index) -> what was applied there, by whoever was first."""
+        self.states: dict[tuple[int, int], tuple[str, str]] = {}
+        """(region, applied index) -> (region meta, digest of the data)."""
+        self.ranges: dict[tuple[int, int], tuple[bytes, bytes]] = {}
+        """(region, version) -> its range."""
+        self.by_version: dict[int, dict[int, tuple[bytes, bytes]]] = {}
+        self.destroyed: dict[tuple[int, int], int] = {}
+        """(store, region) -> the peer that was destroyed there, durably."""
+        self._peers: dict[int, dict[int, int]] = {}
+        self._epochs: dict[tuple[int, int], tuple[int, int, int, int]] = {}
+        self._going: dict[int, dict[int, int]] = {}
+        self.looks = 0
+
+    # --- what the simulation tells ------------------------------------------------------------------------------------
+
+    def booted(self, machine: Machine) -> None:
+        """A store runs again: what it had not synced may be undone, so it is compared with itself from here on."""
+        machine.store.observe(_Witness(self, machine.id))
+        for key in [key for key in self._epochs if key[0] == machine.id]:
+            del self._epochs[key]
+        self._going[machine.id] = {}
+        self._peers[machine.id] = {}
+        self.after_write(machine)
+
+    def after_write(self, machine: Machine) -> None:
+        """One leader a term, regions side by side, epochs rising, nobody back from the dead."""
+        infos = machine.store.region_infos()
+        border: bytes | None = b""
+        for info in infos:
+            region = info.region
+            if border is None or region.start_key < border:
+                raise Violation(f"store {machine.id}: region {region.id} overlaps its left neighbour")
+            border = region.end_key or None
+            self._look_at(machine.id, info)
+        self._look_for_the_gone(machine.id, {info.region.id: info.peer.id for info in infos})
+
+    def after_sync(self, machine: Machine) -> None:
+        """What was destroyed is destroyed for good."""
+        for region_id, peer_id in self._going[machine.id].items():
+            self.destroyed[machine.id, region_id] = max(peer_id, self.destroyed.get((machine.id, region_id), 0))
+        self._going[machine.id] = {}
+
+    def applied_at(self, store_id: int, region_id: int, index: int, modifies: Sequence[Modify]) -> None:
+        """State machine safety: whoever applies an index applies the same there."""
+        digest = hashlib.blake2b(repr(list(modifies)).encode(), digest_size=12).hexdigest()
+        known = self.applied.setdefault((region_id, index), digest)
+        if known != digest:
+            raise Violation(
+                f"store {store_id}: entry {index} of region {region_id} is {modifies}, elsewhere it was not"
+            )
+
+    # --- inside -------------------------------------------------------------------------------------------------------
+
+    def _look_at(self, store_id: int, info: RegionInfo) -> None:
+        self.looks += 1
+        region = info.region
+        if info.is_leader:
+            known = self.leaders.setdefault((region.id, info.term), store_id)
+            if known != store_id:
+                raise Violation(f"region {region.id}, term {info.term}: stores {known} and {store_id} both led it")
+        epoch = region.region_epoch
+        now = (info.peer.id, epoch.version, epoch.conf_ver, info.applied_index)
+        before = self._epochs.get((store_id, region.id))
+        if before == now:
+            return
+        self._epochs[store_id, region.id] = now
+        if before is not None and before[0] == now[0] and any(was > is_ for was, is_ in zip(before, now, strict=True)):
+            raise Violation(f"store {store_id}, region {region.id}: (peer, version, conf_ver, index) {before} -> {now}")
+        if before is None or before[1] != now[1]:
+            self._look_at_range(region)
+
+    def _look_at_range(self, region: metapb.Region) -> None:
+        """A version names one range, and no two regions of one version overlap: of two that overlap, one is newer."""
+        version, (start, end) = region.region_epoch.version, (region.start_key, region.end_key)
+        found = start, end
+        known = self.ranges.setdefault((region.id, version), found)
+        if known != found:
+            raise Violation(f"region {region.id} version {version} is {known} and {found}")
+        others = self.by_version.setdefault(version, {})
+        for other, (start, end) in others.items():
+            if other != region.id and (not end or region.start_key < end) and (not found[1] or start < found[1]):
+                raise Violation(
+                    f"regions {other} and {region.id} of version {version} overlap: {(start, end)}, {found}"
+                )
+        others[region.id] = found
+
+    def _look_for_the_gone(self, store_id: int, peers: dict[int, int]) -> None:
+        before = self._peers.get(store_id, {})
+        for region_id, peer_id in before.items():
+            if peers.get(region_id) != peer_id:
+                self._going[store_id][region_id] = peer_id
+        for region_id, peer_id in peers.items():
+            dead = self.destroyed.get((store_id, region_id), 0)
+            if before.get(region_id) != peer_id and peer_id <= dead:
+                raise Violation(f"store {store_id}: peer {peer_id} of region {region_id} is back, {dead} was destroyed")
+        self._peers[store_id] = peers
+
+    # --- at the end, and now and then ---------------------------------------------------------------------------------
+
+    def replicas_agree(self, machines: Sequence[Machine]) -> None:
+        """Who applied equally far holds the same region and the same data."""
+        for machine in machines:
+            peers = machine.store._registry.peers
+            for info in machine.store.region_infos():
+                if peers[info.region.id].installation is not None:
+                    continue  # its data is being replaced; nobody may read it
+                data = hashlib.blake2b(repr(machine.disk.contents(info.region)).encode(), digest_size=12).hexdigest()
+                state = (_text(info.region), data)
+                known = self.states.setdefault((info.region.id, info.applied_index), state)
+                if known != state:
+                    raise Violation(
+                        f"store {machine.id}: region {info.region.id} at {info.applied_index} is {state}, not {known}"
+                    )
+
+
+def tiles(regions: Sequence[metapb.Region]) -> bool:
+    """Whether regions cover all keys without gap or overlap."""
+    ordered = sorted(regions, key=lambda region: region.start_key)
+    starts = [region.start_key for region in ordered]
+    return bool(ordered) and [*starts[1:], b""] == [region.end_key for region in ordered] and not starts[0]
+
+
+def _text(region: metapb.Region) -> str:
+    epoch = region.region_epoch
+    peers = sorted((peer.store_id, peer.id, peer.role) for peer in region.peers)
+    return f"{region.start_key!r}..{region.end_key!r} {epoch.conf_ver}/{epoch.version} {peers}"
+
+
+class _Witness:
+    """ApplyObserver of one store's life."""
+
+    def __init__(self, checks: Checks, store_id: int) -> None:
+        self._checks = checks
+        self._store_id = store_id
+
+    def on_applied(self, region: metapb.Region, index: int, modifies: Sequence[Modify]) -> None:
+        self._checks.applied_at(self._store_id, region.id, index, modifies)
+
+    def on_region_changed(self, region: metapb.Region, came_from: metapb.Region | None) -> None:
+        """Looked at after the write."""
+
+    def on_snapshot_installed(self, region: metapb.Region, index: int) -> None:
+        """Looked at after the write."""
+
+    def on_region_destroyed(self, region: metapb.Region) -> None:
+        """Looked at after the write."""

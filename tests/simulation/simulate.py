@@ -1,0 +1,140 @@
+"""Runs seeds of the simulation: one with its trace (`make sim SEED=7`), or one after the other until told to stop
+(`make sim-long`).
+
+    python tests/simulation/simulate.py --ring 1 --seed 7
+    python tests/simulation/simulate.py --long --first 1000 [--minutes 60]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Protocol
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+
+from region_simulation import RegionSimulation  # noqa: E402
+
+from rutile.testing.trace import Trace  # noqa: E402
+
+TAIL_LINES = 60
+
+
+class Run(Protocol):
+    """One simulated cluster."""
+
+    trace: Trace
+
+    def run(self) -> None:
+        """Live through the seed. Raises when something does not hold."""
+
+    def simulated_s(self) -> float:
+        """How much time has passed in there."""
+
+    def summary(self) -> str:
+        """What happened, in a line."""
+
+
+RINGS: dict[int, Callable[[int], Run]] = {1: RegionSimulation}
+
+
+def run_seed(ring: int, seed: int) -> Run:
+    """Live through one seed; a failure names it, says how to see it again, and shows what happened last."""
+    made = RINGS[ring](seed)
+    try:
+        made.run()
+    except BaseException as error:
+        error.add_note(f"{replay_line(ring, seed)}\n{made.trace.tail(TAIL_LINES)}")
+        raise
+    return made
+
+
+def replay_line(ring: int, seed: int) -> str:
+    """What to type to see it again."""
+    return f"replay with: make sim SEED={seed} RING={ring}"
+
+
+@dataclass
+class Tally:
+    """What a long run has done so far."""
+
+    seeds: int = 0
+    simulated_s: float = 0.0
+    failures: int = 0
+    began: float = 0.0
+
+    def __str__(self) -> str:
+        took = time.monotonic() - self.began
+        return (
+            f"{self.seeds} seeds, {self.simulated_s / 3600:.2f} simulated hours, {self.seeds / took:.2f} seeds/s,"
+            f" {self.failures} failures in {took:.0f} s"
+        )
+
+
+def run_long(first: int, minutes: float, rings: list[int]) -> int:
+    """Seed after seed, the rings taking turns, until the time is up or Ctrl-C. Returns the number of failures."""
+    tally = Tally(began=time.monotonic())
+    deadline = tally.began + minutes * 60
+    try:
+        for seed in count(first):
+            for ring in rings:
+                _try_seed(ring, seed, tally)
+            if seed % 50 == 0:
+                print(tally, flush=True)
+            if time.monotonic() > deadline:
+                break
+    except KeyboardInterrupt:
+        print("stopped")
+    print(tally, flush=True)
+    return tally.failures
+
+
+def _try_seed(ring: int, seed: int, tally: Tally) -> None:
+    tally.seeds += 1
+    made = RINGS[ring](seed)
+    try:
+        made.run()
+    except Exception as error:
+        tally.failures += 1
+        print(f"ring {ring}, seed {seed}: {type(error).__name__}: {str(error)[:300]}; {replay_line(ring, seed)}")
+    finally:
+        tally.simulated_s += made.simulated_s()
+
+
+def run_one(ring: int, seed: int, lines: int) -> int:
+    """One seed with its trace. 1 if it failed."""
+    made = RINGS[ring](seed)
+    try:
+        made.run()
+    except Exception:
+        print(made.trace.tail(lines))
+        traceback.print_exc()
+        print(f"ring {ring}, seed {seed} failed; {replay_line(ring, seed)}")
+        return 1
+    print(made.trace.tail(lines))
+    print(f"ring {ring}, seed {seed} holds: {made.summary()}; trace {made.trace.digest()}")
+    return 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--ring", type=int, choices=sorted(RINGS), help="1: cores; 2: shells (long: both)")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--lines", type=int, default=TAIL_LINES, help="of the trace to show")
+    parser.add_argument("--long", action="store_true", help="seed after seed")
+    parser.add_argument("--first", type=int, default=int(time.time()), help="the first seed of a long run")
+    parser.add_argument("--minutes", type=float, default=1e9)
+    options = parser.parse_args()
+    if options.long:
+        return min(1, run_long(options.first, options.minutes, [options.ring] if options.ring else sorted(RINGS)))
+    return run_one(options.ring or 1, options.seed, options.lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,52 @@
+"""Ring 1: clusters of cores under misfortune, every promise checked after each write."""
+
+from __future__ import annotations
+
+import pytest
+from region_simulation import RegionSimulation
+from region_world import RegionWorld
+from simulate import run_seed
+
+SEEDS = 140
+BLOCKS = 7
+CALM = RegionWorld(
+    loss=0,
+    duplicate=0,
+    late=0,
+    crash=0,
+    pause=0,
+    partition=0,
+    one_way=0,
+    disk_error=0,
+    pd_crash=0,
+    transfer=0,
+    change=0,
+)
+
+
+@pytest.mark.parametrize("block", range(BLOCKS))
+def test_promises_hold(block: int) -> None:
+    for seed in range(block, SEEDS, BLOCKS):
+        run_seed(1, seed)
+
+
+def test_a_calm_cluster_gets_work_done() -> None:
+    simulation = RegionSimulation(1, CALM)
+    simulation.run()
+    assert simulation.clients.acknowledged > 100
+    assert simulation.clients.reads > 100
+    assert len(simulation.newest_leaders()) > 2, "regions split"
+    assert max(term for _, term in simulation.checks.leaders) < 12
+
+
+def test_the_same_seed_gives_the_same_trace() -> None:
+    one, again, other = run_seed(1, 7), run_seed(1, 7), run_seed(1, 8)
+    assert one.trace.count > 500
+    assert one.trace.digest() == again.trace.digest() != other.trace.digest()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_promises_hold_for_many_seeds() -> None:
+    for seed in range(10_000, 11_500):
+        run_seed(1, seed)
