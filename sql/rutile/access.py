@@ -36,6 +36,12 @@ class TableAccess:
         self.indexes: tuple[IndexAccess, ...] = tuple(IndexAccess(self.schema, index) for index in info.indexes)
         self.unique_indexes = tuple(index for index in self.indexes if index.info.unique and index.is_written)
 
+        self.point_indexes = tuple(index for index in self.unique_indexes if index.names_rows)
+        """Unique indexes by which single rows can be found."""
+        self.point_positions = frozenset(
+            (*self.key_positions, *(at for index in self.point_indexes for at in index.positions))
+        )
+
     @property
     def is_hidden(self) -> bool:
         """Whether rows are named by a row id rather than by their primary key."""

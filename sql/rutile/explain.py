@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
 from rutile import statements as st
+from rutile.access import TableAccess
+from rutile.execution.index_read import IndexRead
 from rutile.execution.query import RunFacts
+from rutile.explain_index import index_node, index_text
 from rutile.expressions.compile import Environment, NotCompilable
 from rutile.planner.change import plan_delete, plan_update
 from rutile.planner.insert import plan_insert
@@ -104,11 +107,16 @@ class _Explainer:
 
     async def _query_tree(self, plan: QueryPlan, analyze: bool) -> PlanNode:
         if not analyze:
-            return plan_tree(plan, self._expected_path(plan), [])
+            return await self._expected_tree(plan)
         result, facts = await self._session.queries.run_plan(plan)
-        tree = plan_tree(plan, facts.path, facts.overlaid)
+        tree = plan_tree(plan, facts.path, facts.overlaid, facts.reads)
         _note_query(tree, facts, result.arrow().num_rows)
         return tree
+
+    async def _expected_tree(self, plan: QueryPlan) -> PlanNode:
+        """The tree of the plan as it would run now; indexes are asked how many entries there are."""
+        reads = await self._session.queries.index_reads(plan)
+        return plan_tree(plan, "index" if reads is not None else self._expected_path(plan), [], reads or {})
 
     def _expected_path(self, plan: QueryPlan) -> str:
         mode = str(self._session.variables.get("rutile_read_mode"))
@@ -138,7 +146,7 @@ class _Explainer:
         if query is None:
             return None
         plan = await self._session.queries.plan(query, self._environment)
-        return plan_tree(plan, self._expected_path(plan), [])
+        return await self._expected_tree(plan)
 
 
 # --- trees ------------------------------------------------------------------------------------------------------------
@@ -146,19 +154,25 @@ class _Explainer:
 
 def _point_node(finder: KeyFinder, environment: Environment) -> PlanNode:
     keys = finder.keys(environment)
-    table = finder.table
-    handles = [table.handles.decode(key[len(table.prefix) :]) for key in keys[:_MAX_REGIONS_SHOWN]]
-    shown = ", ".join("/".join(str(value) for value in handle) for handle in handles)
-    more = ", …" if len(keys) > _MAX_REGIONS_SHOWN else ""
     name = "Point_Get" if len(keys) == 1 else "Batch_Point_Get"
-    node = PlanNode(name, access=f"table:{table.schema.name}", info=f"handle:{shown}{more}", est_rows=str(len(keys)))
+    node = PlanNode(name, access=f"table:{finder.table.schema.name}", est_rows=str(len(keys)))
+    if finder.index is not None:
+        node.access += f", {index_text(finder.index)}"
+    else:
+        node.info = f"handle:{_handles_text(finder.table, keys)}"
     if finder.matches is None:
         return node
     return PlanNode("Selection", info="the rest of WHERE", children=[node])
 
 
-def plan_tree(plan: QueryPlan, path: str, overlaid: Sequence[str]) -> PlanNode:
-    """The tree of a query as `path` runs it."""
+def _handles_text(table: TableAccess, keys: Sequence[bytes]) -> str:
+    handles = [table.handles.decode(table.handle_of(key)) for key in keys[:_MAX_REGIONS_SHOWN]]
+    shown = ", ".join("/".join(str(value) for value in handle) for handle in handles)
+    return shown + (", …" if len(keys) > _MAX_REGIONS_SHOWN else "")
+
+
+def plan_tree(plan: QueryPlan, path: str, overlaid: Sequence[str], reads: Mapping[str, IndexRead]) -> PlanNode:
+    """The tree of a query as `path` runs it; `reads` are the ways through indexes, if that is the path."""
     by_name = {scan.name: scan for scan in plan.scans}
 
     def find(table: exp.Table) -> ScanPlan | None:
@@ -170,6 +184,8 @@ def plan_tree(plan: QueryPlan, path: str, overlaid: Sequence[str]) -> PlanNode:
 
     def fetched(table: exp.Table) -> PlanNode:
         scan = find(table)
+        if scan is not None and scan.name in reads:
+            return index_node(scan, reads[scan.name])
         if scan is not None:
             return _fetch_node(scan, path, scan.name in overlaid)
         name = "MemTableScan" if table.db else "CTEFullScan"

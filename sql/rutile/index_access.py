@@ -40,6 +40,12 @@ class IndexAccess:
         """Whether rows written make entries; a `delete only` index just loses those of rows that go."""
         return self.info.state is not IndexState.DELETE_ONLY
 
+    @property
+    def names_rows(self) -> bool:
+        """Whether a value of every column leads to one row at most, and queries may go that way."""
+        whole = all(part.length is None for part in self.info.columns)
+        return self.info.unique and self.info.is_public and whole
+
     def entry(self, row: Sequence[Scalar], handle: bytes) -> IndexEntry:
         """The entry of a row with this handle."""
         values = [row[position] for position in self.positions]

@@ -13,6 +13,7 @@ from rutile import statements as st
 from rutile.access import Row, TableAccess
 from rutile.errors import not_supported
 from rutile.execution.change import run_change
+from rutile.execution.index_read import IndexRead
 from rutile.execution.insert import evaluate_rows
 from rutile.execution.point import run_constant
 from rutile.execution.query import NO_TIMEOUT_S, ReadContext, RunFacts
@@ -135,12 +136,14 @@ class Queries:
             return await session.transaction.ensure()
         return None
 
-    async def _read(
-        self, plan: QueryPlan, txn: KvTransaction | None, *, time_limited: bool = False
-    ) -> tuple[pa.Table, RunFacts]:
+    async def index_reads(self, plan: QueryPlan) -> dict[str, IndexRead] | None:
+        """The paths that the query would take now through indexes; None if it would not."""
+        context = await self._context(plan, await self._reading_transaction())
+        return await self._session.shared.runner.index_reads(plan, context)
+
+    async def _context(self, plan: QueryPlan, txn: KvTransaction | None, limit_ms: int = 0) -> ReadContext:
         session = self._session
-        limit_ms = session.variables.number("max_execution_time") if time_limited else 0
-        context = ReadContext(
+        return ReadContext(
             ts=txn.start_ts if txn is not None else await session.shared.client.timestamp() if plan.scans else 0,
             mode=str(session.variables.get("rutile_read_mode")),
             txn=txn,
@@ -148,6 +151,12 @@ class Queries:
             timeout_s=limit_ms / 1000 if limit_ms else NO_TIMEOUT_S,
             cancel=session.cancel_token,
         )
+
+    async def _read(
+        self, plan: QueryPlan, txn: KvTransaction | None, *, time_limited: bool = False
+    ) -> tuple[pa.Table, RunFacts]:
+        limit_ms = self._session.variables.number("max_execution_time") if time_limited else 0
+        context = await self._context(plan, txn, limit_ms)
         try:
             async with asyncio.timeout(limit_ms / 1000 if limit_ms else None):
                 return await self._run_widening(plan, context)

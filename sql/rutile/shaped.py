@@ -70,15 +70,16 @@ class ShapedStatements:
                 return await self._session.write(plan.finder.table, lambda txn: run_delete(plan, txn, environment))
 
     async def _point_select(self, plan: PointSelect, environment: Environment) -> Result:
-        """Outside a transaction, as of now. One row's newest committed version needs no timestamp. Several rows do:
-        else each is read as of a moment of its own, and two readers may see two writes in different orders.
+        """Outside a transaction, as of now. One row's newest committed version needs no timestamp. Several rows, or an
+        index entry and its row, do: else each is read as of a moment of its own, and two readers may see two writes in
+        different orders.
         """
         reader: KvSnapshot
         if self._session.transaction.is_open or not self._session.autocommit:
             reader = txn = await self._session.transaction.ensure()
         else:
             client = self._session.shared.client
-            one_row = len(plan.finder.keys(environment)) <= 1
+            one_row = plan.finder.index is None and len(plan.finder.keys(environment)) <= 1
             reader, txn = client.snapshot(MAX_TIMESTAMP if one_row else await client.timestamp()), None
         result, keys = await run_select(plan, reader, environment)
         if plan.for_update and txn is not None:

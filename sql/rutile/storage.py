@@ -32,7 +32,9 @@ class KvSnapshot(Protocol):
 
     async def batch_get(self, keys: Iterable[bytes]) -> dict[bytes, bytes]: ...
 
-    async def scan(self, start: bytes, end: bytes, limit: int | None = None) -> list[Pair]: ...
+    async def scan(
+        self, start: bytes, end: bytes, limit: int | None = None, *, reverse: bool = False
+    ) -> list[Pair]: ...
 
 
 class BufferEntry(Protocol):

@@ -89,10 +89,12 @@ class FakeSnapshot:
         found = {key: self._client.store.get(key, self._ts) for key in sorted(wanted)}
         return {key: value for key, value in found.items() if value is not None}
 
-    async def scan(self, start: bytes, end: bytes, limit: int | None = None) -> list[tuple[bytes, bytes]]:
+    async def scan(
+        self, start: bytes, end: bytes, limit: int | None = None, *, reverse: bool = False
+    ) -> list[tuple[bytes, bytes]]:
         self._client.calls.scans += 1
         pairs = list(self._client.store.scan(start, end, self._ts))
-        return pairs if limit is None else pairs[:limit]
+        return pairs[:: -1 if reverse else 1][:limit]
 
 
 class FakeTransaction(FakeSnapshot):
@@ -116,14 +118,16 @@ class FakeTransaction(FakeSnapshot):
         found = {key: await self.get(key) for key in sorted(wanted)}
         return {key: value for key, value in found.items() if value is not None}
 
-    async def scan(self, start: bytes, end: bytes, limit: int | None = None) -> list[tuple[bytes, bytes]]:
+    async def scan(
+        self, start: bytes, end: bytes, limit: int | None = None, *, reverse: bool = False
+    ) -> list[tuple[bytes, bytes]]:
         rows = dict(await super().scan(start, end))
         for key, entry in self.buffer.items(start, end):
             if entry.hides:
                 rows.pop(key, None)
                 if entry.visible is not None:
                     rows[key] = entry.visible
-        return sorted(rows.items())[:limit]
+        return sorted(rows.items(), reverse=reverse)[:limit]
 
     async def commit(self) -> Timestamp:
         store = self._client.store

@@ -15,6 +15,8 @@ from rutile_coprocessor.schema import ColumnType
 async def find_rows(finder: KeyFinder, reader: KvSnapshot, environment: Environment) -> list[tuple[bytes, Row]]:
     """The rows WHERE names, with their keys, in key order."""
     keys = finder.keys(environment)
+    if finder.index is not None:
+        keys = await _row_keys(finder.table.prefix, keys, reader)
     if len(keys) == 1:
         value = await reader.get(keys[0])
         found = [] if value is None else [(keys[0], value)]
@@ -26,6 +28,15 @@ async def find_rows(finder: KeyFinder, reader: KvSnapshot, environment: Environm
     if matches is None:
         return rows
     return [(key, row) for key, row in rows if semantics.truth(matches(row, environment))]
+
+
+async def _row_keys(prefix: bytes, entries: list[bytes], reader: KvSnapshot) -> list[bytes]:
+    """The keys of the rows that entries of a unique index lead to."""
+    if len(entries) == 1:
+        handle = await reader.get(entries[0])
+        return [] if handle is None else [prefix + handle]
+    found = await reader.batch_get(entries) if entries else {}
+    return [prefix + handle for handle in found.values()]
 
 
 async def run_select(plan: PointSelect, reader: KvSnapshot, environment: Environment) -> tuple[Result, list[bytes]]:

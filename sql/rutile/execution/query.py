@@ -1,4 +1,4 @@
-"""Runs query plans: in one store, in every store with a merge here, or here over fetched scans."""
+"""Runs query plans: through indexes, in one store, in every store with a merge here, or here over fetched scans."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from rutile.catalog.model import CatalogSnapshot
+from rutile.execution.index_read import IndexRead, choose_paths, fetch_rows
 from rutile.execution.overlay import overlaid_batches
 from rutile.information_schema import virtual_rows, virtual_schema
 from rutile.planner.fetch import fetch_fragment
 from rutile.planner.query import QueryPlan, relation_name
 from rutile.planner.scans import ScanPlan
-from rutile.storage import FragmentMode, KvClient, KvTransaction, WholeNotPossible
+from rutile.storage import FragmentMode, KvClient, KvSnapshot, KvTransaction, WholeNotPossible
 from rutile_coprocessor.execute import Executor
 from rutile_coprocessor.fragment import Fragment, Scan
 from rutile_coprocessor.partial import MERGE_INPUT
@@ -33,12 +34,14 @@ class RunFacts:
     """What running a query found out, for EXPLAIN ANALYZE."""
 
     path: str = "local"
-    """whole, per_store or local."""
+    """index, whole, per_store or local."""
     summaries: dict[str, list[rutilepb.FragmentSummary]] = field(default_factory=dict)
     """What the stores said, by the name of the scan fetched ("" for the query's own fragment)."""
     overlaid: list[str] = field(default_factory=list)
     """Scans read here because the transaction had written to them."""
     rows_fetched: dict[str, int] = field(default_factory=dict)
+    reads: dict[str, IndexRead] = field(default_factory=dict)
+    """The paths taken, by scan."""
     seconds: float = 0.0
     merge_seconds: float = 0.0
 
@@ -72,8 +75,20 @@ class QueryRunner:
         facts.seconds = self._monotonic() - started
         return table, facts
 
+    async def on_nothing(self, plan: QueryPlan) -> pa.Table:
+        """The plan's result over tables without rows: what its columns are. Raises RutileError."""
+        sources = {scan.name: _empty(scan) for scan in plan.scans}
+        for name in plan.virtual:
+            rows = virtual_rows(name, CatalogSnapshot(0))
+            sources[relation_name(("information_schema", name))] = ScanSource([], rows.schema)
+        context = ReadContext(0, "local", None, CatalogSnapshot(0), NO_TIMEOUT_S, CancelToken())
+        return await self._here(plan.sql, sources, context, RunFacts())
+
     async def _dispatch(self, plan: QueryPlan, context: ReadContext, facts: RunFacts) -> pa.Table:
         dirty = _dirty_scans(plan, context.txn)
+        reads = await self.index_reads(plan, context)
+        if reads is not None:
+            return await self._indexed(plan, reads, context, facts)
         if dirty or plan.virtual or not plan.scans:
             return await self._local(plan, context, facts, dirty, pushed=context.mode != "local")
         if context.mode in ("auto", "whole"):
@@ -88,6 +103,30 @@ class QueryRunner:
             return await self._split(plan, context, facts)
         facts.path = "per_store"
         return await self._local(plan, context, facts, dirty, pushed=True)
+
+    # --- through indexes ---
+
+    async def index_reads(self, plan: QueryPlan, context: ReadContext) -> dict[str, IndexRead] | None:
+        """The paths to take for the query's scans, if it is to be read through indexes."""
+        forced = any(path.forced for scan in plan.scans for path in scan.paths)
+        if plan.virtual or (context.mode != "auto" and not forced):
+            return None
+        return await choose_paths(plan, self._reader(context))
+
+    async def _indexed(
+        self, plan: QueryPlan, reads: Mapping[str, IndexRead], context: ReadContext, facts: RunFacts
+    ) -> pa.Table:
+        """Every scan through its path, the query here over the few rows there are."""
+        facts.path, facts.reads = "index", dict(reads)
+        sources = {}
+        for scan in plan.scans:
+            batch = await fetch_rows(scan, reads[scan.name], self._reader(context))
+            facts.rows_fetched[scan.name] = batch.num_rows
+            sources[scan.name] = ScanSource([batch], scan.schema.arrow_schema(scan.columns))
+        return await self._here(plan.sql, sources, context, facts)
+
+    def _reader(self, context: ReadContext) -> KvSnapshot:
+        return context.txn if context.txn is not None else self._client.snapshot(context.ts)
 
     # --- in the stores ---
 
@@ -123,7 +162,7 @@ class QueryRunner:
         if result.schema is not None:
             return pa.Table.from_batches(batches, schema=result.schema)
         # No store held any of the ranges: the types come from running the fragment on nothing.
-        empty = {scan.name: ScanSource([], scan.schema.arrow_schema(scan.columns)) for scan in scans}
+        empty = {scan.name: _empty(scan) for scan in scans}
         return await self._here(fragment.sql, empty, context, RunFacts())
 
     # --- here ---
@@ -175,6 +214,10 @@ class QueryRunner:
 
 _NO_SCHEMA = virtual_schema("schemata") or TableSchema(0, "", ())
 """The executor takes a relation's columns from its rows; a fragment's scans only need some schema."""
+
+
+def _empty(scan: ScanPlan) -> ScanSource:
+    return ScanSource([], scan.schema.arrow_schema(scan.columns))
 
 
 def _dirty_scans(plan: QueryPlan, txn: KvTransaction | None) -> set[str]:

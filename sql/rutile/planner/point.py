@@ -1,4 +1,4 @@
-"""Point plans: statements on single rows named by their whole primary key, compiled once to closures.
+"""Point plans: statements on rows named by a whole primary or unique key, compiled once to closures.
 
 A plan is made from a statement's shape (its literals are parameters) and serves every statement of that shape. What
 does not fit raises NotPoint and takes the general path: that is not an error. A fitting statement whose parameter turns
@@ -24,6 +24,7 @@ from rutile.expressions.compile import (
     Scope,
     compile_evaluate,
 )
+from rutile.index_access import IndexAccess
 from rutile.planner.key_values import NotExact, key_value
 from rutile.planner.ranges import conjuncts
 from rutile.planner.table_columns import TableColumns
@@ -50,12 +51,18 @@ class KeyFinder:
     """For each key column, the values it may have."""
     matches: Evaluate | None
     """What else WHERE asks of the row."""
+    index: IndexAccess | None = None
+    """The unique index whose columns these are; None for the primary key."""
 
     def keys(self, environment: Environment) -> list[bytes]:
-        """The keys, in order, each once. Raises NotCompilable if a value does not fit its column."""
-        columns = self.table.schema.primary_key_columns
+        """The rows' keys, or the index's entries', in order, each once. Raises NotCompilable if a value does not fit
+        its column."""
+        index = self.index
+        columns = self.table.schema.primary_key_columns if index is None else index.columns
         values = [_values(column, choices, environment) for column, choices in zip(columns, self.choices, strict=True)]
-        return sorted({self.table.key_of(key) for key in itertools.product(*values)})
+        if index is None:
+            return sorted({self.table.key_of(key) for key in itertools.product(*values)})
+        return sorted({index.prefix + index.codec.encode(key) for key in itertools.product(*values)})
 
 
 def _values(column: Column, choices: Sequence[Evaluate], environment: Environment) -> list[Scalar]:
@@ -133,8 +140,6 @@ def _table_of(node: exp.Expr | None, find_table: FindTable) -> tuple[TableAccess
         raise NotPoint("not one table")
     _only(node, "this", "db", "alias")
     table = find_table(st.TableName(node.name, node.db or None))
-    if table.is_hidden:
-        raise NotPoint("no primary key")
     return table, TableColumns(table.schema, (node.alias or node.name,))
 
 
@@ -195,8 +200,9 @@ def _type(item: exp.Expr, table: TableAccess, columns: TableColumns) -> ColumnTy
 
 
 def _finder(table: TableAccess, columns: TableColumns, where: exp.Expr | None) -> KeyFinder:
-    """The key columns' values, and a filter of what else WHERE says."""
+    """The values of the primary key's or a unique index's columns, and a filter of what else WHERE says."""
     choices: dict[int, tuple[Evaluate, ...]] = {}
+    sources: dict[int, exp.Expr] = {}
     rest: list[exp.Expr] = []
     scope = Scope(columns)
     for condition in conjuncts(where.this if where else None):
@@ -204,11 +210,21 @@ def _finder(table: TableAccess, columns: TableColumns, where: exp.Expr | None) -
         if found is None or found[0] in choices:
             rest.append(condition)
         else:
-            choices[found[0]] = found[1]
-    if set(choices) != set(table.key_positions):
-        raise NotPoint("WHERE does not fix the primary key")
+            choices[found[0]], sources[found[0]] = found[1], condition
+    index, positions = _fixed_key(table, set(choices))
+    rest += [condition for position, condition in sources.items() if position not in positions]
     matches = compile_evaluate(exp.and_(*rest, copy=True), scope) if rest else None
-    return KeyFinder(table, tuple(choices[position] for position in table.key_positions), matches)
+    return KeyFinder(table, tuple(choices[position] for position in positions), matches, index)
+
+
+def _fixed_key(table: TableAccess, fixed: set[int]) -> tuple[IndexAccess | None, tuple[int, ...]]:
+    """The key all of whose columns are `fixed`, with their positions. Raises NotPoint."""
+    if not table.is_hidden and fixed.issuperset(table.key_positions):
+        return None, table.key_positions
+    for index in table.point_indexes:
+        if fixed.issuperset(index.positions):
+            return index, index.positions
+    raise NotPoint("WHERE does not fix the primary key or a unique one")
 
 
 def _key_choice(table: TableAccess, condition: exp.Expr, scope: Scope) -> tuple[int, tuple[Evaluate, ...]] | None:
@@ -224,7 +240,7 @@ def _key_choice(table: TableAccess, condition: exp.Expr, scope: Scope) -> tuple[
     if not isinstance(column, exp.Column) or len(values) > MAX_POINT_KEYS:
         return None
     position, _ = scope.columns.find(column)
-    if position not in table.key_positions or any(value.find(exp.Column) for value in values):
+    if position not in table.point_positions or any(value.find(exp.Column) for value in values):
         return None
     return position, tuple(compile_evaluate(value, scope) for value in values)
 

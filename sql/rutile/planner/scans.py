@@ -9,6 +9,7 @@ from sqlglot import exp
 from sqlglot.optimizer.scope import Scope
 
 from rutile.access import TableAccess
+from rutile.planner.index_paths import IndexHints, IndexPath, Order, index_paths, order_of, read_hints
 from rutile.planner.names import TableKey, scopes_of
 from rutile.planner.ranges import conjuncts, key_ranges, merge_ranges
 from rutile.storage import KeyRange
@@ -30,6 +31,8 @@ class ScanPlan:
     """The ranges are the whole table."""
     filters: tuple[exp.Expr, ...] = ()
     """Conditions each of its rows must meet for the query, with columns as written there (alias.column)."""
+    paths: tuple[IndexPath, ...] = ()
+    """Ways to its rows through an index, the most promising first."""
 
     @property
     def schema(self) -> TableSchema:
@@ -44,6 +47,7 @@ class _Use:
     ranges: list[KeyRange] = field(default_factory=list)
     full: bool = False
     filters: tuple[exp.Expr, ...] = ()
+    hints: IndexHints = field(default_factory=IndexHints)
     uses: int = 0
 
 
@@ -56,7 +60,16 @@ def plan_scans(expression: exp.Expr, tables: Mapping[TableKey, TableAccess]) -> 
             if key not in tables:
                 continue
             _gather(uses[key], tables[key].schema, scope, alias)
-    return [_scan(tables[key], use) for key, use in uses.items() if use.uses]
+            uses[key].hints = read_hints(source, scope.expression, tables[key])
+    used = [key for key in uses if uses[key].uses]
+    order = order_of(expression) if len(used) == 1 and _all_filter(expression, uses[used[0]]) else None
+    return [_scan(tables[key], uses[key], order) for key in used]
+
+
+def _all_filter(query: exp.Expr, use: _Use) -> bool:
+    """Whether all of WHERE is conditions on rows of the one table."""
+    where = query.args.get("where")
+    return len(list(conjuncts(where.this if where else None))) == len(use.filters)
 
 
 def scan_name(key: TableKey) -> str:
@@ -117,7 +130,7 @@ def _filters_apply(scope: Scope, alias: str) -> bool:
     return alias == first and not any(side in ("RIGHT", "FULL") for side in sides)
 
 
-def _scan(table: TableAccess, use: _Use) -> ScanPlan:
+def _scan(table: TableAccess, use: _Use, order: Order | None) -> ScanPlan:
     schema = table.schema
     columns = tuple(column.name for column in schema.columns if column.name in use.columns)
     columns += (HIDDEN_HANDLE,) if HIDDEN_HANDLE in use.columns else ()
@@ -127,7 +140,10 @@ def _scan(table: TableAccess, use: _Use) -> ScanPlan:
     full = use.full or not schema.primary_key
     ranges = (table.range,) if full else tuple(merge_ranges(use.ranges))
     name = scan_name((schema.database.lower(), schema.name.lower()))
-    return ScanPlan(name, table, columns, ranges, full, use.filters if use.uses == 1 else ())
+    if use.uses > 1:
+        return ScanPlan(name, table, columns, ranges, full)
+    paths = index_paths(table, use.filters, columns, use.hints, order)
+    return ScanPlan(name, table, columns, ranges, full, use.filters, paths)
 
 
 def _narrowest(schema: TableSchema) -> str:

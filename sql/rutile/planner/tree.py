@@ -30,7 +30,8 @@ class PlanNode:
     def lines(self) -> Iterator[tuple[str, PlanNode]]:
         """Each node with its name as the tree shows it, numbered in the order printed."""
         for number, (prefix, node) in enumerate(_walk(self, "", ""), start=1):
-            yield f"{prefix}{node.name}_{number}", node
+            name, paren, side = node.name.partition("(")
+            yield f"{prefix}{name}_{number}{paren}{side}", node
 
 
 def _walk(node: PlanNode, first: str, rest: str) -> Iterator[tuple[str, PlanNode]]:
