@@ -1,12 +1,15 @@
 """The part of etcd that TiKV's transactional clients look for at PD's address: its members, and the saved safe point.
 
-PD is built around an etcd there, and some clients go past PD and read it. Here is no etcd; these keys are views of what
-PD knows, and can only be read. Facts: wire.md 7.8.
+PD is built around an etcd there, and some clients go past PD and read it, at any of its members. Here is no etcd; these
+keys are views of what PD knows, and can only be read. Facts: wire.md 7.8.
 """
 
+import grpc
+
 from rutile_kv.env.rpc import RpcContext
-from rutile_pd.cluster import Cluster
-from rutile_pd.safe_points import SafePoints
+from rutile_pd.members import NotLeading
+from rutile_pd.replication import Replication
+from rutile_pd.storage import PdStorage
 from rutile_proto import etcdserverpb_pb2 as etcdserverpb
 from rutile_proto import mvccpb_pb2 as mvccpb
 from rutile_proto import pdpb_pb2 as pdpb
@@ -18,26 +21,35 @@ _ALL_ABOVE = b"\0"
 
 
 class EtcdService:
-    """Mixed into the PD service; needs `cluster`, `member` and `safe_points`."""
+    """Mixed into the door; answers from what is applied here."""
 
-    cluster: Cluster
-    member: pdpb.Member
-    safe_points: SafePoints
+    replication: Replication
+    applied: PdStorage
+    own: pdpb.Member
+
+    def members(self) -> list[pdpb.Member]:
+        """Everybody in the group."""
+        raise NotImplementedError
 
     async def MemberList(
         self, request: etcdserverpb.MemberListRequest, context: RpcContext
     ) -> etcdserverpb.MemberListResponse:
         """PD's members: clients take their client URLs for etcd's endpoints."""
-        member = etcdserverpb.Member(
-            ID=self.member.member_id,
-            name=self.member.name,
-            peerURLs=self.member.peer_urls,
-            clientURLs=self.member.client_urls,
-        )
-        return etcdserverpb.MemberListResponse(header=self._etcd_header(), members=[member])
+        listed = [
+            etcdserverpb.Member(
+                ID=member.member_id, name=member.name, peerURLs=member.peer_urls, clientURLs=member.client_urls
+            )
+            for member in self.members()
+        ]
+        return etcdserverpb.MemberListResponse(header=self._etcd_header(), members=listed)
 
     async def Range(self, request: etcdserverpb.RangeRequest, context: RpcContext) -> etcdserverpb.RangeResponse:
         """The keys there are in the range, in order. There is one revision: the present."""
+        try:
+            if not request.serializable:
+                await self.replication.read_barrier()
+        except NotLeading as error:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
         found = [pair for key, pair in sorted(self._pairs().items()) if _in_range(key, request)]
         shown = found[: request.limit] if request.limit > 0 else found
         answer = etcdserverpb.RangeResponse(header=self._etcd_header(), count=len(found), more=len(shown) < len(found))
@@ -49,7 +61,7 @@ class EtcdService:
         return answer
 
     def _pairs(self) -> dict[bytes, mvccpb.KeyValue]:
-        safe_point = self.safe_points.safe_point
+        safe_point = self.applied.safe_point()
         if not safe_point:
             return {}
         value = str(safe_point).encode()
@@ -58,7 +70,7 @@ class EtcdService:
 
     def _etcd_header(self) -> etcdserverpb.ResponseHeader:
         return etcdserverpb.ResponseHeader(
-            cluster_id=self.cluster.id, member_id=self.member.member_id, revision=1, raft_term=1
+            cluster_id=self.applied.cluster_id(), member_id=self.own.member_id, revision=1, raft_term=1
         )
 
 

@@ -22,13 +22,13 @@ class GcService:
     async def GetGCSafePoint(self, request: pdpb.GetGCSafePointRequest, context: RpcContext) -> Any:
         return pdpb.GetGCSafePointResponse(safe_point=self.safe_points.safe_point)
 
-    @answered(pdpb.UpdateGCSafePointResponse, durable=True)
+    @answered(pdpb.UpdateGCSafePointResponse)
     async def UpdateGCSafePoint(self, request: pdpb.UpdateGCSafePointRequest, context: RpcContext) -> Any:
         safe_point = self.safe_points.advance(request.safe_point)
         self.storage.save_safe_point(safe_point)
         return pdpb.UpdateGCSafePointResponse(new_safe_point=safe_point)
 
-    @answered(pdpb.UpdateServiceGCSafePointResponse, durable=True)
+    @answered(pdpb.UpdateServiceGCSafePointResponse)
     async def UpdateServiceGCSafePoint(self, request: pdpb.UpdateServiceGCSafePointRequest, context: RpcContext) -> Any:
         wall_s = self.clock.wall_ms() // 1000
         for service_id in self.safe_points.expire(wall_s):

@@ -1,12 +1,12 @@
-"""A placement driver as a whole: its directory, its server, its tick. Usable as a process or inside one."""
+"""A member of the placement driver as a whole: its directory, its server, the way to the others."""
 
 import asyncio
-import contextlib
 import logging
+import random
 import secrets
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
-
-import grpc
 
 from rutile_kv.engine.api import Engine
 from rutile_kv.engine.memory import MemoryEngine
@@ -15,13 +15,14 @@ from rutile_kv.engine.rocks import RocksEngine
 from rutile_kv.env.clock import Clock, SystemClock
 from rutile_kv.env.health import HealthService
 from rutile_kv.env.rpc import start_server
-from rutile_pd.cluster import Cluster
 from rutile_pd.config import PdConfig
-from rutile_pd.safe_points import SafePoints
-from rutile_pd.service import PdServicer, PdState
-from rutile_pd.storage import PdStorage
-from rutile_pd.tso import TimestampOracle
+from rutile_pd.door import Door
+from rutile_pd.founding import open_member
+from rutile_pd.member import PdMember
+from rutile_pd.members import Founder, member_record
+from rutile_pd.peer_transport import GrpcPeers, PeerService
 from rutile_proto import pdpb_pb2 as pdpb
+from rutile_proto.errors import DataDirMismatch, InvalidRequest
 
 __all__ = ["PdConfig", "PdNode"]
 
@@ -35,7 +36,8 @@ _EMBEDDED_ADDRESS = "embedded"
 
 
 class PdNode:
-    """One placement driver. Without `data_dir` it forgets everything at the end, without `address` it has no server.
+    """One placement driver, or with `founders` a member of one. Without `data_dir` it forgets everything at the end,
+    without `address` it has no server.
 
     >>> node = PdNode(Path("data/pd"), "127.0.0.1:2379")
     >>> await node.start()                      # DataDirMismatch, EngineCorrupt, PortInUse
@@ -44,87 +46,98 @@ class PdNode:
     """
 
     def __init__(
-        self, data_dir: Path | None, address: str | None, clock: Clock | None = None, config: PdConfig | None = None
+        self,
+        data_dir: Path | None,
+        address: str | None,
+        clock: Clock | None = None,
+        config: PdConfig | None = None,
+        founders: Sequence[Founder] = (),
     ) -> None:
+        """`founders` are the members a new group begins with, this one by its `config.name` among them; a directory
+        that belongs to a group already goes by what it holds."""
+        if founders and not address:
+            raise InvalidRequest("a member of a group needs an address: the others are elsewhere")
         self.config = config or PdConfig()
         self.address = address or ""
         """host:port it listens on (known after start when port 0 was asked for); empty without a server."""
         self._data_dir = data_dir
+        self._founders = tuple(founders)
         self._clock = clock or SystemClock()
         self._health = HealthService()
-        self._storage: PdStorage | None = None
-        self._servicer: PdServicer | None = None
-        self._server: grpc.aio.Server | None = None
-        self._ticking: asyncio.Task[None] | None = None
+        self._member: PdMember | None = None
+        self._running: AsyncExitStack | None = None
 
     @property
-    def servicer(self) -> PdServicer:
+    def servicer(self) -> Door:
         """What a LocalStub calls. Only between start and stop."""
-        if self._servicer is None:
+        return self.member.door
+
+    @property
+    def member(self) -> PdMember:
+        """The member itself. Only between start and stop."""
+        if self._member is None:
             raise RuntimeError("the placement driver is not running")
-        return self._servicer
+        return self._member
 
     async def start(self) -> None:
-        """Open, listen, tick. What was opened is closed again when a step fails."""
-        self._storage = PdStorage(await asyncio.to_thread(self._open_engine))
-        try:
-            self._servicer = self._load(self._storage)
-            await self._servicer.reserves.refresh()
-            await self._listen(self._servicer)
-        except BaseException:
-            await self.stop()
-            raise
-        self._ticking = asyncio.create_task(self._tick_for_ever(self._servicer), name="placement driver")
+        """Open, listen, take part; a placement driver of one member leads when this returns. What was opened is closed
+        again when a step fails."""
+        async with AsyncExitStack() as opened:
+            engine = await asyncio.to_thread(self._open_engine)
+            opened.push_async_callback(asyncio.to_thread, engine.close)
+            member = self._member = self._make_member(engine)
+            opened.callback(self._forget)
+            transport = None
+            if self.address:
+                await self._listen(member, opened)
+                transport = GrpcPeers(member.replication, member.applied.member, member.applied.cluster_id)
+            member.door.own = self._at_address(member.door.own)
+            opened.push_async_callback(member.stop)
+            member.start(transport)
+            if member.replication.replica.is_alone:
+                await member.led_here()
+            self._running = opened.pop_all()
         self._health.serving = True
-        log.info("placement driver of cluster %d at %s", self._servicer.cluster.id, self.address or "this process")
+        log.info("placement driver %s at %s", member.door.own.name, self.address or "this process")
 
     async def stop(self) -> None:
-        """End the streams and the server, make everything durable, free the directory. Harmless when not running."""
+        """Hand over, end the streams and the server, make everything durable, free the directory. Harmless when not
+        running."""
         self._health.serving = False
-        if self._ticking is not None:
-            self._ticking.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._ticking
-        if self._servicer is not None:
-            self._servicer.close()
-        if self._server is not None:
-            await self._server.stop(STOP_GRACE_S)
-        if self._storage is not None:
-            await asyncio.to_thread(self._storage.close)
-        self._ticking = self._server = self._storage = self._servicer = None
+        running, self._running = self._running, None
+        if running is not None:
+            await running.aclose()
+
+    def _forget(self) -> None:
+        self._member = None
 
     def _open_engine(self) -> Engine:
         if self._data_dir is None:
             return MemoryEngine()
         return RocksEngine.open(self._data_dir, options=_ENGINE_OPTIONS)
 
-    def _load(self, storage: PdStorage) -> PdServicer:
-        offered = secrets.randbelow(_MAX_ID) + 1, secrets.randbelow(_MAX_ID) + 1
-        cluster_id, member_id = storage.claim(*offered, expected_cluster_id=self.config.cluster_id)
-        now_ms = round(self._clock.monotonic() * 1000)
-        state = PdState(
-            cluster=Cluster(cluster_id, storage, self.config, now_ms),
-            oracle=TimestampOracle(storage.timestamp_limit_ms()),
-            safe_points=SafePoints(storage.safe_point(), storage.services()),
-            storage=storage,
-        )
-        member = pdpb.Member(name=self.config.name, member_id=member_id)
-        return PdServicer(state, member, self._clock, self.config)
+    def _make_member(self, engine: Engine) -> PdMember:
+        record = open_member(engine, self.config.name, self._founders, secrets.randbelow(_MAX_ID) + 1)
 
-    async def _listen(self, servicer: PdServicer) -> None:
-        if self.address:
-            self._server, self.address = await start_server(
-                self.address,
-                [servicer.register, self._health.register],
-            )
-        url = "http://" + (self.config.advertise_address or self.address or _EMBEDDED_ADDRESS)
-        servicer.member.client_urls.append(url)
-        servicer.member.peer_urls.append(url)
+        async def sync() -> None:
+            if self._data_dir is not None:
+                await asyncio.to_thread(engine.sync)
 
-    async def _tick_for_ever(self, servicer: PdServicer) -> None:
-        while True:
-            await asyncio.sleep(self.config.tick_s)
-            try:
-                await servicer.tick()
-            except Exception:
-                log.exception("a tick of the placement driver failed; the next one tries again")
+        member = PdMember(engine, record, self.config, self._clock, sync, random.Random())
+        held, expected = member.applied.cluster_id(), self.config.cluster_id
+        if held and expected and held != expected:
+            raise DataDirMismatch(f"the directory belongs to cluster {held}, not to cluster {expected}")
+        return member
+
+    def _at_address(self, record: pdpb.Member) -> pdpb.Member:
+        """The record of a group says where its members are; who is alone is where it listens."""
+        if record.client_urls:
+            return record
+        address = self.config.advertise_address or self.address or _EMBEDDED_ADDRESS
+        return member_record(record.member_id, record.name, address)
+
+    async def _listen(self, member: PdMember, opened: AsyncExitStack) -> None:
+        peers = PeerService(member.replication, member.applied.cluster_id)
+        registrations = [member.door.register, peers.register, self._health.register]
+        server, self.address = await start_server(self.address, registrations)
+        opened.push_async_callback(server.stop, STOP_GRACE_S)

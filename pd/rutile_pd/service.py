@@ -2,17 +2,15 @@
 
 `PdServicer` is made of classes that serve what belongs together; here are timestamps, stores and ids. Trouble in the
 timestamp stream always ends the stream with a status: clients wait for ever on an error inside a TsoResponse (wire.md
-3.1). Requests that change what must not be lost are answered when it is on disk. What no class serves is answered with
-UNIMPLEMENTED.
+3.1). What no class serves is answered with UNIMPLEMENTED.
+
+A servicer is of one leadership (leadership.py) and ends with it; `door.py` is what stays.
 """
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
-
-import grpc
 
 from rutile_kv.env.clock import Clock
 from rutile_kv.env.rpc import RpcContext
@@ -20,16 +18,15 @@ from rutile_pd import answers
 from rutile_pd.boundary import abort, answered
 from rutile_pd.cluster import Cluster
 from rutile_pd.config import PdConfig
-from rutile_pd.etcd_service import EtcdService
 from rutile_pd.gc_service import GcService
 from rutile_pd.keyspace_service import KeyspaceService
+from rutile_pd.leadership import Leadership
 from rutile_pd.region_service import RegionService
 from rutile_pd.reserves import Reserves
 from rutile_pd.safe_points import SafePoints
-from rutile_pd.storage import PdStorage
 from rutile_pd.tso import TimestampOracle
-from rutile_proto import etcdserverpb_pb2_grpc, keyspacepb_pb2_grpc, pdpb_pb2_grpc
 from rutile_proto import pdpb_pb2 as pdpb
+from rutile_proto import pdpb_pb2_grpc
 from rutile_proto.errors import RutileError
 
 log = logging.getLogger(__name__)
@@ -42,38 +39,22 @@ class PdState:
     cluster: Cluster
     oracle: TimestampOracle
     safe_points: SafePoints
-    storage: PdStorage
 
 
-class PdServicer(RegionService, GcService, EtcdService, KeyspaceService, pdpb_pb2_grpc.PDServicer):
-    """pdpb.PD, and what else clients call at its address, for a gRPC server or a LocalStub."""
+class PdServicer(RegionService, GcService, KeyspaceService, pdpb_pb2_grpc.PDServicer):
+    """pdpb.PD, and what else clients call at its address, as the leader answers it."""
 
-    def __init__(self, state: PdState, member: pdpb.Member, clock: Clock, config: PdConfig) -> None:
+    def __init__(self, state: PdState, leadership: Leadership, clock: Clock, config: PdConfig) -> None:
         super().__init__()
         self.cluster = state.cluster
-        self.member = member
-        self.reserves = Reserves(state.storage, state.oracle, state.cluster, clock, self.sync)
+        self.leadership = leadership
+        self.storage = leadership.storage
         self.safe_points = state.safe_points
-        self.storage = state.storage
+        self.reserves = Reserves(leadership, state.oracle, state.cluster, clock)
         self.clock = clock
         self.config = config
 
-    def register(self, server: grpc.aio.Server) -> None:
-        """Add all services to `server`."""
-        pdpb_pb2_grpc.add_PDServicer_to_server(self, server)  # type: ignore[no-untyped-call]
-        keyspacepb_pb2_grpc.add_KeyspaceServicer_to_server(self, server)  # type: ignore[no-untyped-call]
-        etcdserverpb_pb2_grpc.add_ClusterServicer_to_server(self, server)  # type: ignore[no-untyped-call]
-        etcdserverpb_pb2_grpc.add_KVServicer_to_server(self, server)  # type: ignore[no-untyped-call]
-
-    # --- who and when ---------------------------------------------------------------------------------------------
-
-    @answered(pdpb.GetMembersResponse, any_cluster=True, bootstrapped=False)
-    async def GetMembers(self, request: pdpb.GetMembersRequest, context: RpcContext) -> pdpb.GetMembersResponse:
-        return pdpb.GetMembersResponse(members=[self.member], leader=self.member, etcd_leader=self.member)
-
-    @answered(pdpb.GetClusterInfoResponse, any_cluster=True, bootstrapped=False)
-    async def GetClusterInfo(self, request: pdpb.GetClusterInfoRequest, context: RpcContext) -> Any:
-        return pdpb.GetClusterInfoResponse(serviceModes=[pdpb.PD_SVC_MODE])
+    # --- timestamps -----------------------------------------------------------------------------------------------
 
     async def Tso(
         self, request_iterator: AsyncIterator[pdpb.TsoRequest], context: RpcContext
@@ -94,7 +75,7 @@ class PdServicer(RegionService, GcService, EtcdService, KeyspaceService, pdpb_pb
 
     # --- bootstrap, stores, ids -----------------------------------------------------------------------------------
 
-    @answered(pdpb.BootstrapResponse, bootstrapped=False, durable=True)
+    @answered(pdpb.BootstrapResponse, bootstrapped=False)
     async def Bootstrap(self, request: pdpb.BootstrapRequest, context: RpcContext) -> pdpb.BootstrapResponse:
         self.cluster.bootstrap(request.store, request.region, self.now_ms())
         log.info("cluster %d bootstrapped by store %d", self.cluster.id, request.store.id)
@@ -110,7 +91,7 @@ class PdServicer(RegionService, GcService, EtcdService, KeyspaceService, pdpb_pb
         last = await self.reserves.with_ids(count, lambda: self.cluster.take_ids(count))
         return pdpb.AllocIDResponse(id=last, count=count)
 
-    @answered(pdpb.PutStoreResponse, durable=True)
+    @answered(pdpb.PutStoreResponse)
     async def PutStore(self, request: pdpb.PutStoreRequest, context: RpcContext) -> pdpb.PutStoreResponse:
         self.cluster.put_store(request.store, self.now_ms())
         return pdpb.PutStoreResponse()
@@ -136,14 +117,12 @@ class PdServicer(RegionService, GcService, EtcdService, KeyspaceService, pdpb_pb
     # --- the node's side ----------------------------------------------------------------------------------------------
 
     async def tick(self) -> None:
-        """Keep reserves ahead and send what the patrol orders. The node calls this regularly."""
+        """Keep reserves ahead, send what the patrol orders, save hints. The node calls this regularly."""
         await self.reserves.refresh()
         for order in self.cluster.tick(self.now_ms()):
             self.send(order)
-
-    async def sync(self) -> None:
-        """Everything written so far is on disk when this returns."""
-        await asyncio.to_thread(self.storage.sync)
+        await self.leadership.settle()
+        await self.leadership.give_hints()
 
     def close(self) -> None:
         """End the heartbeat streams."""

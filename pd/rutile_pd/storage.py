@@ -1,9 +1,10 @@
-"""What the placement driver keeps on disk, in the family `default` of an engine of its own.
+"""What the placement driver keeps, in the family `default` of an engine of its own.
 
     key                          value
     ---------------------------  -----------------------------------------------------------------------------
     pd/cluster                   metapb.Cluster: the identity of the cluster
-    pd/member                    u64: this member's id
+    pd/members/<u64>             pdpb.Member: a member of the group that keeps all this
+    pd/took_part/<u64>           empty: the member has stored some of it once
     pd/bootstrapped              empty, present once the first region was founded
     pd/tso                       u64: limit of timestamps given out, Unix ms
     pd/ids                       u64: end of ids given out
@@ -11,23 +12,31 @@
     pd/service/<id>              u64 safe point, u64 expiry in Unix seconds
     pd/store/<u64>               metapb.Store
     pd/region/<u64>              pdpb.Region: meta and last known leader
+    pd/setting/<name>            what was set by hand, as JSON (rutile_pd.settings lists the names)
 
-u64 is big-endian. A write is visible at once; what must survive a power cut is followed by `sync` before anybody hears
-of it. Regions and leaders are not synced: their leaders report them again.
+u64 is big-endian. Nothing is written here: changes are *staged*, and whoever leads puts them into the log, all of a
+moment at once (leadership.py). Reading sees what was applied. Changes are of two kinds. A *promise* must be committed
+before anybody hears of it: timestamps, ids, stores, safe points. A *hint* may get lost: regions and their leaders,
+which the stores report again.
 """
 
 from collections.abc import Sequence
 
-from rutile_kv.engine.api import CF_DEFAULT, Engine
+from rutile_kv.engine.api import CF_DEFAULT, Reader
 from rutile_pd.safe_points import ServiceSafePoint
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto import pdpb_pb2 as pdpb
 from rutile_proto.codec import decode_uint64, encode_uint64
-from rutile_proto.errors import DataDirMismatch
 from rutile_proto.keys import prefix_next
 
+Changes = dict[bytes, bytes | None]
+"""Keys to their new values; None deletes the key."""
+
+STATE_START, STATE_END = b"pd/", b"pd0"
+"""All keys of the state are in here."""
 _CLUSTER = b"pd/cluster"
-_MEMBER = b"pd/member"
+_MEMBERS = b"pd/members/"
+_TOOK_PART = b"pd/took_part/"
 _BOOTSTRAPPED = b"pd/bootstrapped"
 _TSO = b"pd/tso"
 _IDS = b"pd/ids"
@@ -35,43 +44,63 @@ _SAFE_POINT = b"pd/safe_point"
 _SERVICE = b"pd/service/"
 _STORE = b"pd/store/"
 _REGION = b"pd/region/"
+_SETTING = b"pd/setting/"
 
 
 class PdStorage:
-    """Typed access to the table above. Never blocks, except `sync`."""
+    """Typed access to the table above. `applied` shows what the log has made of it so far."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, applied: Reader) -> None:
+        self._applied = applied
+        self._promises: Changes = {}
+        self._hints: Changes = {}
 
-    # --- identity -------------------------------------------------------------------------------------------------
+    def promises(self) -> Changes:
+        """What was promised and not yet taken."""
+        return self._promises
 
-    def claim(self, cluster_id: int, member_id: int, expected_cluster_id: int = 0) -> tuple[int, int]:
-        """(cluster id, member id) of this directory; a new one is given those offered.
+    def promises_taken(self) -> None:
+        """What `promises` returned is in the log."""
+        self._promises = {}
 
-        DataDirMismatch if the directory belongs to another cluster than the expected one (0: any), or not to a PD.
-        """
-        found = self._engine.get(CF_DEFAULT, _CLUSTER)
-        if found is None:
-            self._found_cluster(expected_cluster_id or cluster_id, member_id)
-        held = metapb.Cluster.FromString(self._engine.get(CF_DEFAULT, _CLUSTER) or b"").id
-        if expected_cluster_id and held != expected_cluster_id:
-            raise DataDirMismatch(f"the directory belongs to cluster {held}, not to cluster {expected_cluster_id}")
-        return held, self._number(_MEMBER)
+    def hints(self, max_bytes: int) -> Changes:
+        """Some of the hints not yet taken, oldest first, in about `max_bytes`; none if there are none."""
+        shown: Changes = {}
+        size_bytes = 0
+        for key, value in self._hints.items():
+            if size_bytes >= max_bytes:
+                break
+            shown[key] = value
+            size_bytes += len(key) + len(value or b"")
+        return shown
 
-    def _found_cluster(self, cluster_id: int, member_id: int) -> None:
-        if next(self._engine.scan(CF_DEFAULT, b"", None), None) is not None:
-            raise DataDirMismatch("the directory holds data, but not a placement driver's")
-        batch = self._engine.batch()
-        batch.put(CF_DEFAULT, _CLUSTER, metapb.Cluster(id=cluster_id).SerializeToString())
-        batch.put(CF_DEFAULT, _MEMBER, encode_uint64(member_id))
-        self._engine.write(batch)
-        self._engine.sync()
+    def hints_taken(self, taken: Changes) -> None:
+        """What `hints` returned is in the log."""
+        for key in taken:
+            del self._hints[key]
 
     # --- reading back ---------------------------------------------------------------------------------------------
 
+    def cluster_id(self) -> int:
+        """The cluster's id; 0 before the first leader gave it one."""
+        return int(metapb.Cluster.FromString(self._applied.get(CF_DEFAULT, _CLUSTER) or b"").id)
+
+    def members(self) -> list[pdpb.Member]:
+        """Who keeps this state, by id."""
+        return [pdpb.Member.FromString(value) for _, value in self._scan(_MEMBERS)]
+
+    def member(self, member_id: int) -> pdpb.Member | None:
+        """One of them, if there is such a one."""
+        found = self._applied.get(CF_DEFAULT, member_key(member_id))
+        return None if found is None else pdpb.Member.FromString(found)
+
+    def took_part(self, member_id: int) -> bool:
+        """Whether the member has stored something once, so that it may not come back with an empty directory."""
+        return self._applied.get(CF_DEFAULT, _TOOK_PART + encode_uint64(member_id)) is not None
+
     def bootstrapped(self) -> bool:
         """Whether the cluster has its first region."""
-        return self._engine.get(CF_DEFAULT, _BOOTSTRAPPED) is not None
+        return self._applied.get(CF_DEFAULT, _BOOTSTRAPPED) is not None
 
     def timestamp_limit_ms(self) -> int:
         """What `TimestampOracle` starts from."""
@@ -100,62 +129,68 @@ class PdStorage:
         """All regions by id."""
         return [pdpb.Region.FromString(value) for _, value in self._scan(_REGION)]
 
-    # --- writing --------------------------------------------------------------------------------------------------
+    def settings(self, prefix: str) -> list[tuple[str, bytes]]:
+        """(rest of the name, JSON) of the settings whose names begin so, by name."""
+        begin = _SETTING + prefix.encode()
+        return [(key[len(begin) :].decode(), value) for key, value in self._scan(begin)]
+
+    # --- staging --------------------------------------------------------------------------------------------------
+
+    def save_cluster_id(self, cluster_id: int) -> None:
+        self._promise(_CLUSTER, metapb.Cluster(id=cluster_id).SerializeToString())
+
+    def save_took_part(self, member_id: int) -> None:
+        self._promise(_TOOK_PART + encode_uint64(member_id), b"")
 
     def save_timestamp_limit(self, limit_ms: int) -> None:
-        self._put(_TSO, encode_uint64(limit_ms))
+        self._promise(_TSO, encode_uint64(limit_ms))
 
     def save_id_end(self, end: int) -> None:
-        self._put(_IDS, encode_uint64(end))
+        self._promise(_IDS, encode_uint64(end))
 
     def save_safe_point(self, safe_point: int) -> None:
-        self._put(_SAFE_POINT, encode_uint64(safe_point))
+        self._promise(_SAFE_POINT, encode_uint64(safe_point))
 
     def save_service(self, service: ServiceSafePoint) -> None:
-        self._put(_SERVICE + service.service_id, encode_uint64(service.safe_point) + encode_uint64(service.expires_s))
+        self._promise(
+            _SERVICE + service.service_id, encode_uint64(service.safe_point) + encode_uint64(service.expires_s)
+        )
 
     def delete_service(self, service_id: bytes) -> None:
-        batch = self._engine.batch()
-        batch.delete(CF_DEFAULT, _SERVICE + service_id)
-        self._engine.write(batch)
+        self._promise(_SERVICE + service_id, None)
 
     def save_bootstrap(self, store: metapb.Store, region: pdpb.Region) -> None:
-        """The first store and region, and that there are such, all or none."""
-        batch = self._engine.batch()
-        batch.put(CF_DEFAULT, _STORE + encode_uint64(store.id), store.SerializeToString())
-        batch.put(CF_DEFAULT, _REGION + encode_uint64(region.region.id), region.SerializeToString())
-        batch.put(CF_DEFAULT, _BOOTSTRAPPED, b"")
-        self._engine.write(batch)
+        """The first store and region, and that there are such."""
+        self.save_store(store)
+        self._promise(_REGION + encode_uint64(region.region.id), region.SerializeToString())
+        self._promise(_BOOTSTRAPPED, b"")
 
     def save_store(self, store: metapb.Store) -> None:
-        self._put(_STORE + encode_uint64(store.id), store.SerializeToString())
+        self._promise(_STORE + encode_uint64(store.id), store.SerializeToString())
 
     def save_region(self, region: pdpb.Region, replaced: Sequence[int] = ()) -> None:
         """A region, and the end of those it replaced."""
-        batch = self._engine.batch()
         for region_id in replaced:
-            batch.delete(CF_DEFAULT, _REGION + encode_uint64(region_id))
-        batch.put(CF_DEFAULT, _REGION + encode_uint64(region.region.id), region.SerializeToString())
-        self._engine.write(batch)
+            self._hints[_REGION + encode_uint64(region_id)] = None
+        self._hints[_REGION + encode_uint64(region.region.id)] = region.SerializeToString()
 
-    def sync(self) -> None:
-        """Make everything written durable. Blocking; may run in a thread beside the loop."""
-        self._engine.sync()
-
-    def close(self) -> None:
-        """Sync and close the engine."""
-        self._engine.close()
+    def save_setting(self, name: str, value: bytes | None) -> None:
+        """Keep a setting, or forget it."""
+        self._promise(_SETTING + name.encode(), value)
 
     # --- helpers --------------------------------------------------------------------------------------------------
 
+    def _promise(self, key: bytes, value: bytes | None) -> None:
+        self._promises[key] = value
+
     def _number(self, key: bytes) -> int:
-        value = self._engine.get(CF_DEFAULT, key)
+        value = self._applied.get(CF_DEFAULT, key)
         return 0 if value is None else decode_uint64(value)[0]
 
-    def _put(self, key: bytes, value: bytes) -> None:
-        batch = self._engine.batch()
-        batch.put(CF_DEFAULT, key, value)
-        self._engine.write(batch)
-
     def _scan(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
-        return list(self._engine.scan(CF_DEFAULT, prefix, prefix_next(prefix)))
+        return list(self._applied.scan(CF_DEFAULT, prefix, prefix_next(prefix)))
+
+
+def member_key(member_id: int) -> bytes:
+    """Where the member's record is."""
+    return _MEMBERS + encode_uint64(member_id)

@@ -40,7 +40,7 @@ def test_a_restart_remembers_and_never_goes_back(tmp_path: Path):
         await stub.UpdateServiceGCSafePoint(claim)
         first_id = (await stub.AllocID(pdpb.AllocIDRequest())).id
         first = await take_timestamp(stub)
-        identity = (await stub.GetMembers(pdpb.GetMembersRequest())).leader.member_id, node.servicer.cluster.id
+        identity = (await stub.GetMembers(pdpb.GetMembersRequest())).leader.member_id, node.servicer.leader.cluster.id
         await node.stop()
 
         clock.set_wall_ms(1_000)  # somebody set the clock back by decades
@@ -69,7 +69,7 @@ def test_cluster_ids_are_random_and_not_zero():
         for _ in range(2):
             node = PdNode(None, None)
             await node.start()
-            seen.append(node.servicer.cluster.id)
+            seen.append(node.servicer.leader.cluster.id)
             await node.stop()
         assert seen[0] != seen[1]
         assert 0 not in seen
@@ -86,7 +86,7 @@ def test_a_directory_of_another_cluster_is_refused_and_left_alone(tmp_path: Path
             await PdNode(tmp_path, None, config=PdConfig(cluster_id=6)).start()
         node = PdNode(tmp_path, None)
         await node.start()
-        assert node.servicer.cluster.id == 5
+        assert node.servicer.leader.cluster.id == 5
         await node.stop()
 
     asyncio.run(main())

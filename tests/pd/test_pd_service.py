@@ -127,7 +127,7 @@ def test_a_failing_disk_ends_the_timestamp_stream(run_local):
     clock = ManualClock()
 
     async def scenario(stub, node):
-        await asyncio.to_thread(node._storage.close)
+        await asyncio.to_thread(node.member.engine.close)
         clock.advance(3600)
         request = pdpb.TsoRequest(header=header(), count=1)
         assert (await code_of(anext(aiter(stub.Tso(stream_of([request]))))))[0] is Code.UNAVAILABLE
@@ -265,7 +265,7 @@ def test_batch_scans_cover_or_say_so(run_local):
         part.CopyFrom(REGION)
         part.start_key = b"b"
         part.region_epoch.version = 2
-        node.servicer.cluster.region_heartbeat(beat(part), 0)
+        node.servicer.leader.cluster.region_heartbeat(beat(part), 0)
         answer = await stub.BatchScanRegions(request)
         assert answer.header.error.type == pdpb.REGIONS_NOT_CONTAIN_ALL_KEY_RANGE
 
@@ -313,10 +313,10 @@ def test_heartbeats_bring_orders_and_so_does_the_patrol(kind):
             orders = aiter(call)
             reports.put_nowait(beat())
             waiting = asyncio.ensure_future(anext(orders))
-            while not node.servicer._streams:
+            while not node.servicer.leader._streams:
                 await asyncio.wait([waiting], timeout=0.01)
             await stub.PutStore(pdpb.PutStoreRequest(header=header(), store=metapb.Store(id=4, address="b:1")))
-            await node.servicer.tick()  # the patrol
+            await node.servicer.leader.tick()  # the patrol
             order = await waiting
             assert (order.change_peer.peer.store_id, order.region_id, order.target_peer) == (4, 2, PEER)
             assert order.header.cluster_id == 77

@@ -53,27 +53,30 @@ def message_from_pb(pb: eraftpb.Message) -> Message:
     )
 
 
-def _snapshot_to_pb(meta: SnapshotMeta, data: bytes) -> eraftpb.Snapshot:
-    state = meta.conf_state
-    conf_state = eraftpb.ConfState(
+def conf_state_to_pb(state: ConfState) -> eraftpb.ConfState:
+    return eraftpb.ConfState(
         voters=state.voters,
         learners=state.learners,
         voters_outgoing=state.voters_outgoing,
         learners_next=state.learners_next,
         auto_leave=state.auto_leave,
     )
-    return eraftpb.Snapshot(
-        data=data, metadata=eraftpb.SnapshotMetadata(conf_state=conf_state, index=meta.index, term=meta.term)
+
+
+def conf_state_from_pb(pb: eraftpb.ConfState) -> ConfState:
+    return ConfState(
+        voters=tuple(pb.voters),
+        learners=tuple(pb.learners),
+        voters_outgoing=tuple(pb.voters_outgoing),
+        learners_next=tuple(pb.learners_next),
+        auto_leave=pb.auto_leave,
     )
+
+
+def _snapshot_to_pb(meta: SnapshotMeta, data: bytes) -> eraftpb.Snapshot:
+    metadata = eraftpb.SnapshotMetadata(conf_state=conf_state_to_pb(meta.conf_state), index=meta.index, term=meta.term)
+    return eraftpb.Snapshot(data=data, metadata=metadata)
 
 
 def _snapshot_from_pb(pb: eraftpb.Snapshot) -> SnapshotMeta:
-    state = pb.metadata.conf_state
-    conf_state = ConfState(
-        voters=tuple(state.voters),
-        learners=tuple(state.learners),
-        voters_outgoing=tuple(state.voters_outgoing),
-        learners_next=tuple(state.learners_next),
-        auto_leave=state.auto_leave,
-    )
-    return SnapshotMeta(pb.metadata.index, pb.metadata.term, conf_state)
+    return SnapshotMeta(pb.metadata.index, pb.metadata.term, conf_state_from_pb(pb.metadata.conf_state))

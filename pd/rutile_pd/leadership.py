@@ -1,0 +1,64 @@
+"""One term of leading: what its servicer may say, and when.
+
+Two rules make answers of the placement driver linearizable over any number of leaders.
+
+* Nothing is heard of before it is committed: before an answer leaves, everything promised so far (`PdStorage`) is on a
+  majority. So the next leader knows it.
+* Nothing is said on old knowledge: an answer leaves only while this member is certain to lead (its lease). So the next
+  leader was not yet there when the answer was true. For timestamps that is asked before each one is taken.
+
+A leadership ends once and for all. What it knew is thrown away with it; the next one, here or elsewhere, loads its own
+from the state that was committed.
+"""
+
+import asyncio
+
+from rutile_pd.members import NotLeading
+from rutile_pd.replication import TICK_S, Replication
+from rutile_pd.storage import PdStorage
+
+CERTAINTY_S = 2.0
+"""A leader that is not certain for so long answers no more; it may have been cut off from the others."""
+HINT_BYTES = 256 << 10
+"""Hints in one log entry."""
+
+
+class Leadership:
+    """Leading in `term`. `storage` is what its cores stage their changes in."""
+
+    def __init__(self, replication: Replication, storage: PdStorage, term: int) -> None:
+        self.term = term
+        self.storage = storage
+        self._replication = replication
+        self._last: asyncio.Future[None] | None = None
+        """Done when the newest promises are committed, and with them all before."""
+
+    def is_certain(self) -> bool:
+        """Whether nobody else can lead now."""
+        return self._replication.is_certain(self.term)
+
+    async def confirm(self) -> None:
+        """Wait until nobody else can lead; nothing is awaited after that has been found. NotLeading if it is over, or
+        does not get certain."""
+        tries = round(CERTAINTY_S / TICK_S)
+        while not self.is_certain():
+            if not self._replication.leads(self.term) or not tries:
+                raise NotLeading("not leader: another member leads, or nobody does yet")
+            tries -= 1
+            await asyncio.sleep(TICK_S)
+
+    async def settle(self) -> None:
+        """Wait until all that was promised so far is committed. NotLeading if that cannot be known any more."""
+        promises = self.storage.promises()
+        if promises:
+            self._last = self._replication.propose(self.term, promises)
+            self.storage.promises_taken()
+        if self._last is not None:
+            await asyncio.shield(self._last)
+
+    async def give_hints(self) -> None:
+        """Commit what was staged without a promise. Raises NotLeading."""
+        while hints := self.storage.hints(HINT_BYTES):
+            committed = self._replication.propose(self.term, hints)
+            self.storage.hints_taken(hints)
+            await committed

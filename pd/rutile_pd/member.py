@@ -1,0 +1,150 @@
+"""A member of the placement driver without its directory and its server: replica, door, and the leaderships it has.
+
+When this member comes to lead, the cores are loaded from what was committed; when it ceases to, they are thrown away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from rutile_kv.engine.api import Engine
+from rutile_kv.env.clock import Clock
+from rutile_kv.raft.config import Randomness
+from rutile_pd.cluster import Cluster
+from rutile_pd.config import PdConfig
+from rutile_pd.door import Door
+from rutile_pd.leadership import Leadership
+from rutile_pd.members import NotLeading
+from rutile_pd.replica import Replica
+from rutile_pd.replication import PeerTransport, Replication
+from rutile_pd.safe_points import SafePoints
+from rutile_pd.service import PdServicer, PdState
+from rutile_pd.storage import PdStorage
+from rutile_pd.tso import TimestampOracle
+from rutile_proto import pdpb_pb2 as pdpb
+
+log = logging.getLogger(__name__)
+
+HANDOVER_S = 1.0
+"""How long a leader that stops waits for another to take over."""
+_MAX_ID = (1 << 63) - 1
+
+
+class PdMember:
+    """`own` is this member at the address where it is reached."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        own: pdpb.Member,
+        config: PdConfig,
+        clock: Clock,
+        sync: Callable[[], Awaitable[None]],
+        random: Randomness,
+    ) -> None:
+        self.applied = PdStorage(engine)
+        self.replication = Replication(Replica(engine, own.member_id, random), clock, sync, self._observe)
+        self.door = Door(self.replication, self.applied, own)
+        self.engine, self._config, self._clock, self._random = engine, config, clock, random
+        self._term = 0
+        self._leading: asyncio.Task[None] | None = None
+        self._news = asyncio.Event()
+        """Set, and replaced by another, when this member begins or ceases to lead, or fails."""
+
+    def start(self, transport: PeerTransport | None) -> None:
+        """Take part. Without a transport the group must be this member alone."""
+        self.replication.start(transport)
+
+    async def stop(self) -> None:
+        """Hand over if this member leads, and end."""
+        await self._hand_over()
+        await self._end_leading()
+        await self.replication.stop()
+
+    async def led_here(self) -> None:
+        """Returns when this member leads and serves; raises what keeps it from that, if it failed."""
+        while self.door.leading is None:
+            if self.replication.failure is not None:
+                raise self.replication.failure
+            await self._news.wait()
+
+    # --- leaderships --------------------------------------------------------------------------------------------------
+
+    def _observe(self) -> None:
+        """Who leads may have changed: end a leadership that is over, begin one that is there."""
+        term = self.replication.leading_term
+        if term == self._term and self.replication.failure is None:
+            return
+        self._term = term
+        if self._leading is not None:
+            self._leading.cancel()
+            self.door.leading = None
+        self._leading = asyncio.create_task(self._lead(term), name=f"leadership of term {term}") if term else None
+        self._tell()
+
+    async def _lead(self, term: int) -> None:
+        leadership = Leadership(self.replication, PdStorage(self.engine), term)
+        try:
+            servicer = await self._open(leadership)
+        except NotLeading as error:
+            log.info("the leadership of term %d ended before it began: %s", term, error)
+            return
+        try:
+            self.door.leading = servicer
+            self._tell()
+            log.info("%s leads the placement driver of cluster %d", self.door.own.name, servicer.cluster.id)
+            await self._tick(servicer)
+        finally:
+            servicer.close()
+
+    async def _open(self, leadership: Leadership) -> PdServicer:
+        storage = leadership.storage
+        if not storage.cluster_id():
+            storage.save_cluster_id(self._config.cluster_id or self._random.randint(1, _MAX_ID))
+            await leadership.settle()
+        now_ms = round(self._clock.monotonic() * 1000)
+        state = PdState(
+            cluster=Cluster(storage.cluster_id(), storage, self._config, now_ms),
+            oracle=TimestampOracle(storage.timestamp_limit_ms()),
+            safe_points=SafePoints(storage.safe_point(), storage.services()),
+        )
+        servicer = PdServicer(state, leadership, self._clock, self._config)
+        await servicer.reserves.refresh()
+        return servicer
+
+    async def _tick(self, servicer: PdServicer) -> None:
+        while True:
+            await asyncio.sleep(self._config.tick_s)
+            try:
+                await servicer.tick()
+            except NotLeading as error:
+                log.info("no tick of the placement driver: %s", error)
+            except Exception:
+                log.exception("a tick of the placement driver failed; the next one tries again")
+
+    async def _end_leading(self) -> None:
+        self.door.leading = None
+        if self._leading is not None:
+            self._leading.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._leading
+
+    async def _hand_over(self) -> None:
+        """Ask whoever has most of the log to lead, and wait a moment for it."""
+        node = self.replication.replica.node
+        others = [each for each in node.status().progress if each.peer_id != node.id and not each.is_learner]
+        if not others or self.replication.failure is not None:
+            return
+        heir = max(others, key=lambda each: (each.match, -each.silent_ticks))
+        with suppress(NotLeading, TimeoutError):
+            async with asyncio.timeout(HANDOVER_S):
+                self.replication.transfer_leader(heir.peer_id)
+                while node.is_leader:
+                    await self._news.wait()
+
+    def _tell(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
