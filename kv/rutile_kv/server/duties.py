@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 
+from rutile_kv.client.backoff import Pace
 from rutile_kv.client.cluster import Cluster
 from rutile_kv.client.connections import StoreConnections
 from rutile_kv.client.delete_ranges import DeleteRanges
@@ -31,11 +32,12 @@ class StoreDuties:
         pd: PdClient,
         connections: StoreConnections,
         config: StoreConfig,
+        pace: Pace | None = None,
     ) -> None:
         self._service = service
         first_region = FirstRegion(driver, pd)
-        self._deadlocks = DeadlockReports(service.waiting, service.detector, first_region, connections)
-        self._cluster = Cluster(pd, connections)
+        self._deadlocks = DeadlockReports(service.waiting, service.detector, first_region, connections, pace)
+        self._cluster = Cluster(pd, connections, pace)
         self.gc_worker = GcWorker(self._cluster, config.gc_life_time_seconds)
         self._gc = GcManager(
             pd,

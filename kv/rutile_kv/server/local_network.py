@@ -58,6 +58,10 @@ class LocalNetwork:
             return None
         return self._receivers.get(target)
 
+    def transport(self, store_id: int, on_unreachable: Callable[[int], None]) -> LocalTransport:
+        """How `store_id` sends Raft messages to the others."""
+        return LocalTransport(self, store_id, on_unreachable)
+
     def stub(self, sender: int, target: int) -> Stub | None:
         """The services of `target`, or None when `sender` cannot reach them."""
         return None if self.route(sender, target) is None else self._stubs[target]

@@ -17,7 +17,9 @@ import logging
 import random
 import shutil
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
+from rutile_kv.client.backoff import Pace
 from rutile_kv.client.calls import Stub
 from rutile_kv.client.cluster import ClientOptions, Cluster
 from rutile_kv.client.connections import GrpcStores, StoreConnections
@@ -85,9 +87,14 @@ class StoreNode:
         network: LocalNetwork | None = None,
         clock: Clock | None = None,
         random_source: Randomness | None = None,
+        engine: Engine | None = None,
+        pace: Pace | None = None,
+        limits: RaftstoreConfig | None = None,
     ) -> None:
         """PD is reached at `config.pd_addresses`, or through `pd_stub` in this process. `network` joins stores without
-        an address; a store alone needs none."""
+        an address; a store alone needs none. `engine` takes the place of what `config.data_dir` says; it is closed at
+        the end all the same. `pace` is how calls to others are repeated, `limits` what the raftstore keeps to where
+        `config` says nothing."""
         if pd_stub is None and not config.pd_addresses:
             raise InvalidRequest("a store needs its placement driver: give pd_addresses, or pd_stub in this process")
         self.config = config
@@ -97,6 +104,9 @@ class StoreNode:
         self._network = network or LocalNetwork()
         self._clock = clock or SystemClock()
         self._random = random_source or random.Random()
+        self._engine = engine
+        self._pace = pace
+        self._limits = limits or RaftstoreConfig()
         self._health = HealthService()
         self._running: AsyncExitStack | None = None
         self._service: StoreService | None = None
@@ -215,7 +225,8 @@ class StoreNode:
         opened.push_async_callback(worker.close)
         sweep = asyncio.ensure_future(RawSweeper(fenced, raw, driver.region_infos, self._clock).run())
         opened.push_async_callback(cancel_all, [sweep])
-        duties = StoreDuties(service, collector, driver, pd, self._connections(store_id, pd, opened), self.config)
+        connections = self._connections(store_id, pd, opened)
+        duties = StoreDuties(service, collector, driver, pd, connections, self.config, self._pace)
         await duties.start()
         opened.push_async_callback(duties.close)
         watches.start()
@@ -224,14 +235,16 @@ class StoreNode:
         opened.callback(self._stop_serving)
 
     def _open_engine(self) -> Engine:
+        if self._engine is not None:
+            return self._engine
         if self.config.data_dir is None:
             return MemoryEngine()
         return RocksEngine.open(self.config.data_dir)
 
     def _pd_client(self) -> PdClient:
         if self._pd_stub is not None:
-            return PdClient.local(self._pd_stub)
-        return PdClient.connect(self.config.pd_addresses)
+            return PdClient.local(self._pd_stub, pace=self._pace)
+        return PdClient.connect(self.config.pd_addresses, pace=self._pace)
 
     def _build_driver(
         self,
@@ -246,7 +259,7 @@ class StoreNode:
         unreachable = _Later()
         transport: GrpcTransport | LocalTransport
         if self.config.address is None:
-            transport = LocalTransport(self._network, store_id, unreachable)
+            transport = self._network.transport(store_id, unreachable)
         else:
             connections = GrpcStores(pd)
             opened.push_async_callback(connections.close)
@@ -285,7 +298,7 @@ class StoreNode:
 
     def _raftstore_config(self) -> RaftstoreConfig:
         ticks = max(1, round(self.config.region_heartbeat_seconds / self.config.tick_seconds))
-        return RaftstoreConfig(max_entry_bytes=self.config.max_entry_bytes, region_heartbeat_ticks=ticks)
+        return replace(self._limits, max_entry_bytes=self.config.max_entry_bytes, region_heartbeat_ticks=ticks)
 
     async def _listen(self, service: StoreService, opened: AsyncExitStack) -> None:
         if self.config.address is None:
