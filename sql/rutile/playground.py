@@ -194,6 +194,14 @@ class Playground:
         self.stores[index] = self._spawn(child.name, arguments)
         self.stores[index].wait_ready(time.monotonic() + START_TIMEOUT_S)
 
+    def add_store(self) -> Child:
+        """Start one store more, on a new directory, and return once it serves; PD moves regions to it by and by."""
+        index = len(self.stores)
+        child = self._spawn(f"kv{index + 1}", self._store_arguments(index, "127.0.0.1:0"))
+        child.wait_ready(time.monotonic() + START_TIMEOUT_S)
+        self.stores.append(child)
+        return child
+
     def died(self) -> Child | None:
         """A process that ended without being told to, if there is one."""
         for child in (self.pd, *self.stores, self.sql):

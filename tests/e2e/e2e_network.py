@@ -211,6 +211,11 @@ class CutPlayground(Playground):
         for child in self.stores:
             self.network.lead(child.name, child.address)
 
+    def add_store(self) -> Child:
+        child = super().add_store()
+        self.network.lead(child.name, child.address)
+        return child
+
     def _names_by_pid(self) -> dict[int, str]:
         children = [self.pd, self.sql, *self.stores]
         return {child.pid: child.name for child in children if child is not None and child.process is not None}
