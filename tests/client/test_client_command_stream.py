@@ -100,7 +100,7 @@ def test_the_names_are_those_of_the_stream() -> None:
     assert all(METHODS[command] == name for name, command in COMMANDS.items())
 
 
-def test_a_lone_request_goes_alone_and_others_beside_it_share_messages() -> None:
+def test_requests_of_one_moment_share_messages_and_a_lone_one_has_its_own() -> None:
     async def scenario() -> None:
         store = ToyStore()
         async with talking(store) as stub:
@@ -109,12 +109,11 @@ def test_a_lone_request_goes_alone_and_others_beside_it_share_messages() -> None
             await until(lambda: bool(store.messages))
             store.gate.set()
             assert [answer.value for answer in await asyncio.gather(*calls)] == keys
-            assert store.alone == keys[:1]
-            assert [key for message in store.messages for key in message] == keys[1:]
+            assert [key for message in store.messages for key in message] == keys
             assert len(store.messages) == 3, f"at most {MAX_COMMANDS} go in one"
             assert (await get(stub, b"alone")).value == b"alone"
-            assert store.alone == [keys[0], b"alone"]
-            assert store.streams == 1
+            assert store.messages[3:] == [[b"alone"]]
+            assert (store.alone, store.streams) == ([], 1)
 
     run(scenario)
 
@@ -159,7 +158,7 @@ def test_a_broken_stream_fails_what_is_on_it_and_the_next_request_opens_another(
         store.breaks = True
         async with talking(store) as stub:
             calls = [get(stub, b"%d" % number) for number in range(4)]
-            assert [await failure(call) for call in calls[1:]] == [(Code.UNAVAILABLE, "the store goes")] * 3
+            assert [await failure(call) for call in calls] == [(Code.UNAVAILABLE, "the store goes")] * 4
             store.breaks = False
             again = get(stub, b"again")
             store.gate.set()
@@ -202,10 +201,9 @@ def test_closing_fails_what_is_on_the_stream() -> None:
             calls = [get(stub, key) for key in (b"first", b"second")]
             await until(lambda: bool(store.messages))
             await stub.close()
-            with pytest.raises(CallDropped):
-                await calls[1]
-            store.gate.set()
-            assert (await calls[0]).value == b"first"
+            for call in calls:
+                with pytest.raises(CallDropped):
+                    await call
 
     run(scenario)
 

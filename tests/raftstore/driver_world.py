@@ -91,7 +91,7 @@ class World:
         engine = self.engines[store_id]
         store = Store(store_id, engine, self.config, random.Random(store_id))
         driver = StoreDriver(store, engine, self.wires, self.pd, SystemClock(), tick_seconds=TICK_SECONDS)
-        driver._syncs_inline = False
+        driver._sync._in_memory = False
         self.wires.drivers[store_id] = driver
         return driver
 

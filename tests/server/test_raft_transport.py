@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 import grpc
 import pytest
@@ -10,9 +11,11 @@ from server_tools import Inbox, until
 from rutile_kv.client.backoff import Backoff, Pace
 from rutile_kv.client.connections import StoreStubs
 from rutile_kv.env.rpc import LocalStub, channel, start_server
+from rutile_kv.server import raft_transport
 from rutile_kv.server.local_network import LocalNetwork, LocalTransport
+from rutile_kv.server.raft_port import LENGTH_BYTES, RaftPort, frame, greeting
 from rutile_kv.server.raft_service import RaftService
-from rutile_kv.server.raft_transport import QUEUE_MESSAGES, GrpcTransport, SnapshotNotSent
+from rutile_kv.server.raft_transport import QUEUE_MESSAGES, NetworkTransport, SnapshotNotSent
 from rutile_kv.server.unimplemented import rest_unimplemented
 from rutile_proto import coprocessor_pb2 as coprocessor
 from rutile_proto import eraftpb_pb2 as eraftpb
@@ -22,6 +25,7 @@ from rutile_proto import tikvpb_pb2 as tikvpb
 from rutile_proto import tikvpb_pb2_grpc
 from rutile_proto.errors import PdError, ServerIsBusy, StorageError
 
+CLUSTER = 7
 PEER_STORE = 2
 
 
@@ -36,6 +40,7 @@ class AddressBook:
 
     def __init__(self, address: str | None) -> None:
         self.address = address
+        self.peer_address = ""
         self.doubts = 0
         self._channels = []
 
@@ -45,7 +50,7 @@ class AddressBook:
         link = channel(self.address)
         self._channels.append(link)
         stub = tikvpb_pb2_grpc.TikvStub(link)
-        return StoreStubs(stub, stub)
+        return StoreStubs(stub, stub, peer_address=self.peer_address)
 
     def doubt(self, store_id: int) -> None:
         self.doubts += 1
@@ -77,14 +82,21 @@ class World:
         self.book = AddressBook(None)
         self.lost: list[int] = []
         self.pauses: list[float] = []
-        self.transport = GrpcTransport(self.book, self.lost.append, Pace(sleep=self._pause))
+        self.transport = NetworkTransport(self.book, CLUSTER, self.lost.append, Pace(sleep=self._pause))
 
-    async def listen(self, address: str = "127.0.0.1:0") -> object:
+    @asynccontextmanager
+    async def listening(self, store_id: int = PEER_STORE) -> AsyncIterator[RaftPort]:
         def register(server: object) -> None:
             tikvpb_pb2_grpc.add_TikvServicer_to_server(RaftOnly(self.inbox), server)
 
-        server, self.book.address = await start_server(address, [register])
-        return server
+        server, self.book.address = await start_server("127.0.0.1:0", [register])
+        port = RaftPort(self.inbox, CLUSTER, store_id)
+        self.book.peer_address = f"127.0.0.1:{await port.listen('127.0.0.1')}"
+        try:
+            yield port
+        finally:
+            await port.close()
+            await server.stop(None)
 
     async def _pause(self, seconds: float) -> None:
         self.pauses.append(seconds)
@@ -109,13 +121,17 @@ def with_world(scenario: Callable[[World], Awaitable[None]]) -> None:
 
 def test_messages_arrive_in_order() -> None:
     async def scenario(world: World) -> None:
-        server = await world.listen()
-        for index in range(600):
-            world.transport.send(message(index))
-        await until(lambda: len(world.received) == 600)
-        assert world.received == list(range(600))
-        assert world.lost == []
-        await server.stop(None)
+        async with world.listening():
+            for index in range(600):
+                world.transport.send(message(index))
+            await until(lambda: len(world.received) == 600)
+            for index in range(600, 1200):  # now that it is connected: some of one turn, some of many
+                world.transport.send(message(index))
+                if index % 7 == 0:
+                    await asyncio.sleep(0)
+            await until(lambda: len(world.received) == 1200)
+            assert world.received == list(range(1200))
+            assert world.lost == []
 
     with_world(scenario)
 
@@ -134,12 +150,94 @@ def test_the_link_comes_back_with_the_store_and_waits_longer_each_time() -> None
             world.transport.send(message(index))
             await until(lambda count=index + 1: len(world.pauses) == count)
         assert world.pauses == [0.05, 0.1, 0.2]
-        server = await world.listen()
-        world.transport.send(message(9))
-        await until(lambda: world.received == [9])
-        await server.stop(None)
+        async with world.listening():
+            world.transport.send(message(9))
+            await until(lambda: world.received == [9])
         await until(lambda: len(world.lost) == 4)
         assert world.book.doubts == 4
+        assert world.pauses[3] == 0.05
+        async with world.listening():  # at another port
+            world.transport.send(message(10))
+            await until(lambda: world.received == [9, 10])
+
+    with_world(scenario)
+
+
+@pytest.mark.parametrize("cut", [1, LENGTH_BYTES, 11, 30])
+def test_messages_are_put_together_however_the_bytes_arrive(cut: int) -> None:
+    async def scenario(world: World) -> None:
+        async with world.listening():
+            _, writer = await asyncio.open_connection(*world.book.peer_address.split(":"))
+            data = greeting(CLUSTER, PEER_STORE) + b"".join(frame(message(index)) for index in range(5))
+            for at in range(0, len(data), cut):
+                writer.write(data[at : at + cut])
+                await writer.drain()
+                await asyncio.sleep(0)
+            await until(lambda: len(world.received) == 5)
+            assert world.received == list(range(5))
+            writer.close()
+
+    with_world(scenario)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        greeting(CLUSTER + 1, PEER_STORE),
+        greeting(CLUSTER, PEER_STORE + 1),
+        b"GET / HTTP/1.1\r\n\r\n",
+        greeting(CLUSTER, PEER_STORE) + b"\xff" * 8,
+        greeting(CLUSTER, PEER_STORE) + (3).to_bytes(LENGTH_BYTES, "big") + b"\xff\xff\xff",
+    ],
+    ids=["another cluster", "another store", "another protocol", "too long", "no message"],
+)
+def test_who_talks_nonsense_is_hung_up_on_and_nobody_else(data: bytes) -> None:
+    async def scenario(world: World) -> None:
+        async with world.listening():
+            world.transport.send(message(1))
+            reader, writer = await asyncio.open_connection(*world.book.peer_address.split(":"))
+            writer.write(data)
+            assert await reader.read() == b""
+            writer.close()
+            world.transport.send(message(2))
+            await until(lambda: world.received == [1, 2])
+            assert world.lost == []
+
+    with_world(scenario)
+
+
+def test_a_link_to_the_wrong_store_is_given_up_and_the_address_doubted() -> None:
+    async def scenario(world: World) -> None:
+        async with world.listening(store_id=PEER_STORE + 1):
+            world.transport.send(message(1))
+            await until(lambda: world.lost == [PEER_STORE])
+            assert (world.received, world.book.doubts) == ([], 1)
+
+    with_world(scenario)
+
+
+def test_a_slow_store_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(raft_transport, "BACKLOG_BYTES", 100_000)
+
+    async def scenario(world: World) -> None:
+        async def never_read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await stop.wait()
+            writer.close()
+
+        stop = asyncio.Event()
+        server = await asyncio.start_server(never_read, "127.0.0.1", 0, limit=1)
+        world.book.address = "127.0.0.1:1"
+        world.book.peer_address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        large = message(1)
+        large.message.entries.add(data=b"x" * 100_000)
+
+        def is_dropped() -> bool:
+            world.transport.send(large)
+            return world.lost != []
+
+        await until(is_dropped)
+        stop.set()
+        server.close()
 
     with_world(scenario)
 
@@ -155,30 +253,27 @@ def test_a_full_queue_drops_and_says_so() -> None:
 
 def test_a_snapshot_travels_in_chunks() -> None:
     async def scenario(world: World) -> None:
-        server = await world.listen()
-        await world.transport.send_snapshot(message(7), chunks(b"one", b"two"))
-        ((head, data),) = world.inbox.snapshots
-        assert (head.message.index, data) == (7, b"onetwo")
-        world.inbox.refusal = ServerIsBusy("too many snapshots")
-        with pytest.raises(SnapshotNotSent, match="too many snapshots"):
-            await world.transport.send_snapshot(message(8), chunks(b"three"))
-        await server.stop(None)
+        async with world.listening():
+            await world.transport.send_snapshot(message(7), chunks(b"one", b"two"))
+            ((head, data),) = world.inbox.snapshots
+            assert (head.message.index, data) == (7, b"onetwo")
+            world.inbox.refusal = ServerIsBusy("too many snapshots")
+            with pytest.raises(SnapshotNotSent, match="too many snapshots"):
+                await world.transport.send_snapshot(message(8), chunks(b"three"))
 
     with_world(scenario)
 
 
 def test_a_snapshot_without_its_message_is_refused() -> None:
     async def scenario(world: World) -> None:
-        server = await world.listen()
-        stub = (await world.book.stubs(PEER_STORE, Backoff("test", 1.0, Pace()))).tikv
-
         async def headless() -> AsyncIterator[raft_serverpb.SnapshotChunk]:
             yield raft_serverpb.SnapshotChunk(data=b"data")
 
-        with pytest.raises(grpc.RpcError) as caught:
-            await stub.Snapshot(headless())
-        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-        await server.stop(None)
+        async with world.listening():
+            stub = (await world.book.stubs(PEER_STORE, Backoff("test", 1.0, Pace()))).tikv
+            with pytest.raises(grpc.RpcError) as caught:
+                await stub.Snapshot(headless())
+            assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
     with_world(scenario)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from rutile_kv.client.backoff import Backoff
@@ -32,6 +32,8 @@ class StoreStubs:
     """Ours (`rutilepb.RutileKv`)."""
     deadlock: Stub = None
     """What other stores ask it for (`deadlock.Deadlock`); clients have no use for it."""
+    peer_address: str = ""
+    """Where it takes the Raft messages of other stores; empty if it has told none."""
 
 
 class StoreConnections(Protocol):
@@ -92,7 +94,7 @@ class GrpcStores:
             known = self._channels.get(store_id)
             if known is not None and not known.doubted:
                 return known.stubs
-            return await self._channel(store_id, await self._address(store_id, backoff))
+            return await self._channel(await self._ask(store_id, backoff))
 
     def doubt(self, store_id: int) -> None:
         if (known := self._channels.get(store_id)) is not None:
@@ -103,27 +105,28 @@ class GrpcStores:
         for channel in channels.values():
             await channel.close()
 
-    async def _address(self, store_id: int, backoff: Backoff) -> str:
+    async def _ask(self, store_id: int, backoff: Backoff) -> metapb.Store:
         try:
             store = await self._pd.get_store(store_id, backoff)
         except PdError as error:
             raise StoreGone(f"store {store_id}: {error}") from error
         if store.state == metapb.Tombstone:
             raise StoreGone(f"store {store_id} was removed from the cluster")
-        return bare_address(store.address)
+        return store
 
-    async def _channel(self, store_id: int, address: str) -> StoreStubs:
-        known = self._channels.get(store_id)
+    async def _channel(self, store: metapb.Store) -> StoreStubs:
+        known, address = self._channels.get(store.id), bare_address(store.address)
         if known is not None and known.address == address:
+            known.stubs = replace(known.stubs, peer_address=store.peer_address)
             known.doubted = False
             return known.stubs
-        self._channels[store_id] = fresh = _dial(address)
+        self._channels[store.id] = fresh = _dial(address, store.peer_address)
         if known is not None:
             await known.close()
         return fresh.stubs
 
 
-def _dial(address: str) -> _Channel:
+def _dial(address: str, peer_address: str) -> _Channel:
     channel = rpc.channel(address)
     tikv = CommandStub(tikvpb_pb2_grpc.TikvStub(channel))  # type: ignore[no-untyped-call]
     rutile = rutilepb_pb2_grpc.RutileKvStub(channel)  # type: ignore[no-untyped-call]
@@ -133,4 +136,4 @@ def _dial(address: str) -> _Channel:
         await tikv.close()
         await channel.close()
 
-    return _Channel(address, StoreStubs(tikv, rutile, deadlock), close)
+    return _Channel(address, StoreStubs(tikv, rutile, deadlock, peer_address), close)

@@ -1,6 +1,6 @@
 """The shell around a store: the loop that owns disk, network and time.
 
-One asyncio task makes rounds: take the store's work, send, write, hand out answers, sync in a thread, give the work
+One asyncio task makes rounds: take the store's work, send, write, hand out answers, sync (`driver_sync`), give the work
 back. Events are stepped where they arrive, in the same loop, also while a sync runs: the next round finds them
 together. That is the group commit: whatever came during one sync shares the next one.
 
@@ -14,9 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from rutile_kv.engine.api import Engine, Modify, Reader, Snapshot
-from rutile_kv.engine.memory import MemoryEngine
 from rutile_kv.env.clock import Clock
 from rutile_kv.raftstore.driver_requests import Waiting
+from rutile_kv.raftstore.driver_sync import Sync
 from rutile_kv.raftstore.events import (
     ChangePeers,
     Event,
@@ -97,9 +97,8 @@ class StoreDriver:
         self._rounds_task: asyncio.Task[None] | None = None
         self._unreachable: dict[int, None] = {}
         self._window_ticks = 0
-        self._disk = ThreadPoolExecutor(1, thread_name_prefix="rutile-sync")
+        self._sync = Sync(engine, clock)
         self._files = ThreadPoolExecutor(1, thread_name_prefix="rutile-snapshot")
-        self._syncs_inline = isinstance(engine, MemoryEngine)
         self._snapshots = SnapshotTransfer(
             engine, transport, self._files, spool_directory, MAX_RECEIVING_SNAPSHOTS, self._step, store.is_installing
         )
@@ -127,7 +126,7 @@ class StoreDriver:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._waiting.refuse_all(ServerIsBusy("the store is stopping"))
-        self._disk.shutdown()
+        self._sync.close()
         self._files.shutdown()
         self._checks.close()
         self.stopped.set()
@@ -307,8 +306,8 @@ class StoreDriver:
         if len(ready.batch):
             self._engine.write(ready.batch)
         self._complete(ready)
-        if ready.must_sync and not self._syncs_inline:
-            await asyncio.get_running_loop().run_in_executor(self._disk, self._engine.sync)
+        if ready.must_sync:
+            await self._sync.run(alone=len(self._waiting) <= 1)
         else:
             await asyncio.sleep(0)
         for message in ready.persisted_messages:

@@ -14,6 +14,9 @@ class Waiting:
         self._open: dict[asyncio.Future[Result], bool] = {}
         """With whether the request changes anything."""
 
+    def __len__(self) -> int:
+        return len(self._open)
+
     def open(self, changes: bool) -> asyncio.Future[Result]:
         """A token for a new request. Raises ServerIsBusy when too many are open."""
         if len(self._open) >= self._limit:

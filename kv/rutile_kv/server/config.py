@@ -21,6 +21,8 @@ class StoreConfig:
     address: str | None = "127.0.0.1:20160"
     advertise_address: str | None = None
     """What PD tells others to dial; the bound address when not given."""
+    peer_port: int = 0
+    """Where the Raft messages of other stores arrive, at the host of `address`; 0: any free port."""
     pd_addresses: Sequence[str] = ()
     labels: dict[str, str] = field(default_factory=dict)
     flight: FlightOptions | None = None

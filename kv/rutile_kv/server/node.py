@@ -51,7 +51,8 @@ from rutile_kv.server.local_replicas import LocalReplicas
 from rutile_kv.server.max_ts_sync import MaxTsSync
 from rutile_kv.server.mirror_upkeep import MirrorUpkeep
 from rutile_kv.server.pd_worker import PdWorker
-from rutile_kv.server.raft_transport import GrpcTransport
+from rutile_kv.server.raft_port import RaftPort
+from rutile_kv.server.raft_transport import NetworkTransport
 from rutile_kv.server.raw_scan_relay import BUDGET_SECONDS, RawScanRelay
 from rutile_kv.server.raw_sweeper import RawSweeper
 from rutile_kv.server.read_index_gate import ReadIndexGate, StampedTransport
@@ -100,6 +101,7 @@ class StoreNode:
         self.config = config
         self.address = ""
         """host:port it listens on, known after start; empty without a server."""
+        self._peer_address = ""
         self._pd_stub = pd_stub
         self._network = network or LocalNetwork()
         self._clock = clock or SystemClock()
@@ -216,7 +218,7 @@ class StoreNode:
         opened.push_async_callback(raw.close)
         opened.push_async_callback(service.fates.close)
         opened.push_async_callback(driver.stop)
-        await self._listen(service, opened)
+        await self._listen(service, RaftPort(gate, pd.cluster_id, store_id), opened)
         self._serve_flight(LocalReplicas(store_id, driver, endpoint), others, opened)
         self._network.join(store_id, gate, LocalStub(service))
         opened.callback(self._network.leave, store_id)
@@ -257,13 +259,13 @@ class StoreNode:
     ) -> StoreDriver:
         """The driver with its transport. They know each other: messages lost make peers unreachable."""
         unreachable = _Later()
-        transport: GrpcTransport | LocalTransport
+        transport: NetworkTransport | LocalTransport
         if self.config.address is None:
             transport = self._network.transport(store_id, unreachable)
         else:
             connections = GrpcStores(pd)
             opened.push_async_callback(connections.close)
-            transport = GrpcTransport(connections, unreachable)
+            transport = NetworkTransport(connections, pd.cluster_id, unreachable)
         opened.push_async_callback(transport.close)
         store = Store(store_id, engine, self._raftstore_config(), self._random)
         driver = StoreDriver(
@@ -300,12 +302,18 @@ class StoreNode:
         ticks = max(1, round(self.config.region_heartbeat_seconds / self.config.tick_seconds))
         return replace(self._limits, max_entry_bytes=self.config.max_entry_bytes, region_heartbeat_ticks=ticks)
 
-    async def _listen(self, service: StoreService, opened: AsyncExitStack) -> None:
+    async def _listen(self, service: StoreService, raft: RaftPort, opened: AsyncExitStack) -> None:
         if self.config.address is None:
             return
         registrations = [service.register, self._health.register]
         server, self.address = await start_server(self.config.address, registrations)
         opened.push_async_callback(server.stop, STOP_GRACE_SECONDS)
+        port = await raft.listen(_host_of(self.config.address).strip("[]"), self.config.peer_port)
+        opened.push_async_callback(raft.close)
+        self._peer_address = f"{_host_of(self._advertised())}:{port}"
+
+    def _advertised(self) -> str:
+        return self.config.advertise_address or self.address
 
     def _serve_flight(self, replicas: LocalReplicas, others: Cluster | None, opened: AsyncExitStack) -> None:
         """Where clients fetch large scans, if the configuration says so. Raises PortInUse, InvalidRequest."""
@@ -332,7 +340,8 @@ class StoreNode:
             labels[FLIGHT_LABEL] = self._flight_location
         return metapb.Store(
             id=store_id,
-            address=self.config.advertise_address or self.address,
+            address=self._advertised(),
+            peer_address=self._peer_address,
             version=STORE_VERSION,
             labels=[metapb.StoreLabel(key=key, value=value) for key, value in sorted(labels.items())],
             start_timestamp=self._clock.wall_ms() // 1000,
@@ -352,6 +361,10 @@ class StoreNode:
             return machine_memory_bytes(), machine_memory_bytes()
         usage = shutil.disk_usage(self.config.data_dir)
         return usage.total, usage.free
+
+
+def _host_of(address: str) -> str:
+    return address.removeprefix("http://").rpartition(":")[0]
 
 
 class _Later:

@@ -1,38 +1,42 @@
-"""Raft messages between stores over gRPC: one BatchRaft stream per peer store, one Snapshot stream per snapshot.
+"""Raft messages on their way to other stores: a TCP link to each (`raft_port`), and a gRPC stream for each snapshot.
 
-Raft is built for a network that loses messages, so nothing here waits: `send` puts the message into the link's bounded
-queue or, when that is full, drops it and says so (`on_unreachable`), which makes the leader probe instead of stream.
-A link connects when it has something to send, sends what has gathered as one BatchRaftMessage, and on failure forgets
-what it held, reports its regions unreachable and waits a little longer each time before it dials again.
+Raft is built for a network that loses messages, so nothing here waits: `send` writes the message to the link or, when
+too much is waiting there, drops it and says so (`on_unreachable`), which makes the leader probe instead of stream. A
+link connects when it has something to send, and on failure forgets what it held, reports its store unreachable and
+waits a little longer each time before it dials again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import AsyncIterator, Callable
+from typing import cast
 
 import grpc
 
 from rutile_kv.client.backoff import Backoff, Pace
-from rutile_kv.client.calls import Stub, answer_of
-from rutile_kv.client.connections import StoreConnections
+from rutile_kv.client.calls import answer_of
+from rutile_kv.client.connections import StoreConnections, StoreStubs
+from rutile_kv.server.raft_port import frame, greeting
 from rutile_proto import raft_serverpb_pb2 as raft_serverpb
-from rutile_proto import tikvpb_pb2 as tikvpb
-from rutile_proto.errors import RutileError
+from rutile_proto.errors import PdError, RutileError
 
 log = logging.getLogger(__name__)
 
 QUEUE_MESSAGES = 4096
-"""Messages a link holds while it is connecting or the peer is slow; the next ones are dropped."""
-BATCH_MESSAGES = 256
-"""Messages in one BatchRaftMessage."""
+"""Messages a link holds while it is connecting; the next ones are dropped."""
+BACKLOG_BYTES = 64 << 20
+"""What may wait in a connected link while the peer is slow; beyond it messages are dropped."""
 MAX_PARALLEL_SNAPSHOTS = 4
 """Snapshots sent at once by one store; each holds an engine snapshot open."""
 DIAL_BUDGET_SECONDS = 5.0
-"""How long one attempt may ask PD for the address."""
+"""How long one attempt may ask PD for the address, and then try to connect."""
 FIRST_BACKOFF_SECONDS = 0.05
 MAX_BACKOFF_SECONDS = 2.0
+_KEEPALIVE = (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 3), ("TCP_KEEPCNT", 1), ("TCP_USER_TIMEOUT", 13_000))
+"""A peer that answers nothing, not even probes, for 13 seconds is gone; where the system knows these settings."""
 
 OnUnreachable = Callable[[int], None]
 """Told the id of a store that messages did not reach (the driver steps StoreUnreachable)."""
@@ -42,17 +46,23 @@ class SnapshotNotSent(RutileError):
     """A snapshot stream broke, or the receiver refused it; Raft asks for another one."""
 
 
-class GrpcTransport:
-    """The raftstore's Transport over gRPC. Belongs to one event loop; `close` ends its links."""
+class NetworkTransport:
+    """The raftstore's Transport between processes. Belongs to one event loop; `close` ends its links."""
 
-    def __init__(self, connections: StoreConnections, on_unreachable: OnUnreachable, pace: Pace | None = None) -> None:
-        self._dialer = _Dialer(connections, pace or Pace())
+    def __init__(
+        self,
+        connections: StoreConnections,
+        cluster_id: int,
+        on_unreachable: OnUnreachable,
+        pace: Pace | None = None,
+    ) -> None:
+        self._dialer = _Dialer(connections, cluster_id, pace or Pace())
         self._on_unreachable = on_unreachable
         self._links: dict[int, StoreLink] = {}
         self._snapshots = asyncio.Semaphore(MAX_PARALLEL_SNAPSHOTS)
 
     def send(self, message: raft_serverpb.RaftMessage) -> None:
-        """Queue `message` for its store; never blocks, may drop."""
+        """Write `message` to its store's link; never blocks, may drop."""
         store_id = message.to_peer.store_id
         link = self._links.get(store_id)
         if link is None:
@@ -63,7 +73,7 @@ class GrpcTransport:
         """Stream a snapshot: its message first, then the data. Raises SnapshotNotSent, or why PD could not be asked."""
         store_id = message.to_peer.store_id
         async with self._snapshots:
-            stub = await self._dialer.dial(store_id)
+            stub = (await self._dialer.stubs(store_id)).tikv
             try:
                 await answer_of(stub.Snapshot(_snapshot_stream(message, chunks)))
             except grpc.RpcError as error:
@@ -78,37 +88,104 @@ class GrpcTransport:
 
 
 class _Dialer:
-    """Finds the stub of a store, each time within a budget of its own."""
+    """Finds stores and connects to them, each time within a budget of its own."""
 
-    def __init__(self, connections: StoreConnections, pace: Pace) -> None:
+    def __init__(self, connections: StoreConnections, cluster_id: int, pace: Pace) -> None:
         self._connections = connections
+        self._cluster_id = cluster_id
         self._pace = pace
         self.sleep = pace.sleep
 
-    async def dial(self, store_id: int) -> Stub:
-        """The store's Tikv stub; RutileError when PD does not know it or cannot be asked."""
+    async def stubs(self, store_id: int) -> StoreStubs:
+        """RutileError when PD does not know the store or cannot be asked."""
         backoff = Backoff(f"find store {store_id}", DIAL_BUDGET_SECONDS, self._pace)
-        return (await self._connections.stubs(store_id, backoff)).tikv
+        return await self._connections.stubs(store_id, backoff)
+
+    async def connect(self, store_id: int) -> _Outgoing:
+        """A connection that was greeted. Raises RutileError, OSError or TimeoutError."""
+        address = (await self.stubs(store_id)).peer_address
+        if not address:
+            raise PdError(f"store {store_id} has told no address for Raft messages")
+        host, _, port = address.rpartition(":")
+        async with asyncio.timeout(DIAL_BUDGET_SECONDS):
+            _, outgoing = await asyncio.get_running_loop().create_connection(_Outgoing, host.strip("[]"), int(port))
+        outgoing.write(greeting(self._cluster_id, store_id))
+        return outgoing
 
     def doubt(self, store_id: int) -> None:
-        """A stream ended: its address may have changed."""
+        """A connection ended: the address may have changed."""
         self._connections.doubt(store_id)
 
 
+class _Outgoing(asyncio.Protocol):
+    """A connection to another store's Raft port. What is written within one turn of the loop travels together, but for
+    the first message, which a waiting writer wants to be on its way at once."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.lost: asyncio.Future[None] = self._loop.create_future()
+        """Done when the connection is gone."""
+        self._transport: asyncio.Transport | None = None
+        self._gathered: list[bytes] = []
+        self._gathering = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        link: socket.socket = transport.get_extra_info("socket")
+        link.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in _KEEPALIVE:
+            if hasattr(socket, name):
+                link.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._transport = None
+        if not self.lost.done():
+            self.lost.set_result(None)
+
+    def write(self, data: bytes) -> bool:
+        """Whether it is on its way; not if the connection is gone or has too much to carry already."""
+        transport = self._transport
+        if transport is None or transport.get_write_buffer_size() > BACKLOG_BYTES:
+            return False
+        if self._gathering:
+            self._gathered.append(data)
+            return True
+        transport.write(data)
+        self._gathering = True
+        self._loop.call_soon(self._flush)
+        return True
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _flush(self) -> None:
+        self._gathering = False
+        if self._gathered:
+            if self._transport is not None:
+                self._transport.write(b"".join(self._gathered))
+            self._gathered.clear()
+
+
 class StoreLink:
-    """The way to one store: a bounded queue and the task that keeps a stream open."""
+    """The way to one store: a connection while there is one, else a bounded list and the task that connects."""
 
     def __init__(self, store_id: int, dialer: _Dialer, on_unreachable: OnUnreachable) -> None:
         self.store_id = store_id
         self._dialer = dialer
         self._on_unreachable = on_unreachable
-        self._queue: asyncio.Queue[raft_serverpb.RaftMessage] = asyncio.Queue(QUEUE_MESSAGES)
+        self._waiting: list[raft_serverpb.RaftMessage] = []
+        self._wanted = asyncio.Event()
+        self._outgoing: _Outgoing | None = None
         self._task = asyncio.create_task(self._run(), name=f"raft link to store {store_id}")
 
     def send(self, message: raft_serverpb.RaftMessage) -> None:
-        try:
-            self._queue.put_nowait(message)
-        except asyncio.QueueFull:
+        if self._outgoing is not None:
+            sent = self._outgoing.write(frame(message))
+        elif sent := len(self._waiting) < QUEUE_MESSAGES:
+            self._waiting.append(message)
+            self._wanted.set()
+        if not sent:
             self._on_unreachable(self.store_id)
 
     async def close(self) -> None:
@@ -116,46 +193,39 @@ class StoreLink:
         await asyncio.gather(self._task, return_exceptions=True)
 
     async def _run(self) -> None:
-        """Stream for ever; each failed stream costs a pause that doubles up to MAX_BACKOFF_SECONDS."""
+        """Connect for ever; each failure costs a pause that doubles up to MAX_BACKOFF_SECONDS."""
         backoff = FIRST_BACKOFF_SECONDS
         while True:
-            batches = _Batches(await self._queue.get(), self._queue)
+            await self._wanted.wait()
             try:
-                stub = await self._dialer.dial(self.store_id)
-                await answer_of(stub.BatchRaft(aiter(batches)))
-            except (grpc.RpcError, RutileError, OSError) as error:
-                log.info("raft link to store %d broke: %s", self.store_id, _short(error))
+                await self._stay_connected()
+                log.info("raft link to store %d ended", self.store_id)
+                backoff = FIRST_BACKOFF_SECONDS
+            except (RutileError, OSError) as error:
+                log.info("raft link to store %d cannot be made: %s", self.store_id, _short(error))
             self._dialer.doubt(self.store_id)
             self._forget()
-            if batches.sent > 1:
-                backoff = FIRST_BACKOFF_SECONDS
             await self._dialer.sleep(backoff)
             backoff = min(2 * backoff, MAX_BACKOFF_SECONDS)
 
+    async def _stay_connected(self) -> None:
+        """Returns when the connection is lost. Raises what connecting raises."""
+        outgoing = await self._dialer.connect(self.store_id)
+        try:
+            for message in self._waiting:
+                outgoing.write(frame(message))
+            self._waiting.clear()
+            self._outgoing = outgoing
+            await outgoing.lost
+        finally:
+            self._outgoing = None
+            outgoing.close()
+
     def _forget(self) -> None:
         """Drop what waits and say so: by the time the link is back Raft has newer things to say."""
-        while not self._queue.empty():
-            self._queue.get_nowait()
+        self._waiting.clear()
+        self._wanted.clear()
         self._on_unreachable(self.store_id)
-
-
-class _Batches:
-    """The stream's requests: whatever has gathered since the last one, up to BATCH_MESSAGES."""
-
-    def __init__(self, first: raft_serverpb.RaftMessage, queue: asyncio.Queue[raft_serverpb.RaftMessage]) -> None:
-        self._first = first
-        self._queue = queue
-        self.sent = 0
-
-    async def __aiter__(self) -> AsyncIterator[tikvpb.BatchRaftMessage]:
-        message = self._first
-        while True:
-            batch = tikvpb.BatchRaftMessage(msgs=[message])
-            while len(batch.msgs) < BATCH_MESSAGES and not self._queue.empty():
-                batch.msgs.append(self._queue.get_nowait())
-            self.sent += 1
-            yield batch
-            message = await self._queue.get()
 
 
 async def _snapshot_stream(
