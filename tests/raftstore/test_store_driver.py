@@ -238,8 +238,8 @@ def test_an_order_this_version_cannot_carry_out_does_no_harm(caplog):
             driver = await world.leading()
             caplog.set_level("INFO")
             for order in (
-                pdpb.RegionHeartbeatResponse(region_id=1, merge=pdpb.Merge(target=driver.region(1))),
-                pdpb.RegionHeartbeatResponse(region_id=77, merge=pdpb.Merge()),
+                pdpb.RegionHeartbeatResponse(region_id=1),
+                pdpb.RegionHeartbeatResponse(region_id=77),
             ):
                 driver.on_pd_heartbeat_response(order)
             await world.until(lambda: "cannot do" in caplog.text)

@@ -19,7 +19,7 @@ from rutile_kv.raft.config import Config, Randomness
 from rutile_kv.raft.core import Core
 from rutile_kv.raft.errors import DropReason, ProposalDropped, ReadyOutstanding
 from rutile_kv.raft.leader import Leader
-from rutile_kv.raft.messages import NO_PEER, ConfChange, ConfState, HardState, Message
+from rutile_kv.raft.messages import NO_PEER, ConfChange, ConfState, Entry, HardState, Message
 from rutile_kv.raft.ready import Ready, Role, SoftState, Status
 from rutile_kv.raft.storage import Storage
 from rutile_proto.types import LogIndex
@@ -196,6 +196,11 @@ class RawNode:
         """True if this peer leads and everything is replicated, committed and applied everywhere, so that the group may
         stop ticking until somebody has something to say."""
         return isinstance(self._core.role, Leader) and self._core.role.is_quiet() and not self.has_ready()
+
+    def entries_after(self, index: int) -> list[Entry]:
+        """The whole log behind `index`, committed or not. Raises Compacted."""
+        log = self._core.log
+        return log.slice(index + 1, log.last_index + 1, None) if index < log.last_index else []
 
     def status(self) -> Status:
         """A picture of the peer as it is now."""

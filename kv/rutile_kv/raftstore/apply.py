@@ -7,12 +7,13 @@ fails its proposer.
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from rutile_kv.raft.messages import ConfChange, Entry
 from rutile_kv.raft.node import RawNode
 from rutile_kv.raftstore.commands import decode_command, decode_modifies
 from rutile_kv.raftstore.events import RegionSplit, Result
+from rutile_kv.raftstore.merge import absorbed_with, check_merge, merged, prepared, rolled_back
 from rutile_kv.raftstore.observer import ApplyObserver
 from rutile_kv.raftstore.peer_storage import PeerStorage
 from rutile_kv.raftstore.proposals import ProposalQueue
@@ -21,8 +22,12 @@ from rutile_kv.raftstore.region_profile import COUNTED_CFS
 from rutile_kv.raftstore.round import Round
 from rutile_kv.raftstore.stats import RegionStats
 from rutile_proto import metapb_pb2 as metapb
+from rutile_proto import raft_serverpb_pb2 as raft_serverpb
 from rutile_proto import rutilepb_pb2 as rutilepb
 from rutile_proto.errors import EngineCorrupt, EpochNotMatch, InvalidRequest, RegionError, StaleCommand
+
+if TYPE_CHECKING:
+    from rutile_kv.raftstore.peer import Peer
 
 
 class ApplyHost(Protocol):
@@ -46,6 +51,18 @@ class ApplyHost(Protocol):
         self, region: metapb.Region, before: metapb.Region, parent: "Applier", stats: RegionStats, round_: Round
     ) -> None:
         """A region was cut off from what was `before`: start its peer here."""
+
+    def merge_state_changed(self, region_id: int, merging: bool) -> None:
+        """A region has prepared to merge, or will not merge after all."""
+
+    def is_source_ready(self, command: rutilepb.CommitMerge) -> bool:
+        """True if `finish_source` can be called in this round."""
+
+    def finish_source(self, command: rutilepb.CommitMerge, round_: Round) -> "Peer":
+        """The peer here of a region that is to merge, brought to the end of its log."""
+
+    def hand_over(self, source: "Peer", target: metapb.Region, index: int, round_: Round) -> None:
+        """The finished source's keys belong to `target` from log entry `index` of that on."""
 
 
 class Applier:
@@ -74,16 +91,22 @@ class Applier:
     def is_leader(self) -> bool:
         return self._node.is_leader
 
-    def apply(self, entries: Sequence[Entry], round_: Round) -> None:
-        """Apply `entries`, up to this peer's own removal if that is among them."""
+    def apply(self, entries: Sequence[Entry], round_: Round) -> Sequence[Entry]:
+        """Apply `entries`, up to this peer's own removal if that is among them. Returns those that have to wait for
+        another round: from a CommitMerge on whose source is not ready."""
         storage = self._storage
-        for entry in entries:
+        waiting: Sequence[Entry] = ()
+        for position, entry in enumerate(entries):
+            command = decode_command(entry) if entry.data else None
+            if command is not None and self._has_to_wait(command):
+                waiting = entries[position:]
+                break
             storage.applied_index, storage.applied_term = entry.index, entry.term
             tokens, lost = self._proposals.resolve(entry.index, entry.term)
             for proposal in lost:
                 round_.fail(proposal.tokens, StaleCommand(f"another leader's entry took its place at {proposal.index}"))
             try:
-                result = self._apply_entry(entry, round_)
+                result = None if command is None else self._apply_command(entry, command, round_)
             except (RegionError, InvalidRequest) as error:
                 round_.fail(tokens, error)
             else:
@@ -91,11 +114,16 @@ class Applier:
             if self.removed:
                 break
         storage.save_apply_state(round_.batch)
+        return waiting
 
-    def _apply_entry(self, entry: Entry, round_: Round) -> Result:
-        if not entry.data:
-            return None
-        command = decode_command(entry)
+    def _has_to_wait(self, command: rutilepb.RaftCommand) -> bool:
+        """True for a CommitMerge that takes effect and cannot do so in this round."""
+        if not command.HasField("admin") or not command.admin.HasField("commit_merge"):
+            return False
+        takes_effect = command.epoch == self.region.region_epoch
+        return takes_effect and not self._host.is_source_ready(command.admin.commit_merge)
+
+    def _apply_command(self, entry: Entry, command: rutilepb.RaftCommand, round_: Round) -> Result:
         if command.HasField("write"):
             self._write(entry.index, command, round_)
             return None
@@ -108,6 +136,12 @@ class Applier:
                 return None
             case "conf_change":
                 return self._change_members(entry, command, round_)
+            case "prepare_merge":
+                return self._prepare_merge(entry.index, command, round_)
+            case "commit_merge":
+                return self._commit_merge(entry.index, command, round_)
+            case "rollback_merge":
+                return self._rollback_merge(command, round_)
             case _:
                 raise EngineCorrupt(f"log entry {entry.index} of region {self.region.id} holds no known command")
 
@@ -157,9 +191,10 @@ class Applier:
         return regions
 
     def _compact_log(self, command: rutilepb.CompactLog, round_: Round) -> None:
-        """Harmless when late: what is already cut stays cut."""
+        """Harmless when late: what is already cut stays cut. A region about to merge keeps its log: some peer may lack
+        the end of it."""
         storage = self._storage
-        if storage.truncated_index < command.index <= storage.applied_index:
+        if storage.merge_state is None and storage.truncated_index < command.index <= storage.applied_index:
             storage.compact(round_.batch, command.index, command.term)
 
     def _change_members(self, entry: Entry, command: rutilepb.RaftCommand, round_: Round) -> metapb.Region:
@@ -172,4 +207,48 @@ class Applier:
         self.left_members += [peer for peer in before.peers if find_peer(after, peer.id) is None]
         self.removed = find_peer(after, self.peer_id) is None
         self._host.region_changed(before, after)
+        return after
+
+    # --- merging ------------------------------------------------------------------------------------------------------
+
+    def _prepare_merge(self, index: int, command: rutilepb.RaftCommand, round_: Round) -> metapb.Region:
+        self._check_epoch(command.epoch, with_members=True)
+        prepare, before, storage = command.admin.prepare_merge, self.region, self._storage
+        check_merge(before, prepare.target)
+        storage.merge_state = raft_serverpb.MergeState(min_index=prepare.min_index, target=prepare.target, commit=index)
+        after = prepared(before)
+        self._change_merge_state(before, after, round_)
+        if self.is_leader:
+            self._node.announce_commit()  # the target's leader can only go on once its store has this entry too
+        return after
+
+    def _rollback_merge(self, command: rutilepb.RaftCommand, round_: Round) -> metapb.Region:
+        self._check_epoch(command.epoch, with_members=True)
+        before, storage = self.region, self._storage
+        if storage.merge_state is None or storage.merge_state.commit != command.admin.rollback_merge.commit:
+            raise InvalidRequest(f"region {before.id} has no such merge to roll back")
+        storage.merge_state = None
+        after = rolled_back(before)
+        self._change_merge_state(before, after, round_)
+        return after
+
+    def _change_merge_state(self, before: metapb.Region, after: metapb.Region, round_: Round) -> None:
+        self._storage.save_region(round_.batch, after)
+        self._host.region_changed(before, after)
+        self._host.merge_state_changed(after.id, self._storage.merge_state is not None)
+
+    def _commit_merge(self, index: int, command: rutilepb.RaftCommand, round_: Round) -> metapb.Region:
+        """Everything in the round's batch: the end of the source's log, the source's end, the larger range."""
+        self._check_epoch(command.epoch, with_members=True)
+        source = self._host.finish_source(command.admin.commit_merge, round_)
+        before, storage = self.region, self._storage
+        after = merged(before, source.region)
+        storage.absorbed = absorbed_with(storage.absorbed, source.region_id, source.storage.absorbed)
+        self.stats = self.stats.joined(source.applier.stats)
+        self.data_version = self._host.next_data_version()
+        self._host.hand_over(source, after, index, round_)
+        storage.save_region(round_.batch, after)
+        self._host.region_changed(before, after)
+        if self.is_leader:
+            self._node.announce_commit()
         return after

@@ -14,6 +14,7 @@ from rutile_proto.errors import (
     KeyNotInRegion,
     MismatchPeerId,
     NotLeader,
+    ProposalInMergingMode,
     RegionNotInitialized,
     StaleCommand,
     StoreNotMatch,
@@ -41,6 +42,12 @@ def check_term(context: kvrpcpb.Context, peer: Peer) -> None:
     """A caller that names a term does so because it relies on no other leader having been in between."""
     if context.term and peer.term > context.term + 1:
         raise StaleCommand(f"the caller knows term {context.term}, this peer is in {peer.term}")
+
+
+def check_not_merging(peer: Peer) -> None:
+    """A region that is prepared to merge serves nobody: its keys may be written as the target's by now."""
+    if peer.is_merging:
+        raise ProposalInMergingMode(peer.region_id)
 
 
 def is_version_current(context: kvrpcpb.Context, region: metapb.Region) -> bool:

@@ -57,6 +57,11 @@ class StoreConfig:
     missing_leader_ticks: int = 100
     """A follower without a leader for this long asks the others whether it is still a member."""
 
+    merge_check_ticks: int = 2
+    """How often it is looked what can be done for a region that is prepared to merge."""
+    max_merge_gap_entries: int = 256
+    """A region with a peer that lacks more of the log than this does not begin to merge."""
+
     read_retry_ticks: int = 5
     read_timeout_ticks: int = 30
     """A ReadIndex not confirmed is asked again after the first, and fails with ReadIndexNotReady after the second."""

@@ -20,6 +20,7 @@ from rutile_kv.raftstore.driver_sync import Sync
 from rutile_kv.raftstore.events import (
     ChangePeers,
     Event,
+    Merge,
     RaftMessageReceived,
     ReadIndex,
     Result,
@@ -183,6 +184,14 @@ class StoreDriver:
         left soon after. Raises RegionError or InvalidRequest."""
         region = await self._request(lambda token: ChangePeers(token, context, changes), changes=True)
         assert isinstance(region, metapb.Region), "a change of members is answered with the region"
+        return region
+
+    async def merge(self, context: kvrpcpb.Context, target: metapb.Region) -> metapb.Region:
+        """Merge a region into its right neighbour `target`; returns it when it is prepared. Whether the target takes it
+        over then, or it takes requests again because the target changed, regions and epochs show. Raises RegionError or
+        InvalidRequest."""
+        region = await self._request(lambda token: Merge(token, context, target), changes=True)
+        assert isinstance(region, metapb.Region), "a merge is answered with the region"
         return region
 
     async def transfer_leader(self, context: kvrpcpb.Context, peer_id: int) -> None:

@@ -111,6 +111,16 @@ class ChangePeers:
 
 
 @dataclass(frozen=True, slots=True)
+class Merge:
+    """Merge a region into its right neighbour `target`. Completed with the region when that is prepared; whether it
+    comes to pass is decided by the target."""
+
+    token: object
+    context: kvrpcpb.Context
+    target: metapb.Region
+
+
+@dataclass(frozen=True, slots=True)
 class TransferLeader:
     """Ask another peer to lead. Completed with None when asked: who leads in the end, elections say."""
 
@@ -131,6 +141,7 @@ Event: TypeAlias = (
     | ReadIndex
     | Split
     | ChangePeers
+    | Merge
     | TransferLeader
 )
 

@@ -21,6 +21,8 @@ class IncomingSnapshot:
     """A snapshot that arrived here, from when Raft is shown it until it is installed."""
 
     region: metapb.Region
+    absorbed: tuple[int, ...]
+    """The regions that have merged into it: what is left of them here goes away with the installation."""
     index: int
     payload: SnapshotPayload
 

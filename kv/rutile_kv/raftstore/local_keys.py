@@ -6,7 +6,7 @@
     01 02 <region id> 02                    raft_serverpb.RaftLocalState: hard state, last index
     01 02 <region id> 03                    raft_serverpb.RaftApplyState: applied index, where the log begins
     01 03 <region id> 01                    raft_serverpb.RegionLocalState: the region, and whether it is normal,
-                                            being installed, or a tombstone
+                                            being installed, about to merge, or a tombstone
 
 Numbers are eight bytes, big endian, so that a region's log is one range in index order. The layout is TiKV's (wire.md
 §8), without the `z` before data keys: here data lives in families of its own. A peer that waits for its first snapshot

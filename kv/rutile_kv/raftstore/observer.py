@@ -25,5 +25,9 @@ class ApplyObserver(Protocol):
     def on_snapshot_installed(self, region: metapb.Region, index: int) -> None:
         """All data of the region was replaced; it is that of log entry `index`."""
 
+    def on_region_merged(self, source: metapb.Region, target: metapb.Region, index: int) -> None:
+        """`source`, of which everything was applied before, is gone: its keys belong to `target`, which is what that
+        region is from its log entry `index` on. `on_region_changed` of the target follows."""
+
     def on_region_destroyed(self, region: metapb.Region) -> None:
         """This store no longer holds the region."""

@@ -57,10 +57,10 @@ class Outbox:
 
     def _put_snapshot(self, message: Message, to_peer: metapb.Peer | None, round_: Round) -> None:
         assert message.snapshot is not None, "a snapshot message without its metadata"
-        data, region = self._storage.take_snapshot(message.snapshot.index)
+        data, about = self._storage.take_snapshot(message.snapshot.index)
         if to_peer is None:
             data.close()
             self._storage.snapshot_done()
             return
-        about = raft_serverpb.RaftSnapshotData(region=region).SerializeToString()
-        round_.ready.snapshots_to_send.append(SendSnapshot(self._address(message, to_peer, about), region, data))
+        addressed = self._address(message, to_peer, about.SerializeToString())
+        round_.ready.snapshots_to_send.append(SendSnapshot(addressed, about.region, data))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from rutile_kv.raftstore.events import ChangePeers, TransferLeader
+from rutile_kv.raftstore.events import ChangePeers, Merge, TransferLeader
 from rutile_kv.raftstore.region_info import RegionInfo
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto import metapb_pb2 as metapb
@@ -30,7 +30,9 @@ def context_of(info: RegionInfo, epoch: metapb.RegionEpoch | None = None) -> kvr
     return kvrpcpb.Context(region_id=info.region.id, region_epoch=epoch or info.region.region_epoch, peer=info.peer)
 
 
-def event_of(order: pdpb.RegionHeartbeatResponse, info: RegionInfo, token: object) -> ChangePeers | TransferLeader:
+def event_of(
+    order: pdpb.RegionHeartbeatResponse, info: RegionInfo, token: object
+) -> ChangePeers | Merge | TransferLeader:
     """The request PD's order stands for, valid only for the epoch PD saw. Raises InvalidRequest for what this version
     cannot do.
     """
@@ -41,4 +43,6 @@ def event_of(order: pdpb.RegionHeartbeatResponse, info: RegionInfo, token: objec
         return ChangePeers(token, context, [order.change_peer])
     if order.HasField("transfer_leader"):
         return TransferLeader(token, context, order.transfer_leader.peer.id)
+    if order.HasField("merge"):
+        return Merge(token, context, order.merge.target)
     raise InvalidRequest(f"PD orders something this version cannot do: {order}")

@@ -11,7 +11,7 @@ from rutile_kv.engine.api import Modify, WriteBatch
 from rutile_kv.raft.config import Config as RaftConfig
 from rutile_kv.raft.config import Randomness
 from rutile_kv.raft.errors import DropReason, ProposalDropped
-from rutile_kv.raft.messages import Message, SnapshotMeta
+from rutile_kv.raft.messages import Entry, Message, SnapshotMeta
 from rutile_kv.raft.node import RawNode
 from rutile_kv.raft.ready import Ready
 from rutile_kv.raftstore.apply import Applier, ApplyHost
@@ -37,6 +37,12 @@ class PeerHost(ApplyHost, Protocol):
     def clear_data(self, region: metapb.Region, batch: WriteBatch) -> None:
         """Delete everything in the region's range."""
 
+    def destroy_absorbed(self, region_ids: Sequence[int], target: metapb.Region, round_: Round) -> None:
+        """Destroy what is left here of regions that have merged into `target` elsewhere."""
+
+    def stall(self, region_id: int) -> None:
+        """Let the region resume applying in the next round."""
+
 
 class Peer:
     """See the module. `meta` is this peer as its region lists it (or as the message that created it called it)."""
@@ -56,12 +62,19 @@ class Peer:
         """True once the data of the installation is in the engine: the next round finishes it."""
         self.heartbeat_due = False
         self.split_check_running = False
+        self.rollback_wanted = 0
+        """The log index of the PrepareMerge that another peer knows to be in vain."""
         self.reported_health: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
         self._config = config
         self._host = host
         self._writes = PendingWrites()
         self._was_leader = False
-        self._split_index = 0
+        self._border_index = 0
+        """The newest entry proposed that hands keys to another region."""
+        self._merge_proposal = (0, 0)
+        """(term, index) of the newest PrepareMerge, CommitMerge or RollbackMerge proposed."""
+        self._stalled: list[Entry] = []
+        """Committed entries that wait for another region to have a round behind it."""
         self._heard_at = 0
 
     # --- what it is ---------------------------------------------------------------------------------------------------
@@ -113,6 +126,16 @@ class Peer:
             or (self.heartbeat_due and self.is_leader)
         )
 
+    @property
+    def is_merging(self) -> bool:
+        """True if the region takes no requests: it is prepared to merge, or about to be."""
+        return self.storage.merge_state is not None or self._proposes_prepare()
+
+    def awaits_merge_entry(self) -> bool:
+        """True while an entry about a merge that this leader proposed is not applied yet."""
+        term, index = self._merge_proposal
+        return self.is_leader and term == self.term and index > self.storage.applied_index
+
     def silent_ticks(self) -> int:
         """How long ago the leader was last heard of, or asked for."""
         return self.node.tick_count - self._heard_at
@@ -122,13 +145,13 @@ class Peer:
 
     def may_read_now(self, lag_ticks: int) -> bool:
         """True if what is applied here is all that anybody was told of: a leader with a lease that has applied an
-        entry of its own term. Not while a split is under way: the new region may be served elsewhere before it is cut
-        off here."""
+        entry of its own term. Not while a split or a merge is under way: the keys may be served by another region
+        elsewhere before they are cut off here."""
         node, storage = self.node, self.storage
         return (
             node.is_leader
             and storage.applied_term == node.term
-            and self._split_index <= storage.applied_index
+            and self._border_index <= storage.applied_index
             and node.lease_valid(node.tick_count + lag_ticks)
         )
 
@@ -157,8 +180,11 @@ class Peer:
         except ProposalDropped as dropped:
             raise self._refusal(dropped) from dropped
         self.proposals.add(index, self.term, tokens)
-        if command.HasField("batch_split"):
-            self._split_index = index
+        kind = command.WhichOneof("cmd")
+        if kind in ("batch_split", "prepare_merge"):
+            self._border_index = index
+        if kind in ("prepare_merge", "commit_merge", "rollback_merge"):
+            self._merge_proposal = (self.term, index)
 
     def propose_conf_change(self, tokens: Sequence[object], command: rutilepb.ConfChangeV2Cmd) -> None:
         """Raises NotLeader, ServerIsBusy (another change is under way) or raft's InvalidConfChange."""
@@ -230,7 +256,9 @@ class Peer:
         assert incoming is not None and incoming.index == meta.index, "raft accepted a snapshot that is not here"
         assert not ready.committed_entries, "entries to apply beside a snapshot to install"
         self.incoming = None
+        self._stalled = []
         self.installation = Installation(incoming, meta, ready)
+        self._host.destroy_absorbed(incoming.absorbed, incoming.region, round_)
         self._host.clear_data(self.region, round_.batch)
         self._host.clear_data(incoming.region, round_.batch)
         self.storage.start_install(round_.batch, incoming.region, ready.hard_state)
@@ -245,24 +273,41 @@ class Peer:
         installation.incoming.payload.close()
         self._abandon_proposals(round_)
         self.storage.in_round = True
-        self.storage.finish_install(round_.batch, installation.incoming.region, installation.meta)
+        incoming = installation.incoming
+        self.storage.finish_install(round_.batch, incoming.region, incoming.absorbed, installation.meta)
         self.meta = find_peer(self.region, self.id) or self.meta
         self._write_ready(installation.ready, round_)
+
+    def resume_apply(self, round_: Round) -> None:
+        """Apply what had to wait, if it can be now; before anything else in a round."""
+        entries, self._stalled = self._stalled, []
+        self.storage.in_round = True
+        self._apply(entries, round_)
+        self.node.advance_apply(self.storage.applied_index)
 
     def after_advance(self) -> None:
         """The last Ready was given back."""
         self.node.advance_apply(self.storage.applied_index)
         self.leave_joint()
 
+    def refuse_waiting(self, round_: Round, error: RegionError) -> None:
+        """The peer goes away and its log has come to its end: nothing that anybody waits for will come to pass."""
+        for proposal in self.proposals.take_all():
+            round_.fail(proposal.tokens, error)
+        self._refuse_rest(round_, error)
+
     def close(self, round_: Round, error: RegionError) -> None:
         """The peer goes away. What was proposed may or may not come to pass elsewhere; the rest surely not."""
-        round_.fail(self._writes.take_tokens(), error)
-        round_.fail(self.reads.take_all(), error)
+        self._refuse_rest(round_, error)
         self._abandon_proposals(round_)
         self.drop_incoming()
         if self.installation is not None:
             self.installation.incoming.payload.close()
             self.installation, self.data_written = None, False
+
+    def _refuse_rest(self, round_: Round, error: RegionError) -> None:
+        round_.fail(self._writes.take_tokens(), error)
+        round_.fail(self.reads.take_all(), error)
 
     def drop_incoming(self) -> None:
         """Raft did not want the snapshot."""
@@ -271,6 +316,18 @@ class Peer:
             self.incoming = None
 
     # --- inside -------------------------------------------------------------------------------------------------------
+
+    def _apply(self, entries: Sequence[Entry], round_: Round) -> None:
+        """Apply in order: behind what waits, everything waits."""
+        if self._stalled:
+            self._stalled += entries
+            return
+        self._stalled = list(self.applier.apply(entries, round_))
+        if self._stalled:
+            self._host.stall(self.region_id)
+
+    def _proposes_prepare(self) -> bool:
+        return self.awaits_merge_entry() and self._border_index == self._merge_proposal[1]
 
     def _propose_write(self, tokens: list[object], modifies: list[Modify], round_: Round) -> None:
         try:
@@ -305,7 +362,7 @@ class Peer:
         if ready.must_sync:
             round_.ready.must_sync = True
         if ready.committed_entries:
-            self.applier.apply(ready.committed_entries, round_)
+            self._apply(ready.committed_entries, round_)
         self.outbox.put(ready.persisted_messages, round_.ready.persisted_messages, round_)
         round_.taken.append((self, ready))
 

@@ -39,6 +39,12 @@ class PeerStorage:
         self.truncated_index = self.truncated_term = 0
         self.applied_index = self.applied_term = 0
         self.log_bytes = 0
+        self.merge_state: raft_serverpb.MergeState | None = None
+        """What the region is about to merge into, from PrepareMerge until it has merged or that is rolled back."""
+        self.absorbed: tuple[int, ...] = ()
+        """The regions that have merged into this one (see `merge.absorbed_with`)."""
+        self.last_snapshot_index = 0
+        """Of the newest snapshot given out: its receiver may yet install it."""
         self.in_round = False
         """True while a round is being put together: the engine and these fields do not agree then."""
         self._engine = engine
@@ -46,7 +52,7 @@ class PeerStorage:
         self._last_index = 0
         self._cache = EntryCache(cache_bytes)
         self._log_prefix = local_keys.log_prefix(region.id)
-        self._snapshots: dict[int, list[tuple[Snapshot, metapb.Region]]] = {}
+        self._snapshots: dict[int, list[tuple[Snapshot, raft_serverpb.RaftSnapshotData]]] = {}
         self._load()
 
     @property
@@ -93,12 +99,16 @@ class PeerStorage:
         """Opens an engine snapshot that `take_snapshot` hands to whoever sends it."""
         if self.in_round or not self.is_initialised or self.applied_index < request_index:
             raise SnapshotTemporarilyUnavailable
+        if self.merge_state is not None:
+            raise SnapshotTemporarilyUnavailable  # a peer that would need one is brought up to date by the target
         if not self._quota.try_take():
             raise SnapshotTemporarilyUnavailable
-        self._snapshots.setdefault(self.applied_index, []).append((self._engine.snapshot(), self.region))
+        about = raft_serverpb.RaftSnapshotData(region=self.region, absorbed_region_ids=self.absorbed)
+        self._snapshots.setdefault(self.applied_index, []).append((self._engine.snapshot(), about))
+        self.last_snapshot_index = self.applied_index
         return SnapshotMeta(self.applied_index, self.applied_term, conf_state_of(self.region))
 
-    def take_snapshot(self, index: int) -> tuple[Snapshot, metapb.Region]:
+    def take_snapshot(self, index: int) -> tuple[Snapshot, raft_serverpb.RaftSnapshotData]:
         """The data that goes with a SnapshotMeta of `index`, and the region of that moment; the taker closes it, and
         gives the quota back when it is sent."""
         waiting = self._snapshots[index]
@@ -142,12 +152,25 @@ class PeerStorage:
         )
         batch.put(CF_RAFT, local_keys.apply_state(self.region.id), state.SerializeToString())
 
-    def save_region(
-        self, batch: WriteBatch, region: metapb.Region, state: raft_serverpb.PeerState = raft_serverpb.PeerState.Normal
-    ) -> None:
-        """Make `region` this peer's region, durably."""
+    def restore_merge(self, state: raft_serverpb.RegionLocalState) -> None:
+        """Bring back what the engine knew of merges."""
+        self.absorbed = tuple(state.absorbed_region_ids)
+        if state.state == raft_serverpb.PeerState.Merging:
+            self.merge_state = state.merge_state
+
+    def save_region(self, batch: WriteBatch, region: metapb.Region) -> None:
+        """Make `region` this peer's region, durably, with `merge_state` and `absorbed` as they are."""
         self.region = region
-        write_region_state(batch, region, state)
+        merging = self.merge_state is not None
+        write_region_state(
+            batch,
+            raft_serverpb.RegionLocalState(
+                state=raft_serverpb.PeerState.Merging if merging else raft_serverpb.PeerState.Normal,
+                region=region,
+                merge_state=self.merge_state,
+                absorbed_region_ids=self.absorbed,
+            ),
+        )
 
     def compact(self, batch: WriteBatch, index: int, term: int) -> None:
         """Forget the log up to and including `index`, which is applied."""
@@ -164,14 +187,17 @@ class PeerStorage:
         """Throw the log away and mark the region as being installed."""
         batch.delete_range(CF_RAFT, self._log_prefix, local_keys.raft_state(self.region.id))
         batch.delete(CF_RAFT, local_keys.apply_state(self.region.id))
-        write_region_state(batch, region, raft_serverpb.PeerState.Applying)
+        write_region_state(batch, raft_serverpb.RegionLocalState(state=raft_serverpb.PeerState.Applying, region=region))
         self._last_index, self.log_bytes = 0, 0
         self._cache.clear()
         self.save_raft_state(batch, hard_state)
 
-    def finish_install(self, batch: WriteBatch, region: metapb.Region, meta: SnapshotMeta) -> None:
+    def finish_install(
+        self, batch: WriteBatch, region: metapb.Region, absorbed: tuple[int, ...], meta: SnapshotMeta
+    ) -> None:
         """The data is in place: the log begins after the snapshot."""
         self.reset_log(meta.index, meta.term)
+        self.merge_state, self.absorbed = None, absorbed
         self.save_region(batch, region)
         self.save_raft_state(batch, None)
         self.save_apply_state(batch)
@@ -190,12 +216,12 @@ class PeerStorage:
         self.hard_state = write_initial_states(batch, self.region, self.hard_state)
         self.reset_log(INITIAL_INDEX, INITIAL_TERM)
 
-    def destroy(self, batch: WriteBatch, tombstone: metapb.Region) -> None:
+    def destroy(self, batch: WriteBatch, tombstone: raft_serverpb.RegionLocalState) -> None:
         """Forget log and states, and remember that this peer must not come back. The data is the caller's to delete."""
         batch.delete_range(CF_RAFT, self._log_prefix, local_keys.raft_state(self.region.id))
         batch.delete(CF_RAFT, local_keys.raft_state(self.region.id))
         batch.delete(CF_RAFT, local_keys.apply_state(self.region.id))
-        write_region_state(batch, tombstone, raft_serverpb.PeerState.Tombstone)
+        write_region_state(batch, tombstone)
         self.close()
 
     def reset_log(self, index: int, term: int) -> None:
@@ -255,9 +281,8 @@ class PeerStorage:
         return found
 
 
-def write_region_state(batch: WriteBatch, region: metapb.Region, state: raft_serverpb.PeerState) -> None:
-    local = raft_serverpb.RegionLocalState(state=state, region=region)
-    batch.put(CF_RAFT, local_keys.region_state(region.id), local.SerializeToString())
+def write_region_state(batch: WriteBatch, state: raft_serverpb.RegionLocalState) -> None:
+    batch.put(CF_RAFT, local_keys.region_state(state.region.id), state.SerializeToString())
 
 
 def write_initial_states(batch: WriteBatch, region: metapb.Region, earlier: HardState) -> HardState:
@@ -272,7 +297,7 @@ def write_initial_states(batch: WriteBatch, region: metapb.Region, earlier: Hard
         applied_index=INITIAL_INDEX,
         truncated_state=raft_serverpb.RaftTruncatedState(index=INITIAL_INDEX, term=INITIAL_TERM),
     )
-    write_region_state(batch, region, raft_serverpb.PeerState.Normal)
+    write_region_state(batch, raft_serverpb.RegionLocalState(state=raft_serverpb.PeerState.Normal, region=region))
     batch.put(CF_RAFT, local_keys.raft_state(region.id), raft_state.SerializeToString())
     batch.put(CF_RAFT, local_keys.apply_state(region.id), apply_state.SerializeToString())
     return hard_state

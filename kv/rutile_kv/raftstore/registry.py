@@ -18,14 +18,16 @@ from rutile_kv.raftstore.data_ranges import clear_region
 from rutile_kv.raftstore.observer import ApplyObserver
 from rutile_kv.raftstore.peer import Peer
 from rutile_kv.raftstore.peer_storage import PeerStorage
-from rutile_kv.raftstore.region_change import copy_region, find_peer, find_peer_on_store
+from rutile_kv.raftstore.region_change import find_peer, find_peer_on_store
 from rutile_kv.raftstore.region_map import RegionMap
 from rutile_kv.raftstore.round import Round
 from rutile_kv.raftstore.snapshot_quota import SnapshotQuota
 from rutile_kv.raftstore.stats import RegionStats
+from rutile_kv.raftstore.takeover import finish_source, is_source_ready
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto import raft_serverpb_pb2 as raft_serverpb
-from rutile_proto.errors import EngineCorrupt, EpochNotMatch, RegionNotFound
+from rutile_proto import rutilepb_pb2 as rutilepb
+from rutile_proto.errors import EngineCorrupt, EpochNotMatch, RegionError, RegionNotFound
 
 INSTALLING, TOMBSTONE = raft_serverpb.PeerState.Applying, raft_serverpb.PeerState.Tombstone
 
@@ -39,12 +41,18 @@ class Registry:
         self.config = config
         self.peers: dict[int, Peer] = {}
         self.regions = RegionMap()
-        self.tombstones: dict[int, metapb.Region] = {}
-        """What each destroyed region was, this store's peer included."""
+        self.tombstones: dict[int, raft_serverpb.RegionLocalState] = {}
+        """What each destroyed region was, this store's peer included, and what it merged into, if it did."""
         self.reserved: dict[int, metapb.Region] = {}
         """Ranges of snapshots on their way in."""
         self.pending_votes: dict[int, raft_serverpb.RaftMessage] = {}
         """First messages for regions that a split has yet to create here."""
+        self.merging: dict[int, None] = {}
+        """Regions that are about to merge."""
+        self.fresh_merges: dict[int, None] = {}
+        """Those of them that nothing has been done for yet."""
+        self.stalled: dict[int, None] = {}
+        """Regions that wait with applying until another region has a round behind it."""
         self.dirty: dict[int, None] = {}
         """Regions that may have something for the next round, in the order they were touched."""
         self.observers: list[ApplyObserver] = []
@@ -60,11 +68,11 @@ class Registry:
         half_installed = []
         for state in local_keys.scan_region_states(self.engine):
             if state.state == TOMBSTONE:
-                self.tombstones[state.region.id] = state.region
+                self.tombstones[state.region.id] = state
             elif state.state == INSTALLING:
                 half_installed.append(state.region)
             else:
-                self._add_initialised(state.region)
+                self._add_initialised(state)
         for region in half_installed:
             self._take_back(region)
 
@@ -133,25 +141,70 @@ class Registry:
 
     # --- going --------------------------------------------------------------------------------------------------------
 
-    def destroy(self, peer: Peer, epoch: metapb.RegionEpoch, round_: Round) -> None:
-        """Remove the peer with its data, and remember that it must not come back before an epoch newer than `epoch`."""
+    def destroy(
+        self, peer: Peer, epoch: metapb.RegionEpoch, round_: Round, merged_into: metapb.Region | None = None
+    ) -> None:
+        """Remove the peer with its data, and remember that it must not come back before an epoch newer than `epoch`; or
+        never, if it merged into another region elsewhere."""
         region = peer.region
-        tombstone = copy_region(region)
-        tombstone.region_epoch.CopyFrom(epoch)
-        if find_peer(tombstone, peer.id) is None:
-            tombstone.peers.append(peer.meta)
         if peer.is_initialised:
             self.clear_data(region, round_.batch)
         if peer.installation is not None:
             self.clear_data(peer.installation.incoming.region, round_.batch)
-        peer.storage.destroy(round_.batch, tombstone)
+        self._bury(peer, epoch, round_, merged_into)
         self._forget(peer, round_)
-        self.tombstones[region.id] = tombstone
-        round_.ready.must_sync = True
         if peer.is_initialised:
             self.regions.remove(region)
             for observer in self.observers:
                 observer.on_region_destroyed(region)
+
+    def destroy_absorbed(self, region_ids: Sequence[int], target: metapb.Region, round_: Round) -> None:
+        """Remove what is left here of regions that have merged into `target` while this store was not looking."""
+        for region_id in region_ids:
+            peer = self.peers.get(region_id)
+            if peer is not None and region_id != target.id:
+                self.destroy(peer, peer.region.region_epoch, round_, target)
+
+    def hand_over(self, source: Peer, target: metapb.Region, index: int, round_: Round) -> None:
+        """The peer's region is a part of `target` from log entry `index` of that on: the data stays, the peer goes.
+        Whoever waits for it hears who has its keys now; none of its proposals can come to pass any more."""
+        region = source.region
+        self._bury(source, region.region_epoch, round_, target)
+        source.refuse_waiting(round_, EpochNotMatch(region.id, [target]))
+        self._forget(source, round_)
+        self.regions.remove(region)
+        for observer in self.observers:
+            observer.on_region_merged(region, target, index)
+
+    def stall(self, region_id: int) -> None:
+        self.stalled[region_id] = None
+
+    def merge_state_changed(self, region_id: int, merging: bool) -> None:
+        if merging:
+            self.merging[region_id] = self.fresh_merges[region_id] = None
+        else:
+            self.merging.pop(region_id, None)
+
+    def is_source_ready(self, command: rutilepb.CommitMerge) -> bool:
+        return is_source_ready(self, command)
+
+    def finish_source(self, command: rutilepb.CommitMerge, round_: Round) -> Peer:
+        return finish_source(self, command, round_)
+
+    def _bury(self, peer: Peer, epoch: metapb.RegionEpoch, round_: Round, merged_into: metapb.Region | None) -> None:
+        """Leave a tombstone. That of a merged region is of a later version than any it ever had."""
+        tombstone = raft_serverpb.RegionLocalState(
+            state=TOMBSTONE, region=peer.region, absorbed_region_ids=peer.storage.absorbed
+        )
+        tombstone.region.region_epoch.CopyFrom(epoch)
+        if merged_into is not None:
+            tombstone.region.region_epoch.version += 1
+            tombstone.merge_state.target.CopyFrom(merged_into)
+        if find_peer(tombstone.region, peer.id) is None:
+            tombstone.region.peers.append(peer.meta)
+        peer.storage.destroy(round_.batch, tombstone)
+        self.tombstones[peer.region_id] = tombstone
+        round_.ready.must_sync = True
 
     def clear_data(self, region: metapb.Region, batch: WriteBatch) -> None:
         if region.peers:
@@ -169,13 +222,21 @@ class Registry:
             siblings.append(left)
         return EpochNotMatch(region.id, [region, *siblings])
 
-    def is_covered_by_other(self, region_id: int, start: bytes, end: bytes) -> bool:
-        """True if another region here, or a snapshot on its way in, covers a key of [start, end)."""
-        if any(region.id != region_id for region in self.regions.overlapping(start, end)):
+    def region_gone(self, region_id: int) -> RegionError:
+        """The error for who asks for a region that is not here: who has its keys, if it merged into one that is."""
+        tombstone = self.tombstones.get(region_id)
+        heir = self.peers.get(tombstone.merge_state.target.id) if tombstone is not None else None
+        return EpochNotMatch(region_id, [heir.region]) if heir is not None else RegionNotFound(region_id)
+
+    def is_covered_by_other(self, region_id: int, start: bytes, end: bytes, absorbed: Sequence[int] = ()) -> bool:
+        """True if another region here, or a snapshot on its way in, covers a key of [start, end); those `absorbed` by
+        this one do not count."""
+        own = (region_id, *absorbed)
+        if any(region.id not in own for region in self.regions.overlapping(start, end)):
             return True
         incoming = RegionMap()
         for region in self.reserved.values():
-            if region.id != region_id:
+            if region.id not in own:
                 incoming.put(region)
         return bool(incoming.overlapping(start, end))
 
@@ -190,11 +251,15 @@ class Registry:
         self.touch(storage.region.id)
         return peer
 
-    def _add_initialised(self, region: metapb.Region) -> None:
+    def _add_initialised(self, state: raft_serverpb.RegionLocalState) -> None:
+        region = state.region
         meta = find_peer_on_store(region, self.store_id)
         if meta is None:
             raise EngineCorrupt(f"region {region.id} is kept here, but has no peer on store {self.store_id}")
         peer = self._add(meta, self._storage(region))
+        peer.storage.restore_merge(state)
+        if peer.storage.merge_state is not None:
+            self.merging[region.id] = None
         peer.applier.stats = RegionStats.estimate(self.engine, region)
         self.regions.put(region)
         if len(region.peers) == 1:
@@ -218,6 +283,8 @@ class Registry:
         self.peers.pop(peer.region_id, None)
         self.reserved.pop(peer.region_id, None)
         self.pending_votes.pop(peer.region_id, None)
+        self.merging.pop(peer.region_id, None)
+        self.stalled.pop(peer.region_id, None)
         self.dirty.pop(peer.region_id, None)
 
     def _is_outdated(self, region_id: int, meta: metapb.Peer, existing: Peer | None) -> bool:
@@ -226,5 +293,5 @@ class Registry:
             assert not existing.is_initialised, "a region inside the range of its parent"
             return existing.id > meta.id
         tombstone = self.tombstones.get(region_id)
-        buried = None if tombstone is None else find_peer_on_store(tombstone, self.store_id)
+        buried = None if tombstone is None else find_peer_on_store(tombstone.region, self.store_id)
         return buried is not None and buried.id >= meta.id

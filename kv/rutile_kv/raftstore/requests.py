@@ -6,7 +6,8 @@ The order of the checks is TiKV's (`checks`); the first that fails names the err
 from typing import TypeAlias, assert_never
 
 from rutile_kv.raftstore import checks
-from rutile_kv.raftstore.events import ChangePeers, ReadIndex, Split, TransferLeader, Write
+from rutile_kv.raftstore.events import ChangePeers, Merge, ReadIndex, Split, TransferLeader, Write
+from rutile_kv.raftstore.merge_proposals import prepare_merge
 from rutile_kv.raftstore.peer import Peer
 from rutile_kv.raftstore.region_change import change_members, check_split, find_peer
 from rutile_kv.raftstore.registry import Registry
@@ -17,7 +18,7 @@ from rutile_proto import metapb_pb2 as metapb
 from rutile_proto import rutilepb_pb2 as rutilepb
 from rutile_proto.errors import InvalidRequest, ReadIndexNotReady, RegionNotFound, RutileError
 
-Request: TypeAlias = Write | ReadIndex | Split | ChangePeers | TransferLeader
+Request: TypeAlias = Write | ReadIndex | Split | ChangePeers | Merge | TransferLeader
 
 
 class Requests:
@@ -34,6 +35,8 @@ class Requests:
             if not (isinstance(request, ReadIndex) and request.context.replica_read):
                 checks.check_leader(peer)
             checks.check_term(request.context, peer)
+            if not isinstance(request, TransferLeader):
+                checks.check_not_merging(peer)
             self._hand_over(request, peer, round_)
             self._registry.touch(peer.region_id)
         except RutileError as error:
@@ -45,6 +48,7 @@ class Requests:
         if not context.replica_read:
             checks.check_leader(peer)
         checks.check_term(context, peer)
+        checks.check_not_merging(peer)
         self._check_version(context, peer)
         return peer.region if peer.may_read_now(lag_ticks) else None
 
@@ -53,6 +57,7 @@ class Requests:
         peer = self._peer(context)
         if peer.installation is not None:
             raise ReadIndexNotReady(peer.region_id, "a snapshot is being installed")
+        checks.check_not_merging(peer)
         self._check_version(context, peer)
         return peer.region
 
@@ -71,6 +76,8 @@ class Requests:
                 self._split(request, peer)
             case ChangePeers():
                 self._change_peers(request, peer)
+            case Merge():
+                self._merge(request, peer)
             case TransferLeader():
                 peer.transfer_leader(request.to_peer_id)
                 round_.complete([request.token])
@@ -91,12 +98,23 @@ class Requests:
             raise InvalidRequest(f"peer {peer.id} leads region {peer.region_id}: move the leader before removing it")
         peer.propose_conf_change([request.token], command)
 
+    def _merge(self, request: Merge, peer: Peer) -> None:
+        """The target's peer here must be where the caller thinks the target is: it is what says whether the merge can
+        still come to pass."""
+        self._check_epoch(request.context, peer)
+        target = self._registry.peers.get(request.target.id)
+        if target is None or not target.is_initialised:
+            raise RegionNotFound(request.target.id)
+        if target.region.region_epoch != request.target.region_epoch:
+            raise self._registry.epoch_not_match(target.region)
+        peer.propose_admin([request.token], prepare_merge(peer, target.region, self._registry.config))
+
     def _peer(self, context: kvrpcpb.Context) -> Peer:
         """The peer a request is for; the first half of the checks."""
         checks.check_store(context, self._registry.store_id)
         peer = self._registry.peers.get(context.region_id)
         if peer is None or peer.region_id in self._gate.doomed:
-            raise RegionNotFound(context.region_id)
+            raise self._registry.region_gone(context.region_id)
         checks.check_peer(context, peer)
         return peer
 

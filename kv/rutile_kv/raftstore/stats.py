@@ -45,6 +45,16 @@ class RegionStats:
         parts = [weight / total for weight in weights] if total else [1 / len(regions)] * len(regions)
         return [RegionStats(int(self.size_bytes * part), int(self.keys * part)) for part in parts]
 
+    def joined(self, other: "RegionStats") -> "RegionStats":
+        """What a region has once another has merged into it."""
+        return RegionStats(
+            self.size_bytes + other.size_bytes,
+            self.keys + other.keys,
+            self.written_bytes + other.written_bytes,
+            self.written_keys + other.written_keys,
+            self.drift_bytes + other.drift_bytes,
+        )
+
     def is_drifting(self) -> bool:
         """True if the size is worth measuring again."""
         return self.drift_bytes >= _DRIFT_BYTES

@@ -7,6 +7,7 @@
 Reads are asked directly: `read_now` for a leader with a lease, `read_again` for whoever waited for a `ReadIndex`.
 """
 
+from collections.abc import Sequence
 from typing import assert_never
 
 from google.protobuf.message import DecodeError
@@ -20,6 +21,7 @@ from rutile_kv.raftstore.config import StoreConfig
 from rutile_kv.raftstore.events import (
     ChangePeers,
     Event,
+    Merge,
     RaftMessageReceived,
     ReadIndex,
     SnapshotInstalled,
@@ -34,6 +36,7 @@ from rutile_kv.raftstore.events import (
     Write,
 )
 from rutile_kv.raftstore.installation import IncomingSnapshot
+from rutile_kv.raftstore.merge_proposals import advance_merge
 from rutile_kv.raftstore.observer import ApplyObserver
 from rutile_kv.raftstore.peer import Peer
 from rutile_kv.raftstore.region_change import find_peer
@@ -80,7 +83,7 @@ class Store:
                 self._tick()
             case RaftMessageReceived():
                 self._on_raft_message(event.message)
-            case Write() | ReadIndex() | Split() | ChangePeers() | TransferLeader():
+            case Write() | ReadIndex() | Split() | ChangePeers() | Merge() | TransferLeader():
                 self._requests.take(event, self._round)
             case SnapshotReceived():
                 self._on_snapshot(event)
@@ -100,12 +103,14 @@ class Store:
         assert self._in_flight is None, "advance the last round first"
         round_, registry = self._round, self._registry
         self._bury_doomed(round_)
+        resumed = self._resume_stalled(round_)
+        self._advance_fresh_merges(round_)
         touched, registry.dirty = registry.dirty, {}
         for region_id in touched:
             peer = registry.peers.get(region_id)
             if peer is not None:
                 self._gather(peer, round_)
-        for peer, _ in round_.taken:
+        for peer in (*resumed, *(peer for peer, _ in round_.taken)):
             peer.storage.in_round = False
         if round_.is_empty():
             return None
@@ -125,7 +130,7 @@ class Store:
 
     def has_work(self) -> bool:
         """True if `ready` may have something to hand out."""
-        return bool(self._registry.dirty or self._gate.doomed) or not self._round.is_empty()
+        return bool(self._registry.dirty or self._registry.stalled or self._gate.doomed) or not self._round.is_empty()
 
     # --- reads --------------------------------------------------------------------------------------------------------
 
@@ -220,26 +225,31 @@ class Store:
     def _on_snapshot(self, event: SnapshotReceived) -> None:
         try:
             message = message_from_pb(event.message.message)
-            region = raft_serverpb.RaftSnapshotData.FromString(event.message.message.snapshot.data).region
+            about = raft_serverpb.RaftSnapshotData.FromString(event.message.message.snapshot.data)
         except (InvalidRequest, DecodeError) as cause:
             event.payload.close()
             raise InvalidRequest(f"region {event.message.region_id}: a malformed snapshot message: {cause}") from cause
         peer = self._gate.admit(event.message, self._round)
-        if peer is None or message.snapshot is None or not self._may_install(peer, region):
+        if peer is None or message.snapshot is None or not self._may_install(peer, about):
             event.payload.close()
             return
-        peer.incoming = IncomingSnapshot(region, message.snapshot.index, event.payload)
-        self._registry.reserved[peer.region_id] = region
+        absorbed = tuple(about.absorbed_region_ids)
+        peer.incoming = IncomingSnapshot(about.region, absorbed, message.snapshot.index, event.payload)
+        self._registry.reserved[peer.region_id] = about.region
         self._step_raft(peer, event.message.from_peer, message)
 
-    def _may_install(self, peer: Peer, region: metapb.Region) -> bool:
-        """One snapshot at a time, only of this peer's region with this peer in it, and never over another region."""
+    def _may_install(self, peer: Peer, about: raft_serverpb.RaftSnapshotData) -> bool:
+        """One snapshot at a time, only of this peer's region with this peer in it, and never over another region; but
+        what is left here of regions that have merged into this one makes room."""
+        region = about.region
         return (
             peer.incoming is None
             and peer.installation is None
             and region.id == peer.region_id
             and find_peer(region, peer.id) is not None
-            and not self._registry.is_covered_by_other(region.id, region.start_key, region.end_key)
+            and not self._registry.is_covered_by_other(
+                region.id, region.start_key, region.end_key, about.absorbed_region_ids
+            )
         )
 
     def _on_installed(self, event: SnapshotInstalled) -> None:
@@ -274,6 +284,11 @@ class Store:
         for peer in self._registry.peers.values():
             upkeep.on_tick(peer, self.tick_count, self.config, self._round)
             self._touch_if_busy(peer)
+        self._advance_all_merges()
+
+    def _advance_all_merges(self) -> None:
+        if self._registry.merging and self.tick_count % self.config.merge_check_ticks == 0:
+            self._advance_merges(list(self._registry.merging), self._round)
 
     def _touch_if_busy(self, peer: Peer) -> None:
         if peer.has_work():
@@ -283,10 +298,40 @@ class Store:
 
     def _bury_doomed(self, round_: Round) -> None:
         doomed, self._gate.doomed = self._gate.doomed, {}
-        for region_id, epoch in doomed.items():
+        for region_id, doom in doomed.items():
             peer = self._registry.peers.get(region_id)
-            if peer is not None:
-                self._registry.destroy(peer, epoch, round_)
+            if peer is None:
+                continue
+            region = peer.region
+            if doom.absorbed:
+                peer.storage.absorbed = doom.absorbed
+                self._registry.destroy_absorbed(doom.absorbed, region, round_)
+            self._registry.destroy(peer, doom.epoch, round_, doom.merged_into)
+
+    def _resume_stalled(self, round_: Round) -> list[Peer]:
+        """First of all in a round, so that whoever they wait for has no part in it yet."""
+        stalled, self._registry.stalled = self._registry.stalled, {}
+        peers = [self._registry.peers[region_id] for region_id in stalled]
+        for peer in peers:
+            peer.resume_apply(round_)
+            self._registry.touch(peer.region_id)
+        return peers
+
+    def _advance_fresh_merges(self, round_: Round) -> None:
+        fresh, self._registry.fresh_merges = self._registry.fresh_merges, {}
+        self._advance_merges(list(fresh), round_)
+
+    def _advance_merges(self, region_ids: Sequence[int], round_: Round) -> None:
+        for region_id in region_ids:
+            source = self._registry.peers.get(region_id)
+            if source is not None and source.storage.merge_state is not None:
+                advance_merge(source, self._registry, round_)
+                self._touch_if_busy(source)
+                self._touch_target(source.storage.merge_state.target.id)
+
+    def _touch_target(self, region_id: int) -> None:
+        if region_id in self._registry.peers:
+            self._registry.touch(region_id)
 
     def _gather(self, peer: Peer, round_: Round) -> None:
         """Everything one peer has for this round."""
@@ -313,4 +358,5 @@ class Store:
         """A removed peer does not hear of its removal through the log any more, so its leader says it once."""
         left, peer.applier.left_members = peer.applier.left_members, []
         if peer.is_leader:
-            round_.ready.messages.extend(tombstone_message(peer.region, peer.meta, member) for member in left)
+            known = raft_serverpb.RegionLocalState(region=peer.region, absorbed_region_ids=peer.storage.absorbed)
+            round_.ready.messages.extend(tombstone_message(known, peer.meta, member) for member in left)

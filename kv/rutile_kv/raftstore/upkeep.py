@@ -122,6 +122,8 @@ def _compact_log(peer: Peer, config: StoreConfig) -> None:
     A tail stays, for watchers that come from another leader (`replay`).
     """
     storage = peer.storage
+    if peer.is_merging:
+        return
     length = storage.applied_index - storage.truncated_index
     if length < config.log_gap_entries and storage.log_bytes < config.log_limit_bytes:
         return

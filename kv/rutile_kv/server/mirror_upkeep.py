@@ -1,5 +1,5 @@
-"""Tells the mirror what is applied: its deltas live on it, and it forgets regions that change their range, are replaced
-by a snapshot, or leave the store.
+"""Tells the mirror what is applied: its deltas live on it, and it forgets regions that change their range (split or
+merge), are replaced by a snapshot, or leave the store.
 
 Every replica is told, leader or not, so followers serve analytical reads from mirrors of their own.
 """
@@ -30,6 +30,9 @@ class MirrorUpkeep:
 
     def on_snapshot_installed(self, region: metapb.Region, index: int) -> None:
         self._cache.drop_region(region.id)
+
+    def on_region_merged(self, source: metapb.Region, target: metapb.Region, index: int) -> None:
+        self._cache.drop_region(source.id)
 
     def on_region_destroyed(self, region: metapb.Region) -> None:
         self._cache.drop_region(region.id)

@@ -5,9 +5,19 @@ from dataclasses import dataclass, field
 
 from rutile_kv.engine.api import Modify
 from rutile_kv.watch.locks import Loading, LockTable
-from rutile_kv.watch.watcher import Progress, TransactionalWatcher, Watcher
+from rutile_kv.watch.watcher import Progress, RawWatcher, TransactionalWatcher, Watcher
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto.errors import EpochNotMatch, NotLeader, RegionNotFound, RutileError
+
+
+class RegionMerged(RutileError):
+    """A raw watcher has been told all there was of its region, which is a part of `target` from that one's log entry
+    `index` on: there it goes on. Never leaves the store as an error."""
+
+    def __init__(self, target: metapb.Region, index: int) -> None:
+        super().__init__(f"the region is a part of region {target.id} now")
+        self.target = target
+        self.index = index
 
 
 @dataclass(slots=True)
@@ -101,9 +111,9 @@ class WatchCore:
                 watcher.applied(region, index, modifies)
 
     def on_region_changed(self, region: metapb.Region, came_from: metapb.Region | None) -> None:
-        """New members change nothing for watchers. A split ends them: the first to be told is the old id, then come the
-        new regions."""
-        if came_from is None or came_from.region_epoch.version == region.region_epoch.version:
+        """New members change nothing for watchers, nor does preparing to merge. Another range ends them; after a split
+        the first to be told is the old id, then come the new regions."""
+        if came_from is None or _same_range(came_from, region):
             return
         if region.id == came_from.id:
             self._split = EpochNotMatch(region.id, [region])
@@ -115,5 +125,16 @@ class WatchCore:
         """Entries were skipped. It also means that another store leads."""
         self.end(region.id, NotLeader(region.id))
 
+    def on_region_merged(self, source: metapb.Region, target: metapb.Region, index: int) -> None:
+        """Everything the source ever applied has passed by: raw watchers go on behind the entry that took it over."""
+        feed = self._feeds.pop(source.id, None)
+        for watcher in [] if feed is None else feed.watchers:
+            raw = isinstance(watcher, RawWatcher)
+            watcher.finish(RegionMerged(target, index) if raw else EpochNotMatch(source.id, [target]))
+
     def on_region_destroyed(self, region: metapb.Region) -> None:
         self.end(region.id, RegionNotFound(region.id))
+
+
+def _same_range(one: metapb.Region, other: metapb.Region) -> bool:
+    return (one.id, one.start_key, one.end_key) == (other.id, other.start_key, other.end_key)
