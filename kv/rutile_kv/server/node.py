@@ -85,6 +85,7 @@ class StoreNode:
         config: StoreConfig,
         *,
         pd_stub: Stub | None = None,
+        pd_client: PdClient | None = None,
         network: LocalNetwork | None = None,
         clock: Clock | None = None,
         random_source: Randomness | None = None,
@@ -92,17 +93,18 @@ class StoreNode:
         pace: Pace | None = None,
         limits: RaftstoreConfig | None = None,
     ) -> None:
-        """PD is reached at `config.pd_addresses`, or through `pd_stub` in this process. `network` joins stores without
-        an address; a store alone needs none. `engine` takes the place of what `config.data_dir` says; it is closed at
-        the end all the same. `pace` is how calls to others are repeated, `limits` what the raftstore keeps to where
-        `config` says nothing."""
-        if pd_stub is None and not config.pd_addresses:
+        """PD is reached at `config.pd_addresses`, or through `pd_stub` in this process, or by a `pd_client` which this
+        closes. `network` joins stores without an address; a store alone needs none. `engine` takes the place of what
+        `config.data_dir` says; it is closed at the end all the same. `pace` is how calls to others are repeated,
+        `limits` what the raftstore keeps to where `config` says nothing."""
+        if pd_stub is None and pd_client is None and not config.pd_addresses:
             raise InvalidRequest("a store needs its placement driver: give pd_addresses, or pd_stub in this process")
         self.config = config
         self.address = ""
         """host:port it listens on, known after start; empty without a server."""
         self._peer_address = ""
         self._pd_stub = pd_stub
+        self._given_pd_client = pd_client
         self._network = network or LocalNetwork()
         self._clock = clock or SystemClock()
         self._random = random_source or random.Random()
@@ -244,6 +246,8 @@ class StoreNode:
         return RocksEngine.open(self.config.data_dir)
 
     def _pd_client(self) -> PdClient:
+        if self._given_pd_client is not None:
+            return self._given_pd_client
         if self._pd_stub is not None:
             return PdClient.local(self._pd_stub, pace=self._pace)
         return PdClient.connect(self.config.pd_addresses, pace=self._pace)
