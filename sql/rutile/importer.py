@@ -12,7 +12,10 @@ right where no transaction can look.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import io
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -46,7 +49,8 @@ def import_file(
     """
     shared = shared_database(target)
     try:
-        importer = _Import(shared.database, database, table, path, create, tuple(primary_key))
+        importer = TableImport(shared.database, database, table, partial(open_source, path))
+        importer.create_as = tuple(primary_key) if create else None
         return shared.loop.run(importer.run())
     except SqlError as error:
         raise exception_of(error) from error
@@ -56,21 +60,24 @@ def import_file(
         shared.release()
 
 
-class _Import:
-    """One import, from opening the file to publishing the table."""
+class TableImport:
+    """One import, from opening the source to publishing the table. Raises as `import_file`, and SqlError."""
 
     def __init__(
-        self, engine: Database, database: str, table: str, path: Path, create: bool, primary_key: tuple[str, ...]
+        self, engine: Database, database: str, table: str, open_source: Callable[[pa.Schema | None], Source]
     ) -> None:
+        """`open_source` is told the table's Arrow schema if the table exists."""
         self._engine = engine
         self._database = database
         self._table = table
-        self._path = path
-        self._create = create
-        self._primary_key = primary_key
+        self._open_source = open_source
+        self.create_as: tuple[str, ...] | None = None
+        """The primary key of the table to make; None: it exists."""
+        self.show_progress = True
 
     async def run(self) -> int:
-        info, source = await (self._create_table() if self._create else self._hide_table())
+        """The number of rows imported."""
+        info, source = await (self._hide_table() if self.create_as is None else self._create_table(self.create_as))
         try:
             rows = await self._load(TableAccess(info), source)
         except BaseException:
@@ -79,15 +86,15 @@ class _Import:
         await self._engine.catalog.publish_table(self._database, self._table)
         return rows
 
-    async def _create_table(self) -> tuple[TableInfo, Source]:
-        source = open_source(self._path)
-        wanted = schema_of(source.schema, self._database, self._table, self._primary_key)
+    async def _create_table(self, primary_key: tuple[str, ...]) -> tuple[TableInfo, Source]:
+        source = self._open_source(None)
+        wanted = schema_of(source.schema, self._database, self._table, primary_key)
         return await self._engine.catalog.create_table(wanted, state=TableState.IMPORTING), source
 
     async def _hide_table(self) -> tuple[TableInfo, Source]:
         found = await self._engine.catalog.get_table(self._database, self._table)
-        source = open_source(self._path, found.schema.arrow_schema())
-        _check_columns(found.schema, source.schema, self._path)
+        source = self._open_source(found.schema.arrow_schema())
+        check_columns(found.schema, source.schema, source.path.name)
         info = await self._engine.catalog.hide_table(self._database, self._table)
         start, end = table_range(info.table_id)
         client = self._engine.client
@@ -97,7 +104,7 @@ class _Import:
         return info, source
 
     async def _give_up(self) -> None:
-        if self._create:
+        if self.create_as is not None:
             await self._engine.catalog.drop_table(self._database, self._table)
         else:
             await self._engine.catalog.publish_table(self._database, self._table)
@@ -107,7 +114,7 @@ class _Import:
         client, schema = self._engine.client, table.schema
         start_ts = await client.timestamp()
         encoder = BulkEncoder(table, start_ts, await client.timestamp())
-        progress = Progress(schema.name, source.total_rows)
+        progress = Progress(schema.name, source.total_rows, sys.stderr if self.show_progress else io.StringIO())
         writes: set[asyncio.Task[None]] = set()
         keys: list[pa.Array] = []
         batches = source.batches()
@@ -173,15 +180,15 @@ def schema_of(arrow: pa.Schema, database: str, table: str, primary_key: Sequence
     return TableSchema(0, table, columns, ids, handle, database=database)
 
 
-def _check_columns(schema: TableSchema, arrow: pa.Schema, path: Path) -> None:
-    """The file has every column of the table, and no other."""
+def check_columns(schema: TableSchema, arrow: pa.Schema, source_name: str) -> None:
+    """The source has every column of the table, and no other."""
     table_columns = {column.name.lower() for column in schema.columns}
     file_columns = {name.lower() for name in arrow.names}
     if table_columns != file_columns:
         missing = ", ".join(sorted(table_columns - file_columns)) or "none"
         extra = ", ".join(sorted(file_columns - table_columns)) or "none"
         raise ProgrammingError(
-            f"{path.name} does not fit table {schema.name}: missing {missing}; unknown {extra}", 1136
+            f"{source_name} does not fit table {schema.name}: missing {missing}; unknown {extra}", 1136
         )
 
 
