@@ -1,5 +1,5 @@
-"""Seeded runs of everything at once: writes, reads, splits, moving members and leaders, lost and doubled messages,
-partitions, power cuts. A failure prints its seed; the seed replays it.
+"""Seeded runs of everything at once: writes, reads, splits, merges, moving members and leaders, lost and doubled
+messages, partitions, power cuts. A failure prints its seed; the seed replays it.
 
 Each key is written by one client, one number after the other. So a read must show at least the last number acknowledged
 before it began and at most the last one sent before it ended, and never less than an earlier read showed.
@@ -8,13 +8,13 @@ before it began and at most the last one sent before it ended, and never less th
 import pytest
 
 from rutile_kv.raft.errors import RaftError
-from rutile_kv.raftstore.events import ChangePeers, ReadIndex, SnapshotReceived, Split, TransferLeader, Write
+from rutile_kv.raftstore.events import ChangePeers, Merge, ReadIndex, SnapshotReceived, Split, TransferLeader, Write
 from rutile_kv.raftstore.region_reader import RegionReader
 from rutile_proto import eraftpb_pb2 as eraftpb
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto import pdpb_pb2 as pdpb
 from rutile_proto import rutilepb_pb2 as rutilepb
-from rutile_proto.errors import InvalidRequest, RegionError, UndeterminedResult
+from rutile_proto.errors import InvalidRequest, ProposalInMergingMode, RegionError, UndeterminedResult
 
 STEPS = ("before write", "after write", "after sync", "after messages", "after advance")
 KEYS = [b"%x" % n for n in range(16)]
@@ -33,12 +33,13 @@ class Register:
 class Chaos:
     """A cluster that everything happens to."""
 
-    def __init__(self, cluster):
+    def __init__(self, cluster, merges=False):
         self.cluster = cluster
         self.random = cluster.random
+        self.merges = merges
         self.registers = {key: Register() for key in KEYS}
         self.reads = {}
-        self.answered = {"write": 0, "lease": 0, "index": 0, "split": 0, "member": 0, "crash": 0}
+        self.answered = {"write": 0, "lease": 0, "index": 0, "split": 0, "merge": 0, "member": 0, "crash": 0}
         self.next_region = 2
         self.next_peer = 1000
         self.partition = ()
@@ -49,8 +50,8 @@ class Chaos:
     def act(self):
         actions = (
             (self.turn, 90), (self.deliver, 50), (self.tick, 12), (self.write, 30), (self.read, 15),
-            (self.lease_read, 15), (self.split, 1), (self.member, 3), (self.leader, 1), (self.cut, 0.4),
-            (self.crash, 0.3), (self.restart, 4),
+            (self.lease_read, 15), (self.split, 3 if self.merges else 1), (self.member, 0.5 if self.merges else 3),
+            (self.merge, 6 * self.merges), (self.leader, 1), (self.cut, 0.4), (self.crash, 0.3), (self.restart, 4),
         )  # fmt: skip
         self.random.choices([action for action, _ in actions], [weight for _, weight in actions])[0]()
 
@@ -89,7 +90,10 @@ class Chaos:
             return
         machine = self.cluster.machines[info.peer.store_id]
         context = self.cluster.context(info.peer.store_id, info.region.id)
-        region = machine.store.read_now(context, machine.ticks)
+        try:
+            region = machine.store.read_now(context, machine.ticks)
+        except ProposalInMergingMode:
+            return
         if region is not None:
             self.check(key, self.registers[key].acknowledged, machine.engine, region)
             self.answered["lease"] += 1
@@ -129,12 +133,25 @@ class Chaos:
     def split(self):
         key = self.random.choice(KEYS)
         info = self.some_region(key)
-        if info is None or self.next_region > 5:
+        if info is None or len(self.living()) > 4:
             return
         ids = [self.new_peer() for _ in info.region.peers]
         requests = [rutilepb.SplitRequest(split_key=key, new_region_id=self.next_region, new_peer_ids=ids)]
         self.next_region += 1
         self.ask(info, lambda token, context: Split(("split", token), context, requests))
+
+    def living(self):
+        """The regions that somebody has."""
+        machines = (machine for machine in self.cluster.machines.values() if machine.up)
+        return {info.region.id for machine in machines for info in machine.store.region_infos()}
+
+    def merge(self):
+        info = self.some_region(self.random.choice(KEYS))
+        if info is None or not info.region.end_key:
+            return
+        target = self.cluster.machines[info.peer.store_id].store.find_region(info.region.end_key)
+        if target is not None:
+            self.ask(info, lambda token, context: Merge(("merge", token), context, target))
 
     def member(self):
         info = self.some_region(self.random.choice(KEYS))
@@ -230,10 +247,8 @@ class Chaos:
         self.harvest()
 
 
-@pytest.mark.parametrize("seed", range(12))
-def test_nothing_acknowledged_is_lost_whatever_happens(new_cluster, seed):
-    cluster = new_cluster(seed=seed).grow()
-    chaos = Chaos(cluster)
+def run_storm(cluster, merges):
+    chaos = Chaos(cluster, merges)
     for step in range(5000):
         chaos.act()
         if step % 50 == 0:
@@ -252,3 +267,15 @@ def test_nothing_acknowledged_is_lost_whatever_happens(new_cluster, seed):
     machines = cluster.machines.values()
     cluster.check_tiles(sorted({info.region.id for machine in machines for info in machine.store.region_infos()}))
     assert chaos.answered["write"] > 0, chaos.answered
+    return chaos.answered
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_nothing_acknowledged_is_lost_whatever_happens(new_cluster, seed):
+    run_storm(new_cluster(seed=seed).grow(), merges=False)
+
+
+@pytest.mark.parametrize("seed", range(100, 106))
+def test_nothing_acknowledged_is_lost_while_regions_come_and_go(new_cluster, seed):
+    answered = run_storm(new_cluster(seed=seed).grow(), merges=True)
+    assert answered["merge"] > 0, answered
