@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import grpc
 
@@ -26,6 +26,7 @@ from rutile_proto.types import Timestamp
 
 CALL_TIMEOUT_S = 3.0
 BUDGET_S = 15.0
+T = TypeVar("T")
 SCAN_LIMIT = 1024
 """Regions in one ScanRegions answer unless told otherwise."""
 
@@ -160,24 +161,27 @@ class PdClient:
     ) -> AsyncIterator[pdpb.RegionHeartbeatResponse]:
         """One heartbeat stream: send the reports (headers are filled in here), yield the orders that come back.
 
-        Ends with PdError when the stream breaks; the caller waits and opens the next one, which goes to whoever leads
-        then. Nothing is repeated: a leader reports all its regions again on a new stream.
+        Ends with PdError when the stream breaks, or when another call finds that the leader is gone (one that stands
+        still breaks no stream); the caller waits and opens the next one, which goes to whoever leads then. Nothing is
+        repeated: a leader reports all its regions again on a new stream.
         """
         stub = await self._leader.stub()
         requests: RequestStream[pdpb.RegionHeartbeatRequest] = RequestStream(bound=1)
         pump = asyncio.ensure_future(self._forward(reports, requests))
         stream = stub.RegionHeartbeat(requests)
+        left = asyncio.ensure_future(self._leader.left(stub))
+        orders = aiter(stream)
         try:
-            async for order in stream:
+            while (order := await _next_unless(left, orders)) is not None:
                 yield order
         except grpc.RpcError as error:
             raise PdError(f"the region heartbeat stream broke: {error.details()}") from error
         finally:
             self._leader.forget(stub)
-            await cancel_all([pump])
+            await cancel_all([pump, left])
             requests.end()
             await close_stream(stream)
-        raise PdError("the placement driver ended the region heartbeat stream")
+        raise PdError("the placement driver ended the region heartbeat stream, or does not lead any more")
 
     # --- cluster life ---------------------------------------------------------------------------------------------
 
@@ -257,6 +261,21 @@ def _info(answer: pdpb.GetRegionResponse) -> RegionInfo | None:
 
 def _peer(leader: metapb.Peer) -> metapb.Peer | None:
     return leader if leader.id else None
+
+
+async def _next_unless(end: asyncio.Future[None], items: AsyncIterator[T]) -> T | None:
+    """The next item; None if there is none, or if `end` comes first."""
+    coming = asyncio.ensure_future(_next(items))
+    both: list[asyncio.Future[Any]] = [coming, end]
+    try:
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        return coming.result() if coming.done() else None
+    finally:
+        await cancel_all([coming])
+
+
+async def _next(items: AsyncIterator[T]) -> T | None:
+    return await anext(items, None)
 
 
 async def _nothing() -> None:

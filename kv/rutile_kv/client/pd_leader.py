@@ -1,26 +1,29 @@
 """Finding the placement driver's leader and staying with it.
 
-Any member answers GetMembers; everything else is answered by the leader alone. So: ask the known members one after the
-other who leads, learn the other members' addresses on the way, keep a connection to the leader, and start over when a
-call to it fails.
+Any member answers GetMembers; everything else is answered by the leader alone. So: ask all known members who leads,
+learn the others' addresses on the way, keep a connection to the leader, and start over when a call to it fails.
+
+Members may be wrong about who leads, for a moment or for as long as they are cut off. Only who says so of itself is
+believed; whoever is named by another is asked. A member that does not answer holds nobody up: all are asked at once.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import grpc
 
 from rutile_kv.client.calls import Stub, answer_of
+from rutile_kv.client.parallel import cancel_all
 from rutile_kv.env import rpc
 from rutile_proto import pdpb_pb2 as pdpb
 from rutile_proto import pdpb_pb2_grpc
 from rutile_proto.errors import PdError
 
-GET_MEMBERS_TIMEOUT_S = 2.0
+GET_MEMBERS_TIMEOUT_S = 1.0
 
 
 class PdUnreachable(PdError):
@@ -74,6 +77,8 @@ class PdLeader:
         self._dial = dial
         self._connections: dict[str, PdConnection] = {}
         self._leader: PdConnection | None = None
+        self._left = asyncio.Event()
+        """Set when the present leader is forgotten."""
         self._looking = asyncio.Lock()
 
     async def stub(self) -> Stub:
@@ -81,13 +86,19 @@ class PdLeader:
         if self._leader is None:
             async with self._looking:
                 if self._leader is None:
-                    self._leader = await self._find()
+                    self._leader, self._left = await self._find(), asyncio.Event()
         return self._leader.stub
 
     def forget(self, stub: Stub) -> None:
         """`stub` failed: look for the leader again before the next call."""
         if self._leader is not None and self._leader.stub is stub:
             self._leader = None
+            self._left.set()
+
+    async def left(self, stub: Stub) -> None:
+        """Returns when the leader is no longer taken to be behind `stub`."""
+        if self._leader is not None and self._leader.stub is stub:
+            await self._left.wait()
 
     async def close(self) -> None:
         """Close every connection."""
@@ -97,16 +108,39 @@ class PdLeader:
             await connection.close()
 
     async def _find(self) -> PdConnection:
-        failures = []
-        for address in list(self._addresses):
-            try:
-                answer = await self._members(address)
-            except (grpc.RpcError, PdUnreachable) as error:
-                failures.append(f"{address}: {error}")
-                continue
-            self._learn(answer)
-            return self._connection(_first_url(answer.leader) or address)
-        raise PdUnreachable("no placement driver leader found; " + "; ".join(failures))
+        """Ask everybody known, and whoever becomes known by that, until one says that it leads itself."""
+        failures: list[str] = []
+        asking: dict[asyncio.Task[pdpb.GetMembersResponse], str] = {}
+        asked: dict[str, None] = {}
+        try:
+            while True:
+                for address in [address for address in self._addresses if address not in asked]:
+                    asked[address] = None
+                    asking[asyncio.create_task(self._members(address), name=f"members from {address}")] = address
+                if not asking:
+                    raise PdUnreachable("no placement driver leader found; " + "; ".join(failures))
+                done, _ = await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    address = asking.pop(task)
+                    if self._says_it_leads(task, address, failures):
+                        return self._connection(address)
+        finally:
+            await cancel_all(list(asking))
+            _look_at_failures(asking)
+
+    def _says_it_leads(self, task: asyncio.Task[pdpb.GetMembersResponse], address: str, failures: list[str]) -> bool:
+        """Whether the member at `address` names itself; what else it says is learnt. PdError for a stranger's."""
+        try:
+            answer = task.result()
+        except (grpc.RpcError, PdUnreachable) as error:
+            failures.append(f"{address}: {error}")
+            return False
+        self._learn(answer)
+        leader = _first_url(answer.leader) or address
+        if leader != address:
+            failures.append(f"{address}: {leader} leads")
+            self._note(leader)
+        return leader == address
 
     async def _members(self, address: str) -> pdpb.GetMembersResponse:
         stub = self._connection(address).stub
@@ -124,14 +158,23 @@ class PdLeader:
             raise PdError(f"a member of cluster {told} answered, but this client belongs to cluster {self.cluster_id}")
         self.cluster_id = told
         for member in answer.members:
-            url = _first_url(member)
-            if url and url not in self._addresses:
-                self._addresses.append(url)
+            self._note(_first_url(member))
+
+    def _note(self, address: str) -> None:
+        if address and address not in self._addresses:
+            self._addresses.append(address)
 
     def _connection(self, address: str) -> PdConnection:
         if address not in self._connections:
             self._connections[address] = self._dial(address)
         return self._connections[address]
+
+
+def _look_at_failures(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Whoever fails after another one has answered is of no interest."""
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()
 
 
 def _first_url(member: pdpb.Member) -> str:

@@ -25,7 +25,8 @@ from rutile_proto.types import Timestamp
 
 MAX_COUNT = 1 << 16
 """Timestamps in one request; a millisecond holds four times as many."""
-ANSWER_TIMEOUT_S = 3.0
+ANSWER_TIMEOUT_S = 2.0
+"""A leader that stands still is taken for gone after so long."""
 
 
 @dataclass(slots=True, eq=False)
