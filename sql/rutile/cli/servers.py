@@ -24,10 +24,23 @@ if TYPE_CHECKING:
     from rutile.processes import Role
 
 
+PD_TEXT = """\
+run a placement driver, or a member of one
+Prints `ready pd ADDRESS` once it serves. Three members go on when any one of them is lost. Start each with the same
+--initial-cluster, which counts only while its directory is new:
+
+  rutile pd --data d1 --addr 127.0.0.1:2379 --name pd1 \\
+    --initial-cluster pd1=127.0.0.1:2379,pd2=127.0.0.1:2389,pd3=127.0.0.1:2399"""
+
+
 def add_pd(verbs: Verbs) -> None:
     """`rutile pd`."""
-    parser = add_verb(verbs, "pd", "run a placement driver\nPrints `ready pd ADDRESS` once it serves.")
+    parser = add_verb(verbs, "pd", PD_TEXT)
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="where it keeps its state")
+    parser.add_argument("--name", default="pd", help="this member's name (default pd)")
+    parser.add_argument(
+        "--initial-cluster", default="", metavar="NAME=ADDR,...", help="the members that found a cluster together"
+    )
     parser.add_argument("--max-replicas", type=int, default=3, help="peers a region should have (default 3)")
     parser.add_argument(
         "--max-store-down", type=float, default=1800.0, metavar="SECONDS",
@@ -84,12 +97,14 @@ def _add_role_options(parser: argparse.ArgumentParser, default_address: str) -> 
 
 
 def _run_pd(options: argparse.Namespace) -> int:
+    from rutile_pd.members import parse_founders
     from rutile_pd.node import PdConfig, PdNode
 
     check_address(options)
-    stated = PdConfig(max_replicas=options.max_replicas, max_store_down_s=options.max_store_down)
+    founders = parse_founders(options.initial_cluster) if options.initial_cluster else ()
+    stated = PdConfig(name=options.name, max_replicas=options.max_replicas, max_store_down_s=options.max_store_down)
     config = with_settings(stated, options)
-    return _serve(options, lambda: PdNode(options.data, options.addr, config=config))
+    return _serve(options, lambda: PdNode(options.data, options.addr, config=config, founders=founders))
 
 
 def _run_kv(options: argparse.Namespace) -> int:
