@@ -49,6 +49,9 @@ A pessimistic transaction (`pessimistic.PessimisticTransaction`) takes locks whi
 `watch` and `watch_raw` follow what others commit. A watch is cut into parts, one a region, and a part remembers a
 timestamp (for raw data a place in a log), never a connection: wherever its region goes, it is taken up from there.
 
+`gc.GcWorker` and `delete_ranges.DeleteRanges` are the cluster's garbage collection as far as it is a client's work; a
+store runs them.
+
 `raw.RawClient` does without all of this: single operations on data no transaction sees, routed by the same map.
 
 Not here, on purpose: shared locks, stale reads, TLS.

@@ -6,7 +6,7 @@
                  ├─ writes ────▶ TxnScheduler ─▶ FencedKv ─▶ StoreDriver   latches, one Raft entry, applied, answered
                  ├─ fragments ─▶ CoprocessorEndpoint ─▶ FragmentTask       snapshots, worker threads, DuckDB, pages
                  ├─ watches ───▶ Watches ─▶ WatchCore                      what is applied, as streams; progress
-                 └─ Raft ──────▶ StoreDriver
+                 └─ snapshots ─▶ StoreDriver ◀── RaftPort                Raft messages come by plain TCP
 
 `StoreNode` (node.py) puts it together and takes it apart again in the opposite order; `StoreService` (kv_service.py) is
 made of one class per idea, each a file. The same servicer is reached through gRPC or, in this process, through a
@@ -27,8 +27,8 @@ Invariants:
 * Whatever a request does wrong, the store lives on; only its own disk ends it, and then it says so to everybody.
 
 Bounds: 8 KiB a key, `StoreConfig.max_entry_bytes` a write, `coprocessor_concurrency` fragments at a time with
-`coprocessor_memory_bytes` of decoded rows each, 256 fragments waiting, 4096 Raft messages waiting for a store, about
-1 MiB a page of results.
+`coprocessor_memory_bytes` of decoded rows each, 256 fragments waiting, 4096 Raft messages waiting for a connection to a
+store and 64 MiB in it, about 1 MiB a page of results.
 
 Not here, on purpose: routing (the client's), retries of region errors (the client's), TiDB's coprocessor requests
 (tp 103 to 105; only tp 200, our fragments), stale reads (GetStoreSafeTS answers 0).
