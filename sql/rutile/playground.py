@@ -13,6 +13,7 @@ import contextlib
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -126,17 +127,19 @@ class Playground:
         sql_port: int = 0,
         mysql_port: int = 0,
         max_store_down_s: float = 1800.0,
+        pds: int = 1,
     ) -> None:
-        if stores < 1:
-            raise ValueError(f"a cluster has at least one store, not {stores}")
+        if stores < 1 or pds < 1:
+            raise ValueError(f"a cluster has at least one store and one placement driver, not {stores} and {pds}")
         self._temporary = None if data_dir else tempfile.TemporaryDirectory(prefix="rutile-")
         self.data_dir = Path(data_dir or self._temporary.name)  # type: ignore[union-attr]
         self._ports = (pd_port, kv_port, sql_port, mysql_port)
         self._max_store_down_s = max_store_down_s
-        self.pd: Child | None = None
+        self.pds: list[Child] = []
         self.stores: list[Child] = []
         self.sql: Child | None = None
         self._store_count = stores
+        self._pd_count = pds
 
     def start(self) -> Self:
         """Start every process and return once SQL is served. ChildFailed, with everything stopped, when one fails."""
@@ -153,7 +156,7 @@ class Playground:
 
     def stop(self) -> None:
         """Stop the processes, front end first; those that do not stop by themselves are killed."""
-        for group in ([self.sql], self.stores, [self.pd]):
+        for group in ([self.sql], self.stores, self.pds):
             children = [child for child in group if child is not None]
             for child in children:
                 child.ask_to_stop()
@@ -183,9 +186,14 @@ class Playground:
 
     @property
     def pd_address(self) -> str:
-        """Where TiKV clients and `rutile.connect("pd://host:port")` go."""
-        assert self.pd is not None, "the playground is not started"
-        return self.pd.address
+        """Where TiKV clients and `rutile.connect("pd://host:port")` go: one of the members."""
+        assert self.pds, "the playground is not started"
+        return self.pds[0].address
+
+    @property
+    def pd_addresses(self) -> str:
+        """All members of the placement driver, with commas between."""
+        return ",".join(child.address for child in self.pds)
 
     def restart_store(self, index: int) -> None:
         """Start store `index` again, on its old address and data, after it was killed or stopped."""
@@ -202,9 +210,17 @@ class Playground:
         self.stores.append(child)
         return child
 
+    def restart_pd(self, index: int) -> None:
+        """Start member `index` of the placement driver again, on its old address and data."""
+        old = self.pds[index]
+        arguments = [*old.arguments]
+        arguments[arguments.index("--addr") + 1] = old.address
+        self.pds[index] = self._spawn(old.name, arguments)
+        self.pds[index].wait_ready(time.monotonic() + START_TIMEOUT_S)
+
     def died(self) -> Child | None:
         """A process that ended without being told to, if there is one."""
-        for child in (self.pd, *self.stores, self.sql):
+        for child in (*self.pds, *self.stores, self.sql):
             if child is not None and child.process is not None and child.process.poll() is not None:
                 return child
         return None
@@ -215,10 +231,27 @@ class Playground:
         return child
 
     def _start_pd(self, deadline: float) -> None:
+        names = ["pd"] if self._pd_count == 1 else [f"pd{index + 1}" for index in range(self._pd_count)]
+        addresses = [f"127.0.0.1:{self._ports[0]}"] if len(names) == 1 else self._pd_group_addresses()
+        founders = ",".join(f"{name}={address}" for name, address in zip(names, addresses, strict=True))
         options = ["--max-replicas", str(min(3, self._store_count)), "--max-store-down", str(self._max_store_down_s)]
-        arguments = ["pd", "--data", str(self.data_dir / "pd"), "--addr", f"127.0.0.1:{self._ports[0]}", *options]
-        self.pd = self._spawn("pd", arguments)
-        self.pd.wait_ready(deadline)
+        for name, address in zip(names, addresses, strict=True):
+            arguments = ["pd", "--data", str(self.data_dir / name), "--addr", address, *options]
+            if len(names) > 1:
+                arguments += ["--name", name, "--initial-cluster", founders]
+            self.pds.append(self._spawn(name, arguments))
+        for child in self.pds:
+            child.wait_ready(deadline)
+
+    def _pd_group_addresses(self) -> list[str]:
+        """The members must know each other's ports before they listen; those left to the system are asked for here."""
+        if self._ports[0]:
+            return [f"127.0.0.1:{self._ports[0] + index}" for index in range(self._pd_count)]
+        sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(self._pd_count)]
+        addresses = [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
+        for each in sockets:
+            each.close()
+        return addresses
 
     def _start_stores(self, deadline: float) -> None:
         port = self._ports[1]
@@ -229,11 +262,11 @@ class Playground:
             child.wait_ready(deadline)
 
     def _store_arguments(self, index: int, address: str) -> list[str]:
-        return ["kv", "--data", str(self.data_dir / f"kv{index + 1}"), "--addr", address, "--pd", self.pd_address]
+        return ["kv", "--data", str(self.data_dir / f"kv{index + 1}"), "--addr", address, "--pd", self.pd_addresses]
 
     def _start_sql(self, deadline: float) -> None:
         addresses = ["--addr", f"127.0.0.1:{self._ports[2]}", "--mysql-addr", f"127.0.0.1:{self._ports[3]}"]
-        self.sql = self._spawn("sql", ["sql", "--pd", self.pd_address, *addresses])
+        self.sql = self._spawn("sql", ["sql", "--pd", self.pd_addresses, *addresses])
         self.sql.wait_ready(deadline)
 
 
@@ -268,7 +301,7 @@ def endpoints(playground: Playground) -> str:
     lines = [
         f"SQL               {playground.sql_address}    rutile shell {playground.sql_address}",
         f"MySQL clients     {playground.mysql_address}    mysql -h 127.0.0.1 -P {mysql_port} -u root",
-        f"placement driver  {playground.pd_address}    TiKV clients connect here",
+        *(f"placement driver  {child.address}    TiKV clients connect here" for child in playground.pds),
         *(f"store {child.name:<11} {child.address}    pid {child.pid}" for child in playground.stores),
         f"data and logs     {playground.data_dir}",
     ]
