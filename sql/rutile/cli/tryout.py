@@ -31,6 +31,9 @@ def add_playground(verbs: Verbs) -> None:
         "Prints the endpoints, then `ready`. ^C or SIGTERM stops everything. Without --data the data is temporary.",
     )
     parser.add_argument("--kv", type=int, default=3, metavar="N", help="number of stores (default 3)")
+    parser.add_argument(
+        "--pd", type=int, default=1, metavar="N", help="members of the placement driver: 1, or 3 to lose one (default 1)"
+    )
     parser.add_argument("--data", type=Path, metavar="DIR", help="keep data and logs here (default: a temporary one)")
     parser.add_argument("--pd-port", type=int, default=2379, help="port of the placement driver (0: any; default 2379)")
     parser.add_argument("--kv-port", type=int, default=20160, help="port of the first store (0: any; default 20160)")
@@ -49,7 +52,7 @@ def _run_playground(options: argparse.Namespace) -> int:
     from rutile.playground import Playground, run_until_stopped
 
     playground = Playground(
-        options.kv, options.data, pd_port=options.pd_port, kv_port=options.kv_port, sql_port=options.sql_port,
+        options.kv, options.data, pds=options.pd, pd_port=options.pd_port, kv_port=options.kv_port, sql_port=options.sql_port,
         mysql_port=options.mysql_port,
     )  # fmt: skip
     return run_until_stopped(playground)
