@@ -11,103 +11,22 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import select
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Self
+from typing import Self
 
-from rutile_proto.errors import StorageError
+from rutile.child_process import Child, ChildFailed
+
+__all__ = ["Child", "ChildFailed", "Playground", "endpoints", "run_until_stopped"]
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 15.0
-
-
-class ChildFailed(StorageError):
-    """A process of the playground ended, or did not become ready in time; the text has the last lines of its log."""
-
-
-@dataclass
-class Child:
-    """One process of the playground."""
-
-    name: str
-    arguments: list[str]
-    log_path: Path
-    process: subprocess.Popen[bytes] | None = None
-    address: str = ""
-    mysql_address: str = ""
-
-    @property
-    def pid(self) -> int:
-        """The process id; StorageError when it was never started."""
-        if self.process is None:
-            raise StorageError(f"{self.name} was not started")
-        return self.process.pid
-
-    def spawn(self) -> None:
-        """Start the process; it announces itself later (`wait_ready`)."""
-        with self.log_path.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "rutile", *self.arguments, "--stop-with-stdin"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                start_new_session=True,  # ^C reaches the playground only, which stops its children in order
-            )
-
-    def wait_ready(self, deadline: float) -> None:
-        """Read `ready <role> <address> [mysql=<address>]`.
-
-        ChildFailed when the process ends or the deadline (monotonic) passes.
-        """
-        assert self.process is not None and self.process.stdout is not None
-        line = _read_line(self.process.stdout, deadline)
-        if not line.startswith("ready "):
-            self.kill()
-            raise ChildFailed(f"{self.name} did not start; {self.log_path} ends with:\n{self.log_tail()}")
-        _, _, self.address, *others = line.split()
-        self.mysql_address = next((text.removeprefix("mysql=") for text in others if text.startswith("mysql=")), "")
-
-    def log_tail(self, lines: int = 12) -> str:
-        """The last lines the process logged."""
-        text = self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
-        return "\n".join(text.splitlines()[-lines:])
-
-    def kill(self) -> None:
-        """End the process at once (SIGKILL), as a crash would."""
-        if self.process is not None:
-            self.process.kill()
-            self._reap()
-
-    def ask_to_stop(self) -> None:
-        """Close its standard input: it stops by itself."""
-        if self.process is not None and self.process.stdin is not None:
-            with contextlib.suppress(BrokenPipeError):
-                self.process.stdin.close()
-
-    def wait_stopped(self, deadline: float) -> None:
-        """Wait for the process to end; kill it when the deadline (monotonic) passes."""
-        if self.process is None:
-            return
-        try:
-            self.process.wait(max(0.1, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-        self._reap()
-
-    def _reap(self) -> None:
-        assert self.process is not None
-        self.process.wait()
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe is not None:
-                with contextlib.suppress(BrokenPipeError):
-                    pipe.close()
 
 
 class Playground:
@@ -126,6 +45,7 @@ class Playground:
         kv_port: int = 0,
         sql_port: int = 0,
         mysql_port: int = 0,
+        flight_port: int = 0,
         max_store_down_s: float = 1800.0,
         pds: int = 1,
     ) -> None:
@@ -133,7 +53,7 @@ class Playground:
             raise ValueError(f"a cluster has at least one store and one placement driver, not {stores} and {pds}")
         self._temporary = None if data_dir else tempfile.TemporaryDirectory(prefix="rutile-")
         self.data_dir = Path(data_dir or self._temporary.name)  # type: ignore[union-attr]
-        self._ports = (pd_port, kv_port, sql_port, mysql_port)
+        self._ports = (pd_port, kv_port, sql_port, mysql_port, flight_port)
         self._max_store_down_s = max_store_down_s
         self.pds: list[Child] = []
         self.stores: list[Child] = []
@@ -145,6 +65,7 @@ class Playground:
         """Start every process and return once SQL is served. ChildFailed, with everything stopped, when one fails."""
         deadline = time.monotonic() + START_TIMEOUT_S
         self.data_dir.mkdir(parents=True, exist_ok=True)
+        self._make_flight_secret()
         try:
             self._start_pd(deadline)
             self._start_stores(deadline)
@@ -183,6 +104,12 @@ class Playground:
         """Where MySQL clients go, as root without a password."""
         assert self.sql is not None, "the playground is not started"
         return self.sql.mysql_address
+
+    @property
+    def flight_location(self) -> str:
+        """Where Arrow Flight SQL clients go: grpc://host:port."""
+        assert self.sql is not None, "the playground is not started"
+        return self.sql.flight_location
 
     @property
     def pd_address(self) -> str:
@@ -262,24 +189,28 @@ class Playground:
             child.wait_ready(deadline)
 
     def _store_arguments(self, index: int, address: str) -> list[str]:
-        return ["kv", "--data", str(self.data_dir / f"kv{index + 1}"), "--addr", address, "--pd", self.pd_addresses]
+        data = ["--data", str(self.data_dir / f"kv{index + 1}"), "--addr", address, "--pd", self.pd_addresses]
+        return ["kv", *data, *self._flight_arguments(0)]
+
+    def _flight_arguments(self, port: int) -> list[str]:
+        return ["--flight-addr", f"127.0.0.1:{port}", "--flight-secret-file", str(self._flight_secret_file)]
+
+    @property
+    def _flight_secret_file(self) -> Path:
+        return self.data_dir / "flight.secret"
+
+    def _make_flight_secret(self) -> None:
+        """What stores and SQL sign with, kept with the data; readable by its owner only."""
+        with contextlib.suppress(FileExistsError):
+            handle = os.open(self._flight_secret_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with open(handle, "w") as file:
+                file.write(secrets.token_hex(32))
 
     def _start_sql(self, deadline: float) -> None:
         addresses = ["--addr", f"127.0.0.1:{self._ports[2]}", "--mysql-addr", f"127.0.0.1:{self._ports[3]}"]
-        self.sql = self._spawn("sql", ["sql", "--pd", self.pd_addresses, *addresses])
+        arguments = ["sql", "--pd", self.pd_addresses, *addresses, *self._flight_arguments(self._ports[4])]
+        self.sql = self._spawn("sql", arguments)
         self.sql.wait_ready(deadline)
-
-
-def _read_line(pipe: IO[bytes], deadline: float) -> str:
-    """One line from `pipe`; what there is of it when the writer goes away or the deadline passes."""
-    line = b""
-    while not line.endswith(b"\n"):
-        readable, _, _ = select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))
-        chunk = os.read(pipe.fileno(), 1) if readable else b""
-        if not chunk:
-            break
-        line += chunk
-    return line.decode(errors="replace").strip()
 
 
 def run_until_stopped(playground: Playground) -> int:
@@ -301,6 +232,7 @@ def endpoints(playground: Playground) -> str:
     lines = [
         f"SQL               {playground.sql_address}    rutile shell {playground.sql_address}",
         f"MySQL clients     {playground.mysql_address}    mysql -h 127.0.0.1 -P {mysql_port} -u root",
+        f"Arrow Flight SQL  {playground.flight_location}    adbc_driver_flightsql.dbapi.connect(...)",
         *(f"placement driver  {child.address}    TiKV clients connect here" for child in playground.pds),
         *(f"store {child.name:<11} {child.address}    pid {child.pid}" for child in playground.stores),
         f"data and logs     {playground.data_dir}",

@@ -4,6 +4,7 @@
     servers     one role a process: pd, kv, sql
     tryout      everything at once on this machine: demo, playground
     clients     what talks to a cluster: shell, import
+    flight      options of what serves Arrow Flight
     settings    --config FILE and --set NAME=VALUE
 
 A verb's module is imported to build the parser; what the verb runs is imported when it runs, so that

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rutile.cli.flight import add_flight_options, flight_options
 from rutile.cli.settings import add_settings_options, with_settings
 from rutile.cli.verbs import (
     DEFAULT_KV,
@@ -59,6 +60,7 @@ def add_kv(verbs: Verbs) -> None:
     parser.add_argument(
         "--advertise-addr", metavar="ADDR", help="what others dial to reach this store (default: where it listens)"
     )
+    add_flight_options(parser, "clients that fetch large scans straight from stores (Arrow Flight)")
     _add_role_options(parser, DEFAULT_KV)
     add_settings_options(parser)
     parser.set_defaults(run=_run_kv)
@@ -69,7 +71,8 @@ def add_sql(verbs: Verbs) -> None:
     parser = add_verb(
         verbs,
         "sql",
-        "run a SQL front end\nPrints `ready sql ADDRESS mysql=ADDRESS` once it serves. MySQL clients come in as root.",
+        "run a SQL front end\n"
+        "Prints `ready sql ADDRESS mysql=ADDRESS [flight=LOCATION]` once it serves. MySQL and Flight clients are root.",
     )
     parser.add_argument("--pd", default=DEFAULT_PD, metavar="ADDR[,ADDR]", help=f"placement driver ({DEFAULT_PD})")
     _add_role_options(parser, DEFAULT_SQL)
@@ -79,8 +82,9 @@ def add_sql(verbs: Verbs) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--mysql-password-file", type=Path, metavar="FILE",
-        help="root's password for MySQL clients is the first line of FILE (default: empty, on loopback only)",
+        help="root's password, for Flight too, is the first line of FILE (default: empty, on loopback only)",
     )  # fmt: skip
+    add_flight_options(parser, "Arrow Flight SQL clients, 31337 being the usual port")
     parser.set_defaults(run=_run_sql)
 
 
@@ -117,6 +121,7 @@ def _run_kv(options: argparse.Namespace) -> int:
         address=options.addr,
         advertise_address=options.advertise_addr,
         pd_addresses=tuple(options.pd.split(",")),
+        flight=flight_options(options, needs_secret=True),
     )
     config = with_settings(stated, options)
     return _serve(options, lambda: StoreNode(config))
@@ -129,7 +134,19 @@ def _run_sql(options: argparse.Namespace) -> int:
     check_address(options)
     check_address(options, "--mysql-addr")
     mysql_options = ServerOptions(password=_mysql_password(options))
-    return _serve(options, lambda: SqlNode(options.pd.split(","), options.addr, options.mysql_addr, mysql_options))
+    flight = flight_options(options, needs_secret=False)
+    if flight is not None and not mysql_options.password:
+        _check_loopback(options.flight_addr)
+    return _serve(
+        options, lambda: SqlNode(options.pd.split(","), options.addr, options.mysql_addr, mysql_options, flight)
+    )
+
+
+def _check_loopback(flight_address: str) -> None:
+    from rutile_proto.errors import InvalidRequest
+
+    if flight_address.rpartition(":")[0] not in LOOPBACK_HOSTS:
+        raise InvalidRequest(f"--flight-addr {flight_address} wants --mysql-password-file: root has no password")
 
 
 def _mysql_password(options: argparse.Namespace) -> str:

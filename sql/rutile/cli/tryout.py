@@ -32,13 +32,20 @@ def add_playground(verbs: Verbs) -> None:
     )
     parser.add_argument("--kv", type=int, default=3, metavar="N", help="number of stores (default 3)")
     parser.add_argument(
-        "--pd", type=int, default=1, metavar="N", help="members of the placement driver: 1, or 3 to lose one (default 1)"
+        "--pd",
+        type=int,
+        default=1,
+        metavar="N",
+        help="members of the placement driver: 1, or 3 to lose one (default 1)",
     )
     parser.add_argument("--data", type=Path, metavar="DIR", help="keep data and logs here (default: a temporary one)")
     parser.add_argument("--pd-port", type=int, default=2379, help="port of the placement driver (0: any; default 2379)")
     parser.add_argument("--kv-port", type=int, default=20160, help="port of the first store (0: any; default 20160)")
     parser.add_argument("--sql-port", type=int, default=4001, help="port of the SQL server (0: any; default 4001)")
     parser.add_argument("--mysql-port", type=int, default=4000, help="port for MySQL clients (0: any; default 4000)")
+    parser.add_argument(
+        "--flight-port", type=int, default=31337, help="port for Arrow Flight SQL clients (0: any; default 31337)"
+    )
     parser.set_defaults(run=_run_playground)
 
 
@@ -53,6 +60,6 @@ def _run_playground(options: argparse.Namespace) -> int:
 
     playground = Playground(
         options.kv, options.data, pds=options.pd, pd_port=options.pd_port, kv_port=options.kv_port, sql_port=options.sql_port,
-        mysql_port=options.mysql_port,
+        mysql_port=options.mysql_port, flight_port=options.flight_port,
     )  # fmt: skip
     return run_until_stopped(playground)
