@@ -36,7 +36,7 @@ def add_playground(verbs: Verbs) -> None:
         type=int,
         default=1,
         metavar="N",
-        help="members of the placement driver: 1, or 3 to lose one (default 1)",
+        help="members of the placement driver (default 1; 3 outlive the loss of one)",
     )
     parser.add_argument("--data", type=Path, metavar="DIR", help="keep data and logs here (default: a temporary one)")
     parser.add_argument("--pd-port", type=int, default=2379, help="port of the placement driver (0: any; default 2379)")
@@ -59,7 +59,8 @@ def _run_playground(options: argparse.Namespace) -> int:
     from rutile.playground import Playground, run_until_stopped
 
     playground = Playground(
-        options.kv, options.data, pds=options.pd, pd_port=options.pd_port, kv_port=options.kv_port, sql_port=options.sql_port,
+        options.kv, options.data, pds=options.pd,
+        pd_port=options.pd_port, kv_port=options.kv_port, sql_port=options.sql_port,
         mysql_port=options.mysql_port, flight_port=options.flight_port,
     )  # fmt: skip
     return run_until_stopped(playground)
