@@ -19,6 +19,7 @@ below name each error once, so that a message reads the same wherever it arises.
     1136  21S01     column count differs from value count       9005  HY000  a region stayed out of reach
     1146  42S02     unknown table                               9007  HY000  write conflict (retry)
     1205  HY000     lock wait timeout (retry)                   1213  40001  deadlock (retry)
+    3572  HY000     NOWAIT met a lock (retry)
     1235  42000     MySQL has it, Rutile does not (yet): the message names it
 """
 
@@ -67,6 +68,7 @@ ER_INCORRECT_VALUE = 1366
 ER_DATA_TOO_LONG = 1406
 ER_DATA_OUT_OF_RANGE = 1690
 ER_QUERY_TIMEOUT = 3024
+ER_LOCK_NOWAIT = 3572
 ER_SCHEMA_CHANGED = 8028
 ER_ASSERTION = 8141
 ER_REGION_UNAVAILABLE = 9005
@@ -103,7 +105,7 @@ _SQLSTATES = {
     ER_DATA_OUT_OF_RANGE: "22003",
 }
 _REFUSED_FUNCTION = re.compile(r"function (\w+) is not allowed")
-_RETRYABLE = {ER_LOCK_WAIT_TIMEOUT, ER_LOCK_DEADLOCK, ER_SCHEMA_CHANGED, ER_WRITE_CONFLICT}
+_RETRYABLE = {ER_LOCK_WAIT_TIMEOUT, ER_LOCK_NOWAIT, ER_LOCK_DEADLOCK, ER_SCHEMA_CHANGED, ER_WRITE_CONFLICT}
 
 
 class SqlError(Exception):
@@ -189,6 +191,12 @@ def write_conflict(detail: str) -> SqlError:
 
 def schema_changed(detail: str) -> SqlError:
     return SqlError(ER_SCHEMA_CHANGED, f"Information schema is changed during the execution of the statement: {detail}")
+
+
+def lock_not_free() -> SqlError:
+    """3572: somebody else holds a lock and NOWAIT was asked for."""
+    message = "Statement aborted because lock(s) could not be acquired immediately and NOWAIT is set."
+    return SqlError(ER_LOCK_NOWAIT, message)
 
 
 def interrupted() -> SqlError:

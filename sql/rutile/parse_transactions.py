@@ -10,11 +10,12 @@ from rutile.token_cursor import TokenCursor
 def parse_begin(cursor: TokenCursor) -> st.Statement:
     """BEGIN."""
     cursor.take()
-    if cursor.accept("pessimistic"):
-        raise not_supported("BEGIN PESSIMISTIC")
-    cursor.accept("work", "optimistic")
+    pessimistic = None
+    if cursor.at("pessimistic", "optimistic"):
+        pessimistic = cursor.take().word == "pessimistic"
+    cursor.accept("work")
     cursor.expect_end()
-    return st.Begin()
+    return st.Begin(pessimistic=pessimistic)
 
 
 def parse_start(cursor: TokenCursor) -> st.Statement:

@@ -11,7 +11,6 @@ from sqlglot import exp
 from rutile import errors
 from rutile import statements as st
 from rutile.access import Row, TableAccess
-from rutile.errors import not_supported
 from rutile.execution.change import run_change
 from rutile.execution.index_read import IndexRead
 from rutile.execution.insert import evaluate_rows
@@ -20,6 +19,7 @@ from rutile.execution.query import NO_TIMEOUT_S, ReadContext, RunFacts
 from rutile.explain import explain_query
 from rutile.expressions.compile import Environment, NotCompilable
 from rutile.information_schema import virtual_schema
+from rutile.locking_reads import KeyQuery, LockWish, key_query, take_locks
 from rutile.planner.change import ChangePlan, plan_delete, plan_update
 from rutile.planner.insert import InsertPlan, insert_query, plan_insert, wrong_value_count
 from rutile.planner.literals import bind
@@ -31,7 +31,7 @@ from rutile.result import Result, rows_of_table
 from rutile.result_types import shaped
 from rutile.storage import KvTransaction
 from rutile_coprocessor.schema import TableSchema
-from rutile_proto.errors import FragmentFailed
+from rutile_proto.errors import FragmentFailed, LockWaitTimeout
 
 if TYPE_CHECKING:
     from rutile.session import Session
@@ -66,20 +66,36 @@ class Queries:
         constant = _constant_result(expression, environment)
         if constant is not None:
             return constant
-        locks = self._without_locks(expression)
-        plan = await self.plan(expression, environment, None if locks else sql)
+        wish = take_locks(expression)
+        if wish is not None and self._session.holds_locks:
+            return await self._locking_query(expression, wish, environment)
+        plan = await self.plan(expression, environment, None if wish is not None else sql)
         result, _ = await self.run_plan(plan)
         return result
 
-    def _without_locks(self, expression: exp.Expr) -> bool:
-        """Take FOR UPDATE out, and tell whether there was one: it is not there yet for scans within transactions
-        (1235), and changes nothing outside of them."""
-        locking = [select for select in expression.find_all(exp.Select) if select.args.get("locks")]
-        if locking and self._session.in_transaction:
-            raise not_supported("SELECT ... FOR UPDATE other than by the whole primary key")
-        for select in locking:
-            select.set("locks", None)
-        return bool(locking)
+    async def _locking_query(self, expression: exp.Expr, wish: LockWish, environment: Environment) -> Result:
+        """FOR UPDATE within a transaction: the rows as they are now, once they are locked."""
+        session = self._session
+
+        def make(find_table: FindTable) -> KeyQuery:
+            tables, _ = self._tables(expression, find_table)
+            return key_query(expression, wish, tables, session.database or "")
+
+        keys = await session.planned(make)
+        locked = await self.plan(keys.query, environment) if keys.tables else None
+        plan = await self.plan(expression, environment)
+
+        async def body(txn: KvTransaction) -> pa.Table:
+            if locked is not None:
+                for key in keys.keys(await self._rows(locked, txn)):
+                    txn.lock(key)
+            return (await self._read(plan, txn))[0]
+
+        try:
+            table = await session.lock(body, wish.wait_s)
+        except LockWaitTimeout as error:
+            raise wish.explained(error) from error
+        return shaped(table, plan.columns)
 
     async def known_plan(self, sql: str) -> QueryPlan | None:
         """The plan of a query of the same text, made on the same catalogue."""
@@ -133,7 +149,7 @@ class Queries:
     async def _reading_transaction(self) -> KvTransaction | None:
         session = self._session
         if session.transaction.is_open or not session.autocommit:
-            return await session.transaction.ensure()
+            return await session.transaction.reader(session.mode)
         return None
 
     async def index_reads(self, plan: QueryPlan) -> dict[str, IndexRead] | None:

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, TypeVar, assert_never
 from rutile import errors
 from rutile import statements as st
 from rutile.access import TableAccess
-from rutile.catalog.model import CatalogSnapshot
 from rutile.definitions import run_definition
 from rutile.describe import Description, describe
 from rutile.errors import SqlError
@@ -32,7 +31,8 @@ from rutile.result import Result, SqlWarning
 from rutile.shaped import ShapedStatements
 from rutile.show import run_show
 from rutile.storage import KvTransaction
-from rutile.transactions import TransactionState, read_only_transaction
+from rutile.table_finder import table_finder
+from rutile.transactions import TransactionMode, TransactionState, read_only_transaction
 from rutile.variables import SERVER_VERSION, SessionVariables
 from rutile_coprocessor.watchdog import CancelToken
 from rutile_proto.errors import RutileError
@@ -44,6 +44,7 @@ _NAME_ERRORS = (errors.ER_NO_SUCH_TABLE, errors.ER_BAD_DB, errors.ER_BAD_FIELD)
 """What a stale catalogue could be the cause of."""
 USER = "root@%"
 Planned = TypeVar("Planned")
+Locked = TypeVar("Locked")
 
 
 class Session:
@@ -54,7 +55,9 @@ class Session:
         self.connection_id = connection_id
         self.database: str | None = None
         self.variables = SessionVariables()
-        self.transaction = TransactionState(database.client, database.catalog, database.tables)
+        self.transaction = TransactionState(
+            database.client, database.catalog, database.tables, database.options.monotonic
+        )
         self._user_variables: dict[str, object] = {}
         self._warnings: list[SqlWarning] = []
         self._last_insert_id = 0
@@ -194,14 +197,21 @@ class Session:
                 await self.use(name)
             case st.SetVariables():
                 await self._set(statement, environment)
-            case st.Begin(read_only):
-                await self.transaction.begin(read_only=read_only or bool(self.variables.get("transaction_read_only")))
+            case st.Begin(read_only, pessimistic):
+                mode = self.mode
+                await self.transaction.begin(
+                    replace(
+                        mode,
+                        read_only=read_only or mode.read_only,
+                        pessimistic=mode.pessimistic if pessimistic is None else pessimistic,
+                    )
+                )
             case st.Commit():
                 await self.transaction.commit()
             case st.Rollback(savepoint):
                 await self.transaction.rollback_to(savepoint)
             case st.Savepoint(name):
-                await self.transaction.savepoint(name)
+                await self.transaction.savepoint(name, self.mode)
             case st.ReleaseSavepoint(name):
                 self.transaction.release(name)
             case st.Nothing():
@@ -235,13 +245,38 @@ class Session:
     def autocommit(self) -> bool:
         return bool(self.variables.get("autocommit"))
 
+    @property
+    def mode(self) -> TransactionMode:
+        """How the variables say that a transaction is opened."""
+        values = self.variables
+        return TransactionMode(
+            pessimistic=values.get("tidb_txn_mode") == "pessimistic",
+            read_committed=values.get("transaction_isolation") == "READ-COMMITTED",
+            read_only=bool(values.get("transaction_read_only")),
+        )
+
+    @property
+    def holds_locks(self) -> bool:
+        """Whether what a statement locks stays locked after it: a transaction is open, or opened by the statement."""
+        return self.transaction.is_open or not self.autocommit
+
     async def write(self, table: TableAccess, body: Callable[[KvTransaction], Awaitable[Result]]) -> Result:
         """Run a data change: in the open transaction, or in one of its own. Raises 1792 in a read-only session."""
         if self.variables.get("transaction_read_only"):
             raise read_only_transaction()
-        if self.transaction.is_open or not self.autocommit:
-            return await self.transaction.run(table, body)
-        return await self.transaction.run_alone(self.variables.number("tidb_retry_limit"), body)
+        wait_s = self._lock_wait_s
+        if self.holds_locks:
+            return await self.transaction.run(table, body, self.mode, wait_s)
+        return await self.transaction.run_alone(body, self.mode, self.variables.number("tidb_retry_limit"), wait_s)
+
+    async def lock(self, body: Callable[[KvTransaction], Awaitable[Locked]], wait_s: float | None = None) -> Locked:
+        """Run a statement that reads and locks in the transaction."""
+        wait_s = self._lock_wait_s if wait_s is None else wait_s
+        return await self.transaction.run_locking(body, self.mode, wait_s)
+
+    @property
+    def _lock_wait_s(self) -> float:
+        return float(self.variables.number("innodb_lock_wait_timeout"))
 
     async def planned(self, make: Callable[[FindTable], Planned]) -> Planned:
         """Plan on the catalogue, once more on a fresh one if a name was unknown."""
@@ -251,29 +286,11 @@ class Session:
         """The same, with the version of the catalogue the plan was made on."""
         catalog = await self.shared.catalog.current()
         try:
-            return make(self.table_finder(catalog)), catalog.version
+            return make(table_finder(catalog, self.shared.tables, self.database)), catalog.version
         except SqlError as error:
             if error.code not in _NAME_ERRORS:
                 raise
             fresh = await self.shared.catalog.refresh()
             if fresh.version == catalog.version:
                 raise
-            return make(self.table_finder(fresh)), fresh.version
-
-    def table_finder(self, catalog: CatalogSnapshot) -> FindTable:
-        """Finds tables by name, the session's database understood. It raises 1046, 1049, 1146."""
-
-        def find(name: st.TableName) -> TableAccess:
-            owner = name.database or self.database
-            if owner is None:
-                raise errors.no_database_selected()
-            info = catalog.table(owner, name.name)
-            if info is not None:
-                return self.shared.tables.of(info)
-            if owner.lower() == "information_schema":
-                raise SqlError(errors.ER_VIRTUAL_TABLE, f"Access denied: '{owner}' is read-only")
-            if catalog.database(owner) is None:
-                raise errors.unknown_database(owner)
-            raise errors.unknown_table(owner, name.name)
-
-        return find
+            return make(table_finder(fresh, self.shared.tables, self.database)), fresh.version

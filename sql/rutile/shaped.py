@@ -74,18 +74,17 @@ class ShapedStatements:
         index entry and its row, do: else each is read as of a moment of its own, and two readers may see two writes in
         different orders.
         """
+        session = self._session
+        if plan.for_update and session.holds_locks:
+            return await session.lock(lambda txn: _select_for_update(plan, txn, environment))
         reader: KvSnapshot
-        if self._session.transaction.is_open or not self._session.autocommit:
-            reader = txn = await self._session.transaction.ensure()
+        if session.holds_locks:
+            reader = await session.transaction.reader(session.mode)
         else:
-            client = self._session.shared.client
+            client = session.shared.client
             one_row = plan.finder.index is None and len(plan.finder.keys(environment)) <= 1
-            reader, txn = client.snapshot(MAX_TIMESTAMP if one_row else await client.timestamp()), None
-        result, keys = await run_select(plan, reader, environment)
-        if plan.for_update and txn is not None:
-            for key in keys:
-                txn.lock(key)
-        return result
+            reader = client.snapshot(MAX_TIMESTAMP if one_row else await client.timestamp())
+        return (await run_select(plan, reader, environment))[0]
 
     async def insert(self, plan: InsertPlan, values: Sequence[Sequence[object]], environment: Environment) -> Result:
         """Insert rows of values by `plan`."""
@@ -105,14 +104,23 @@ class ShapedStatements:
 
         async def body(txn: KvTransaction) -> Result:
             values = await rows(txn)
-            check_now = self._session.in_transaction and bool(
-                self._session.variables.get("tidb_constraint_check_in_place")
-            )
+            transaction = self._session.transaction
+            in_place = bool(self._session.variables.get("tidb_constraint_check_in_place"))
+            check_now = transaction.is_open and not transaction.is_pessimistic and in_place
             inserter = Inserter(plan, txn, self._session.shared.catalog.ids, environment, check_now=check_now)
             outcome = await inserter.run(values)
             return Result(affected_rows=outcome.affected_rows, last_insert_id=outcome.last_insert_id, info=outcome.info)
 
         return await self._session.write(plan.table, body)
+
+
+async def _select_for_update(plan: PointSelect, txn: KvTransaction, environment: Environment) -> Result:
+    """The rows, and locks on the keys asked for, whether there are rows or not."""
+    result, keys = await run_select(plan, txn, environment)
+    asked = plan.finder.keys(environment) if plan.finder.matches is None else []
+    for key in dict.fromkeys([*keys, *asked]):
+        txn.lock(key)
+    return result
 
 
 _POINT_VERBS = ("select", "insert", "update", "delete", "replace")

@@ -79,6 +79,8 @@ class TruncateTable:
 @dataclass(frozen=True, slots=True)
 class Begin:
     read_only: bool = False
+    pessimistic: bool | None = None
+    """BEGIN PESSIMISTIC or OPTIMISTIC; None leaves it to tidb_txn_mode."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias, overload
 
 import pyarrow as pa
 
@@ -88,6 +88,16 @@ class KvTransaction(KvSnapshot, Protocol):
     async def rollback(self) -> None: ...
 
 
+class LockingTransaction(KvTransaction, Protocol):
+    """A pessimistic transaction: it can lock keys while it runs."""
+
+    async def lock_keys(
+        self, keys: Iterable[bytes], *, wait_s: float | None = None, as_of: int | None = None
+    ) -> Mapping[bytes, bool]:
+        """Lock all or none. Raises LockWaitTimeout, Deadlock, AlreadyExist for keys inserted here that exist, and
+        WriteConflict for keys committed after `as_of`."""
+
+
 class FragmentResult(Protocol):
     """What `run_fragment` gives back, complete."""
 
@@ -108,7 +118,11 @@ class KvClient(Protocol):
 
     def snapshot(self, ts: int) -> KvSnapshot: ...
 
+    @overload
     async def begin(self) -> KvTransaction: ...
+
+    @overload
+    async def begin(self, *, pessimistic: Literal[True]) -> LockingTransaction: ...
 
     async def run_fragment(
         self,

@@ -99,6 +99,19 @@ def _sql_mode(name: str, value: object) -> Value:
     return ",".join(mode.strip().upper() for mode in modes)
 
 
+def _isolation(name: str, value: object) -> Value:
+    """The two that TiDB has; the others are refused rather than weakened."""
+    level = str(value).upper().replace(" ", "-")
+    if level in ("REPEATABLE-READ", "READ-COMMITTED"):
+        return level
+    if level == "SNAPSHOT":
+        return "REPEATABLE-READ"
+    raise not_supported(f"SET {name} = {value}")
+
+
+_SAME = {"tx_isolation": "transaction_isolation", "tx_read_only": "transaction_read_only"}
+"""Older names of variables."""
+
 _UTF8 = _fixed("utf8mb4", "utf8", "utf8mb3", "binary")
 _UTF8_OR_NULL = _fixed("utf8mb4", "utf8", "utf8mb3", "binary", "none")
 """NULL, which JDBC sets, asks for results as they are stored: UTF-8."""
@@ -141,11 +154,11 @@ VARIABLES: dict[str, Variable] = {
     "tidb_constraint_check_in_place": Variable(1, _switch),
     "tidb_current_ts": Variable(0, _read_only),
     "tidb_retry_limit": Variable(10, _number(0, 100)),
-    "tidb_txn_mode": Variable("optimistic", _fixed("optimistic", "")),
+    "tidb_txn_mode": Variable("pessimistic", _one_of("pessimistic", "optimistic", "")),
     "time_zone": Variable("SYSTEM", _fixed("SYSTEM", "+00:00", "UTC", "+0:00", "-00:00")),
-    "transaction_isolation": Variable("REPEATABLE-READ", _fixed("REPEATABLE-READ", "SNAPSHOT")),
+    "transaction_isolation": Variable("REPEATABLE-READ", _isolation),
     "transaction_read_only": Variable(0, _switch),
-    "tx_isolation": Variable("REPEATABLE-READ", _fixed("REPEATABLE-READ", "SNAPSHOT")),
+    "tx_isolation": Variable("REPEATABLE-READ", _isolation),
     "tx_read_only": Variable(0, _switch),
     "unique_checks": Variable(1, _switch),
     "version": Variable(SERVER_VERSION, _read_only),
@@ -165,7 +178,7 @@ class SessionVariables:
         known = VARIABLES.get(name)
         if known is None:
             raise unknown_variable(name)
-        return self._values.get(name, known.default)
+        return self._values.get(_SAME.get(name, name), known.default)
 
     def set(self, name: str, value: object) -> None:
         """Set @@name; the text "default" (SET x = DEFAULT) goes back to the default. Raises 1193, 1231, 1235, 1238."""
@@ -173,9 +186,9 @@ class SessionVariables:
         if known is None:
             raise unknown_variable(name)
         if str(value).lower() == "default" and known.read is not _read_only:
-            self._values.pop(name, None)
+            self._values.pop(_SAME.get(name, name), None)
         else:
-            self._values[name] = known.read(name, value)
+            self._values[_SAME.get(name, name)] = known.read(name, value)
 
     def number(self, name: str) -> int:
         return int(self.get(name))

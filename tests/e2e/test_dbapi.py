@@ -91,6 +91,7 @@ def test_transactions_isolate_commit_and_roll_back(table: rutile.Connection) -> 
 
 def test_a_lost_conflict_is_retryable(table: rutile.Connection) -> None:
     table.execute("INSERT INTO item VALUES (1, 'a', 1)")
+    table.execute("SET tidb_txn_mode = 'optimistic'")
     with table.duplicate() as other:
         table.begin()
         table.execute("UPDATE item SET price = price + 1 WHERE id = 1")

@@ -131,6 +131,8 @@ def test_a_write_conflict_is_an_error_to_retry(playground: Playground) -> None:
     with closing(pymysql_connect(playground)) as one, closing(pymysql_connect(playground)) as two:
         mine, theirs = one.cursor(), two.cursor()
         mine.execute("CREATE TABLE contested (id INT PRIMARY KEY, v INT)")
+        for cursor in (mine, theirs):
+            cursor.execute("SET tidb_txn_mode = 'optimistic'")
         mine.execute("INSERT INTO contested VALUES (1, 0)")
         one.commit()
         mine.execute("UPDATE contested SET v = 1 WHERE id = 1")

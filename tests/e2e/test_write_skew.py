@@ -23,8 +23,10 @@ ANN, BOB = b"doctor/ann", b"doctor/bob"
 
 @pytest.fixture
 def doctors(playground: Playground) -> Iterator[tuple[rutile.Connection, rutile.Connection]]:
-    """Two sessions, and both doctors on call."""
+    """Two sessions with optimistic transactions, and both doctors on call."""
     with rutile.connect(playground.sql_address) as first, first.duplicate() as second:
+        for connection in (first, second):
+            connection.execute("SET tidb_txn_mode = 'optimistic'")
         first.execute("DROP TABLE IF EXISTS doctor")
         first.execute("CREATE TABLE doctor (id INT PRIMARY KEY, on_call BOOL NOT NULL)")
         first.execute("INSERT INTO doctor VALUES (1, TRUE), (2, TRUE)")

@@ -22,7 +22,7 @@ from rutile_kv.client.fragment_plan import WholeNotPossible
 from rutile_kv.client.membuffer import Change, MemBuffer
 from rutile_proto import keys
 from rutile_proto import rutilepb_pb2 as rutilepb
-from rutile_proto.errors import AlreadyExist, WriteConflict
+from rutile_proto.errors import AlreadyExist, LockFacts, LockWaitTimeout, WriteConflict
 from rutile_proto.timestamps import MAX_TIMESTAMP
 from rutile_proto.types import Timestamp
 
@@ -38,6 +38,7 @@ class Calls:
     scans: int = 0
     timestamps: int = 0
     commits: int = 0
+    locks: int = 0
     fragments: list[tuple[str, str]] = field(default_factory=list)
     """(mode, SQL)."""
 
@@ -49,6 +50,9 @@ class FakeStore:
         self.versions: dict[bytes, list[tuple[int, bytes | None]]] = {}
         self.ordered: list[bytes] = []
         self.clock = 0
+        self.locks: dict[bytes, int] = {}
+        """Pessimistic locks: key to the transaction that holds it."""
+        self._noted: dict[bytes, int] = {}
 
     def tick(self) -> int:
         self.clock += 1
@@ -59,7 +63,11 @@ class FakeStore:
 
     def newest(self, key: bytes) -> int:
         versions = self.versions.get(key)
-        return versions[-1][0] if versions else 0
+        return max(versions[-1][0] if versions else 0, self._noted.get(key, 0))
+
+    def note(self, key: bytes, ts: int) -> None:
+        """A lock was committed on the key: no version, but a conflict for those who began before."""
+        self._noted[key] = ts
 
     def put(self, key: bytes, ts: int, value: bytes | None) -> None:
         if key not in self.versions:
@@ -102,13 +110,19 @@ class FakeTransaction(FakeSnapshot):
         super().__init__(client, start_ts)
         self.start_ts = Timestamp(start_ts)
         self.buffer = MemBuffer(MAX_BUFFER_BYTES)
-        self.put, self.insert = self.buffer.put, self.buffer.insert
+        self._locked: set[bytes] = set()
+        self.put = self.buffer.put
         self.delete, self.lock = self.buffer.delete, self.buffer.lock
         self.savepoint, self.rollback_to, self.release = (
             self.buffer.savepoint,
             self.buffer.rollback_to,
             self.buffer.release,
         )
+
+    def insert(self, key: bytes, value: bytes) -> None:
+        if key in self._locked and self.buffer.get(key) is None and self._client.store.get(key, MAX_TIMESTAMP):
+            raise AlreadyExist(key)
+        self.buffer.insert(key, value)
 
     async def get(self, key: bytes) -> bytes | None:
         own = self.buffer.get(key)
@@ -132,8 +146,11 @@ class FakeTransaction(FakeSnapshot):
     async def commit(self) -> Timestamp:
         store = self._client.store
         self._client.calls.commits += 1
+        for key in self._locked:
+            self.buffer.lock(key)
         for key, entry in self.buffer.items():
-            if store.newest(key) > self.start_ts:
+            self._refuse_locked(key)
+            if key not in self._locked and store.newest(key) > self.start_ts:
                 raise WriteConflict(self.start_ts, store.newest(key) - 1, store.newest(key), key)
             if entry.change in (Change.INSERT, Change.CHECK_NOT_EXISTS) and store.get(key, MAX_TIMESTAMP) is not None:
                 raise AlreadyExist(key)
@@ -141,10 +158,45 @@ class FakeTransaction(FakeSnapshot):
         for key, entry in self.buffer.items():
             if entry.change in (Change.PUT, Change.INSERT, Change.DELETE):
                 store.put(key, commit_ts, entry.visible)
+            elif key in self._locked:
+                store.note(key, commit_ts)
+        self._release()
         return Timestamp(commit_ts)
 
     async def rollback(self) -> None:
         self.buffer = MemBuffer(MAX_BUFFER_BYTES)
+        self._release()
+
+    # --- locks: nobody waits here, the statement that would have to fails ---
+
+    async def lock_keys(
+        self, wanted: Iterable[bytes], *, wait_s: float | None = None, as_of: int | None = None
+    ) -> dict[bytes, bool]:
+        store = self._client.store
+        fresh = sorted(set(wanted) - self._locked)
+        if fresh:
+            self._client.calls.locks += 1
+        for key in fresh:
+            self._refuse_locked(key)
+            if as_of is not None and store.newest(key) > as_of:
+                raise WriteConflict(self.start_ts, store.newest(key) - 1, store.newest(key), key)
+            own = self.buffer.get(key)
+            exists = store.get(key, MAX_TIMESTAMP) is not None
+            if exists and own is not None and own.change in (Change.INSERT, Change.CHECK_NOT_EXISTS):
+                raise AlreadyExist(key)
+        store.locks.update(dict.fromkeys(fresh, self.start_ts))
+        self._locked.update(fresh)
+        return {key: store.get(key, MAX_TIMESTAMP) is not None for key in fresh}
+
+    def _refuse_locked(self, key: bytes) -> None:
+        holder = self._client.store.locks.get(key, self.start_ts)
+        if holder != self.start_ts:
+            raise LockWaitTimeout(LockFacts(key, key, holder, 0, 5))
+
+    def _release(self) -> None:
+        for key in self._locked:
+            self._client.store.locks.pop(key, None)
+        self._locked.clear()
 
 
 @dataclass
@@ -169,7 +221,7 @@ class FakeClient:
     def snapshot(self, ts: int) -> FakeSnapshot:
         return FakeSnapshot(self, ts)
 
-    async def begin(self) -> FakeTransaction:
+    async def begin(self, *, pessimistic: bool = False) -> FakeTransaction:
         return FakeTransaction(self, await self.timestamp())
 
     async def run_fragment(

@@ -108,6 +108,7 @@ def _shown(value: object) -> str:
 
 def _calls(calls: Calls) -> list[str]:
     counts = f"gets {calls.gets}, scans {calls.scans}, timestamps {calls.timestamps}, commits {calls.commits}"
+    counts += f", locks {calls.locks}" if calls.locks else ""
     return [f"-- {counts}", *(f"-- {mode}: {sql}" for mode, sql in calls.fragments)]
 
 

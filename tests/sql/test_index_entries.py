@@ -36,8 +36,14 @@ optional = hs.tuples(
 
 
 def order_of(values: tuple[object, ...]) -> list[tuple[bool, object]]:
-    """NULL first, then by value; texts by their UTF-8."""
-    return [(v is not None, v.encode() if isinstance(v, str) else v or 0 if v is not None else 0) for v in values]
+    """NULL first, then by value; texts by their UTF-8; zero has no sign."""
+    return [(value is not None, _plain(value)) for value in values]
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, str):
+        return value.encode()
+    return value + 0.0 if isinstance(value, float) else value if value is not None else 0
 
 
 @given(optional, optional)

@@ -81,6 +81,7 @@ def test_conflicts_without_end_are_told_as_retryable() -> None:
     async def scenario(database: Database, session: Session) -> None:
         await session.execute("CREATE TABLE t (v INT)")
         await session.execute("INSERT INTO t VALUES (1)")
+        await session.execute("SET tidb_txn_mode = 'optimistic'")
         await session.execute("SET tidb_retry_limit = 3")
         client.active = True
         with pytest.raises(SqlError) as caught:

@@ -31,13 +31,16 @@ class PessimisticTransaction(Transaction):
 
     # --- locking ------------------------------------------------------------------------------------------------------
 
-    async def lock_keys(self, keys: Iterable[bytes], *, wait_s: float | None = None) -> dict[bytes, bool]:
+    async def lock_keys(
+        self, keys: Iterable[bytes], *, wait_s: float | None = None, as_of: int | None = None
+    ) -> dict[bytes, bool]:
         """Lock all of `keys` or none; which of those not locked before exist.
 
         Waits up to `wait_s` seconds for other transactions (None: `ClientOptions.lock_wait_s`; 0: not at all). Raises
-        LockWaitTimeout, Deadlock, AlreadyExist (a key this transaction inserts exists), TxnAborted.
+        LockWaitTimeout, Deadlock, AlreadyExist (a key this transaction inserts exists), TxnAborted. With `as_of`, the
+        timestamp at which the caller has read, also WriteConflict: somebody committed one of the keys after it.
         """
-        found = await self._acquire(keys, wait_s, with_values=False)
+        found = await self._acquire(keys, wait_s, with_values=False, as_of=as_of)
         return {key: each.exists for key, each in found.items()}
 
     async def get_for_update(self, key: bytes, *, wait_s: float | None = None) -> bytes | None:
@@ -62,12 +65,16 @@ class PessimisticTransaction(Transaction):
             raise AlreadyExist(key)
         super().insert(key, value)
 
-    async def _acquire(self, keys: Iterable[bytes], wait_s: float | None, *, with_values: bool) -> dict[bytes, Found]:
+    async def _acquire(
+        self, keys: Iterable[bytes], wait_s: float | None, *, with_values: bool, as_of: int | None = None
+    ) -> dict[bytes, Found]:
         self._must_be_active()
         wanted = list(keys)
         absent = frozenset(key for key in wanted if self._must_be_absent(key))
         patience_s = self._cluster.options.lock_wait_s if wait_s is None else wait_s
-        return await self.locks.acquire(wanted, absent=absent, with_values=with_values, wait_s=patience_s)
+        return await self.locks.acquire(
+            wanted, absent=absent, with_values=with_values, wait_s=patience_s, as_of=as_of
+        )
 
     def _must_be_absent(self, key: bytes) -> bool:
         own = self.buffer.get(key)

@@ -6,7 +6,7 @@ the caller's own patience ends the request is sent again, and in between the hol
 one are removed.
 
 A key that somebody committed after our for_update_ts is locked again as of a new one: what is read under a lock is
-always the newest value there is.
+always the newest value there is. Who has read before it locks says as of when, and is told of the conflict instead.
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ class _Wish:
 
     absent: frozenset[bytes]
     with_values: bool
+    fixed: bool
+    """For the caller's timestamp and no newer one."""
     deadline_s: float
     found: dict[bytes, Found]
 
@@ -69,21 +71,28 @@ class PessimisticLocks:
         self._heart: asyncio.Task[None] | None = None
 
     async def acquire(
-        self, keys: Iterable[bytes], *, absent: frozenset[bytes], with_values: bool, wait_s: float
+        self,
+        keys: Iterable[bytes],
+        *,
+        absent: frozenset[bytes],
+        with_values: bool,
+        wait_s: float,
+        as_of: int | None = None,
     ) -> dict[bytes, Found]:
         """Lock `keys`, all or none; what was found under each lock, in key order.
 
         Of those in `absent` nothing may exist. Waits up to `wait_s` seconds for others, not at all if that is 0. Raises
         LockWaitTimeout, Deadlock, AlreadyExist, TxnAborted (the transaction was rolled back by others), and
-        RetriesExhausted when stores are out of reach. Whatever is raised, the keys that were not locked before are not
-        locked after.
+        RetriesExhausted when stores are out of reach; with `as_of`, a timestamp no older than that of any lock before,
+        also WriteConflict, when one of the keys was committed after it. Whatever is raised, the keys that were not
+        locked before are not locked after.
         """
-        wish = _Wish(absent, with_values, self._cluster.pace.clock.monotonic() + wait_s, {})
+        wish = _Wish(absent, with_values, as_of is not None, self._cluster.pace.clock.monotonic() + wait_s, {})
         wanted = sorted({key for key in keys if with_values or key not in self.held})
         fresh = [key for key in wanted if key not in self.held]
         if not wanted:
             return {}
-        self.for_update_ts = max(self.for_update_ts, await self._cluster.pd.timestamp())
+        self.for_update_ts = max(self.for_update_ts, as_of or await self._cluster.pd.timestamp())
         had_primary = bool(self.primary)
         try:
             await self._lock(wanted, wish, Backoff("lock keys", wait_s + SLACK_S, self._cluster.pace))
@@ -152,7 +161,7 @@ class PessimisticLocks:
 
     async def _overcome(self, error: TxnError, wish: _Wish, backoff: Backoff) -> None:
         """Do what makes another try worth while; raise `error` if nothing does."""
-        if isinstance(error, WriteConflict):
+        if isinstance(error, WriteConflict) and not wish.fixed:
             self.for_update_ts = max(self.for_update_ts, await self._cluster.pd.timestamp())
         elif isinstance(error, KeyIsLocked):
             ended = await self._cluster.locks.release_if_ended(error.lock, backoff)
