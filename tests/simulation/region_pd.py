@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, TypeVar
 from region_network import PD
 
 from rutile.testing.disk import ForgetfulDisk
+from rutile_kv.engine.api import CF_DEFAULT
 from rutile_kv.raftstore.bootstrap import bootstrap_first_region, first_region
 from rutile_kv.raftstore.events import Split
 from rutile_kv.raftstore.pd_commands import context_of, event_of
 from rutile_pd.cluster import Cluster, IdsExhausted
 from rutile_pd.config import PdConfig
-from rutile_pd.storage import PdStorage
+from rutile_pd.storage import Changes, PdStorage
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto import pdpb_pb2 as pdpb
 from rutile_proto import rutilepb_pb2 as rutilepb
@@ -59,7 +60,6 @@ class PdProxy:
         if self.up:
             return
         self._storage = PdStorage(self.disk)
-        self._storage.claim(CLUSTER_ID, 1)
         self.cluster = Cluster(CLUSTER_ID, self._storage, CONFIG, self._simulation.now_ms)
         self._epochs.clear()
         self.up = True
@@ -85,8 +85,22 @@ class PdProxy:
         end = self.cluster.ids.end_to_save(count)
         if end is not None:
             self._storage.save_id_end(end)
-            self._storage.sync()
+            self._settle()
             self.cluster.ids.end_saved(end)
+
+    def _settle(self) -> None:
+        """Make durable what was promised, as a committed entry of PD's log would be; hints may get lost."""
+        self._write(self._storage.hints(1 << 20))
+        self._storage.hints_taken(self._storage.hints(1 << 20))
+        if promises := self._storage.promises():
+            self._storage.promises_taken()
+            self._write(promises)
+            self.disk.sync()
+
+    def _write(self, changes: Changes) -> None:
+        batch = self.disk.batch()
+        batch.extend((CF_DEFAULT, key, value) for key, value in changes.items())
+        self.disk.write(batch)
 
     def new_id(self) -> int:
         """An id for a store or a peer."""
@@ -97,12 +111,12 @@ class PdProxy:
         region = first_region(self.new_id(), self.new_id(), machine.id)
         bootstrap_first_region(machine.disk, region)
         self.cluster.bootstrap(store_pb(machine.id), region, self._simulation.now_ms)
-        self._storage.sync()
+        self._settle()
 
     def register(self, machine: Machine) -> None:
         """A store says that it is there."""
         self.cluster.put_store(store_pb(machine.id), self._simulation.now_ms)
-        self._storage.sync()
+        self._settle()
 
     # --- what stores report -------------------------------------------------------------------------------------------
 
@@ -163,6 +177,7 @@ class PdProxy:
             self._reserve_ids(1)
             for order in self.cluster.tick(self._simulation.now_ms):
                 self._order(order)
+            self._settle()
             self._check_epochs()
 
     def _take_report(self, machine: Machine, report: pdpb.RegionHeartbeatRequest) -> None:

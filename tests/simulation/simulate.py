@@ -20,6 +20,7 @@ from typing import Protocol
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 
 from region_simulation import RegionSimulation  # noqa: E402
+from shell_simulation import ShellSimulation  # noqa: E402
 
 from rutile.testing.trace import Trace  # noqa: E402
 
@@ -41,7 +42,7 @@ class Run(Protocol):
         """What happened, in a line."""
 
 
-RINGS: dict[int, Callable[[int], Run]] = {1: RegionSimulation}
+RINGS: dict[int, Callable[[int], Run]] = {1: RegionSimulation, 2: ShellSimulation}
 
 
 def run_seed(ring: int, seed: int) -> Run:

@@ -7,8 +7,8 @@ from region_simulation import RegionSimulation
 from region_world import RegionWorld
 from simulate import run_seed
 
-SEEDS = 140
-BLOCKS = 7
+SEEDS = 184
+BLOCKS = 8
 CALM = RegionWorld(
     loss=0,
     duplicate=0,

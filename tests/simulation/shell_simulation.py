@@ -1,0 +1,182 @@
+"""Ring 2: the real shells and clients on a virtual clock, a bad network and forgetful disks, driven by one seed.
+
+Everything above the loop is what users run: `StoreNode`, `PdMember`, `Client` with its transactions. The world goes
+wrong for a while, then it is mended; afterwards the cluster must become whole, and the histories of all clients must be
+explained: money is conserved, lists show snapshot isolation, registers are linearizable, timestamps rise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import Any
+
+from region_checks import Violation, tiles
+from shell_faults import Storm
+from shell_workloads import (
+    ACCOUNTS,
+    EACH,
+    BankWorker,
+    ClockWatcher,
+    Histories,
+    ListWorker,
+    RegisterWorker,
+    Worker,
+    account_key,
+)
+from shell_world import ShellWorld
+
+from rutile.testing.cluster import ClusterSettings, InProcessCluster
+from rutile.testing.loops import START_S, VirtualLoop
+from rutile.testing.trace import Trace
+from rutile_kv.client.cluster import ClientOptions
+from rutile_kv.server.node import StoreNode
+from rutile_proto.errors import RutileError
+
+IMPATIENT = ClientOptions(
+    read_budget_s=4.0, write_budget_s=6.0, find_out_budget_s=3.0, pd_budget_s=4.0, lock_wait_s=2.0, close_timeout_s=0.5
+)
+PATIENT = ClientOptions()
+WORKERS: tuple[type[Worker], ...] = (ListWorker, ListWorker, BankWorker, BankWorker, RegisterWorker, ClockWatcher)
+AFTERWARDS_S = 2.0
+MENDING_S = 120.0
+LAST_CALLS_S = 60.0
+
+
+class ShellSimulation:
+    """See the module."""
+
+    def __init__(self, seed: int, world: ShellWorld | None = None) -> None:
+        self.random = random.Random(seed)
+        self.world = world or ShellWorld.draw(self.random)
+        self._now_s = START_S
+        self._loop: VirtualLoop | None = None
+        self.trace = Trace(self._time)
+        self.histories = Histories()
+        self.cluster: InProcessCluster
+
+    def run(self) -> None:
+        """Raises Violation when something does not hold."""
+        with asyncio.Runner(loop_factory=self._make_loop) as runner:
+            runner.run(self._main())
+        problems = self.histories.problems()
+        if problems:
+            raise Violation("; ".join(problems[:5]))
+
+    def simulated_s(self) -> float:
+        """How much time has passed in here."""
+        return self._time() - START_S
+
+    def summary(self) -> str:
+        """What happened, in a line."""
+        histories = self.histories
+        return (
+            f"{self.simulated_s():.0f} s, {len(histories.lists)} list transactions, {histories.transfers} transfers,"
+            f" {len(histories.readings)} counts, {len(histories.registers)} registers"
+        )
+
+    # --- the story ----------------------------------------------------------------------------------------------------
+
+    async def _main(self) -> None:
+        settings = ClusterSettings(
+            stores=self.world.stores,
+            pds=self.world.pds,
+            seed=self.random.getrandbits(32),
+            limits=self.world.limits(),
+            max_store_down_s=6.0,
+        )
+        self.cluster = InProcessCluster(settings)
+        self.cluster.note = self.cluster.network.note = self.trace.note
+        await self.cluster.start()
+        await self._open_accounts()
+        self.cluster.network.conditions = self.world.conditions
+        workers = self._workers()
+        tasks = [asyncio.ensure_future(worker.run()) for worker in workers]
+        storm = Storm(self.cluster, self.world, random.Random(self.random.getrandbits(32)))
+        await storm.blow(self.world.chaos_s)
+        await self._mend(storm)
+        await asyncio.sleep(AFTERWARDS_S)
+        for worker in workers:
+            worker.stopped = True
+        await self._join(tasks)
+        await self.cluster.until(self.is_whole, MENDING_S)
+        await self._look_at_everything()
+        await self.cluster.close()
+
+    async def _open_accounts(self) -> None:
+        client = self.cluster.client(options=PATIENT)
+        async with await client.begin() as transaction:
+            for account in range(ACCOUNTS):
+                transaction.put(account_key(account), b"%d" % EACH)
+
+    def _workers(self) -> list[Worker]:
+        return [
+            kind(self.cluster.client(options=IMPATIENT), self.random.getrandbits(32), self.histories, self.trace.note)
+            for kind in WORKERS
+        ]
+
+    async def _mend(self, storm: Storm) -> None:
+        self.trace.note("everything is mended")
+        network = self.cluster.network
+        network.conditions = type(network.conditions)(delay_s=self.world.conditions.delay_s)
+        self.cluster.heal()
+        await storm.end()
+        for place in self.cluster.places.values():
+            place.disk.fault = lambda operation: None
+            self.cluster.resume(place.name)
+            self.cluster.skew(place.name)
+        for name in list(self.cluster.places):
+            await self.cluster.start_again(name)
+
+    async def _join(self, tasks: list[asyncio.Task[None]]) -> None:
+        _, pending = await asyncio.wait(tasks, timeout=LAST_CALLS_S)
+        if pending:
+            raise Violation(f"in a mended cluster {len(pending)} clients wait for ever: {pending}")
+        for task in tasks:
+            task.result()
+
+    def is_whole(self) -> bool:
+        """Whether all keys have a region, every region its replicas, and all replicas have applied the same."""
+        leaders: dict[int, Any] = {}
+        followers: list[Any] = []
+        for place in self.cluster.stores:
+            if isinstance(place.node, StoreNode):
+                for info in place.node.driver.region_infos():
+                    known = leaders.get(info.region.id)
+                    if info.is_leader and (known is None or known.term < info.term):
+                        leaders[info.region.id] = info
+                    followers.append(info)
+        if not tiles([info.region for info in leaders.values()]) or not self.cluster.is_placed():
+            return False
+        return all(
+            info.region.id in leaders and info.applied_index == leaders[info.region.id].applied_index
+            for info in followers
+        )
+
+    async def _look_at_everything(self) -> None:
+        """The last word: a new client reads all there is."""
+        client = self.cluster.client(options=PATIENT)
+        try:
+            for kind in (ListWorker, BankWorker):
+                worker = kind(client, 1, self.histories, self.trace.note)
+                await (worker.look() if isinstance(worker, ListWorker) else worker.count())  # type: ignore[attr-defined]
+        except RutileError as error:
+            raise Violation(f"a mended cluster cannot be read: {error}") from error
+
+    # --- inside -------------------------------------------------------------------------------------------------------
+
+    def _make_loop(self) -> VirtualLoop:
+        rng = random.Random(self.random.getrandbits(32))
+
+        def work_takes_s(work: Callable[..., object]) -> float:
+            return rng.uniform(0, self.world.sync_s) if getattr(work, "__name__", "") == "sync" else 0.0
+
+        self._loop = VirtualLoop()
+        self._loop.work_takes_s = work_takes_s
+        return self._loop
+
+    def _time(self) -> float:
+        if self._loop is not None and not self._loop.is_closed():
+            self._now_s = self._loop.time()
+        return self._now_s
