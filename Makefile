@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run test test-all lint proto bench clean
+.PHONY: help run test test-all lint sim sim-long proto bench clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -38,6 +38,12 @@ lint: $(VENV)/.test       ## ruff, strict mypy on the cores, import floors
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+sim: $(VENV)/.test        ## one simulated cluster, with its trace: make sim SEED=7 RING=2 (1: cores, 2: shells and clients)
+	$(BIN)/python tests/simulation/simulate.py --seed $(or $(SEED),1) --ring $(or $(RING),1)
+
+sim-long: $(VENV)/.test   ## simulated clusters until told to stop (or MINUTES=60); prints seeds that fail, and figures
+	$(BIN)/python tests/simulation/simulate.py --long $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RING),--ring $(RING))
 
 proto: | $(VENV)/.made    ## regenerate the committed stubs (in an environment of its own)
 	$(PYTHON) -m venv .run/proto-venv
