@@ -85,6 +85,14 @@ class Core:
         self.tick_count += 1
         self.role.tick()
 
+    def skip_ticks(self, count: int, silent_ticks: int) -> None:
+        """Count ticks that passed unnoticed. Voters may only become more faithful by it: nobody's promise to ignore
+        candidates ends early."""
+        self.tick_count += count
+        if self.leader_id not in (NO_PEER, self.id):
+            self.last_contact_tick = max(self.last_contact_tick, self.tick_count - silent_ticks)
+        self.role.skipped(silent_ticks)
+
     def step(self, message: Message) -> None:
         """Take any message: bring the terms together (paper §5.1), then answer votes here and leave the rest to the
         role."""

@@ -33,6 +33,10 @@ class Follower(RoleState):
             self._silent_ticks = 0
             self.core.campaign()
 
+    def skipped(self, silent_ticks: int) -> None:
+        """Go on with the silence that counts; whether it lasts long enough, the next tick tells."""
+        self._silent_ticks = silent_ticks
+
     def applied(self) -> None:
         """Campaign if we were called to and may: a leader that left calls its heir together with the change that
         removed it."""

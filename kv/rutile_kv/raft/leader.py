@@ -79,6 +79,11 @@ class Leader(RoleState):
             self.broadcast_heartbeat()
             self._leave_joint_if_due()
 
+    def skipped(self, silent_ticks: int) -> None:
+        """Nobody was asked for anything: the silence of the others means nothing, and is counted from now."""
+        self._heartbeat_elapsed = self._quorum_elapsed = 0
+        self.replication.excuse_silence()
+
     def _hears_quorum(self) -> bool:
         """True if a majority answered within the last election timeout, or if that is not asked for (thesis §6.2)."""
         heard = self.replication.take_activity()

@@ -45,6 +45,12 @@ class RawNode:
         """Let one tick of time pass."""
         self._core.tick()
 
+    def skip_ticks(self, count: int, silent_ticks: int) -> None:
+        """Time went by without `tick`: the group hibernated. `count` ticks are counted after the fact, so what was
+        promised until some tick (a lease) is over if that has passed. A follower takes its leader for last heard
+        `silent_ticks` ago, which the caller knows from elsewhere; a leader gives everybody the benefit of the doubt."""
+        self._core.skip_ticks(count, silent_ticks)
+
     def campaign(self) -> None:
         """Start an election now instead of at the timeout. Does nothing on a leader, a learner, or a peer that still
         has a configuration change to apply."""

@@ -231,6 +231,11 @@ class Replication:
             progress.recent_active = False
         return heard | {self._core.id: True}
 
+    def excuse_silence(self) -> None:
+        """Take everybody for heard just now."""
+        for progress in self.progress.values():
+            progress.heard(self._core.tick_count)
+
     def most_advanced_voter(self) -> int | None:
         """Of the other voters, the one that has most of the log; the smallest id of several."""
         conf_state = self._core.conf_state

@@ -25,6 +25,9 @@ class RoleState:
         """Let one tick pass."""
         raise NotImplementedError
 
+    def skipped(self, silent_ticks: int) -> None:
+        """Ticks passed unnoticed, for the last `silent_ticks` of which the leader may have been gone."""
+
     def step(self, message: Message) -> None:
         """Take a message of the current term; votes are answered before (`voting.py`)."""
         raise NotImplementedError

@@ -62,6 +62,16 @@ class StoreConfig:
     max_merge_gap_entries: int = 256
     """A region with a peer that lacks more of the log than this does not begin to merge."""
 
+    hibernate_after_ticks: int = 50
+    """A region that nobody used for this long goes to sleep (see `hibernation`); 0: never."""
+    hibernate_answer_ticks: int = 4
+    """So long a leader that wants to sleep waits for the consent of all members; well below the election timeout."""
+    store_ping_ticks: int = 3
+    """How often stores with sleeping regions in common ping each other. After an election timeout of silence the
+    regions wake."""
+    asleep_check_ticks: int = 600
+    """How often a sleeping leader reports to PD, and a sleeping follower asks whether it still belongs."""
+
     read_retry_ticks: int = 5
     read_timeout_ticks: int = 30
     """A ReadIndex not confirmed is asked again after the first, and fails with ReadIndexNotReady after the second."""

@@ -13,7 +13,7 @@ from rutile_kv.raft.config import Randomness
 from rutile_kv.raft.errors import DropReason, ProposalDropped
 from rutile_kv.raft.messages import Entry, Message, SnapshotMeta
 from rutile_kv.raft.node import RawNode
-from rutile_kv.raft.ready import Ready
+from rutile_kv.raft.ready import Ready, Role
 from rutile_kv.raftstore.apply import Applier, ApplyHost
 from rutile_kv.raftstore.commands import conf_change_of, encode_admin, encode_write
 from rutile_kv.raftstore.config import StoreConfig
@@ -25,6 +25,7 @@ from rutile_kv.raftstore.pending_writes import PendingWrites
 from rutile_kv.raftstore.proposals import ProposalQueue
 from rutile_kv.raftstore.reads import ReadQueue
 from rutile_kv.raftstore.region_change import find_peer, is_joint
+from rutile_kv.raftstore.rest import Rest
 from rutile_kv.raftstore.round import Round
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto import rutilepb_pb2 as rutilepb
@@ -62,6 +63,9 @@ class Peer:
         """True once the data of the installation is in the engine: the next round finishes it."""
         self.heartbeat_due = False
         self.split_check_running = False
+        self.rest = Rest()
+        self.asleep_since: int | None = None
+        """The store's tick at which it fell asleep (`hibernation`); None: it is awake."""
         self.rollback_wanted = 0
         """The log index of the PrepareMerge that another peer knows to be in vain."""
         self.reported_health: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
@@ -148,11 +152,34 @@ class Peer:
         entry of its own term. Not while a split or a merge is under way: the keys may be served by another region
         elsewhere before they are cut off here."""
         node, storage = self.node, self.storage
+        self.rest.used = True
         return (
             node.is_leader
+            and self.asleep_since is None
             and storage.applied_term == node.term
             and self._border_index <= storage.applied_index
             and node.lease_valid(node.tick_count + lag_ticks)
+        )
+
+    def may_sleep(self) -> bool:
+        """True for a leader whose region needs nothing more done anywhere, and whose members all live."""
+        return (
+            not (self.split_check_running or self.heartbeat_due or self._writes or len(self.reads) or self.proposals)
+            and not self.is_merging
+            and self.node.is_quiet()
+            and all(other.silent_ticks <= 2 * self._config.heartbeat_ticks for other in self.node.status().progress)
+        )
+
+    def is_settled_at(self, term: int, last_index: int) -> bool:
+        """True for a follower that is in this term, and has applied a log that ends there."""
+        node = self.node
+        return (
+            (node.term, node.last_index) == (term, last_index)
+            and self.storage.applied_index == last_index
+            and node.role is Role.FOLLOWER
+            and not self.is_merging
+            and self.installation is None
+            and self.incoming is None
         )
 
     # --- requests -----------------------------------------------------------------------------------------------------

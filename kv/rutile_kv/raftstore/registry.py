@@ -6,7 +6,7 @@ never created over keys that another region here still covers, and never under a
 is older.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rutile_kv.engine.api import Engine, WriteBatch
 from rutile_kv.raft.codec import message_from_pb
@@ -40,6 +40,10 @@ class Registry:
         self.engine = engine
         self.config = config
         self.peers: dict[int, Peer] = {}
+        self.awake: dict[int, Peer] = {}
+        """Those that tick; the others hibernate."""
+        self.on_forget: Callable[[Peer], None] = lambda peer: None
+        """Told of every peer that goes away."""
         self.regions = RegionMap()
         self.tombstones: dict[int, raft_serverpb.RegionLocalState] = {}
         """What each destroyed region was, this store's peer included, and what it merged into, if it did."""
@@ -247,7 +251,7 @@ class Registry:
 
     def _add(self, meta: metapb.Peer, storage: PeerStorage) -> Peer:
         peer = Peer(meta, storage, self.config, self._random, self)
-        self.peers[storage.region.id] = peer
+        self.peers[storage.region.id] = self.awake[storage.region.id] = peer
         self.touch(storage.region.id)
         return peer
 
@@ -281,6 +285,8 @@ class Registry:
         peer.close(round_, RegionNotFound(peer.region_id))
         peer.storage.close()
         self.peers.pop(peer.region_id, None)
+        self.awake.pop(peer.region_id, None)
+        self.on_forget(peer)
         self.reserved.pop(peer.region_id, None)
         self.pending_votes.pop(peer.region_id, None)
         self.merging.pop(peer.region_id, None)

@@ -3,6 +3,7 @@
 The order of the checks is TiKV's (`checks`); the first that fails names the error the caller gets.
 """
 
+from collections.abc import Callable
 from typing import TypeAlias, assert_never
 
 from rutile_kv.raftstore import checks
@@ -24,8 +25,9 @@ Request: TypeAlias = Write | ReadIndex | Split | ChangePeers | Merge | TransferL
 class Requests:
     """Checks requests against the store's peers."""
 
-    def __init__(self, registry: Registry, gate: Gate) -> None:
+    def __init__(self, registry: Registry, gate: Gate, wake: Callable[[Peer], None]) -> None:
         self._registry = registry
+        self._wake = wake
         self._gate = gate
 
     def take(self, request: Request, round_: Round) -> None:
@@ -37,6 +39,8 @@ class Requests:
             checks.check_term(request.context, peer)
             if not isinstance(request, TransferLeader):
                 checks.check_not_merging(peer)
+            self._wake(peer)
+            peer.rest.used = True
             self._hand_over(request, peer, round_)
             self._registry.touch(peer.region_id)
         except RutileError as error:

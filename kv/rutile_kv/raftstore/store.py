@@ -35,6 +35,7 @@ from rutile_kv.raftstore.events import (
     TransferLeader,
     Write,
 )
+from rutile_kv.raftstore.hibernation import QUIET_KINDS, Hibernation
 from rutile_kv.raftstore.installation import IncomingSnapshot
 from rutile_kv.raftstore.merge_proposals import advance_merge
 from rutile_kv.raftstore.observer import ApplyObserver
@@ -64,9 +65,11 @@ class Store:
         self.random = random
         self._registry = Registry(store_id, engine, config, random)
         self._gate = Gate(self._registry)
-        self._requests = Requests(self._registry, self._gate)
+        self._requests = Requests(self._registry, self._gate, self._wake)
         self._round = Round(engine.batch())
         self._in_flight: Round | None = None
+        self._hibernation = Hibernation(self._registry, config)
+        self._registry.on_forget = self._hibernation.forget
         self._registry.load()
 
     def observe(self, observer: ApplyObserver) -> None:
@@ -210,6 +213,9 @@ class Store:
     # --- messages -----------------------------------------------------------------------------------------------------
 
     def _on_raft_message(self, pb: raft_serverpb.RaftMessage) -> None:
+        self._hibernation.heard_store(pb.from_peer.store_id)
+        if self._hibernation.take(pb, self._round):
+            return
         peer = self._gate.admit(pb, self._round)
         if peer is None:
             return
@@ -219,7 +225,10 @@ class Store:
         self._step_raft(peer, pb.from_peer, message)
 
     def _step_raft(self, peer: Peer, sender: metapb.Peer, message: Message) -> None:
+        self._hibernation.wake_for(peer, message.kind, sender.id, self._round)
         peer.step(sender, message)
+        if message.kind in QUIET_KINDS and not peer.is_leader:
+            self._wake(peer)  # if it led when it fell asleep, it has just learnt of a later term
         self._registry.touch(peer.region_id)
 
     def _on_snapshot(self, event: SnapshotReceived) -> None:
@@ -273,7 +282,7 @@ class Store:
             peer.applier.stats = peer.applier.stats.checked(event.size_bytes, event.keys)
 
     def _on_unreachable(self, store_id: int) -> None:
-        for peer in self._registry.peers.values():
+        for peer in self._registry.awake.values():
             if peer.is_leader:
                 for member in peer.region.peers:
                     if member.store_id == store_id:
@@ -281,14 +290,20 @@ class Store:
 
     def _tick(self) -> None:
         self.tick_count += 1
-        for peer in self._registry.peers.values():
+        self._hibernation.tick(self.tick_count, self._round)
+        for peer in list(self._registry.awake.values()):
             upkeep.on_tick(peer, self.tick_count, self.config, self._round)
+            if peer.is_leader:
+                self._hibernation.consider(peer, self._round)
             self._touch_if_busy(peer)
         self._advance_all_merges()
 
     def _advance_all_merges(self) -> None:
         if self._registry.merging and self.tick_count % self.config.merge_check_ticks == 0:
             self._advance_merges(list(self._registry.merging), self._round)
+
+    def _wake(self, peer: Peer) -> None:
+        self._hibernation.wake(peer, self._round)
 
     def _touch_if_busy(self, peer: Peer) -> None:
         if peer.has_work():
@@ -346,6 +361,8 @@ class Store:
         if peer.incoming is not None:
             peer.drop_incoming()
             self._registry.reserved.pop(peer.region_id, None)
+        if peer.is_leader and peer.asleep_since is not None and peer.rest.mark != (peer.term, peer.node.last_index):
+            self._wake(peer)  # somebody proposed for it: a merge of its neighbour
         if peer.applier.removed:
             self._registry.destroy(peer, peer.region.region_epoch, round_)
             return

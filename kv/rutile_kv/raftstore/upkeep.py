@@ -83,10 +83,10 @@ def _check_peers(peer: Peer, config: StoreConfig, round_: Round) -> None:
             peer.heartbeat_due = True
     elif peer.silent_ticks() >= config.missing_leader_ticks:
         peer.note_contact()
-        _ask_whether_member(peer, round_)
+        ask_whether_member(peer, round_)
 
 
-def _ask_whether_member(peer: Peer, round_: Round) -> None:
+def ask_whether_member(peer: Peer, round_: Round) -> None:
     """A learner, or a peer cut off while the others changed, would otherwise never learn that it was removed."""
     for member in peer.region.peers:
         if member.id != peer.id:
