@@ -122,6 +122,11 @@ class Playground:
         """All members of the placement driver, with commas between."""
         return ",".join(child.address for child in self.pds)
 
+    @property
+    def store_addresses(self) -> list[str]:
+        """What PD tells others to dial, in the order of `stores`."""
+        return [child.address for child in self.stores]
+
     def restart_store(self, index: int) -> None:
         """Start store `index` again, on its old address and data, after it was killed or stopped."""
         child = self.stores[index]

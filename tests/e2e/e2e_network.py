@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from rutile.playground import Child, Playground
 
 OUTSIDE = "outside"
 """Whoever is not a process of the playground: the tests' own clients."""
+RAFT = "raft"
 CHUNK_BYTES = 256 * 1024
 
 
@@ -25,7 +27,7 @@ class Network:
 
     def __init__(self, pids: Callable[[], dict[int, str]]) -> None:
         self._pids = pids
-        self._targets: dict[str, str] = {}
+        self._targets: dict[tuple[str, str], str] = {}
         self._cut: set[tuple[str, str]] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="network")
@@ -34,16 +36,16 @@ class Network:
         self._servers: list[asyncio.Server] = []
         self._thread.start()
 
-    def open(self, name: str) -> str:
-        """A new proxy's address; it forwards to `name` once `lead` says where that is."""
-        return asyncio.run_coroutine_threadsafe(self._open(name), self._loop).result(10)
+    def open(self, name: str, service: str = "") -> str:
+        """A new proxy's address; it forwards to that service of `name` once `lead` says where that is."""
+        return asyncio.run_coroutine_threadsafe(self._open(name, service), self._loop).result(10)
 
-    def lead(self, name: str, address: str) -> None:
-        """Where `name` really listens."""
+    def lead(self, name: str, address: str, service: str = "") -> None:
+        """Where `name` really listens for `service`."""
 
         async def change() -> None:
             async with self._changed:
-                self._targets[name] = address
+                self._targets[name, service] = address
                 self._changed.notify_all()
 
         asyncio.run_coroutine_threadsafe(change(), self._loop).result(10)
@@ -75,13 +77,13 @@ class Network:
 
         asyncio.run_coroutine_threadsafe(change(), self._loop).result(10)
 
-    async def _open(self, name: str) -> str:
+    async def _open(self, name: str, service: str) -> str:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             task = asyncio.current_task()
             assert task is not None
             self._tasks.add(task)
             try:
-                await self._connect(name, reader, writer)
+                await self._connect(name, service, reader, writer)
             except (OSError, asyncio.CancelledError):
                 return  # one side is gone, or the test is over
             finally:
@@ -93,12 +95,14 @@ class Network:
         host, port = server.sockets[0].getsockname()
         return f"{host}:{port}"
 
-    async def _connect(self, name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _connect(
+        self, name: str, service: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         source = self._who(writer.get_extra_info("peername")[1])
         await self._passable(source, name)
         async with self._changed:
-            await self._changed.wait_for(lambda: name in self._targets)
-        host, _, port = self._targets[name].rpartition(":")
+            await self._changed.wait_for(lambda: (name, service) in self._targets)
+        host, _, port = self._targets[name, service].rpartition(":")
         onward_reader, onward_writer = await asyncio.open_connection(host, int(port))
         pumps = [
             asyncio.ensure_future(self._pump(reader, onward_writer, source, name)),
@@ -182,17 +186,23 @@ class CutPlayground(Playground):
         super().__init__(stores, data_dir, max_store_down_s=max_store_down_s)
         self.network = Network(self._names_by_pid)
         self._settings = {"kv": store_settings, "pd": pd_settings}
-        self._proxies: dict[int, str] = {}
+        self._proxies: dict[int, tuple[str, str, int]] = {}
 
     def stop(self) -> None:
         self.network.heal()
         super().stop()
         self.network.close()
 
-    def advertised(self, index: int) -> str:
-        """What the others dial to reach store `index`."""
+    @property
+    def store_addresses(self) -> list[str]:
+        return [self._proxied(index)[0] for index in range(len(self.stores))]
+
+    def _proxied(self, index: int) -> tuple[str, str, int]:
+        """What the others dial to reach store `index`, for requests and for Raft, and the port it takes Raft at."""
         if index not in self._proxies:
-            self._proxies[index] = self.network.open(f"kv{index + 1}")
+            name, peer_port = f"kv{index + 1}", _free_port()
+            self._proxies[index] = self.network.open(name), self.network.open(name, RAFT), peer_port
+            self.network.lead(name, f"127.0.0.1:{peer_port}", RAFT)
         return self._proxies[index]
 
     def restart_store(self, index: int) -> None:
@@ -204,7 +214,16 @@ class CutPlayground(Playground):
         return super()._spawn(name, [*arguments, *settings])
 
     def _store_arguments(self, index: int, address: str) -> list[str]:
-        return [*super()._store_arguments(index, address), "--advertise-addr", self.advertised(index)]
+        advertised, peer_address, peer_port = self._proxied(index)
+        settings = [
+            "--advertise-addr",
+            advertised,
+            "--advertise-peer-addr",
+            peer_address,
+            "--set",
+            f"peer_port={peer_port}",
+        ]
+        return [*super()._store_arguments(index, address), *settings]
 
     def _start_stores(self, deadline: float) -> None:
         super()._start_stores(deadline)
@@ -219,3 +238,8 @@ class CutPlayground(Playground):
     def _names_by_pid(self) -> dict[int, str]:
         children = [self.pd, self.sql, *self.stores]
         return {child.pid: child.name for child in children if child is not None and child.process is not None}
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])

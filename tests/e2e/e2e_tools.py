@@ -52,5 +52,5 @@ def leader_index(cluster: Playground, region: int = -1) -> int | None:
         cluster_id = stub.GetMembers(pdpb.GetMembersRequest(), timeout=5).header.cluster_id
         request = pdpb.GetStoreRequest(header=pdpb.RequestHeader(cluster_id=cluster_id), store_id=leader.store_id)
         address = stub.GetStore(request, timeout=5).store.address
-    addresses = [child.address for child in cluster.stores]
+    addresses = cluster.store_addresses
     return addresses.index(address) if address in addresses else None

@@ -23,6 +23,8 @@ class StoreConfig:
     """What PD tells others to dial; the bound address when not given."""
     peer_port: int = 0
     """Where the Raft messages of other stores arrive, at the host of `address`; 0: any free port."""
+    advertise_peer_address: str | None = None
+    """What other stores dial for it; the host of `advertise_address` and the bound port when not given."""
     pd_addresses: Sequence[str] = ()
     labels: dict[str, str] = field(default_factory=dict)
     flight: FlightOptions | None = None

@@ -314,7 +314,7 @@ class StoreNode:
         opened.push_async_callback(server.stop, STOP_GRACE_SECONDS)
         port = await raft.listen(_host_of(self.config.address).strip("[]"), self.config.peer_port)
         opened.push_async_callback(raft.close)
-        self._peer_address = f"{_host_of(self._advertised())}:{port}"
+        self._peer_address = self.config.advertise_peer_address or f"{_host_of(self._advertised())}:{port}"
 
     def _advertised(self) -> str:
         return self.config.advertise_address or self.address

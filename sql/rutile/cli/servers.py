@@ -60,6 +60,11 @@ def add_kv(verbs: Verbs) -> None:
     parser.add_argument(
         "--advertise-addr", metavar="ADDR", help="what others dial to reach this store (default: where it listens)"
     )
+    parser.add_argument(
+        "--advertise-peer-addr",
+        metavar="ADDR",
+        help="what other stores dial for Raft messages (default: the same host)",
+    )
     add_flight_options(parser, "clients that fetch large scans straight from stores (Arrow Flight)")
     _add_role_options(parser, DEFAULT_KV)
     add_settings_options(parser)
@@ -120,6 +125,7 @@ def _run_kv(options: argparse.Namespace) -> int:
         data_dir=options.data,
         address=options.addr,
         advertise_address=options.advertise_addr,
+        advertise_peer_address=options.advertise_peer_addr,
         pd_addresses=tuple(options.pd.split(",")),
         flight=flight_options(options, needs_secret=True),
     )
