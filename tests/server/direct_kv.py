@@ -107,6 +107,12 @@ class DirectKv:
     def region(self, region_id: int) -> metapb.Region | None:
         return self.regions.get(region_id)
 
+    def former_region(self, region_id: int) -> metapb.Region | None:
+        return None
+
+    async def merge(self, context: kvrpcpb.Context, target: metapb.Region) -> metapb.Region:
+        raise InvalidRequest("regions do not merge here")
+
     def find_region(self, storage_key: bytes) -> metapb.Region | None:
         covering = (each for each in self.regions.values() if each.start_key <= storage_key)
         return next((each for each in covering if not each.end_key or storage_key < each.end_key), None)

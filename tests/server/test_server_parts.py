@@ -207,18 +207,37 @@ def test_max_ts_is_unknown_from_an_election_to_the_next_timestamp() -> None:
     async def main() -> None:
         pd, max_ts = ToyPd(), MaxTs()
         sync = MaxTsSync(max_ts, pd)
-        sync.leads(1, term=5)
+        sync.leads(make_region(1), term=5)
         assert max_ts.for_region(1) == 0
         await until(lambda: max_ts.for_region(1) == 101)
-        sync.leads(1, term=5)
+        sync.leads(make_region(1), term=5)
         assert max_ts.for_region(1) == 101
         pd.down = True
-        sync.leads(1, term=7)
+        sync.leads(make_region(1), term=7)
         assert max_ts.for_region(1) == 0
         await until(lambda: not sync._tasks)
         pd.down = False
-        sync.leads(1, term=7)
+        sync.leads(make_region(1), term=7)
         await until(lambda: max_ts.for_region(1) == 102)
+        await sync.close()
+
+    asyncio.run(main())
+
+
+def test_max_ts_is_unknown_after_a_merge_too() -> None:
+    async def main() -> None:
+        pd, max_ts = ToyPd(), MaxTs()
+        sync = MaxTsSync(max_ts, pd)
+        right = make_region(1, start=b"m")
+        sync.leads(right, term=5)
+        await until(lambda: max_ts.for_region(1) == 101)
+        sync.leads(make_region(1, start=b"t"), term=5)
+        assert max_ts.for_region(1) == 101, "a split takes nothing in"
+        sync.leads(right, term=5)
+        sync.leads(make_region(1), term=5)
+        assert max_ts.for_region(1) == 0
+        await until(lambda: max_ts.for_region(1) > 0)
+        assert max_ts.for_region(1) == 103, "the answer to the first question came before the second merge"
         await sync.close()
 
     asyncio.run(main())

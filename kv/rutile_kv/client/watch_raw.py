@@ -171,20 +171,24 @@ class _RawWatching:
     async def _region(self, part: _Part, backoff: Backoff) -> CachedRegion | None:
         """Where to ask; None if the part lies in several regions and was divided."""
         if part.position is not None:
-            return await self._by_id(part.position, backoff)
+            return await self._by_id(part, part.position, backoff)
         regions = await self._cluster.regions.locate_range(part.start, part.end, backoff)
         if len(regions) > 1:
             self._replace(part, [part.within(region) for region in regions])
             return None
         return regions[0]
 
-    async def _by_id(self, position: rutilepb.WatchPosition, backoff: Backoff) -> CachedRegion:
-        """The region of a position, which keeps its id whatever becomes of its range."""
+    async def _by_id(self, part: _Part, position: rutilepb.WatchPosition, backoff: Backoff) -> CachedRegion:
+        """The region of a position, which keeps its id whatever becomes of its range; or, if it has merged, the one
+        that has its keys: that one knows whether the watch can go on."""
         regions, region_id = self._cluster.regions, position.region.id
         while (known := regions.by_id(region_id)) is None:
             info = await self._cluster.pd.get_region_by_id(region_id, backoff)
             if info is not None:
                 return regions.learn(info.region, info.leader)
+            heir = await regions.locate(part.start, backoff)
+            if heir.region.region_epoch.version > position.region.region_epoch.version:
+                return heir
             await backoff.wait(PD_FAILED, PdError(f"nobody has reported region {region_id}"))
         return known
 

@@ -260,6 +260,10 @@ class StoreDriver:
         """The region as last applied here, or None."""
         return self.store.region(region_id)
 
+    def former_region(self, region_id: int) -> metapb.Region | None:
+        """A region that was here and is gone, as it was known last; None if it never was, or is here."""
+        return self.store.former_region(region_id)
+
     def find_region(self, storage_key: bytes) -> metapb.Region | None:
         """The region here that covers a key, as last applied, or None."""
         return self.store.find_region(storage_key)

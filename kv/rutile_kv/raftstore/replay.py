@@ -12,6 +12,7 @@ from typing import TypeAlias
 from rutile_kv.engine.api import Modify
 from rutile_kv.raft.messages import Entry
 from rutile_kv.raftstore.commands import decode_command, decode_modifies
+from rutile_kv.raftstore.merge import check_merge, merged, prepared, rolled_back
 from rutile_kv.raftstore.region_change import change_members, check_split, split_region
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto import rutilepb_pb2 as rutilepb
@@ -53,6 +54,12 @@ def replay(region: metapb.Region, entries: Iterable[Entry]) -> Iterator[Replayed
             kind = command.admin.WhichOneof("cmd")
             if kind == "conf_change":
                 region = _changed(region, command.admin.conf_change)
+            elif kind == "prepare_merge":
+                region = _prepared(region, command.admin.prepare_merge)
+            elif kind == "rollback_merge":
+                region = rolled_back(region)
+            elif kind == "commit_merge":
+                region = merged(region, command.admin.commit_merge.source)
             elif kind == "batch_split" and (split := _split(region, entry.index, command)) is not None:
                 yield split
                 return
@@ -63,6 +70,14 @@ def _changed(region: metapb.Region, change: rutilepb.ConfChangeV2Cmd) -> metapb.
         return change_members(region, change)
     except InvalidRequest:
         return region
+
+
+def _prepared(region: metapb.Region, prepare: rutilepb.PrepareMerge) -> metapb.Region:
+    try:
+        check_merge(region, prepare.target)
+    except InvalidRequest:
+        return region
+    return prepared(region)
 
 
 def _split(region: metapb.Region, index: int, command: rutilepb.RaftCommand) -> SplitApart | None:

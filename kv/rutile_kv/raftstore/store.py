@@ -170,6 +170,20 @@ class Store:
         peer = self._registry.peers.get(region_id)
         return peer.region if peer is not None and peer.is_initialised else None
 
+    def former_region(self, region_id: int) -> metapb.Region | None:
+        """What a region was when it was destroyed here."""
+        tombstone = self._registry.tombstones.get(region_id)
+        return None if tombstone is None else tombstone.region
+
+    def is_merging(self, region_id: int) -> bool:
+        """True while the region is prepared to merge: its log here has come to an end, unless that is rolled back."""
+        return region_id in self._registry.merging
+
+    def has_absorbed(self, region_id: int, source_id: int) -> bool:
+        """True if `source_id` is known to have merged into the region."""
+        peer = self._registry.peers.get(region_id)
+        return peer is not None and source_id in peer.storage.absorbed
+
     def find_region(self, storage_key: bytes) -> metapb.Region | None:
         """The region here that covers a key."""
         return self._registry.regions.find(storage_key)

@@ -1,16 +1,17 @@
-"""SplitRegion, ReadIndex, MvccGetByKey, GetStoreSafeTS: what tools ask of a store."""
+"""SplitRegion, MergeRegion, ReadIndex, MvccGetByKey, GetStoreSafeTS: what tools ask of a store."""
 
 from __future__ import annotations
 
 from rutile_kv.mvcc.bulk import first_lock
 from rutile_kv.mvcc.reader import MvccReader
 from rutile_kv.mvcc.records import Lock, LockKind, Write, WriteKind
-from rutile_proto.boundaries import boundaries_before
 from rutile_kv.server.boundary import unary
 from rutile_kv.server.region_store import RegionStore, check_in_region, clip
 from rutile_kv.server.validation import check_key, check_keys, check_range
 from rutile_kv.txn.shell import TxnScheduler
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
+from rutile_proto import rutilepb_pb2 as rutilepb
+from rutile_proto.boundaries import boundaries_before
 from rutile_proto.errors import InvalidRequest
 from rutile_proto.keys import storage_bound, storage_key
 from rutile_proto.wire_errors import lock_to_pb
@@ -56,6 +57,11 @@ class AdminService:
         borders = boundaries_before(keys) if request.is_raw_kv else [storage_key(key) for key in keys]
         regions = await self.kv.split(request.context, borders)
         return kvrpcpb.SplitRegionResponse(regions=regions, left=regions[0], right=regions[-1])
+
+    @unary(rutilepb.MergeRegionResponse)
+    async def MergeRegion(self, request: rutilepb.MergeRegionRequest) -> rutilepb.MergeRegionResponse:
+        """Begin to merge a region into its right neighbour, as the placement driver would order it."""
+        return rutilepb.MergeRegionResponse(region=await self.kv.merge(request.context, request.target))
 
     @unary(kvrpcpb.ReadIndexResponse, timed=True)
     async def ReadIndex(self, request: kvrpcpb.ReadIndexRequest) -> kvrpcpb.ReadIndexResponse:

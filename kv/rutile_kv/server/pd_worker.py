@@ -52,7 +52,7 @@ class PdWorker:
     # --- PdEvents -----------------------------------------------------------------------------------------------------
 
     def region_heartbeat(self, request: pdpb.RegionHeartbeatRequest) -> None:
-        self._max_ts.leads(request.region.id, request.term)
+        self._max_ts.leads(request.region, request.term)
         self._pending[request.region.id] = request
         self._latest[request.region.id] = request
         self._reported.set()

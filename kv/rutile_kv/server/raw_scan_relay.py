@@ -5,10 +5,11 @@ ends the user's scan at once; and no scan ever makes them look a region up again
 when a region has split, moved or lost its leader since such a client cached it, the store reads for it.
 
 What the client expects is one page of the region it has in mind: short of the limit it will go on at that region's end,
-which the request does not tell. But it can be known. Regions are split so that the old id keeps the last part: as long
-as regions do not merge, the end of region R is the same in all its versions. So the page is
+which the request does not tell. But it can be known. Regions are split so that the old id keeps the last part, and they
+merge only into their right neighbours (`raftstore.merge`): the end of region R is the same in all its versions, and
+stores remember it of regions that have merged. So the page is
 
-    [start_key, the end R has now or the request's own end, whichever is less), up to the limit
+    [start_key, the end of R or the request's own end, whichever is less), up to the limit
 
 collected by our client from whichever stores lead there. The lower end of a region does change with splits, so reverse
 scans get the region error; the wheels have none, and the clients that do know what to do with it.
@@ -47,7 +48,7 @@ class RawScanRelay:
 
     async def _end_of(self, region_id: int) -> bytes:
         """Where the region ends, in all its versions."""
-        region = self._kv.region(region_id)
+        region = self._kv.region(region_id) or self._kv.former_region(region_id)
         if region is not None:
             return region.end_key
         info = await self._cluster.pd.get_region_by_id(region_id, self._cluster.read_backoff("find a region"))

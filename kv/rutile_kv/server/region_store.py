@@ -32,12 +32,19 @@ class RegionStore(RegionKv, Protocol):
     def region(self, region_id: int) -> metapb.Region | None:
         """The region as this store last applied it, or None when it is not here."""
 
+    def former_region(self, region_id: int) -> metapb.Region | None:
+        """A region that was here and is gone, as it was known last."""
+
     def find_region(self, storage_key: bytes) -> metapb.Region | None:
         """The region here that covers a key, or None."""
 
     async def split(self, context: kvrpcpb.Context, split_keys: Sequence[bytes]) -> list[metapb.Region]:
         """Split at `split_keys` (storage form, ascending) under ids from PD; all parts, in key order, the old id last.
         Raises RegionError, InvalidRequest, PdError."""
+
+    async def merge(self, context: kvrpcpb.Context, target: metapb.Region) -> metapb.Region:
+        """Merge a region into its right neighbour; returns it when it is prepared. Raises RegionError,
+        InvalidRequest."""
 
 
 def user_range(region: metapb.Region) -> UserRange:

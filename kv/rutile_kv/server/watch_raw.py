@@ -16,6 +16,7 @@ from rutile_kv.raw.values import decode_value, has_expired
 from rutile_kv.server.watches import Watches
 from rutile_kv.watch.backlog import raw_state
 from rutile_kv.watch.changes import RawRow
+from rutile_kv.watch.core import RegionMerged
 from rutile_kv.watch.watcher import Entry, RawWatcher
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto import metapb_pb2 as metapb
@@ -61,16 +62,22 @@ class RawStreams:
         finally:
             self._watches.remove(region.id, watcher)
 
-    async def after(self, position: rutilepb.WatchPosition, start: bytes, end: bytes | None, cf: Cf) -> Answers:
-        """Changes after `position`, whose region this store must lead, however it has changed since. If it was split,
-        the stream ends with the successors. Raises RegionError, WatchEnded, InvalidRequest."""
+    async def after(
+        self, asked_region_id: int, position: rutilepb.WatchPosition, start: bytes, end: bytes | None, cf: Cf
+    ) -> Answers:
+        """Changes after `position`, whose region this store must lead, however it has changed since. If it was split or
+        has merged, the stream ends with the successors. But the log of a region goes with it: who was not here when it
+        merged hears that its history is gone. Raises RegionError, WatchEnded, InvalidRequest."""
         wake = asyncio.Event()
         watcher = RawWatcher(start, end, cf, wake.set, self._watches.queue_bytes)
         region_id = position.region.id
         info = self._driver.store.region_info(region_id)
         if info is None:
+            if self._driver.store.has_absorbed(asked_region_id, region_id):
+                raise WatchHistoryGone(region_id, position.index)
             raise RegionNotFound(region_id)
-        await self._driver.read_view(context_of(info))
+        if not self._driver.store.is_merging(region_id):  # otherwise what is applied here is all there will be
+            await self._driver.read_view(context_of(info))
         upto = self._driver.store.applied_index(region_id)
         try:
             self._watches.add(region_id, watcher)
@@ -86,11 +93,14 @@ class RawStreams:
     # --- parts --------------------------------------------------------------------------------------------------------
 
     async def _live(self, watcher: RawWatcher, wake: asyncio.Event) -> Answers:
-        async for page in self._watches.pages(watcher, wake):
-            answer = _entries(page.entries)
-            if page.progress is not None:
-                answer.position.CopyFrom(_position(page.progress.region, page.progress.index))
-            yield answer
+        try:
+            async for page in self._watches.pages(watcher, wake):
+                answer = _entries(page.entries)
+                if page.progress is not None:
+                    answer.position.CopyFrom(_position(page.progress.region, page.progress.index))
+                yield answer
+        except RegionMerged as merged:
+            yield rutilepb.WatchResponse(successors=[_position(merged.target, merged.index)])
 
     async def _state(self, watcher: RawWatcher, snapshot: Snapshot) -> Answers:
         backlog = raw_state(snapshot, watcher.cf, watcher.start, watcher.end)

@@ -84,7 +84,7 @@ class WatchService:
         start, end, raw = request.start_key, request.end_key or None, request.raw
         cf = raw_family(raw.cf)
         if raw.HasField("after"):
-            return streams.after(raw.after, start, end, cf)
+            return streams.after(request.context.region_id, raw.after, start, end, cf)
         return streams.fresh(request.context, start, end, cf, raw.with_state)
 
 

@@ -21,7 +21,7 @@ from rutile_kv.watch.locks import Loading
 from rutile_kv.watch.watcher import Page, Watcher
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto import metapb_pb2 as metapb
-from rutile_proto.errors import RegionNotFound, RutileError, ServerIsBusy
+from rutile_proto.errors import ProposalInMergingMode, RegionNotFound, RutileError, ServerIsBusy
 
 log = logging.getLogger(__name__)
 
@@ -128,7 +128,7 @@ class Watches:
                     await self._load_locks(feed, context_of(info))
                 await self._landed(info.region, ts)
                 await self._driver.read_view(context_of(info))
-        except TimeoutError:
+        except (TimeoutError, ProposalInMergingMode):
             log.info("watchers of region %d hear of no progress this time", region_id)
         except RutileError as error:
             self.core.end(region_id, error)
