@@ -18,6 +18,7 @@
     │   ├── WatchFellBehind, WatchBelowSafePoint, WatchHistoryGone
     ├── PdError                         the placement driver refused
     ├── InvalidRequest                  malformed or out of bounds; says which bound
+    │   └── TransactionTooLarge           commit in parts
     ├── MalformedEncoding               bytes that none of our encoders wrote
     ├── StorageError                    this node's disk
     │   ├── EngineClosed, EngineCorrupt, DataDirMismatch, PortInUse
@@ -467,6 +468,17 @@ class PdError(RutileError):
 
 class InvalidRequest(RutileError):
     """Malformed or out of bounds; the text names the field and the bound."""
+
+
+class TransactionTooLarge(InvalidRequest):
+    """A transaction would have to buffer more than its client allows."""
+
+    def __init__(self, size_bytes: int, limit_bytes: int) -> None:
+        super().__init__(
+            f"a transaction of {size_bytes} bytes is over its limit of {limit_bytes} bytes; commit in parts"
+        )
+        self.size_bytes = size_bytes
+        self.limit_bytes = limit_bytes
 
 
 class MalformedEncoding(RutileError, ValueError):

@@ -19,7 +19,7 @@ below name each error once, so that a message reads the same wherever it arises.
     1136  21S01     column count differs from value count       9005  HY000  a region stayed out of reach
     1146  42S02     unknown table                               9007  HY000  write conflict (retry)
     1205  HY000     lock wait timeout (retry)                   1213  40001  deadlock (retry)
-    3572  HY000     NOWAIT met a lock (retry)
+    3572  HY000     NOWAIT met a lock (retry)                   8004  HY000  the transaction is too large
     1235  42000     MySQL has it, Rutile does not (yet): the message names it
 """
 
@@ -69,6 +69,7 @@ ER_DATA_TOO_LONG = 1406
 ER_DATA_OUT_OF_RANGE = 1690
 ER_QUERY_TIMEOUT = 3024
 ER_LOCK_NOWAIT = 3572
+ER_TXN_TOO_LARGE = 8004
 ER_SCHEMA_CHANGED = 8028
 ER_ASSERTION = 8141
 ER_REGION_UNAVAILABLE = 9005
@@ -220,6 +221,8 @@ def from_floor(error: floor.RutileError) -> SqlError:
             return SqlError(ER_LOCK_WAIT_TIMEOUT, f"Lock wait timeout exceeded; try restarting transaction ({error})")
         case floor.AssertionFailed():
             return SqlError(ER_ASSERTION, str(error))
+        case floor.TransactionTooLarge():
+            return SqlError(ER_TXN_TOO_LARGE, f"Transaction is too large, size: {error.size_bytes}")
         case floor.AlreadyExist():
             return duplicate_entry(error.key.hex())
         case floor.UndeterminedResult():

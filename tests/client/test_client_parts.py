@@ -14,7 +14,7 @@ from rutile_kv.client.background import Background
 from rutile_kv.client.backoff import LEADER_MOVED, STORE_BROKE, STORE_BUSY, Backoff
 from rutile_kv.client.heartbeat import lock_ttl_ms
 from rutile_kv.client.key_ranges import clip, is_empty, lesser_end, union
-from rutile_kv.client.membuffer import Change, MemBuffer
+from rutile_kv.client.membuffer import ENTRY_OVERHEAD_BYTES, Change, MemBuffer
 from rutile_kv.client.parallel import interleave, run_bounded
 from rutile_proto.errors import AlreadyExist, RetriesExhausted
 
@@ -118,6 +118,7 @@ def test_backoff_doubles_up_to_its_cap_and_ends_in_time() -> None:
         assert fresh.clip(100.0) == pytest.approx(fresh.remaining_s)
         time.advance(20)
         assert fresh.clip(100.0) == 0.05
+        assert (fresh.remaining_s, branch.remaining_s, fresh.renewed().remaining_s) == (0, 0, 10)
 
     asyncio.run(main())
 
@@ -223,7 +224,7 @@ def test_buffer_with_savepoints_equals_copied_dicts(steps: list[tuple[str, int]]
         elif saved and verb == "keep":
             buffer.release(saved.pop()[0])
         assert [(k, e.value) for k, e in buffer.items()] == sorted(twin.items())
-    assert buffer.size_bytes == sum(len(k) + len(v) + 16 for k, v in twin.items())
+    assert buffer.size_bytes == sum(len(k) + len(v) + ENTRY_OVERHEAD_BYTES for k, v in twin.items())
     assert [k for k, _ in buffer.items(b"20", b"60", reverse=True)] == sorted(
         (k for k in twin if b"20" <= k < b"60"), reverse=True
     )

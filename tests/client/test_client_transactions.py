@@ -16,6 +16,7 @@ from rutile_proto.errors import (
     AlreadyExist,
     InvalidRequest,
     RetriesExhausted,
+    TransactionTooLarge,
     TxnLockNotFound,
     UndeterminedResult,
     WriteConflict,
@@ -164,9 +165,10 @@ def test_limits_are_named(transport: str) -> None:
         for key, value in ((b"", b""), (b"k" * 8193, b""), (b"k", b"v" * ((6 << 20) + 1))):
             with pytest.raises(InvalidRequest, match="bytes"):
                 txn.put(key, value)
-        with pytest.raises(InvalidRequest, match="over its limit of 1000 bytes"):
+        with pytest.raises(TransactionTooLarge, match="over its limit of 1000 bytes") as caught:
             for n in range(1000):
                 txn.put(b"%d" % n, b"")
+        assert caught.value.size_bytes > caught.value.limit_bytes == 1000
         txn.delete(b"0")
 
     run(transport, body, options=ClientOptions(max_transaction_bytes=1000))

@@ -64,6 +64,7 @@ class Backoff:
         self.what = what
         self._pace = pace
         self._started = pace.clock.monotonic()
+        self._budget_s = budget_s
         self._deadline = self._started + budget_s
         self._waits: dict[str, int] = {}
 
@@ -73,6 +74,10 @@ class Backoff:
         branch._started, branch._deadline = self._started, self._deadline
         branch._waits = dict(self._waits)  # a branch that began anew would never come to wait long
         return branch
+
+    def renewed(self) -> Backoff:
+        """The whole budget anew, from now on: for a part of an operation of any length that is to get ahead."""
+        return Backoff(self.what, self._budget_s, self._pace)
 
     @property
     def remaining_s(self) -> float:

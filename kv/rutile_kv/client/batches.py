@@ -55,10 +55,23 @@ def pieces(
         yield keys[begin:]
 
 
-async def send_all(cluster: Cluster, keys: Sequence[bytes], size_of: SizeOf, act: Act, backoff: Backoff) -> None:
-    """Do `act` for all keys: batches in parallel, each again, cut by the regions as they are then, until it is done."""
+async def send_all(
+    cluster: Cluster,
+    keys: Sequence[bytes],
+    size_of: SizeOf,
+    act: Act,
+    backoff: Backoff,
+    *,
+    budget_each: bool = False,
+) -> None:
+    """Do `act` for all keys: batches in parallel, each again, cut by the regions as they are then, until it is done.
+
+    All of it within the budget; with `budget_each` every batch has that much from when its turn comes, so that there
+    may be any number of them.
+    """
     batches = await cut(cluster, keys, size_of, backoff)
-    jobs = [lambda batch=batch: _send_one(cluster, batch, size_of, act, backoff.fork()) for batch in batches]
+    branch = backoff.renewed if budget_each else backoff.fork
+    jobs = [lambda batch=batch: _send_one(cluster, batch, size_of, act, branch()) for batch in batches]
     if jobs:
         await run_bounded(jobs, cluster.options.parallel_rpcs)
 

@@ -24,7 +24,7 @@ class ClientOptions:
     read_budget_s: float = 20.0
     """One get, batch_get, or page of a scan."""
     write_budget_s: float = 40.0
-    """All prewrites of a commit; then the primary's commit; then the secondaries'."""
+    """A batch of prewrites; the primary's commit; a batch of the secondaries'. A large transaction has many batches."""
     find_out_budget_s: float = 5.0
     """Asking what became of a commit whose answer was lost."""
     close_timeout_s: float = 5.0
@@ -34,7 +34,7 @@ class ClientOptions:
     parallel_rpcs: int = 16
     """RPCs of one operation in flight."""
     max_transaction_bytes: int = 1 << 30
-    """Keys and values a transaction may buffer; they are held in memory until it ends."""
+    """What a transaction may buffer, as `membuffer` counts; it is held in memory until the transaction ends."""
     lock_wait_s: float = 50.0
     """How long a pessimistic transaction waits for a lock of another one (MySQL's innodb_lock_wait_timeout)."""
     async_commit: bool = True

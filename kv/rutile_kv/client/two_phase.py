@@ -17,6 +17,9 @@ in the background. Nobody but the keys themselves knows then; whoever wants to k
 A pessimistic transaction brings its locks along: its primary is the one they point to, keys it has locked must still be
 locked, and the others are checked like an optimistic transaction's.
 
+A transaction whose writes are only right as long as something else holds (a table's definition) brings a
+`CommitLimit`: it is not committed after that timestamp without asking again.
+
 When the answer to the deciding request is lost, the outcome is found out by asking the primary, which either finds the
 commit or rolls the transaction back for good. Only if that fails too, `UndeterminedResult` reaches the caller.
 """
@@ -25,7 +28,8 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 
 from rutile_kv.client.async_commit import AsyncCommit
 from rutile_kv.client.backoff import COMMIT_TS_BEHIND, Backoff
@@ -60,6 +64,15 @@ _LOCKED = kvrpcpb.PrewriteRequest.DO_PESSIMISTIC_CHECK
 _CHECK_NOW = kvrpcpb.PrewriteRequest.DO_CONSTRAINT_CHECK
 
 
+@dataclass
+class CommitLimit:
+    """The last timestamp at which a transaction may commit as it is."""
+
+    max_commit_ts: int
+    extend: Callable[[], Awaitable[int]]
+    """Asks again; a later limit. What it raises ends the transaction without effect."""
+
+
 class TwoPhaseCommit:
     """Commits one buffer, once."""
 
@@ -70,6 +83,7 @@ class TwoPhaseCommit:
         buffer: MemBuffer,
         age_ms: Callable[[], int],
         pessimistic: PessimisticLocks | None = None,
+        limit: CommitLimit | None = None,
     ) -> None:
         self._cluster = cluster
         self._start_ts = start_ts
@@ -78,6 +92,7 @@ class TwoPhaseCommit:
         self._keys = buffer.keys()
         self._locked = [key for key in self._keys if _locks(buffer, key)]
         self._pessimistic = pessimistic
+        self._limit = limit
         self._primary = pessimistic.primary if pessimistic else (self._locked or self._keys)[0]
         self._async = AsyncCommit()
         self._min_commit_ts = start_ts + 1
@@ -143,7 +158,7 @@ class TwoPhaseCommit:
 
     async def _prewrite_keys(self, backoff: Backoff) -> None:
         try:
-            await send_all(self._cluster, self._keys, self._size_of, self._prewrite, backoff)
+            await send_all(self._cluster, self._keys, self._size_of, self._prewrite, backoff, budget_each=True)
         except RutileError as error:
             if self._one_phase_lost is None or isinstance(error, TxnError):
                 raise
@@ -190,6 +205,7 @@ class TwoPhaseCommit:
             min_commit_ts=self._min_commit_ts,
             try_one_pc=self._one_phase and len(batch.keys) == len(self._keys),
             use_async_commit=self._async.wanted,
+            max_commit_ts=self._limit.max_commit_ts if self._limit else 0,
         )
         if self._async.wanted and self._primary in batch.keys:
             request.secondaries.extend(key for key in self._locked if key != self._primary)
@@ -229,6 +245,8 @@ class TwoPhaseCommit:
     async def _decide(self, backoff: Backoff) -> tuple[Timestamp, range]:
         commit_ts = await self._cluster.pd.timestamp()
         while True:
+            while self._limit is not None and commit_ts > self._limit.max_commit_ts:
+                self._limit.max_commit_ts = await self._limit.extend()
             batch = await self._primary_batch(backoff)
             before, self._undecided = self._undecided, self._undecided or asyncio.CancelledError("while in flight")
             answer = await self._commit_once(batch, commit_ts, backoff)
@@ -314,7 +332,8 @@ class TwoPhaseCommit:
                 raise key_error_from_pb(answer.error)
             return None
 
-        await send_all(self._cluster, keys, len, act, self._cluster.write_backoff("commit secondaries"))
+        backoff = self._cluster.write_backoff("commit secondaries")
+        await send_all(self._cluster, keys, len, act, backoff, budget_each=True)
 
     def _roll_back_later(self) -> None:
         found = {key for batch in self._may_be_locked.values() for key in batch if _locks(self._buffer, key)}
@@ -334,7 +353,7 @@ class TwoPhaseCommit:
                 raise key_error_from_pb(answer.error)
             return None
 
-        await send_all(self._cluster, keys, len, act, self._cluster.write_backoff("roll back"))
+        await send_all(self._cluster, keys, len, act, self._cluster.write_backoff("roll back"), budget_each=True)
 
 
 def _locks(buffer: MemBuffer, key: bytes) -> bool:
