@@ -6,7 +6,8 @@
 A region covers a range of bytes. What it holds of the transactional families are the keys whose memcomparable form
 lies in the range; what it holds of the raw families are the keys that lie in it as they are. So one map of regions
 serves both, each kind of client asks for regions in its own form, and neither can see, lock or overwrite what the
-other has: no family holds both. What follows for the boundaries of regions is told in docs/decisions/raw-keys.md (`rutile_proto.boundaries`).
+other has: no family holds both. What follows for the boundaries of regions is told in docs/decisions/raw-keys.md; they
+are chosen in `rutile_proto.boundaries`.
 
 The pieces:
 

@@ -36,6 +36,14 @@ class StoreConfig:
     region_heartbeat_seconds: float = 10.0
     """How often a leader reports a region of which nothing changed; changes are reported at once."""
 
+    region_max_bytes: int = 96 * MIB
+    region_max_keys: int = 960_000
+    """A region that holds more than either cuts itself into parts of about two thirds of it."""
+    load_split_requests: int = 1_000
+    """Requests a second, ten seconds long, for which a region is cut between them; 0: none is."""
+    hibernate_after_seconds: float = 5.0
+    """A region that nobody used for this long stops ticking; 0: none does."""
+
     watch_progress_seconds: float = 1.0
     """How often watchers hear how far they are."""
     watch_queue_bytes: int = 8 * MIB
@@ -64,5 +72,9 @@ class StoreConfig:
             raise ValueError(f"coprocessor_concurrency must be at least 1, not {self.coprocessor_concurrency}")
         if self.watch_progress_seconds <= 0:
             raise ValueError("watchers need a positive period")
+        if self.region_max_bytes < 1 or self.region_max_keys < 1 or self.load_split_requests < 0:
+            raise ValueError("regions need a positive size, and load a limit of 0 or more")
+        if self.hibernate_after_seconds < 0:
+            raise ValueError("regions go to sleep after 0 seconds (never) or more")
         if self.tick_seconds <= 0 or self.store_heartbeat_seconds <= 0 or self.region_heartbeat_seconds <= 0:
             raise ValueError("ticks and heartbeats need a positive period")

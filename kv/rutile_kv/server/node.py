@@ -17,7 +17,6 @@ import logging
 import random
 import shutil
 from contextlib import AsyncExitStack
-from dataclasses import replace
 
 from rutile_kv.client.backoff import Pace
 from rutile_kv.client.calls import Stub
@@ -51,6 +50,7 @@ from rutile_kv.server.local_replicas import LocalReplicas
 from rutile_kv.server.max_ts_sync import MaxTsSync
 from rutile_kv.server.mirror_upkeep import MirrorUpkeep
 from rutile_kv.server.pd_worker import PdWorker
+from rutile_kv.server.raft_limits import raft_limits
 from rutile_kv.server.raft_port import RaftPort
 from rutile_kv.server.raft_transport import NetworkTransport
 from rutile_kv.server.raw_scan_relay import BUDGET_SECONDS, RawScanRelay
@@ -271,7 +271,7 @@ class StoreNode:
             opened.push_async_callback(connections.close)
             transport = NetworkTransport(connections, pd.cluster_id, unreachable)
         opened.push_async_callback(transport.close)
-        store = Store(store_id, engine, self._raftstore_config(), self._random)
+        store = Store(store_id, engine, raft_limits(self.config, self._limits), self._random)
         driver = StoreDriver(
             store,
             engine,
@@ -301,10 +301,6 @@ class StoreNode:
         opened.push_async_callback(stores.close)
         options = ClientOptions(read_budget_s=BUDGET_SECONDS, pd_budget_s=BUDGET_SECONDS)
         return Cluster(pd, stores, options=options)
-
-    def _raftstore_config(self) -> RaftstoreConfig:
-        ticks = max(1, round(self.config.region_heartbeat_seconds / self.config.tick_seconds))
-        return replace(self._limits, max_entry_bytes=self.config.max_entry_bytes, region_heartbeat_ticks=ticks)
 
     async def _listen(self, service: StoreService, raft: RaftPort, opened: AsyncExitStack) -> None:
         if self.config.address is None:
