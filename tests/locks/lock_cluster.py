@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from rutile_kv.server.local_network import LocalNetwork
 from rutile_kv.server.node import StoreNode
 from rutile_pd.node import PdConfig, PdNode
 from rutile_proto import metapb_pb2 as metapb
+from rutile_proto.errors import InvalidRequest, RegionError
 from rutile_proto.keys import storage_key
 
 FAST = {"tick_seconds": 0.02, "store_heartbeat_seconds": 0.2, "region_heartbeat_seconds": 0.2}
@@ -69,6 +70,22 @@ class Stores:
             return False
 
         await until(moved)
+
+    async def merge(self, key: bytes) -> None:
+        """Make the region of `key` a part of its right neighbour, everywhere."""
+        place = storage_key(key) if key else b""
+        source = self.nodes[0].driver.store.find_region(place).id
+
+        async def gone() -> bool:
+            leader = self.leader(key)
+            region = None if leader is None else leader.driver.store.find_region(place)
+            if region is not None and region.id == source and not leader.driver.store.is_merging(source):
+                target = leader.driver.store.find_region(region.end_key)
+                with suppress(RegionError, InvalidRequest):
+                    await leader.driver.merge(context_of(leader.driver.store.region_info(source)), target)
+            return all(node.driver.store.region(source) is None for node in self.nodes)
+
+        await until(gone)
 
 
 @asynccontextmanager
