@@ -15,11 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self, overload
 
 from rutile_kv.client.client import Client
 from rutile_kv.client.cluster import ClientOptions
 from rutile_kv.client.loop_thread import LoopThread
+from rutile_kv.client.pessimistic import PessimisticTransaction
 from rutile_kv.client.snapshot import Pair, Snapshot
 from rutile_kv.client.sync_raw import SyncRawClient
 from rutile_kv.client.sync_watch import SyncWatch
@@ -148,6 +149,29 @@ class SyncTransaction:
             self.rollback()
 
 
+class SyncPessimisticTransaction(SyncTransaction):
+    """`PessimisticTransaction` without await: locks are taken while it runs."""
+
+    def __init__(self, loop: LoopThread, transaction: PessimisticTransaction) -> None:
+        super().__init__(loop, transaction)
+        self._locking = transaction
+
+    def lock_keys(
+        self, keys: Iterable[bytes], *, wait_s: float | None = None, as_of: int | None = None
+    ) -> dict[bytes, bool]:
+        """Lock all of `keys` or none; which of those not locked before exist. Waits and raises as
+        `PessimisticTransaction.lock_keys`."""
+        return self._loop.run(self._locking.lock_keys(keys, wait_s=wait_s, as_of=as_of))
+
+    def get_for_update(self, key: bytes, *, wait_s: float | None = None) -> bytes | None:
+        """Lock `key` and return its newest value, or None."""
+        return self._loop.run(self._locking.get_for_update(key, wait_s=wait_s))
+
+    def batch_get_for_update(self, keys: Iterable[bytes], *, wait_s: float | None = None) -> dict[bytes, bytes]:
+        """Lock `keys` and return the newest values of those that exist, in key order."""
+        return self._loop.run(self._locking.batch_get_for_update(keys, wait_s=wait_s))
+
+
 class SyncClient:
     """`Client` without await; see the module's example."""
 
@@ -178,8 +202,16 @@ class SyncClient:
         """The cluster as of `ts`, or as of now."""
         return SyncSnapshot(self._loop, self._client.snapshot(self.timestamp() if ts is None else ts))
 
-    def begin(self) -> SyncTransaction:
-        """A transaction that reads as of now."""
+    @overload
+    def begin(self, *, pessimistic: Literal[False] = False) -> SyncTransaction: ...
+
+    @overload
+    def begin(self, *, pessimistic: Literal[True]) -> SyncPessimisticTransaction: ...
+
+    def begin(self, *, pessimistic: bool = False) -> SyncTransaction:
+        """A transaction that reads as of now. A `pessimistic` one can lock keys while it runs."""
+        if pessimistic:
+            return SyncPessimisticTransaction(self._loop, self._loop.run(self._client.begin(pessimistic=True)))
         return SyncTransaction(self._loop, self._loop.run(self._client.begin()))
 
     def watch(self, start: bytes = b"", end: bytes = b"", *, from_ts: int | None = None) -> SyncWatch[Change]:
