@@ -236,7 +236,7 @@ class CutPlayground(Playground):
         return child
 
     def _names_by_pid(self) -> dict[int, str]:
-        children = [self.pd, self.sql, *self.stores]
+        children = [*self.pds, self.sql, *self.stores]
         return {child.pid: child.name for child in children if child is not None and child.process is not None}
 
 
