@@ -55,7 +55,7 @@ def region(info: RegionInfo | None) -> pdpb.GetRegionResponse:
     if info is None:
         return pdpb.GetRegionResponse()
     return pdpb.GetRegionResponse(
-        region=info.meta, leader=info.leader, down_peers=info.down_peers, pending_peers=info.pending_peers
+        region=info.meta, leader=info.leader_pb(), down_peers=info.down_peers(), pending_peers=info.pending_peers()
     )
 
 
@@ -65,7 +65,7 @@ def scanned(infos: Iterable[RegionInfo]) -> pdpb.ScanRegionsResponse:
     for info in infos:
         answer.regions.append(info.to_pb())
         answer.region_metas.append(info.meta)
-        answer.leaders.append(info.leader or metapb.Peer())
+        answer.leaders.append(info.leader_pb() or metapb.Peer())
     return answer
 
 
@@ -130,7 +130,7 @@ def covers(infos: list[RegionInfo], start: bytes, end: bytes) -> bool:
     """Whether regions in key order leave no gap in [start, end)."""
     position: bytes | None = start
     for info in infos:
-        if position is None or info.meta.start_key > position:
+        if position is None or info.start_key > position:
             return position is None
-        position = info.meta.end_key or None
+        position = info.end_key or None
     return position is None or bool(end and position >= end)

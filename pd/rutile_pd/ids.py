@@ -26,10 +26,14 @@ class IdAllocator:
         """
         if not 1 <= count <= MAX_AT_ONCE:
             raise InvalidRequest(f"{count} ids at once is outside 1..{MAX_AT_ONCE}")
-        if self._next + count > self._end:
+        if not self.has(count):
             return None
         self._next += count
         return self._next - 1
+
+    def has(self, count: int) -> bool:
+        """Whether `take` would find as many."""
+        return self._next + count <= self._end
 
     def end_to_save(self, count: int = 1) -> int | None:
         """The end to make durable next so that `count` can be taken, or None while enough are left."""

@@ -77,7 +77,7 @@ class RegionService(HeartbeatService):
 
     @answered(pdpb.ReportBatchSplitResponse)
     async def ReportBatchSplit(self, request: pdpb.ReportBatchSplitRequest, context: RpcContext) -> Any:
-        self.cluster.report_split(list(request.regions))
+        self.cluster.report_split(list(request.regions), self.now_ms())
         self.tell_waiters()
         return pdpb.ReportBatchSplitResponse()
 

@@ -5,101 +5,40 @@ region of a higher version: splits and merges raise the version of everything th
 newer cut. Otherwise the report takes its place and removes what it overlaps.
 """
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
+from itertools import islice
 
-from rutile_proto import metapb_pb2 as metapb
-from rutile_proto import pdpb_pb2 as pdpb
+from rutile_pd.indexed_set import IndexedSet
+from rutile_pd.ordered_map import OrderedMap
+from rutile_pd.region_info import Peer, RegionInfo
+from rutile_pd.store_figures import StoreFigures
 from rutile_proto.errors import PdError
+
+__all__ = ["Peer", "RegionInfo", "RegionTree", "StaleRegion"]
+
+_NOTHING = StoreFigures()
 
 
 class StaleRegion(PdError):
     """A report that is older than what is known."""
 
 
-@dataclass(frozen=True, slots=True)
-class RegionInfo:
-    """What PD knows of a region. Replaced as a whole by each report."""
-
-    meta: metapb.Region
-    leader: metapb.Peer | None = None
-    term: int = 0
-    down_peers: tuple[pdpb.PeerStats, ...] = ()
-    pending_peers: tuple[metapb.Peer, ...] = ()
-    approximate_size_bytes: int = 0
-    approximate_keys: int = 0
-
-    @classmethod
-    def of_heartbeat(cls, report: pdpb.RegionHeartbeatRequest) -> "RegionInfo":
-        """What a leader reported."""
-        return cls(
-            meta=report.region,
-            leader=report.leader if report.leader.id else None,
-            term=report.term,
-            down_peers=tuple(report.down_peers),
-            pending_peers=tuple(report.pending_peers),
-            approximate_size_bytes=report.approximate_size,
-            approximate_keys=report.approximate_keys,
-        )
-
-    @property
-    def id(self) -> int:
-        return self.meta.id
-
-    @property
-    def version(self) -> int:
-        return self.meta.region_epoch.version
-
-    @property
-    def conf_ver(self) -> int:
-        return self.meta.region_epoch.conf_ver
-
-    def contains(self, key: bytes) -> bool:
-        """Whether the storage key lies in the region."""
-        return self.meta.start_key <= key and (not self.meta.end_key or key < self.meta.end_key)
-
-    def peer_on(self, store_id: int) -> metapb.Peer | None:
-        """The region's peer on a store."""
-        return next((peer for peer in self.meta.peers if peer.store_id == store_id), None)
-
-    def peer(self, peer_id: int) -> metapb.Peer | None:
-        """The region's peer of that id."""
-        return next((peer for peer in self.meta.peers if peer.id == peer_id), None)
-
-    def is_pending(self, peer_id: int) -> bool:
-        """Whether the peer is too far behind to count."""
-        return any(peer.id == peer_id for peer in self.pending_peers)
-
-    def is_down(self, peer_id: int) -> bool:
-        """Whether the leader has not heard of the peer for a while."""
-        return any(down.peer.id == peer_id for down in self.down_peers)
-
-    def to_pb(self) -> pdpb.Region:
-        """As ScanRegions answers it."""
-        return pdpb.Region(
-            region=self.meta, leader=self.leader, down_peers=self.down_peers, pending_peers=self.pending_peers
-        )
-
-
 class RegionTree:
-    """Regions by start key and by id, with the number of peers and leaders each store has."""
+    """Regions by start key and by id, and for each store what lies on it."""
 
     def __init__(self) -> None:
-        self._starts: list[bytes] = []
-        self._at: dict[bytes, RegionInfo] = {}
+        self._by_start: OrderedMap[RegionInfo] = OrderedMap()
         self._by_id: dict[int, RegionInfo] = {}
-        self._peers: dict[int, int] = {}
-        self._led: dict[int, dict[int, None]] = {}
+        self._figures: dict[int, StoreFigures] = {}
 
     # --- reading --------------------------------------------------------------------------------------------------
 
     def __len__(self) -> int:
-        return len(self._starts)
+        return len(self._by_id)
 
     def __iter__(self) -> Iterator[RegionInfo]:
         """All regions in key order, as of now."""
-        return iter([self._at[start] for start in self._starts])
+        return iter(list(self._by_start))
 
     def by_id(self, region_id: int) -> RegionInfo | None:
         """The region of that id."""
@@ -107,59 +46,74 @@ class RegionTree:
 
     def find(self, key: bytes) -> RegionInfo | None:
         """The region that holds the storage key."""
-        place = bisect_right(self._starts, key) - 1
-        info = self._at[self._starts[place]] if place >= 0 else None
+        info = self._by_start.at_or_before(key)
         return info if info is not None and info.contains(key) else None
 
     def find_previous(self, key: bytes) -> RegionInfo | None:
         """The region that ends where the one that holds the storage key begins."""
         info = self.find(key)
-        if info is None or not info.meta.start_key:
-            return None
-        before = self._at[self._starts[bisect_left(self._starts, info.meta.start_key) - 1]]
-        return before if before.meta.end_key == info.meta.start_key else None
+        return None if info is None else self.left_of(info)
+
+    def left_of(self, info: RegionInfo) -> RegionInfo | None:
+        """The region that ends where `info` begins."""
+        before = self._by_start.before(info.start_key)
+        return before if before is not None and before.end_key == info.start_key else None
+
+    def right_of(self, info: RegionInfo) -> RegionInfo | None:
+        """The region that begins where `info` ends."""
+        after = self._by_start.at_or_before(info.end_key) if info.end_key else None
+        return after if after is not None and after.start_key == info.end_key else None
 
     def scan(self, start: bytes, end: bytes, limit: int = 0) -> list[RegionInfo]:
         """The regions that meet [start, end) in key order; an empty end is infinity, limit 0 or less means all."""
-        low, high = self._overlap(start, end)
-        if limit > 0:
-            high = min(high, low + limit)
-        return [self._at[key] for key in self._starts[low:high]]
+        return list(islice(self._meeting(start, end), limit if limit > 0 else None))
 
     def after(self, key: bytes, count: int) -> list[RegionInfo]:
         """Up to `count` regions that start above `key`: a patrol's next round."""
-        low = bisect_right(self._starts, key)
-        return [self._at[start] for start in self._starts[low : low + count]]
+        return list(islice(self._by_start.from_key(key + b"\0"), count))
+
+    def figures(self, store_id: int) -> StoreFigures:
+        """What lies on the store."""
+        return self._figures.get(store_id, _NOTHING)
 
     def peer_count(self, store_id: int) -> int:
         """Peers of all kinds on the store."""
-        return self._peers.get(store_id, 0)
+        return self.figures(store_id).peer_count
 
     def leader_count(self, store_id: int) -> int:
         """Regions led from the store."""
-        return len(self._led.get(store_id, ()))
+        return len(self.figures(store_id).leaders)
 
     def led_by(self, store_id: int) -> list[RegionInfo]:
-        """Regions led from the store, longest-led first."""
-        return [self._by_id[region_id] for region_id in self._led.get(store_id, ())]
+        """Regions led from the store."""
+        return self.infos(self.figures(store_id).leaders)
+
+    def infos(self, region_ids: IndexedSet) -> list[RegionInfo]:
+        """The regions of a set that `figures` holds."""
+        return [self._by_id[region_id] for region_id in region_ids]
+
+    def average_size_bytes(self) -> int:
+        """What a region holds on the average; 0 without regions."""
+        peers = sum(figures.peer_count for figures in self._figures.values())
+        total = sum(figures.peer_size_bytes for figures in self._figures.values())
+        return total // peers if peers else 0
 
     # --- changing -------------------------------------------------------------------------------------------------
 
     def put(self, info: RegionInfo) -> list[int]:
         """Take a report; the ids of other regions it replaced. StaleRegion if it is older than what is known."""
         known = self._by_id.get(info.id)
-        overlapped = [each for each in self.scan(info.meta.start_key, info.meta.end_key) if each.id != info.id]
+        is_same_range = known is not None and known.start_key == info.start_key and known.end_key == info.end_key
+        overlapped = [] if is_same_range else self._others_meeting(info)
         self._check_newer(info, known, overlapped)
         for old in overlapped:
             self._remove(old)
-        if known is not None and known.meta.start_key == info.meta.start_key:
-            self._count(known, -1)
-        else:
-            if known is not None:
-                self._remove(known)
-            self._starts.insert(bisect_left(self._starts, info.meta.start_key), info.meta.start_key)
-        self._at[info.meta.start_key] = self._by_id[info.id] = info
-        self._count(info, +1)
+        if known is not None and known.start_key != info.start_key:
+            self._remove(known)
+            known = None
+        self._by_start.put(info.start_key, info)
+        self._by_id[info.id] = info
+        self._count(known, info)
         return [old.id for old in overlapped]
 
     def _check_newer(self, info: RegionInfo, known: RegionInfo | None, overlapped: list[RegionInfo]) -> None:
@@ -176,28 +130,41 @@ class RegionTree:
                 f"region {info.id} at version {info.version} overlaps region {newer.id} at {newer.version}"
             )
 
-    def _overlap(self, start: bytes, end: bytes) -> tuple[int, int]:
-        """Positions [low, high) of the regions that meet [start, end)."""
-        low = bisect_right(self._starts, start) - 1
-        if low < 0 or not self._reaches(self._starts[low], start):
-            low += 1
-        return low, len(self._starts) if not end else bisect_left(self._starts, end)
+    def _others_meeting(self, info: RegionInfo) -> list[RegionInfo]:
+        return [each for each in self._meeting(info.start_key, info.end_key) if each.id != info.id]
 
-    def _reaches(self, region_start: bytes, key: bytes) -> bool:
-        return self._at[region_start].contains(key)
+    def _meeting(self, start: bytes, end: bytes) -> Iterator[RegionInfo]:
+        first = self._by_start.at_or_before(start)
+        begin = start if first is None or not first.contains(start) else first.start_key
+        for info in self._by_start.from_key(begin):
+            if end and info.start_key >= end:
+                return
+            yield info
 
     def _remove(self, info: RegionInfo) -> None:
-        del self._starts[bisect_left(self._starts, info.meta.start_key)]
-        del self._at[info.meta.start_key]
+        self._by_start.delete(info.start_key)
         del self._by_id[info.id]
-        self._count(info, -1)
+        for peer in info.peers:
+            self._figures[peer.store_id].remove(info, peer)
 
-    def _count(self, info: RegionInfo, step: int) -> None:
-        for peer in info.meta.peers:
-            self._peers[peer.store_id] = self._peers.get(peer.store_id, 0) + step
-        if info.leader is not None:
-            led = self._led.setdefault(info.leader.store_id, {})
-            if step > 0:
-                led[info.id] = None
-            else:
-                led.pop(info.id, None)
+    def _count(self, known: RegionInfo | None, info: RegionInfo) -> None:
+        """Bring the stores' figures up to date; nearly all reports change at most a size."""
+        if known is not None and known.peers is info.peers and known.leader == info.leader:
+            self._resize(known, info)
+            return
+        for peer in known.peers if known is not None else ():
+            assert known is not None
+            self._figures[peer.store_id].remove(known, peer)
+        for peer in info.peers:
+            self._figures.setdefault(peer.store_id, StoreFigures()).add(info, peer)
+
+    def _resize(self, known: RegionInfo, info: RegionInfo) -> None:
+        by_bytes = info.approximate_size_bytes - known.approximate_size_bytes
+        by_keys = info.approximate_keys - known.approximate_keys
+        is_health_same = known.pending == info.pending
+        if not by_bytes and not by_keys and is_health_same:
+            return
+        for peer in info.peers:
+            figures = self._figures[peer.store_id]
+            figures.resize(info, peer, by_bytes, by_keys)
+            figures.pending += (peer.id in info.pending) - (peer.id in known.pending)

@@ -40,7 +40,7 @@ class SplitRequest:
 
     def _begun(self) -> dict[bytes, int]:
         found = ((key, self._tree.find(key)) for key in self._keys)
-        return {key: info.id for key, info in found if info is not None and info.meta.start_key == key}
+        return {key: info.id for key, info in found if info is not None and info.start_key == key}
 
 
 def check_border(key: bytes) -> None:

@@ -12,7 +12,6 @@ from rutile_kv.env.rpc import LocalStub, channel
 from rutile_pd.config import PdConfig
 from rutile_pd.node import PdNode
 from rutile_pd.regions import RegionInfo, RegionTree
-from rutile_pd.schedulers.scatter import Scatterer
 from rutile_pd.split_request import SplitRequest
 from rutile_proto import etcdserverpb_pb2 as etcdserverpb
 from rutile_proto import etcdserverpb_pb2_grpc, keyspacepb_pb2_grpc, pdpb_pb2_grpc
@@ -166,7 +165,7 @@ def test_keys_that_cannot_be_borders_are_refused(run, keys):
 
 def test_a_split_request_knows_what_was_there_before():
     tree = RegionTree()
-    tree.put(RegionInfo(REGION, PEER))
+    tree.put(RegionInfo.of(REGION, PEER))
     with pytest.raises(InvalidRequest):
         SplitRequest([], tree)
     request = SplitRequest([storage_key(b"b"), storage_key(b"a"), storage_key(b"a")], tree)
@@ -199,54 +198,6 @@ def test_scatter_says_what_it_cannot_touch_and_operators_can_be_asked_for(run):
             assert list(busy.failed_regions_id) == [ids[2]]
 
     run(scenario)
-
-
-class OpenWorld:
-    """A View of stores that take anything."""
-
-    def __init__(self, store_ids):
-        self.stores = self
-        self.operators = {}
-        self._ids = store_ids
-
-    def up(self):
-        return [metapb.Store(id=store_id) for store_id in self._ids]
-
-    def accepts_peer(self, store):
-        return True
-
-
-@pytest.mark.parametrize(("stores", "spread"), [(3, 0), (4, 2), (5, 7)])
-def test_a_group_of_regions_is_spread_evenly(stores, spread):
-    """One peer of three moves at a time: with five stores the two that were empty get 15 of the 30 regions each."""
-    scatterer, world = Scatterer(), OpenWorld(range(1, stores + 1))
-    peers, leaders = (dict.fromkeys(range(1, stores + 1), 0) for _ in range(2))
-    for number in range(30):
-        members = [metapb.Peer(id=number * 10 + n, store_id=n) for n in (1, 2, 3)]
-        region = RegionInfo(metapb.Region(id=number + 1, peers=members), members[0])
-        holders, leader = [1, 2, 3], 1
-        for step in scatterer.steps(region, "group", 7, world):
-            match str(step).split():
-                case ["add", "learner", _, "on", "store", store]:
-                    holders.append(int(store))
-                case ["transfer", *_, store]:
-                    leader = int(store)
-                case ["remove", *_, store]:
-                    holders.remove(int(store))
-        assert leader in holders
-        assert len(set(holders)) == 3
-        leaders[leader] += 1
-        for store in holders:
-            peers[store] += 1
-    assert max(peers.values()) - min(peers.values()) <= spread
-    assert max(leaders.values()) - min(leaders.values()) <= 2
-
-
-def test_sick_regions_are_not_scattered():
-    world = OpenWorld([1, 2])
-    pending = RegionInfo(REGION, PEER, pending_peers=(PEER,))
-    assert Scatterer().steps(pending, "", 7, world) is None
-    assert Scatterer().steps(RegionInfo(REGION), "", 7, world) is None
 
 
 # --- guests -----------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ def region(id_, start, end, version=1, conf_ver=1, term=1, leader_store=1, store
     peers = [metapb.Peer(id=id_ * 10 + store, store_id=store) for store in stores]
     epoch = metapb.RegionEpoch(version=version, conf_ver=conf_ver)
     meta = metapb.Region(id=id_, start_key=start, end_key=end, region_epoch=epoch, peers=peers)
-    return RegionInfo(meta, next((peer for peer in peers if peer.store_id == leader_store), None), term)
+    return RegionInfo.of(meta, next((peer for peer in peers if peer.store_id == leader_store), None), term)
 
 
 @st.composite
@@ -40,8 +40,8 @@ class DumbTree:
 
     @staticmethod
     def meet(a, b):
-        ends_before = a.meta.end_key and a.meta.end_key <= b.meta.start_key
-        return not ends_before and not (b.meta.end_key and b.meta.end_key <= a.meta.start_key)
+        ends_before = a.end_key and a.end_key <= b.start_key
+        return not ends_before and not (b.end_key and b.end_key <= a.start_key)
 
     def put(self, info):
         for old in self.regions:
@@ -50,7 +50,7 @@ class DumbTree:
             if (is_same and older) or (not is_same and self.meet(old, info) and old.version > info.version):
                 raise StaleRegion("older")
         self.regions = [old for old in self.regions if old.id != info.id and not self.meet(old, info)] + [info]
-        self.regions.sort(key=lambda each: each.meta.start_key)
+        self.regions.sort(key=lambda each: each.start_key)
 
     def find(self, key):
         return next((each for each in self.regions if each.contains(key)), None)
@@ -73,7 +73,7 @@ def test_tree_equals_its_dumb_twin(reports, start, end):
     for key in (*KEYS, b"a", b"cc", b"zz"):
         assert tree.find(key) == dumb.find(key)
         found = dumb.find(key)
-        before = [each for each in dumb.regions if found and each.meta.end_key == found.meta.start_key != b""]
+        before = [each for each in dumb.regions if found and each.end_key == found.start_key != b""]
         assert tree.find_previous(key) == (before[0] if before else None)
     wanted = region(9, start, end)
     if not end or start < end:

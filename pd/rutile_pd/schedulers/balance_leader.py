@@ -1,60 +1,80 @@
-"""Spreads leaders over stores: the store with most leaders gives one to the store with fewest, one step at a time."""
+"""Spreads leaders over stores by their leader scores: who leads too much passes some on, to the followers' stores.
 
-from rutile_pd.operators import Operator, TransferLeader, in_joint
+From the most loaded stores down, a few regions of each are drawn, and each is offered to its follower on the least
+loaded store. A transfer is worth it if the stores stay in their order, that is if the gap is more than one leader, and
+more than the tolerance. So gaps only close, and balance is kept once it is reached. Where the most loaded stores find
+nobody, the least loaded ones look for regions of which they hold a follower.
+"""
+
+from rutile_pd.operators import Kind, Operator
 from rutile_pd.regions import RegionInfo
 from rutile_pd.schedulers.view import View
-from rutile_proto import metapb_pb2 as metapb
+from rutile_pd.steps import TransferLeader
 
-MAX_MOVES = 4
-"""Operators in one round."""
+MAX_STORES = 8
+"""Stores looked at from each end in one round."""
+DRAWS = 16
+"""Regions drawn of each."""
+REASON = "balance leaders"
 
 
 def schedule(view: View) -> list[Operator]:
-    """Up to four transfers, each from the most to the least loaded store that share a fit region."""
+    """As many transfers as the limit leaves room for, at most one for each store looked at."""
     moves: list[Operator] = []
-    load = _loads(view)
-    moved: dict[int, None] = {}
-    while len(moves) < MAX_MOVES:
-        move = _one_move(load, moved, view)
-        if move is None:
+    given: dict[int, int] = {}
+    for store_id, by_source in _turns(view):
+        if len(moves) >= view.room_for(Kind.LEADER):
             break
+        move = _away_from(store_id, given, view) if by_source else _to(store_id, given, view)
+        if move is None or move.region_id in [each.region_id for each in moves]:
+            continue
+        region = view.regions.by_id(move.region_id)
+        assert region is not None and region.leader is not None, "it was drawn a moment ago"
+        for end, change in ((region.leader.store_id, -1), (move.new_leader_store() or 0, +1)):
+            given[end] = given.get(end, 0) + change
         moves.append(move)
-        moved[move.region_id] = None
     return moves
 
 
-def _loads(view: View) -> dict[int, int]:
-    """Leaders of each store that can take part, as they will be when the running operators are done."""
-    stores = [store.id for store in view.stores.up() if view.is_connected(store)]
-    load = {store_id: view.regions.leader_count(store_id) for store_id in stores}
-    for operator in view.operators.running():
-        region, target = view.regions.by_id(operator.region_id), operator.new_leader_store()
-        if region is None or region.leader is None or target is None:
-            continue
-        for store_id, change in ((region.leader.store_id, -1), (target, +1)):
-            if store_id in load:
-                load[store_id] += change
-    return load
+def _turns(view: View) -> list[tuple[int, bool]]:
+    """Stores from both ends: (store, whether it gives)."""
+    rising, falling = list(view.scores.leaders.rising()), list(view.scores.leaders.falling())
+    return [(store_id, True) for store_id in falling[:MAX_STORES]] + [(s, False) for s in rising[:MAX_STORES]]
 
 
-def _one_move(load: dict[int, int], moved: dict[int, None], view: View) -> Operator | None:
-    """A transfer that narrows the gap; `load` is changed as if it had happened."""
-    by_load = sorted(load, key=lambda store_id: (load[store_id], store_id))
-    for source in reversed(by_load):
-        for target in by_load:
-            if load[source] - load[target] <= view.config.leader_tolerance:
-                break
-            region = next((each for each in view.regions.led_by(source) if _fits(each, target, moved, view)), None)
-            if region is not None:
-                load[source] -= 1
-                load[target] += 1
-                return Operator.on(region, "balance leaders", (TransferLeader(target),), view.now_ms)
+def _away_from(source: int, given: dict[int, int], view: View) -> Operator | None:
+    for region in view.draw(view.regions.figures(source).leaders, DRAWS):
+        if view.is_free(region):
+            followers = [peer for peer in region.peers if not region.leads(peer)]
+            for peer in sorted(followers, key=lambda each: (_score(each.store_id, given, view), each.store_id)):
+                if not _narrows(source, peer.store_id, given, view):
+                    break
+                if view.may_lead(region, peer):
+                    return _transfer(region, peer.store_id, view)
     return None
 
 
-def _fits(region: RegionInfo, target: int, moved: dict[int, None], view: View) -> bool:
-    """Whether the region has a caught-up voter on the target and nothing else is going on."""
-    peer = region.peer_on(target)
-    if peer is None or peer.role != metapb.Voter or region.is_pending(peer.id) or region.is_down(peer.id):
-        return False
-    return region.id not in moved and view.operators.get(region.id) is None and not in_joint(region)
+def _to(target: int, given: dict[int, int], view: View) -> Operator | None:
+    for region in view.draw(view.regions.figures(target).followers, DRAWS):
+        if not view.is_free(region) or region.leader is None:
+            continue
+        peer = region.peer_on(target)
+        if peer is not None and _narrows(region.leader.store_id, target, given, view) and view.may_lead(region, peer):
+            return _transfer(region, target, view)
+    return None
+
+
+def _transfer(region: RegionInfo, store_id: int, view: View) -> Operator:
+    return view.operator(region, REASON, (TransferLeader(store_id),), Kind.LEADER)
+
+
+def _score(store_id: int, given: dict[int, int], view: View) -> float:
+    store = view.stores.find(store_id)
+    weight = store.settings.leader_weight if store is not None and store.settings.leader_weight > 0 else 1.0
+    return view.leader_score(store_id) + given.get(store_id, 0) / weight
+
+
+def _narrows(source: int, target: int, given: dict[int, int], view: View) -> bool:
+    """Whether the stores would be closer together afterwards, and are not close enough."""
+    gap = _score(source, given, view) - _score(target, given, view)
+    return gap > max(view.config.leader_tolerance, view.config.tolerant_share * view.scores.leaders.average())
