@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 _NAME_ERRORS = (errors.ER_NO_SUCH_TABLE, errors.ER_BAD_DB, errors.ER_BAD_FIELD)
 """What a stale catalogue could be the cause of."""
 USER = "root@%"
+MAX_DEFINITION_CHANGES = 10
+"""How often a statement runs again because a table's definition changed."""
 Planned = TypeVar("Planned")
 Locked = TypeVar("Locked")
 
@@ -80,7 +82,7 @@ class Session:
         async with self._turn:
             self._start()
             try:
-                result = await self._execute(sql, params)
+                result = await self._execute_on_current(sql, params)
             except asyncio.CancelledError:
                 if not self._cancelled or self._running is None:
                     raise
@@ -167,6 +169,18 @@ class Session:
         return self.variables.get(name)
 
     # --- dispatch ---
+
+    async def _execute_on_current(self, sql: str, params: Sequence[object]) -> Result:
+        """Run a statement; outside of a transaction again when a definition changed under it: nobody has seen it."""
+        within = self.holds_locks
+        for _ in range(MAX_DEFINITION_CHANGES):
+            try:
+                return await self._execute(sql, params)
+            except SqlError as error:
+                if error.code != errors.ER_SCHEMA_CHANGED or within:
+                    raise
+                await self.shared.catalog.refresh()
+        return await self._execute(sql, params)
 
     async def _execute(self, sql: str, params: Sequence[object]) -> Result:
         shape = shape_of(sql, params)
@@ -267,7 +281,9 @@ class Session:
         wait_s = self._lock_wait_s
         if self.holds_locks:
             return await self.transaction.run(table, body, self.mode, wait_s)
-        return await self.transaction.run_alone(body, self.mode, self.variables.number("tidb_retry_limit"), wait_s)
+        return await self.transaction.run_alone(
+            table, body, self.mode, self.variables.number("tidb_retry_limit"), wait_s
+        )
 
     async def lock(self, body: Callable[[KvTransaction], Awaitable[Locked]], wait_s: float | None = None) -> Locked:
         """Run a statement that reads and locks in the transaction."""

@@ -10,12 +10,13 @@ import pyarrow as pa
 from rutile_kv.client.fragment_plan import WholeNotPossible
 from rutile_kv.client.scan_parts import ScanPart
 from rutile_kv.client.ticket_scan import HeldSnapshot, TicketScan
+from rutile_kv.client.two_phase import CommitLimit
 from rutile_proto import rutilepb_pb2 as rutilepb
 from rutile_proto import ticketpb_pb2 as ticketpb
 from rutile_proto.types import Timestamp
 
 __all__ = [
-    "FragmentMode", "FragmentResult", "HeldSnapshot", "KeyRange", "KvClient", "KvSnapshot", "KvTransaction", "Pair",
+    "CommitLimit", "FragmentMode", "FragmentResult", "HeldSnapshot", "KeyRange", "KvClient", "KvSnapshot", "KvTransaction", "Pair",
     "ScanPart", "TicketScan", "WholeNotPossible",
 ]  # fmt: skip
 
@@ -62,6 +63,8 @@ class KvTransaction(KvSnapshot, Protocol):
     """Reads at its start timestamp, its own writes laid over them; writes stay in its buffer until commit."""
 
     start_ts: Timestamp
+    limit: CommitLimit | None
+    """Set before `commit`: it does not commit after that timestamp without asking."""
 
     @property
     def buffer(self) -> WriteBuffer: ...

@@ -21,9 +21,10 @@ from typing import TypeVar
 
 from rutile.access import TableAccess, TableAccesses
 from rutile.catalog.catalog import Catalog
+from rutile.catalog.model import TableInfo
 from rutile.current_reads import CurrentView
 from rutile.errors import SqlError, from_floor, schema_changed
-from rutile.storage import KvClient, KvTransaction, LockingTransaction
+from rutile.storage import CommitLimit, KvClient, KvTransaction, LockingTransaction
 from rutile_proto.errors import AlreadyExist, Deadlock, Retry, RutileError, TxnAborted, WriteConflict
 
 ER_READ_ONLY_TRANSACTION = 1792
@@ -97,14 +98,24 @@ class TransactionState:
     async def commit(self) -> None:
         """Make the changes visible. Raises 9007, 1062, 8028; the transaction is over in any case."""
         txn, written = self._take()
-        if txn is None:
-            return
+        if txn is not None:
+            await self._commit(txn, [table.info for table in written.values()])
+
+    async def _commit(self, txn: KvTransaction, written: list[TableInfo]) -> None:
+        """Commit, with the errors a client of MySQL knows, if what was written to is still what it was."""
+        holds = self._catalog.holds
         try:
-            await self._check_definitions(written)
-        except BaseException:
+            async with holds.commit(written) as max_commit_ts:
+                if max_commit_ts and written:
+                    txn.limit = CommitLimit(max_commit_ts, lambda: holds.extend(written))
+                await txn.commit()
+        except AlreadyExist as error:
+            raise _duplicate(error, self._tables) from error
+        except RutileError as error:
+            raise from_floor(error) from error
+        except SqlError:
             await txn.rollback()
             raise
-        await commit(txn, self._tables)
 
     async def rollback(self) -> None:
         """Forget the changes."""
@@ -117,16 +128,6 @@ class TransactionState:
         self.current, self._locking, self._written, self._savepoints = None, None, {}, []
         return taken
 
-    async def _check_definitions(self, written: dict[int, TableAccess]) -> None:
-        """Every table written to must still be what it was."""
-        if not written:
-            return
-        snapshot = await self._catalog.current()
-        for table in written.values():
-            schema = table.schema
-            if snapshot.table(schema.database, schema.name) != table.info:
-                raise schema_changed(f"table {schema.database}.{schema.name} was altered or dropped")
-
     # --- statements ---
 
     async def run(self, table: TableAccess, body: Body[Outcome], mode: TransactionMode, wait_s: float) -> Outcome:
@@ -137,6 +138,10 @@ class TransactionState:
         await self.ensure(mode)
         if self._mode.read_only:
             raise read_only_transaction()
+        known = self._written.get(table.schema.table_id)
+        if known is not None and known.info != table.info:
+            await self.rollback()
+            raise schema_changed(f"table {table.schema.database}.{table.schema.name} was altered")
         outcome = await self.run_locking(body, mode, wait_s)
         self._written[table.schema.table_id] = table
         return outcome
@@ -175,7 +180,9 @@ class TransactionState:
         ts = await self._client.timestamp()
         return CurrentView(txn, self._client.snapshot(ts), ts)
 
-    async def run_alone(self, body: Body[Outcome], mode: TransactionMode, retries: int, wait_s: float) -> Outcome:
+    async def run_alone(
+        self, table: TableAccess, body: Body[Outcome], mode: TransactionMode, retries: int, wait_s: float
+    ) -> Outcome:
         """Run a data change in a transaction of its own, again after a conflict: locking what it needs if `mode` is
         pessimistic, otherwise up to `retries` times."""
         for attempt in range(retries + 1):
@@ -186,17 +193,17 @@ class TransactionState:
                 await txn.rollback()
                 raise
             try:
-                await commit(txn, self._tables)
+                await self._commit(txn, [table.info])
             except SqlError as error:
                 if _is_conflict(error) and mode.pessimistic:
-                    return await self._run_alone_locking(body, wait_s)
+                    return await self._run_alone_locking(table, body, wait_s)
                 if not _is_conflict(error) or attempt == retries:
                     raise
                 continue
             return outcome
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    async def _run_alone_locking(self, body: Body[Outcome], wait_s: float) -> Outcome:
+    async def _run_alone_locking(self, table: TableAccess, body: Body[Outcome], wait_s: float) -> Outcome:
         txn = await self._client.begin(pessimistic=True)
         try:
             outcome = await self._run_current(txn, body, self._monotonic() + wait_s)
@@ -205,7 +212,7 @@ class TransactionState:
             if isinstance(error, AlreadyExist):
                 raise _duplicate(error, self._tables) from error
             raise
-        await commit(txn, self._tables)
+        await self._commit(txn, [table.info])
         return outcome
 
     # --- savepoints ---
@@ -248,16 +255,6 @@ def read_only_transaction() -> SqlError:
     """1792."""
     message = "Cannot execute statement in a READ ONLY transaction"
     return SqlError(ER_READ_ONLY_TRANSACTION, message, sqlstate="25006")
-
-
-async def commit(txn: KvTransaction, tables: TableAccesses) -> None:
-    """Commit, with the errors a client of MySQL knows."""
-    try:
-        await txn.commit()
-    except AlreadyExist as error:
-        raise _duplicate(error, tables) from error
-    except RutileError as error:
-        raise from_floor(error) from error
 
 
 def _duplicate(error: AlreadyExist, tables: TableAccesses) -> SqlError:

@@ -20,6 +20,7 @@ from rutile_coprocessor.row import RowCodec
 from rutile_coprocessor.schema import HIDDEN_HANDLE
 from rutile_kv.client.fragment_plan import WholeNotPossible
 from rutile_kv.client.membuffer import Change, MemBuffer
+from rutile_kv.client.two_phase import CommitLimit
 from rutile_proto import keys
 from rutile_proto import rutilepb_pb2 as rutilepb
 from rutile_proto.errors import AlreadyExist, LockFacts, LockWaitTimeout, WriteConflict
@@ -110,6 +111,7 @@ class FakeTransaction(FakeSnapshot):
         super().__init__(client, start_ts)
         self.start_ts = Timestamp(start_ts)
         self.buffer = MemBuffer(MAX_BUFFER_BYTES)
+        self.limit: CommitLimit | None = None
         self._locked: set[bytes] = set()
         self.put = self.buffer.put
         self.delete, self.lock = self.buffer.delete, self.buffer.lock

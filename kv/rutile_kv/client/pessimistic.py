@@ -72,9 +72,7 @@ class PessimisticTransaction(Transaction):
         wanted = list(keys)
         absent = frozenset(key for key in wanted if self._must_be_absent(key))
         patience_s = self._cluster.options.lock_wait_s if wait_s is None else wait_s
-        return await self.locks.acquire(
-            wanted, absent=absent, with_values=with_values, wait_s=patience_s, as_of=as_of
-        )
+        return await self.locks.acquire(wanted, absent=absent, with_values=with_values, wait_s=patience_s, as_of=as_of)
 
     def _must_be_absent(self, key: bytes) -> bool:
         own = self.buffer.get(key)
@@ -103,6 +101,7 @@ class PessimisticTransaction(Transaction):
             self.buffer.lock(key)
         locks = self.locks if self.locks.held else None
         try:
-            return await TwoPhaseCommit(self._cluster, self.start_ts, self.buffer, self._age_ms, locks).commit()
+            work = TwoPhaseCommit(self._cluster, self.start_ts, self.buffer, self._age_ms, locks, self.limit)
+            return await work.commit()
         finally:
             await self.locks.stop_heart()

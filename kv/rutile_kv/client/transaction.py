@@ -12,7 +12,7 @@ from rutile_kv.client.cluster import Cluster
 from rutile_kv.client.membuffer import MemBuffer
 from rutile_kv.client.overlay import overlay
 from rutile_kv.client.snapshot import Pair, Snapshot
-from rutile_kv.client.two_phase import TwoPhaseCommit
+from rutile_kv.client.two_phase import CommitLimit, TwoPhaseCommit
 from rutile_proto.errors import InvalidRequest, UndeterminedResult
 from rutile_proto.timestamps import physical_ms
 from rutile_proto.types import Timestamp
@@ -47,6 +47,8 @@ class Transaction:
         """The own writes alone."""
         self.state = State.ACTIVE
         self.commit_ts: Timestamp | None = None
+        self.limit: CommitLimit | None = None
+        """Set before `commit`: until when what the transaction was made with is known to hold."""
         self._cluster = cluster
         self._began_s = cluster.pace.clock.monotonic()
         cluster.gc_hold.add(self)
@@ -195,7 +197,8 @@ class Transaction:
         return self.commit_ts
 
     async def _run_commit(self) -> Timestamp:
-        return await TwoPhaseCommit(self._cluster, self.start_ts, self.buffer, self._age_ms).commit()
+        work = TwoPhaseCommit(self._cluster, self.start_ts, self.buffer, self._age_ms, limit=self.limit)
+        return await work.commit()
 
     def _age_ms(self) -> int:
         """Milliseconds since `start_ts`: by our own clock since we took it, and by the newest timestamp seen."""

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from rutile.catalog import meta
 from rutile.catalog.model import CatalogSnapshot
 from rutile.storage import KvClient
-from rutile_proto.timestamps import MAX_TIMESTAMP
 
 LEASE_S = 0.2
 """How long a front end may use the catalogue without asking; what DROP waits before it returns."""
@@ -26,6 +25,8 @@ class CatalogCache:
         self._single = single_front_end
         self._snapshot: CatalogSnapshot | None = None
         self._valid_until = 0.0
+        self.valid_as_of = 0
+        """A timestamp at which the snapshot was current: what it says holds for commits up to a lease after it."""
         self._loading = asyncio.Lock()
 
     def cached(self) -> CatalogSnapshot | None:
@@ -46,9 +47,10 @@ class CatalogCache:
                 return self._snapshot  # somebody else checked while we waited
             # The lease counts from before the question: the answer may be as old as that.
             started = self._monotonic()
-            version = await meta.read_counter(self._client.snapshot(MAX_TIMESTAMP), meta.SCHEMA_VERSION_KEY)
+            ts = await self._client.timestamp()
+            version = await meta.read_counter(self._client.snapshot(ts), meta.SCHEMA_VERSION_KEY)
             if self._snapshot is None or self._snapshot.version != version:
-                ts = await self._client.timestamp()
                 self._snapshot = await meta.load(self._client.snapshot(ts))
             self._valid_until = started + self._lease_s
+            self.valid_as_of = ts
             return self._snapshot

@@ -9,6 +9,7 @@ from dataclasses import replace
 from rutile import errors
 from rutile.catalog import meta
 from rutile.catalog.cache import LEASE_S, CatalogCache
+from rutile.catalog.holds import CommitHolds
 from rutile.catalog.identifiers import IdAllocator
 from rutile.catalog.indexes import IndexInfo
 from rutile.catalog.model import CatalogSnapshot, DatabaseInfo, TableInfo, TableState
@@ -22,7 +23,7 @@ FIRST_DATABASE = "test"
 """Made with a new cluster, as in TiDB."""
 SYSTEM_DATABASES = ("information_schema",)
 
-_Change = Callable[[KvTransaction, CatalogSnapshot], Awaitable[TableInfo | None]]
+Change = Callable[[KvTransaction, CatalogSnapshot], Awaitable[TableInfo | None]]
 
 
 class Catalog:
@@ -38,7 +39,7 @@ class Catalog:
     ) -> None:
         self._client = client
         self._cache = CatalogCache(client, monotonic, lease_s=lease_s, single_front_end=single_front_end)
-        self._wait_s = 0.0 if single_front_end else lease_s
+        self.holds = CommitHolds(self._cache, lease_s, single=single_front_end, sleep=asyncio.sleep)
         self.ids = IdAllocator(client)
 
     async def start(self) -> None:
@@ -93,7 +94,7 @@ class Catalog:
     async def create_database(self, name: str, *, if_not_exists: bool = False) -> bool:
         """Whether it was made. Raises 1007 when it exists already, unless `if_not_exists`."""
         try:
-            await self._change(lambda txn, seen: _create_database(txn, seen, name))
+            await self.change(lambda txn, seen: _create_database(txn, seen, name))
         except SqlError as error:
             if error.code == errors.ER_DB_CREATE_EXISTS and if_not_exists:
                 return False
@@ -108,7 +109,7 @@ class Catalog:
             dropped[:] = await _drop_database(txn, seen, name)
 
         try:
-            await self._change(change)
+            await self.change(change)
         except SqlError as error:
             if error.code == errors.ER_DB_DROP_EXISTS and if_exists:
                 return 0
@@ -130,7 +131,7 @@ class Catalog:
         Raises 1049 for an unknown database, 1050 when the name is taken (also by a table being imported).
         """
         wanted = TableInfo(schema, TableState(state), comment, indexes, max((index.id for index in indexes), default=0))
-        made = await self._change(lambda txn, seen: _create_table(txn, seen, wanted, auto_increment))
+        made = await self.change(lambda txn, seen: _create_table(txn, seen, wanted, auto_increment))
         assert made is not None
         return made
 
@@ -141,7 +142,7 @@ class Catalog:
     async def hide_table(self, database: str, name: str) -> TableInfo:
         """Take a table from the sessions' sight while it is loaded; on return no front end uses it. Raises 1146."""
         hidden = await self._set_state(database, name, TableState.IMPORTING)
-        await asyncio.sleep(self._wait_s)
+        await self.settle()
         return hidden
 
     async def _set_state(self, database: str, name: str, state: TableState) -> TableInfo:
@@ -150,7 +151,7 @@ class Catalog:
             txn.put(meta.table_key(database, name), changed.to_bytes())
             return changed
 
-        made = await self._change(change)
+        made = await self.change(change)
         assert made is not None
         return made
 
@@ -162,7 +163,7 @@ class Catalog:
             dropped[:] = [_any_table(seen, database, name, errors.ER_BAD_TABLE)]
             meta.drop_table(txn, dropped[0])
 
-        await self._change(change)
+        await self.change(change)
         await self._unused(dropped)
 
     async def truncate_table(self, database: str, name: str) -> TableInfo:
@@ -177,12 +178,12 @@ class Catalog:
             meta.forget_rows(txn, info.table_id)
             return fresh
 
-        made = await self._change(change)
+        made = await self.change(change)
         assert made is not None
         await self._unused(old)
         return made
 
-    async def _change(self, change: _Change) -> TableInfo | None:
+    async def change(self, change: Change) -> TableInfo | None:
         """Run `change` in a transaction on the catalogue as that transaction sees it, again after a conflict."""
         for attempt in range(MAX_ATTEMPTS):
             txn = await self._client.begin()
@@ -205,7 +206,11 @@ class Catalog:
     async def _unused(self, dropped: list[TableInfo]) -> None:
         """Wait until no front end still uses these tables: what one wrote later could outlive their removal."""
         if dropped:
-            await asyncio.sleep(self._wait_s)
+            await self.settle()
+
+    async def settle(self) -> None:
+        """Wait until nothing commits any more that was made with older definitions than are known here."""
+        await self.holds.settle((await self.current()).version)
 
 
 async def _create_database(txn: KvTransaction, seen: CatalogSnapshot, name: str) -> None:

@@ -1,0 +1,124 @@
+"""DDL jobs: changes of definitions that take several steps, as they lie in the catalogue.
+
+m ddl_job <id>       JSON: a job that is queued or runs
+m ddl_history <id>   JSON: a job that has ended, well or not
+m ddl_owner          JSON: the front end that runs the jobs, and until when; each step of a job rewrites it in the
+                     step's own transaction, so two owners cannot both take a step
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+from rutile.catalog import meta
+from rutile.catalog.meta import MetaReader, MetaWriter
+from rutile_proto.keys import meta_key
+from rutile_proto.timestamps import physical_ms
+
+OWNER_KEY = meta_key("ddl_owner")
+OWNER_LEASE_MS = 10_000
+"""An owner that takes no step for so long is taken for dead."""
+_JOBS = meta_key("ddl_job")
+_HISTORY = meta_key("ddl_history")
+
+
+class JobState(StrEnum):
+    """Where a job is in its life, in TiDB's words."""
+
+    QUEUEING = "queueing"
+    RUNNING = "running"
+    CANCELLING = "cancelling"
+    """Somebody asked to take it back; the owner has not seen it yet."""
+    ROLLING_BACK = "rollingback"
+    ROLLED_BACK = "rollback done"
+    SYNCED = "synced"
+
+    @property
+    def is_over(self) -> bool:
+        return self in (JobState.ROLLED_BACK, JobState.SYNCED)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One change of a table's definition."""
+
+    id: int
+    type: str
+    """add index, drop index."""
+    database: str
+    table: str
+    table_id: int
+    index_id: int
+    index_name: str
+    created_ms: int
+    state: JobState = JobState.QUEUEING
+    schema_state: str = "none"
+    row_count: int = 0
+    """Rows whose entries were made."""
+    next_key: str = ""
+    """Where making them goes on, in hex."""
+    started_ms: int = 0
+    ended_ms: int = 0
+    error_code: int = 0
+    error: str = ""
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def to_bytes(self) -> bytes:
+        return json.dumps(asdict(self), separators=(",", ":")).encode()
+
+    @staticmethod
+    def from_bytes(data: bytes) -> Job:
+        body = json.loads(data)
+        return Job(**{**body, "state": JobState(body["state"])})
+
+    def failed(self, code: int, message: str) -> Job:
+        """The job on its way back because of an error."""
+        return replace(self, state=JobState.ROLLING_BACK, error_code=code, error=message)
+
+
+def job_key(job_id: int) -> bytes:
+    return meta_key("ddl_job", job_id)
+
+
+def history_key(job_id: int) -> bytes:
+    return meta_key("ddl_history", job_id)
+
+
+async def queued(reader: MetaReader) -> list[Job]:
+    """Jobs that are not over, oldest first."""
+    return [Job.from_bytes(value) for _, value in await meta.scan_all(reader, _JOBS)]
+
+
+async def history(reader: MetaReader) -> list[Job]:
+    """Jobs that are over, newest first."""
+    return [Job.from_bytes(value) for _, value in reversed(await meta.scan_all(reader, _HISTORY))]
+
+
+async def find(reader: MetaReader, job_id: int) -> Job | None:
+    """A job, over or not."""
+    data = await reader.get(job_key(job_id)) or await reader.get(history_key(job_id))
+    return Job.from_bytes(data) if data is not None else None
+
+
+def save(txn: MetaWriter, job: Job) -> None:
+    """Write a job where it belongs."""
+    if job.state.is_over:
+        txn.delete(job_key(job.id))
+        txn.put(history_key(job.id), job.to_bytes())
+    else:
+        txn.put(job_key(job.id), job.to_bytes())
+
+
+async def own(txn: MetaWriter, front_end: str, now_ts: int) -> bool:
+    """Take or keep the ownership within `txn`; whether that succeeded: nobody else has it."""
+    data = await txn.get(OWNER_KEY)
+    now_ms = physical_ms(now_ts)
+    if data is not None:
+        owner = json.loads(data)
+        if owner["id"] != front_end and owner["until_ms"] > now_ms:
+            return False
+    txn.put(OWNER_KEY, json.dumps({"id": front_end, "until_ms": now_ms + OWNER_LEASE_MS}).encode())
+    return True
