@@ -16,8 +16,8 @@ from rutile_proto import ticketpb_pb2 as ticketpb
 from rutile_proto.types import Timestamp
 
 __all__ = [
-    "CommitLimit", "FragmentMode", "FragmentResult", "HeldSnapshot", "KeyRange", "KvClient", "KvSnapshot", "KvTransaction", "Pair",
-    "ScanPart", "TicketScan", "WholeNotPossible",
+    "CommitLimit", "FragmentMode", "FragmentResult", "HeldSnapshot", "KeyRange", "KvClient", "KvSnapshot",
+    "KvTransaction", "LockingTransaction", "Pair", "ScanPart", "TicketScan", "WholeNotPossible",
 ]  # fmt: skip
 
 KeyRange: TypeAlias = tuple[bytes, bytes]
