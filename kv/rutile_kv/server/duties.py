@@ -48,16 +48,18 @@ class StoreDuties:
             first_region,
             config.gc_poll_seconds,
             config.gc_interval_seconds,
+            self._cluster.pace,
         )
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Returns once the safe point is known, unless PD cannot be asked: before, nobody should read here."""
+        """Returns once the safe point is known, or presumed if PD does not answer: before, nobody should read here."""
         await self._gc.poll()
         self._deadlocks.start()
         loop = asyncio.get_running_loop()
         self._tasks = [
             loop.create_task(self._gc.follow(), name="safe point"),
+            loop.create_task(self._gc.collect(), name="garbage collection"),
             loop.create_task(self._gc.work(), name="gc worker"),
         ]
 
