@@ -200,7 +200,11 @@ def sql_outcome(error: rutile.DatabaseError) -> Outcome:
 
 @dataclass
 class SqlListWorker(ListWorker):
-    """Through SQL: a row a list, made longer with CONCAT."""
+    """Through SQL: a row a list, made longer with CONCAT.
+
+    Half of the transactions are pessimistic and lock all they read: without locks a pessimistic transaction reads as of
+    its start and updates what is newest, as MySQL's do, which is no snapshot.
+    """
 
     address: str = ""
     connection: rutile.Connection | None = None
@@ -227,9 +231,10 @@ class SqlListWorker(ListWorker):
                 outcome = Outcome.UNKNOWN
                 self._append(connection, plan[0][0], steps)
                 return Outcome.OK, 0, 0
-            connection.begin()
+            mode, locking = self.dice.choice([("OPTIMISTIC", ""), ("PESSIMISTIC", " FOR UPDATE")])
+            connection.execute(f"BEGIN {mode}")
             for key, appends in plan:
-                row = connection.execute("SELECT elements FROM lists WHERE id = ?", (key,)).fetchone()
+                row = connection.execute(f"SELECT elements FROM lists WHERE id = ?{locking}", (key,)).fetchone()
                 steps.append(Read(key, elements_of(row[0] if row else None)))
                 if appends:
                     self._append(connection, key, steps)
