@@ -1,6 +1,10 @@
-"""How a directory becomes a member's: alone, with others who were told the same, or as it was before.
+"""How a directory becomes a member's: alone, with others who were told the same, or as one that joins.
 
 Everything a group begins with is written at once, so a crash on the way leaves a directory that is still new.
+
+Founders have the ids that their names and addresses make, so one that has lost its directory would come back as the
+member it was, and vote again in terms it has forgotten: what was committed could be lost. Therefore a founder with a
+new directory first asks the others whether it has ever taken part (`joining.py`).
 """
 
 from collections.abc import Sequence
@@ -50,3 +54,11 @@ def _found(engine: Engine, name: str, founders: Sequence[Founder], new_id: int) 
     engine.write(batch)
     engine.sync()
     return own.member_id
+
+
+def join_as(engine: Engine, member_id: int) -> None:
+    """The engine is that of a new member, which has still to be sent everything."""
+    batch = engine.batch()
+    RaftLog(engine).join(batch, member_id)
+    engine.write(batch)
+    engine.sync()

@@ -13,7 +13,10 @@ from the state that was committed.
 
 import asyncio
 
+from rutile_kv.raft import ConfChange
+from rutile_kv.raft.ready import ProgressStatus
 from rutile_pd.members import NotLeading
+from rutile_pd.replica import ELECTION_TICKS
 from rutile_pd.replication import TICK_S, Replication
 from rutile_pd.storage import PdStorage
 
@@ -55,6 +58,30 @@ class Leadership:
             self.storage.promises_taken()
         if self._last is not None:
             await asyncio.shield(self._last)
+
+    async def change_members(self, change: ConfChange) -> None:
+        """Have a change of the group committed. Raises NotLeading, InvalidConfChange."""
+        await self._replication.propose_members(self.term, change)
+
+    def hand_over(self) -> None:
+        """Ask another member to lead. NotLeading if there is none."""
+        self._replication.hand_over()
+
+    def leads_as(self, member_id: int) -> bool:
+        """Whether this is the leadership of that member."""
+        return self._replication.replica.node.id == member_id
+
+    def progress(self) -> tuple[ProgressStatus, ...]:
+        """What every member has of the log."""
+        return self._replication.replica.node.status().progress
+
+    def is_heard(self, member: ProgressStatus) -> bool:
+        """Whether the member has answered lately."""
+        return member.silent_ticks < ELECTION_TICKS
+
+    def committed_index(self) -> int:
+        """The last entry that is committed."""
+        return self._replication.replica.node.commit
 
     async def give_hints(self) -> None:
         """Commit what was staged without a promise. Raises NotLeading."""

@@ -105,6 +105,9 @@ class PdMember:
         if not storage.cluster_id():
             storage.save_cluster_id(self._config.cluster_id or self._random.randint(1, _MAX_ID))
             await leadership.settle()
+        own = self.door.own
+        if storage.member(own.member_id) != own:
+            storage.save_member(own)  # who was alone when it began had no address that others could need
         now_ms = round(self._clock.monotonic() * 1000)
         state = PdState(
             cluster=Cluster(storage.cluster_id(), storage, self._config, now_ms),
@@ -135,13 +138,9 @@ class PdMember:
     async def _hand_over(self) -> None:
         """Ask whoever has most of the log to lead, and wait a moment for it."""
         node = self.replication.replica.node
-        others = [each for each in node.status().progress if each.peer_id != node.id and not each.is_learner]
-        if not others or self.replication.failure is not None:
-            return
-        heir = max(others, key=lambda each: (each.match, -each.silent_ticks))
         with suppress(NotLeading, TimeoutError):
             async with asyncio.timeout(HANDOVER_S):
-                self.replication.transfer_leader(heir.peer_id)
+                self.replication.hand_over()
                 while node.is_leader:
                     await self._news.wait()
 

@@ -17,10 +17,12 @@ from rutile_kv.env.health import HealthService
 from rutile_kv.env.rpc import start_server
 from rutile_pd.config import PdConfig
 from rutile_pd.door import Door
-from rutile_pd.founding import open_member
+from rutile_pd.founding import join_as, open_member
+from rutile_pd.joining import ask_to_join, confirm_new
 from rutile_pd.member import PdMember
 from rutile_pd.members import Founder, member_record
 from rutile_pd.peer_transport import GrpcPeers, PeerService
+from rutile_pd.raft_log import confirm, is_unconfirmed, member_id_in
 from rutile_proto import pdpb_pb2 as pdpb
 from rutile_proto.errors import DataDirMismatch, InvalidRequest
 
@@ -52,16 +54,20 @@ class PdNode:
         clock: Clock | None = None,
         config: PdConfig | None = None,
         founders: Sequence[Founder] = (),
+        join: Sequence[str] = (),
     ) -> None:
-        """`founders` are the members a new group begins with, this one by its `config.name` among them; a directory
-        that belongs to a group already goes by what it holds."""
-        if founders and not address:
+        """`founders` are the members a new group begins with, this one by its `config.name` among them; `join` are
+        addresses of a group to become a member of. A directory that belongs to a group already goes by what it
+        holds."""
+        if (founders or join) and not address:
             raise InvalidRequest("a member of a group needs an address: the others are elsewhere")
+        if (founders or join) and str(address).endswith(":0"):
+            raise InvalidRequest("a member of a group needs a port of its own: the others must know it beforehand")
         self.config = config or PdConfig()
         self.address = address or ""
         """host:port it listens on (known after start when port 0 was asked for); empty without a server."""
         self._data_dir = data_dir
-        self._founders = tuple(founders)
+        self._founders, self._join = tuple(founders), tuple(join)
         self._clock = clock or SystemClock()
         self._health = HealthService()
         self._member: PdMember | None = None
@@ -85,13 +91,15 @@ class PdNode:
         async with AsyncExitStack() as opened:
             engine = await asyncio.to_thread(self._open_engine)
             opened.push_async_callback(asyncio.to_thread, engine.close)
+            if self._join and not member_id_in(engine):
+                record = await ask_to_join(self._join, self.config.name, self.config.advertise_address or self.address)
+                join_as(engine, record.member_id)
             member = self._member = self._make_member(engine)
             opened.callback(self._forget)
-            transport = None
-            if self.address:
-                await self._listen(member, opened)
-                transport = GrpcPeers(member.replication, member.applied.member, member.applied.cluster_id)
-            member.door.own = self._at_address(member.door.own)
+            transport = await self._listen(member, opened) if self.address else None
+            if is_unconfirmed(engine):
+                await confirm_new(member.door.own, self._founders)
+                confirm(engine)
             opened.push_async_callback(member.stop)
             member.start(transport)
             if member.replication.replica.is_alone:
@@ -127,17 +135,24 @@ class PdNode:
         held, expected = member.applied.cluster_id(), self.config.cluster_id
         if held and expected and held != expected:
             raise DataDirMismatch(f"the directory belongs to cluster {held}, not to cluster {expected}")
+        member.door.own = self._own_record(member)
         return member
 
-    def _at_address(self, record: pdpb.Member) -> pdpb.Member:
-        """The record of a group says where its members are; who is alone is where it listens."""
-        if record.client_urls:
+    def _own_record(self, member: PdMember) -> pdpb.Member:
+        """Members of a group are where its records say; who is alone is where it listens."""
+        known = member.door.own
+        record = member.applied.member(known.member_id)
+        if record is not None and record.client_urls and not member.replication.replica.is_alone:
             return record
         address = self.config.advertise_address or self.address or _EMBEDDED_ADDRESS
-        return member_record(record.member_id, record.name, address)
+        return member_record(known.member_id, known.name, address)
 
-    async def _listen(self, member: PdMember, opened: AsyncExitStack) -> None:
-        peers = PeerService(member.replication, member.applied.cluster_id)
-        registrations = [member.door.register, peers.register, self._health.register]
+    async def _listen(self, member: PdMember, opened: AsyncExitStack) -> GrpcPeers:
+        """Serve, and find the way to the others."""
+        service = PeerService(member.replication, member.applied.cluster_id)
+        registrations = [member.door.register, service.register, self._health.register]
         server, self.address = await start_server(self.address, registrations)
         opened.push_async_callback(server.stop, STOP_GRACE_S)
+        own = member.door.own = self._own_record(member)
+        service.peers = GrpcPeers(member.replication, own, member.applied.member, member.applied.cluster_id)
+        return service.peers

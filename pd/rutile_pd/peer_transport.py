@@ -33,6 +33,7 @@ CALL_TIMEOUT_S = 1.0
 SNAPSHOT_TIMEOUT_S = 60.0
 MAX_QUEUED = 256
 """Messages to one member that wait; older ones are dropped for newer ones."""
+MAX_MET = 64
 PAGE_BYTES = 1 << 20
 """Of a snapshot, in one message."""
 
@@ -53,14 +54,26 @@ class GrpcPeers:
     """Sends to the other members."""
 
     def __init__(
-        self, receiver: Receiver, find_member: Callable[[int], pdpb.Member | None], cluster_id: Callable[[], int]
+        self,
+        receiver: Receiver,
+        own: pdpb.Member,
+        find_member: Callable[[int], pdpb.Member | None],
+        cluster_id: Callable[[], int],
     ) -> None:
         """`find_member` is asked each time, for members come and go."""
         self._receiver = receiver
+        self._own = own
         self._find_member = find_member
         self._cluster_id = cluster_id
+        self._met: dict[int, pdpb.Member] = {}
+        """Whoever has sent something and is not known yet: one that has just joined knows nobody."""
         self._peers: dict[str, _Peer] = {}
         self._snapshots: dict[asyncio.Task[None], None] = {}
+
+    def meet(self, sender: pdpb.Member) -> None:
+        """Somebody has sent something."""
+        if self._find_member(sender.member_id) is None and len(self._met) < MAX_MET:
+            self._met[sender.member_id] = sender
 
     def send(self, message: Message) -> None:
         peer = self._peer(message.to)
@@ -86,13 +99,16 @@ class GrpcPeers:
             await peer.close()
 
     def _peer(self, member_id: int) -> _Peer | None:
-        member = self._find_member(member_id)
+        member = self._find_member(member_id) or self._met.get(member_id)
         address = address_of(member) if member is not None else ""
         if not address:
             return None
         if address not in self._peers:
-            self._peers[address] = _Peer(address, member_id, self._receiver, self._cluster_id)
+            self._peers[address] = _Peer(address, member_id, self._receiver, self._request)
         return self._peers[address]
+
+    def _request(self) -> pdraftpb.DeliverRequest:
+        return pdraftpb.DeliverRequest(cluster_id=self._cluster_id(), sender=self._own)
 
     async def _send_snapshot(self, peer: _Peer, message: Message, state: Snapshot) -> None:
         ok = False
@@ -109,9 +125,12 @@ class GrpcPeers:
 class _Peer:
     """The way to one member."""
 
-    def __init__(self, address: str, member_id: int, receiver: Receiver, cluster_id: Callable[[], int]) -> None:
+    def __init__(
+        self, address: str, member_id: int, receiver: Receiver, request: Callable[[], pdraftpb.DeliverRequest]
+    ) -> None:
+        """`request` makes an empty one."""
         self.address = address
-        self._member_id, self._receiver, self._cluster_id = member_id, receiver, cluster_id
+        self._member_id, self._receiver, self._request = member_id, receiver, request
         self._channel = channel(address)
         self.stub = pdraftpb_pb2_grpc.PdRaftStub(self._channel)  # type: ignore[no-untyped-call]
         self._queue: deque[Message] = deque(maxlen=MAX_QUEUED)
@@ -135,7 +154,8 @@ class _Peer:
             batch = [message_to_pb(message) for message in self._queue]
             self._queue.clear()
             try:
-                request = pdraftpb.DeliverRequest(cluster_id=self._cluster_id(), messages=batch)
+                request = self._request()
+                request.messages.extend(batch)
                 await self.stub.Deliver(request, timeout=CALL_TIMEOUT_S)
             except grpc.RpcError as error:
                 if error.code() is grpc.StatusCode.FAILED_PRECONDITION:
@@ -149,6 +169,8 @@ class PeerService(pdraftpb_pb2_grpc.PdRaftServicer):
     def __init__(self, receiver: Receiver, cluster_id: Callable[[], int]) -> None:
         self._receiver = receiver
         self._cluster_id = cluster_id
+        self.peers: GrpcPeers | None = None
+        """The way back, once there is one."""
 
     def register(self, server: grpc.aio.Server) -> None:
         """Add the service to `server`."""
@@ -156,6 +178,8 @@ class PeerService(pdraftpb_pb2_grpc.PdRaftServicer):
 
     async def Deliver(self, request: pdraftpb.DeliverRequest, context: RpcContext) -> pdraftpb.DeliverResponse:
         await self._check(request.cluster_id, context)
+        if self.peers is not None:
+            self.peers.meet(request.sender)
         try:
             for message in request.messages:
                 self._receiver.receive(message_from_pb(message))

@@ -6,6 +6,7 @@
     hard             u64 term, u64 vote, u64 committed index
     applied          u64 index, then eraftpb.ConfState: how far the state is, and who is in the group as of then
     compacted        u64 index, u64 term of the last entry no longer in the log
+    unconfirmed      empty, while the others have not said that this founder is new (founding.py)
     log/<u64>        u64 term, u8 kind, then the data of the entry
 
 The state of the placement driver is small, and so is what has to stay of its log: all of it is kept in memory as well
@@ -30,6 +31,7 @@ _MEMBER = b"member"
 _HARD = b"hard"
 _APPLIED = b"applied"
 _COMPACTED = b"compacted"
+_UNCONFIRMED = b"unconfirmed"
 _LOG = b"log/"
 
 
@@ -53,6 +55,8 @@ class RaftLog(MemoryStorage):
     def found(self, batch: WriteBatch, member_id: int, voters: Sequence[int]) -> None:
         """Begin as one of `voters`, who all begin alike."""
         batch.put(CF_RAFT, _MEMBER, encode_uint64(member_id))
+        if len(voters) > 1:
+            batch.put(CF_RAFT, _UNCONFIRMED, b"")
         self.install_at(batch, SnapshotMeta(FOUNDING_INDEX, FOUNDING_TERM, ConfState(tuple(sorted(voters)))))
         self.save_hard_state(batch, HardState(FOUNDING_TERM, NO_PEER, FOUNDING_INDEX))
 
@@ -111,6 +115,19 @@ def member_id_in(engine: Engine) -> int:
     """Whose engine this is; 0 for a new one."""
     found = engine.get(CF_RAFT, _MEMBER)
     return 0 if found is None else decode_uint64(found)[0]
+
+
+def is_unconfirmed(engine: Engine) -> bool:
+    """Whether this founder has still to ask the others about itself."""
+    return engine.get(CF_RAFT, _UNCONFIRMED) is not None
+
+
+def confirm(engine: Engine) -> None:
+    """It has asked them."""
+    batch = engine.batch()
+    batch.delete(CF_RAFT, _UNCONFIRMED)
+    engine.write(batch)
+    engine.sync()
 
 
 def _entry(key: bytes, value: bytes) -> Entry:

@@ -17,7 +17,8 @@ from rutile_pd.storage import STATE_END, STATE_START, Changes, member_key
 from rutile_proto import pdpb_pb2 as pdpb
 from rutile_proto import pdraftpb_pb2 as pdraftpb
 
-ELECTION_TICKS = 16
+ELECTION_TICKS = 12
+"""Silence after which a follower campaigns, up to twice as many: 0.6 to 1.2 s (replication.TICK_S)."""
 HEARTBEAT_TICKS = 3
 LOG_ENTRIES = 1024
 """A log longer than this is cut; who still needed what is gone gets a snapshot."""

@@ -126,6 +126,14 @@ class Replication:
             raise NotLeading(f"not leader: {dropped}") from dropped
         self._wake.set()
 
+    def hand_over(self) -> None:
+        """Ask the voter that has most of the log to take over. NotLeading if there is no other."""
+        node = self.replica.node
+        others = [each for each in node.status().progress if each.peer_id != node.id and not each.is_learner]
+        if not others or self.failure is not None:
+            raise NotLeading("not leader, or there is nobody to hand over to")
+        self.transfer_leader(max(others, key=lambda each: (-each.silent_ticks // ELECTION_TICKS, each.match)).peer_id)
+
     def _append(self, term: int, propose: Callable[[], int]) -> asyncio.Future[None]:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         future.add_done_callback(_look_at_exception)

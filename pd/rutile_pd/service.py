@@ -21,6 +21,7 @@ from rutile_pd.config import PdConfig
 from rutile_pd.gc_service import GcService
 from rutile_pd.keyspace_service import KeyspaceService
 from rutile_pd.leadership import Leadership
+from rutile_pd.membership import MembershipService
 from rutile_pd.region_service import RegionService
 from rutile_pd.reserves import Reserves
 from rutile_pd.safe_points import SafePoints
@@ -41,7 +42,7 @@ class PdState:
     safe_points: SafePoints
 
 
-class PdServicer(RegionService, GcService, KeyspaceService, pdpb_pb2_grpc.PDServicer):
+class PdServicer(RegionService, GcService, KeyspaceService, MembershipService, pdpb_pb2_grpc.PDServicer):
     """pdpb.PD, and what else clients call at its address, as the leader answers it."""
 
     def __init__(self, state: PdState, leadership: Leadership, clock: Clock, config: PdConfig) -> None:
@@ -121,6 +122,7 @@ class PdServicer(RegionService, GcService, KeyspaceService, pdpb_pb2_grpc.PDServ
         await self.reserves.refresh()
         for order in self.cluster.tick(self.now_ms()):
             self.send(order)
+        await self.tend_members()
         await self.leadership.settle()
         await self.leadership.give_hints()
 

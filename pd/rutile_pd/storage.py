@@ -139,6 +139,9 @@ class PdStorage:
     def save_cluster_id(self, cluster_id: int) -> None:
         self._promise(_CLUSTER, metapb.Cluster(id=cluster_id).SerializeToString())
 
+    def save_member(self, member: pdpb.Member) -> None:
+        self._promise(member_key(member.member_id), member.SerializeToString())
+
     def save_took_part(self, member_id: int) -> None:
         self._promise(_TOOK_PART + encode_uint64(member_id), b"")
 

@@ -25,12 +25,14 @@ class ChangeBatch(_message.Message):
     def __init__(self, changes: _Optional[_Iterable[_Union[Change, _Mapping]]] = ...) -> None: ...
 
 class DeliverRequest(_message.Message):
-    __slots__ = ("cluster_id", "messages")
+    __slots__ = ("cluster_id", "messages", "sender")
     CLUSTER_ID_FIELD_NUMBER: _ClassVar[int]
     MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    SENDER_FIELD_NUMBER: _ClassVar[int]
     cluster_id: int
     messages: _containers.RepeatedCompositeFieldContainer[_eraftpb_pb2.Message]
-    def __init__(self, cluster_id: _Optional[int] = ..., messages: _Optional[_Iterable[_Union[_eraftpb_pb2.Message, _Mapping]]] = ...) -> None: ...
+    sender: _pdpb_pb2.Member
+    def __init__(self, cluster_id: _Optional[int] = ..., messages: _Optional[_Iterable[_Union[_eraftpb_pb2.Message, _Mapping]]] = ..., sender: _Optional[_Union[_pdpb_pb2.Member, _Mapping]] = ...) -> None: ...
 
 class DeliverResponse(_message.Message):
     __slots__ = ()

@@ -1,0 +1,226 @@
+"""Members of a placement driver come and go, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import grpc
+import pytest
+
+from rutile_kv.env.rpc import LocalStub, channel
+from rutile_pd.members import Founder, NotLeading, founding_members, parse_founders
+from rutile_pd.node import PdConfig, PdNode
+from rutile_proto import etcdserverpb_pb2 as etcdserverpb
+from rutile_proto import etcdserverpb_pb2_grpc, pdpb_pb2_grpc, pdraftpb_pb2_grpc
+from rutile_proto import metapb_pb2 as metapb
+from rutile_proto import pdpb_pb2 as pdpb
+from rutile_proto import pdraftpb_pb2 as pdraftpb
+from rutile_proto.errors import DataDirMismatch, InvalidRequest
+from rutile_proto.timestamps import compose
+
+PATIENCE_S = 30.0
+
+
+def free_addresses(count: int) -> list[str]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    addresses = [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
+    for each in sockets:
+        each.close()
+    return addresses
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+def leader_of(nodes: list[PdNode]) -> PdNode | None:
+    return next((node for node in nodes if node.servicer.leading is not None), None)
+
+
+async def led(nodes: list[PdNode]) -> PdNode:
+    await until(lambda: leader_of(nodes) is not None)
+    leader = leader_of(nodes)
+    assert leader is not None
+    return leader
+
+
+async def timestamp(node: PdNode) -> int:
+    async def requests():
+        yield pdpb.TsoRequest(count=1)
+
+    (answer,) = [answer async for answer in LocalStub(node.servicer).Tso(requests())]
+    return compose(answer.timestamp.physical, answer.timestamp.logical)
+
+
+async def remove(nodes: list[PdNode], member_id: int) -> None:
+    """Ask whoever leads, until it is done."""
+    request = pdraftpb.RemoveMemberRequest(member_id=member_id)
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            try:
+                await LocalStub((await led(nodes)).servicer).RemoveMember(request)
+                return
+            except grpc.RpcError as error:
+                assert error.code() is grpc.StatusCode.UNAVAILABLE
+                await asyncio.sleep(0.05)
+
+
+async def found(opened: AsyncExitStack, folder: Path | None = None) -> tuple[list[PdNode], list[Founder]]:
+    """Three members that have found each other."""
+    founders = [Founder(f"pd{n}", address) for n, address in enumerate(free_addresses(3), 1)]
+    nodes = [
+        PdNode(folder / each.name if folder else None, each.address, config=PdConfig(name=each.name), founders=founders)
+        for each in founders
+    ]
+    for node in nodes:
+        opened.push_async_callback(node.stop)
+    await asyncio.gather(*(node.start() for node in nodes))
+    return nodes, founders
+
+
+def test_three_members_find_each_other_and_follow_a_leader_that_stops():
+    async def main():
+        async with AsyncExitStack() as opened:
+            nodes, _ = await found(opened)
+            first = await led(nodes)
+            given = await timestamp(first)
+            ids = {node.servicer.own.member_id for node in nodes}
+            for node in nodes:
+                answer = await LocalStub(node.servicer).GetMembers(pdpb.GetMembersRequest())
+                assert {member.member_id for member in answer.members} == ids
+                assert answer.leader.member_id == first.servicer.own.member_id
+            await first.stop()
+            others = [node for node in nodes if node is not first]
+            second = await led(others)
+            assert await timestamp(second) > given
+
+    asyncio.run(main())
+
+
+def test_followers_answer_like_etcd_and_refuse_the_rest():
+    async def main():
+        async with AsyncExitStack() as opened:
+            nodes, _ = await found(opened)
+            leader = await led(nodes)
+            follower = next(node for node in nodes if node is not leader)
+            region = metapb.Region(id=2, region_epoch=metapb.RegionEpoch(conf_ver=1, version=1))
+            region.peers.add(id=3, store_id=1)
+            stub = LocalStub(leader.servicer)
+            await stub.Bootstrap(pdpb.BootstrapRequest(store=metapb.Store(id=1, address="a:1"), region=region))
+            await stub.UpdateGCSafePoint(pdpb.UpdateGCSafePointRequest(safe_point=41))
+            async with channel(follower.address) as link:
+                members = etcdserverpb_pb2_grpc.ClusterStub(link)
+                assert len((await members.MemberList(etcdserverpb.MemberListRequest())).members) == 3
+                keys = etcdserverpb_pb2_grpc.KVStub(link)
+                found_keys = await keys.Range(
+                    etcdserverpb.RangeRequest(key=b"/tidb/store/gcworker/saved_safe_point"), timeout=5
+                )
+                assert found_keys.kvs[0].value == b"41"
+                with pytest.raises(grpc.RpcError) as caught:
+                    await pdpb_pb2_grpc.PDStub(link).GetAllStores(pdpb.GetAllStoresRequest())
+                assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+                assert "not leader" in caught.value.details()
+                status = await pdraftpb_pb2_grpc.PdMembersStub(link).Status(pdraftpb.StatusRequest())
+                assert status.leader_id == leader.servicer.own.member_id
+
+    asyncio.run(main())
+
+
+def test_one_grows_to_three_and_the_first_is_removed(tmp_path: Path):
+    async def main():
+        async with AsyncExitStack() as opened:
+            first = PdNode(tmp_path / "one", "127.0.0.1:0", config=PdConfig(name="one"))
+            opened.push_async_callback(first.stop)
+            await first.start()
+            given = await timestamp(first)
+            cluster_id = first.servicer.leader.cluster.id
+            nodes = [first]
+            for name, address in zip(("two", "three"), free_addresses(2), strict=True):
+                node = PdNode(tmp_path / name, address, config=PdConfig(name=name), join=[first.address])
+                opened.push_async_callback(node.stop)
+                await node.start()
+                nodes.append(node)
+                state = node.member.replication.replica.log
+                await until(lambda log=state, own=node: own.servicer.own.member_id in log.last_conf_state.voters)
+            await remove(nodes, first.servicer.own.member_id)
+            leader = await led(nodes[1:])
+            assert await timestamp(leader) > given
+            assert leader.servicer.leader.cluster.id == cluster_id
+            await until(lambda: {member.name for member in leader.servicer.members()} == {"two", "three"})
+            with pytest.raises(NotLeading):
+                first.servicer.leader  # noqa: B018
+
+            again = PdNode(tmp_path / "two", nodes[1].address, config=PdConfig(name="two"), join=["127.0.0.1:1"])
+            await nodes[1].stop()
+            await again.start()  # it is a member already and asks nobody
+            await led([again, nodes[2]])
+            await again.stop()
+
+    asyncio.run(main())
+
+
+def test_what_would_stop_the_group_is_refused():
+    async def main():
+        async with AsyncExitStack() as opened:
+            nodes, _ = await found(opened)
+            leader = await led(nodes)
+            stub = LocalStub(leader.servicer)
+            await until(lambda: all(leader.member.applied.took_part(node.servicer.own.member_id) for node in nodes))
+            other, last = [node for node in nodes if node is not leader]
+            requests = (
+                (stub.RemoveMember, pdraftpb.RemoveMemberRequest(member_id=9), "no member 9"),
+                (stub.AddMember, pdraftpb.AddMemberRequest(name="pd9", address="nonsense"), "host:port"),
+                (stub.AddMember, pdraftpb.AddMemberRequest(name="pd1", address="127.0.0.1:1"), "is a member"),
+                (stub.AddMember, pdraftpb.AddMemberRequest(name="pd9", address=other.address), "is a member"),
+            )
+            for call, request, text in requests:
+                with pytest.raises(grpc.RpcError, match=text):
+                    await call(request)
+            await other.stop()
+            progress = leader.servicer.leader.leadership
+            await until(lambda: sum(progress.is_heard(each) for each in progress.progress()) == 2)
+            with pytest.raises(grpc.RpcError, match="no majority"):
+                await stub.RemoveMember(pdraftpb.RemoveMemberRequest(member_id=last.servicer.own.member_id))
+
+    asyncio.run(main())
+
+
+def test_a_founder_that_lost_its_directory_may_not_come_back(tmp_path: Path):
+    async def main():
+        async with AsyncExitStack() as opened:
+            nodes, founders = await found(opened, tmp_path)
+            leader = await led(nodes)
+            await until(lambda: all(leader.member.applied.took_part(node.servicer.own.member_id) for node in nodes))
+            lost = next(node for node in nodes if node is not leader)
+            name, address = lost.servicer.own.name, lost.address
+            await lost.stop()
+            again = PdNode(tmp_path / "empty", address, config=PdConfig(name=name), founders=founders)
+            with pytest.raises(DataDirMismatch, match="has taken part"):
+                await again.start()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("text", ["", "pd1", "pd1=", "pd1=host", "=host:1", "a=h:1,a=h:2", "a=h:1,b=h:1", "a=h:x"])
+def test_nonsense_for_founders_is_refused(text: str):
+    with pytest.raises(InvalidRequest):
+        parse_founders(text)
+
+
+def test_founders_agree_without_talking():
+    text = "a=h:1,b=h:2,c=h:3"
+    members = founding_members(parse_founders(text))
+    assert members == founding_members(parse_founders(text))
+    assert len({member.member_id for member in members}) == 3
+
+
+@pytest.mark.parametrize("address", [None, "127.0.0.1:0"])
+def test_a_member_needs_an_address_that_others_can_know(address: str | None):
+    with pytest.raises(InvalidRequest, match="needs"):
+        PdNode(None, address, founders=[Founder("a", "h:1")])
