@@ -42,6 +42,9 @@ def add_pd(verbs: Verbs) -> None:
     parser.add_argument(
         "--initial-cluster", default="", metavar="NAME=ADDR,...", help="the members that found a cluster together"
     )
+    parser.add_argument(
+        "--join", default="", metavar="ADDR[,ADDR]", help="become one more member of the placement driver that is there"
+    )
     parser.add_argument("--max-replicas", type=int, default=3, help="peers a region should have (default 3)")
     parser.add_argument(
         "--max-store-down", type=float, default=1800.0, metavar="SECONDS",
@@ -113,7 +116,8 @@ def _run_pd(options: argparse.Namespace) -> int:
     founders = parse_founders(options.initial_cluster) if options.initial_cluster else ()
     stated = PdConfig(name=options.name, max_replicas=options.max_replicas, max_store_down_s=options.max_store_down)
     config = with_settings(stated, options)
-    return _serve(options, lambda: PdNode(options.data, options.addr, config=config, founders=founders))
+    join = options.join.split(",") if options.join else ()
+    return _serve(options, lambda: PdNode(options.data, options.addr, config=config, founders=founders, join=join))
 
 
 def _run_kv(options: argparse.Namespace) -> int:
