@@ -221,6 +221,17 @@ class RaftEntryTooLarge(RegionError):
 
 
 @dataclass(eq=False)
+class RegionDamaged(RegionError):
+    """This replica's data differs from its leader's; it serves no more. Travels as text."""
+
+    region_id: int
+    detail: str
+
+    def __str__(self) -> str:
+        return f"region {self.region_id} is damaged on this store: {self.detail}; remove this peer and add it anew"
+
+
+@dataclass(eq=False)
 class UnknownRegionError(RegionError):
     """A region error this version has no class for, with its text."""
 

@@ -45,6 +45,7 @@ class Core:
     """Term, vote, log, configuration, role, and the messages waiting to be sent."""
 
     __slots__ = (
+        "abstains",
         "conf_state",
         "config",
         "durable_ballot",
@@ -74,6 +75,7 @@ class Core:
         self.tick_count = 0
         self.last_contact_tick = -config.election_timeout_ticks if config.fresh or hard_state.term == 0 else 0
         """When a leader was last heard. A restarted peer may have acknowledged one just before it stopped."""
+        self.abstains = False
         self.messages: list[Message] = []
         self.persisted_messages: list[Message] = []
         self.read_states: list[ReadState] = []
@@ -163,6 +165,12 @@ class Core:
         else:
             self.become_candidate(transfer=transfer)
 
+    def abstain(self) -> None:
+        """Never lead again, as long as this object lives; vote and store as ever."""
+        self.abstains = True
+        if self.role.kind is not Role.FOLLOWER:
+            self.become_follower(self.term, NO_PEER)
+
     def apply_conf_change(self, change: ConfChange) -> ConfState:
         """Switch to the configuration after `change`. Raises InvalidConfChange."""
         self.set_conf_state(conf_change.changed(self.conf_state, change))
@@ -191,8 +199,8 @@ class Core:
     # --- questions ----------------------------------------------------------------------------------------------------
 
     def is_promotable(self) -> bool:
-        """True if this peer could lead: its vote counts, and its log is not being replaced."""
-        return self.conf_state.is_voter(self.id) and self.log.pending_snapshot is None
+        """True if this peer could lead: its vote counts, it does not abstain, and its log is not being replaced."""
+        return not self.abstains and self.conf_state.is_voter(self.id) and self.log.pending_snapshot is None
 
     def hears_leader(self) -> bool:
         """True while a live leader may rely on this peer not helping to replace it (thesis §4.2.3, §6.4.1).

@@ -56,6 +56,11 @@ class RawNode:
         has a configuration change to apply."""
         self._core.campaign()
 
+    def abstain(self) -> None:
+        """Never lead again as long as this object lives: the state machine here is not to be trusted. Votes and
+        acknowledgements go on, they are about the log. A leader steps down."""
+        self._core.abstain()
+
     def propose(self, data: bytes) -> LogIndex:
         """Append `data` and return its index; together with the current term that names the entry. It is committed when
         an entry of that index and term is. Raises ProposalDropped if this peer cannot take it."""

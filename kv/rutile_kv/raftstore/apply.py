@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 from rutile_kv.raft.messages import ConfChange, Entry
 from rutile_kv.raft.node import RawNode
 from rutile_kv.raftstore.commands import decode_command, decode_modifies
-from rutile_kv.raftstore.events import RegionSplit, Result
+from rutile_kv.raftstore.consistency import Consistency
+from rutile_kv.raftstore.events import HashRegion, RegionSplit, Result
 from rutile_kv.raftstore.merge import absorbed_with, check_merge, merged, prepared, rolled_back
 from rutile_kv.raftstore.observer import ApplyObserver
 from rutile_kv.raftstore.peer_storage import PeerStorage
@@ -40,6 +41,9 @@ class ApplyHost(Protocol):
 
     def next_data_version(self) -> int:
         """A number never given out before by this store."""
+
+    def damaged(self, region_id: int) -> None:
+        """The region's data here is not what it should be."""
 
     def region_changed(self, before: metapb.Region, after: metapb.Region) -> None:
         """A region has other members or another range from this entry on."""
@@ -74,6 +78,7 @@ class Applier:
         self.peer_id = peer_id
         self.stats = RegionStats()
         self.data_version = host.next_data_version()
+        self.consistency = Consistency()
         self.removed = False
         """True once this peer's own removal was applied: it destroys itself at the end of the round."""
         self.left_members: list[metapb.Peer] = []
@@ -91,9 +96,10 @@ class Applier:
     def is_leader(self) -> bool:
         return self._node.is_leader
 
-    def apply(self, entries: Sequence[Entry], round_: Round) -> Sequence[Entry]:
+    def apply(self, entries: Sequence[Entry], round_: Round, *, to_the_end: bool = False) -> Sequence[Entry]:
         """Apply `entries`, up to this peer's own removal if that is among them. Returns those that have to wait for
-        another round: from a CommitMerge on whose source is not ready."""
+        another round: from a CommitMerge on whose source is not ready, or behind a ComputeHash, unless the log has to
+        be applied `to_the_end` now."""
         storage = self._storage
         waiting: Sequence[Entry] = ()
         for position, entry in enumerate(entries):
@@ -112,6 +118,10 @@ class Applier:
             else:
                 round_.complete(tokens, result)
             if self.removed:
+                break
+            if command is not None and command.admin.HasField("compute_hash") and not to_the_end:
+                self._hash(entry.index, round_)
+                waiting = entries[position + 1 :]
                 break
         storage.save_apply_state(round_.batch)
         return waiting
@@ -136,6 +146,11 @@ class Applier:
                 return None
             case "conf_change":
                 return self._change_members(entry, command, round_)
+            case "compute_hash":
+                return None
+            case "verify_hash":
+                self._verify_hash(command, round_)
+                return None
             case "prepare_merge":
                 return self._prepare_merge(entry.index, command, round_)
             case "commit_merge":
@@ -208,6 +223,17 @@ class Applier:
         self.removed = find_peer(after, self.peer_id) is None
         self._host.region_changed(before, after)
         return after
+
+    def _hash(self, index: int, round_: Round) -> None:
+        """Whatever the epoch: every replica hashes what the region is at this entry."""
+        round_.hashed[self.region.id] = None
+        if not self.consistency.paused_until_tick:
+            round_.ready.hashes.append(HashRegion(self.region, index))
+
+    def _verify_hash(self, command: rutilepb.RaftCommand, round_: Round) -> None:
+        verify = command.admin.verify_hash
+        if self.consistency.expect(verify.index, verify.hash):
+            self._host.damaged(self.region.id)
 
     # --- merging ------------------------------------------------------------------------------------------------------
 

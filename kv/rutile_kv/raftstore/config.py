@@ -62,6 +62,11 @@ class StoreConfig:
     max_merge_gap_entries: int = 256
     """A region with a peer that lacks more of the log than this does not begin to merge."""
 
+    consistency_check_ticks: int = 0
+    """How often a leader has all replicas compare their data (see `consistency`); 0: only when asked to."""
+    consistency_pause_ticks: int = 36_000
+    """So long a peer takes no part after data was destroyed beside the log."""
+
     hibernate_after_ticks: int = 50
     """A region that nobody used for this long goes to sleep (see `hibernation`); 0: never."""
     hibernate_answer_ticks: int = 4

@@ -19,6 +19,7 @@ from rutile_kv.raftstore.driver_requests import Waiting
 from rutile_kv.raftstore.driver_sync import Sync
 from rutile_kv.raftstore.events import (
     ChangePeers,
+    CheckConsistency,
     Event,
     Merge,
     RaftMessageReceived,
@@ -198,6 +199,11 @@ class StoreDriver:
         """Ask another peer to lead; returns when it is asked. Raises RegionError."""
         await self._request(lambda token: TransferLeader(token, context, peer_id), changes=False)
 
+    async def check_consistency(self, context: kvrpcpb.Context) -> None:
+        """Have all replicas of a region compare their data; returns when they have begun. A replica that differs stops
+        serving the region and its store says so: see `RegionInfo.damage` there. Raises RegionError."""
+        await self._request(lambda token: CheckConsistency(token, context), changes=False)
+
     # --- the network --------------------------------------------------------------------------------------------------
 
     def handle_raft_message(self, message: raft_serverpb.RaftMessage) -> None:
@@ -328,6 +334,10 @@ class StoreDriver:
         self.store.advance(ready)
 
     def _complete(self, ready: StoreReady) -> None:
+        for asked in ready.hashes:
+            self._spawn(self._checks.hash_region(self._engine.snapshot(), asked), f"hash of region {asked.region.id}")
+        for alarm in ready.alarms:
+            log.critical(alarm)
         for completion in ready.completions:
             self._waiting.finish(completion)
         for send in ready.snapshots_to_send:

@@ -68,6 +68,15 @@ class SplitChecked:
 
 
 @dataclass(frozen=True, slots=True)
+class HashComputed:
+    """A `HashRegion` came to its end."""
+
+    region_id: int
+    index: int
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class StoreUnreachable:
     """Messages to that store are being lost."""
 
@@ -121,6 +130,15 @@ class Merge:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckConsistency:
+    """Have all replicas of a region compare their data. Completed with None when they have begun: one that differs says
+    so itself."""
+
+    token: object
+    context: kvrpcpb.Context
+
+
+@dataclass(frozen=True, slots=True)
 class TransferLeader:
     """Ask another peer to lead. Completed with None when asked: who leads in the end, elections say."""
 
@@ -136,11 +154,13 @@ Event: TypeAlias = (
     | SnapshotInstalled
     | SnapshotSent
     | SplitChecked
+    | HashComputed
     | StoreUnreachable
     | Write
     | ReadIndex
     | Split
     | ChangePeers
+    | CheckConsistency
     | Merge
     | TransferLeader
 )
@@ -190,6 +210,14 @@ class CheckSplit:
 
 
 @dataclass(frozen=True, slots=True)
+class HashRegion:
+    """Take an engine snapshot in the turn of the write, hash the region's data in it, step `HashComputed`."""
+
+    region: metapb.Region
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
 class RegionSplit:
     """This store led a region that split: PD wants to know what it became."""
 
@@ -221,5 +249,9 @@ class StoreReady:
     """For PD, any time; without request header."""
     splits: list[RegionSplit] = field(default_factory=list)
     """For PD, any time."""
+    hashes: list[HashRegion] = field(default_factory=list)
+    """Take the snapshot after the write and before anything else is written."""
+    alarms: list[str] = field(default_factory=list)
+    """Tell people, loudly."""
     split_checks: list[CheckSplit] = field(default_factory=list)
     """Start any time after the write."""

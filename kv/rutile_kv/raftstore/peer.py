@@ -235,6 +235,13 @@ class Peer:
         except ProposalDropped as dropped:
             raise self._refusal(dropped) from dropped
 
+    def propose_hash(self, index: int, value: bytes) -> None:
+        """Have the others compare; if it cannot be proposed now, the next check will."""
+        try:
+            self.propose_admin((), rutilepb.AdminCommand(verify_hash=rutilepb.VerifyHash(index=index, hash=value)))
+        except (NotLeader, ServerIsBusy):
+            return
+
     def leave_joint(self) -> None:
         """Close a joint configuration as soon as Raft lets us; asked again until it is done."""
         if self.is_leader and is_joint(self.region):
@@ -332,6 +339,10 @@ class Peer:
             self.installation.incoming.payload.close()
             self.installation, self.data_written = None, False
 
+    def refuse_waiting_reads(self, round_: Round, error: RegionError) -> None:
+        """Nothing may be read here any more."""
+        round_.fail(self.reads.take_all(), error)
+
     def _refuse_rest(self, round_: Round, error: RegionError) -> None:
         round_.fail(self._writes.take_tokens(), error)
         round_.fail(self.reads.take_all(), error)
@@ -346,10 +357,10 @@ class Peer:
 
     def _apply(self, entries: Sequence[Entry], round_: Round) -> None:
         """Apply in order: behind what waits, everything waits."""
-        if self._stalled:
+        if self._stalled or self.region_id in round_.hashed:
             self._stalled += entries
-            return
-        self._stalled = list(self.applier.apply(entries, round_))
+        else:
+            self._stalled = list(self.applier.apply(entries, round_))
         if self._stalled:
             self._host.stall(self.region_id)
 

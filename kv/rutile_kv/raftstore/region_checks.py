@@ -1,4 +1,4 @@
-"""Slow looks at whole regions, beside the rounds: where to cut them.
+"""Slow looks at whole regions, beside the rounds: where to cut them, and whether replicas hold the same.
 
 The engine snapshot is taken in the store's turn, the reading is done in a thread, a slice at a time, so that other
 threads get theirs and a store that stops need not wait.
@@ -9,10 +9,11 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from rutile_kv.engine.api import Engine
+from rutile_kv.engine.api import Engine, Snapshot
 from rutile_kv.raftstore import split_check
 from rutile_kv.raftstore.config import StoreConfig
-from rutile_kv.raftstore.events import CheckSplit, Event, SplitChecked
+from rutile_kv.raftstore.consistency import HashScan
+from rutile_kv.raftstore.events import CheckSplit, Event, HashComputed, HashRegion, SplitChecked
 from rutile_kv.raftstore.load import Span, balanced_key
 from rutile_kv.raftstore.region_profile import ProfileScan, RegionProfile, spans_tables
 from rutile_proto import metapb_pb2 as metapb
@@ -67,6 +68,15 @@ class RegionChecks:
         key = balanced_key(spans, region)
         if key is not None:
             await self._try_cut(region, [key], "many requests")
+
+    async def hash_region(self, snapshot: Snapshot, asked: HashRegion) -> None:
+        """Hash a region's data in `snapshot`, which is closed then, and tell the core."""
+        loop = asyncio.get_running_loop()
+        with snapshot:
+            scan = await loop.run_in_executor(self._thread, HashScan, snapshot, asked.region)
+            while await loop.run_in_executor(self._thread, scan.advance, SLICE_ENTRIES):
+                pass
+        self._step(HashComputed(asked.region.id, asked.index, scan.value()))
 
     async def _try_cut(self, region: metapb.Region, keys: Sequence[bytes], why: str) -> None:
         try:

@@ -21,6 +21,8 @@ class RegionInfo:
     """Another number whenever the data or the range changed; equal numbers mean equal data."""
     approximate_size_bytes: int
     approximate_keys: int
+    damage: str = ""
+    """How this replica differs from its leader's, if it is known to: it serves no more (see `consistency`)."""
 
 
 def describe(peer: Peer) -> RegionInfo:
@@ -36,4 +38,5 @@ def describe(peer: Peer) -> RegionInfo:
         data_version=peer.applier.data_version,
         approximate_size_bytes=peer.applier.stats.size_bytes,
         approximate_keys=peer.applier.stats.keys,
+        damage=peer.applier.consistency.damage,
     )

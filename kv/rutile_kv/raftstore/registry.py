@@ -55,6 +55,8 @@ class Registry:
         """Regions that are about to merge."""
         self.fresh_merges: dict[int, None] = {}
         """Those of them that nothing has been done for yet."""
+        self.damaged_regions: dict[int, None] = {}
+        """Found to differ from their leader since anybody looked."""
         self.stalled: dict[int, None] = {}
         """Regions that wait with applying until another region has a round behind it."""
         self.dirty: dict[int, None] = {}
@@ -179,6 +181,9 @@ class Registry:
         self.regions.remove(region)
         for observer in self.observers:
             observer.on_region_merged(region, target, index)
+
+    def damaged(self, region_id: int) -> None:
+        self.damaged_regions[region_id] = None
 
     def stall(self, region_id: int) -> None:
         self.stalled[region_id] = None

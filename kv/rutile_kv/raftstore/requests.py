@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeAlias, assert_never
 
 from rutile_kv.raftstore import checks
-from rutile_kv.raftstore.events import ChangePeers, Merge, ReadIndex, Split, TransferLeader, Write
+from rutile_kv.raftstore.events import ChangePeers, CheckConsistency, Merge, ReadIndex, Split, TransferLeader, Write
 from rutile_kv.raftstore.merge_proposals import prepare_merge
 from rutile_kv.raftstore.peer import Peer
 from rutile_kv.raftstore.region_change import change_members, check_split, find_peer
@@ -17,9 +17,9 @@ from rutile_kv.raftstore.routing import Gate
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto import rutilepb_pb2 as rutilepb
-from rutile_proto.errors import InvalidRequest, ReadIndexNotReady, RegionNotFound, RutileError
+from rutile_proto.errors import InvalidRequest, ReadIndexNotReady, RegionDamaged, RegionNotFound, RutileError
 
-Request: TypeAlias = Write | ReadIndex | Split | ChangePeers | Merge | TransferLeader
+Request: TypeAlias = Write | ReadIndex | Split | ChangePeers | CheckConsistency | Merge | TransferLeader
 
 
 class Requests:
@@ -80,6 +80,9 @@ class Requests:
                 self._split(request, peer)
             case ChangePeers():
                 self._change_peers(request, peer)
+            case CheckConsistency():
+                self._check_epoch(request.context, peer)
+                peer.propose_admin([request.token], rutilepb.AdminCommand(compute_hash=rutilepb.ComputeHash()))
             case Merge():
                 self._merge(request, peer)
             case TransferLeader():
@@ -120,6 +123,8 @@ class Requests:
         if peer is None or peer.region_id in self._gate.doomed:
             raise self._registry.region_gone(context.region_id)
         checks.check_peer(context, peer)
+        if peer.applier.consistency.damage:
+            raise RegionDamaged(peer.region_id, peer.applier.consistency.damage)
         return peer
 
     def _check_version(self, context: kvrpcpb.Context, peer: Peer) -> None:

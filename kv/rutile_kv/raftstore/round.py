@@ -20,6 +20,8 @@ class Round:
         self.ready = StoreReady(batch)
         self.taken: list[tuple[Peer, Ready]] = []
         """Peers whose Ready this round makes durable."""
+        self.hashed: dict[int, None] = {}
+        """Regions that apply nothing more in this round: the data is to be hashed as it is now."""
 
     def complete(self, tokens: Iterable[object], result: Result = None) -> None:
         self.ready.completions.extend(Completion(token, result) for token in tokens)
@@ -40,4 +42,6 @@ class Round:
             or ready.heartbeats
             or ready.splits
             or ready.split_checks
+            or ready.hashes
+            or ready.alarms
         )

@@ -20,7 +20,9 @@ from rutile_kv.raftstore import upkeep
 from rutile_kv.raftstore.config import StoreConfig
 from rutile_kv.raftstore.events import (
     ChangePeers,
+    CheckConsistency,
     Event,
+    HashComputed,
     Merge,
     RaftMessageReceived,
     ReadIndex,
@@ -50,7 +52,7 @@ from rutile_kv.raftstore.stats import RegionStats
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto import raft_serverpb_pb2 as raft_serverpb
-from rutile_proto.errors import InvalidRequest, RegionNotFound
+from rutile_proto.errors import InvalidRequest, RegionDamaged, RegionNotFound
 
 
 class Store:
@@ -86,7 +88,7 @@ class Store:
                 self._tick()
             case RaftMessageReceived():
                 self._on_raft_message(event.message)
-            case Write() | ReadIndex() | Split() | ChangePeers() | Merge() | TransferLeader():
+            case Write() | ReadIndex() | Split() | ChangePeers() | CheckConsistency() | Merge() | TransferLeader():
                 self._requests.take(event, self._round)
             case SnapshotReceived():
                 self._on_snapshot(event)
@@ -96,6 +98,8 @@ class Store:
                 self._on_snapshot_sent(event)
             case SplitChecked():
                 self._on_split_checked(event)
+            case HashComputed():
+                self._on_hash(event)
             case StoreUnreachable():
                 self._on_unreachable(event.store_id)
             case _:
@@ -113,6 +117,7 @@ class Store:
             peer = registry.peers.get(region_id)
             if peer is not None:
                 self._gather(peer, round_)
+        self._quarantine_damaged(round_)
         for peer in (*resumed, *(peer for peer, _ in round_.taken)):
             peer.storage.in_round = False
         if round_.is_empty():
@@ -215,6 +220,7 @@ class Store:
         for region in registry.regions.overlapping(start, end):
             peer = registry.peers[region.id]
             peer.applier.stats = RegionStats.estimate(self._engine, region)
+            peer.applier.consistency.paused_until_tick = self.tick_count + self.config.consistency_pause_ticks
             peer.applier.data_version = registry.next_data_version()
             for observer in registry.observers:
                 observer.on_snapshot_installed(region, peer.storage.applied_index)
@@ -294,6 +300,29 @@ class Store:
         peer.split_check_running = False
         if peer.region.region_epoch.version == event.version:
             peer.applier.stats = peer.applier.stats.checked(event.size_bytes, event.keys)
+
+    def _on_hash(self, event: HashComputed) -> None:
+        peer = self._registry.peers.get(event.region_id)
+        if peer is None:
+            return
+        if peer.applier.consistency.computed(event.index, event.value):
+            self._registry.damaged(peer.region_id)
+        if peer.is_leader:
+            self._wake(peer)
+            peer.propose_hash(event.index, event.value)
+        self._registry.touch(peer.region_id)
+
+    def _quarantine_damaged(self, round_: Round) -> None:
+        """Whatever is damaged serves nobody and does not lead."""
+        damaged, self._registry.damaged_regions = self._registry.damaged_regions, {}
+        for region_id in damaged:
+            peer = self._registry.peers.get(region_id)
+            if peer is not None:
+                self._wake(peer)
+                peer.node.abstain()
+                error = RegionDamaged(region_id, peer.applier.consistency.damage)
+                peer.refuse_waiting_reads(round_, error)
+                round_.ready.alarms.append(f"{error} (store {self.store_id}, peer {peer.id})")
 
     def _on_unreachable(self, store_id: int) -> None:
         for peer in self._registry.awake.values():

@@ -47,7 +47,7 @@ def finish_source(registry: "Registry", command: rutilepb.CommitMerge, round_: R
     source = _source(registry, command)
     missing = _missing_entries(source, command)
     if missing:
-        source.applier.apply(missing, round_)
+        source.applier.apply(missing, round_, to_the_end=True)
     state = source.storage.merge_state
     if state is None or state.commit != command.commit:
         raise EngineCorrupt(f"region {source.region_id} did not prepare for the merge that its target commits")

@@ -28,9 +28,13 @@ def on_tick(peer: Peer, tick: int, config: StoreConfig, round_: Round) -> None:
         _watch_reads(peer, tick, round_)
     if turn % config.peer_check_ticks == 0:
         _check_peers(peer, config, round_)
+        if tick >= peer.applier.consistency.paused_until_tick:
+            peer.applier.consistency.paused_until_tick = 0
     if peer.is_leader:
         if turn % config.compact_check_ticks == 0:
             _compact_log(peer, config)
+        if config.consistency_check_ticks and turn % config.consistency_check_ticks == 0:
+            _check_consistency(peer)
         if turn % config.split_check_ticks == 0:
             _check_size(peer, config, round_)
         if turn % config.region_heartbeat_ticks == 0:
@@ -114,6 +118,16 @@ def _check_size(peer: Peer, config: StoreConfig, round_: Round) -> None:
     if not peer.split_check_running and is_check_due(stats, config):
         peer.split_check_running = True
         round_.ready.split_checks.append(CheckSplit(peer.region, stats.size_bytes, stats.keys))
+
+
+def _check_consistency(peer: Peer) -> None:
+    """Have the replicas compared, if nothing is in the way; otherwise the next time."""
+    if peer.is_merging or peer.applier.consistency.paused_until_tick:
+        return
+    try:
+        peer.propose_admin((), rutilepb.AdminCommand(compute_hash=rutilepb.ComputeHash()))
+    except (NotLeader, ServerIsBusy):
+        return
 
 
 def _compact_log(peer: Peer, config: StoreConfig) -> None:

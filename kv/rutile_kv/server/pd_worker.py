@@ -20,6 +20,8 @@ from rutile_proto.errors import RutileError
 
 log = logging.getLogger(__name__)
 
+MAX_SPLITS_ASKED = 64
+"""PD gives out ids for so many regions at a time."""
 RECONNECT_SECONDS = 0.5
 """Pause before a broken heartbeat stream is opened again."""
 
@@ -61,8 +63,11 @@ class PdWorker:
         self._spawn(self._report_split(list(regions)), "report of a split")
 
     async def ask_split(self, region: metapb.Region, count: int) -> Sequence[tuple[int, Sequence[int]]]:
-        ids = await self._pd.ask_batch_split(region, count)
-        return [(each.new_region_id, list(each.new_peer_ids)) for each in ids]
+        ids: list[tuple[int, Sequence[int]]] = []
+        while len(ids) < count:
+            some = await self._pd.ask_batch_split(region, min(count - len(ids), MAX_SPLITS_ASKED))
+            ids += [(each.new_region_id, list(each.new_peer_ids)) for each in some]
+        return ids
 
     # --- tasks --------------------------------------------------------------------------------------------------------
 
