@@ -8,6 +8,7 @@ from client_fakes import DROP, LOSE_ANSWER, World, run, until
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rutile_kv.client.batches import MAX_BATCH_KEYS, PART_KEYS
 from rutile_kv.client.cluster import ClientOptions
 from rutile_kv.client.transaction import State, Transaction
 from rutile_proto import errorpb_pb2 as errorpb
@@ -239,13 +240,26 @@ def test_large_transactions_go_in_bounded_batches() -> None:
         await txn.commit()
         await settled(world)
         prewrites = [request for method, request in world.cluster.calls if method == "KvPrewrite"]
-        assert all(len(request.mutations) <= 4096 for request in prewrites)
-        assert all(sum(len(m.key) + len(m.value) for m in request.mutations) <= 256 << 10 for request in prewrites)
-        assert len(prewrites) == 7
+        assert all(len(request.mutations) <= PART_KEYS for request in prewrites)
+        assert len(prewrites) == 10 + -(-9000 // PART_KEYS)  # each of the big ones is more than a part by itself
         ttl_ms = 3000 + 6000 * (txn.buffer.size_bytes / (1 << 20)) ** 0.5
         assert abs(prewrites[0].lock_ttl - ttl_ms) < 100
         assert not world.cluster.mvcc.locks
         assert len(await stored(world)) == 9010
+
+    run("local", body)
+
+
+def test_a_transaction_that_fits_one_request_goes_as_one() -> None:
+    async def body(world: World) -> None:
+        for count, requests in ((MAX_BATCH_KEYS, 1), (MAX_BATCH_KEYS + 1, MAX_BATCH_KEYS // PART_KEYS + 1)):
+            before = world.cluster.count("KvPrewrite")
+            txn = await world.client.begin()
+            for n in range(count):
+                txn.put(b"%05d" % n, b"")
+            await txn.commit()
+            await settled(world)
+            assert world.cluster.count("KvPrewrite") - before == requests
 
     run("local", body)
 

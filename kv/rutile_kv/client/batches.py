@@ -14,6 +14,10 @@ from rutile_kv.client.sender import Missed
 
 MAX_BATCH_BYTES = 256 << 10
 MAX_BATCH_KEYS = 4096
+"""What may go as one request, and so be committed in one phase."""
+PART_BYTES = 64 << 10
+PART_KEYS = 1024
+"""What is larger goes in parts of this size: with many of them in flight to one store, none may take seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +37,12 @@ Act = Callable[[Batch, Backoff], Awaitable[Missed | None]]
 
 async def cut(cluster: Cluster, keys: Sequence[bytes], size_of: SizeOf, backoff: Backoff) -> list[Batch]:
     """Sorted keys as batches, in order."""
+    large = len(keys) > MAX_BATCH_KEYS or sum(map(size_of, keys)) > MAX_BATCH_BYTES
+    bounds = (PART_BYTES, PART_KEYS) if large else (MAX_BATCH_BYTES, MAX_BATCH_KEYS)
     return [
         Batch(region, part)
         for region, run in await cluster.router.group(keys, backoff)
-        for part in pieces(run, size_of)
+        for part in pieces(run, size_of, *bounds)
     ]
 
 
