@@ -86,6 +86,11 @@ class Conductor:
             self.scores.catch_up(self.operators, view.config)
         return view
 
+    def fresh_view(self, now_ms: int) -> View:
+        """The same with all scores worked out anew, as at each tick."""
+        self._scores_version = -1
+        return self.view(now_ms)
+
     # --- what happens ---------------------------------------------------------------------------------------------
 
     def region_changed(self, known: RegionInfo | None, info: RegionInfo, replaced: list[int], now_ms: int) -> None:
@@ -106,8 +111,7 @@ class Conductor:
 
     def tick(self, now_ms: int) -> list[pdpb.RegionHeartbeatResponse]:
         """Patrol, balance; orders to send at once."""
-        self._scores_version = -1
-        view = self.view(now_ms)
+        view = self.fresh_view(now_ms)
         view.leaderless = self._leaderless(now_ms)
         view.recent.forget_old(view.config.split_merge_interval_s * 1000, now_ms)
         self.operators.drop_overdue(now_ms, view.must_leave)

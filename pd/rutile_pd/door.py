@@ -24,7 +24,13 @@ from rutile_pd.members_service import MembersService
 from rutile_pd.replication import Replication
 from rutile_pd.service import PdServicer
 from rutile_pd.storage import PdStorage
-from rutile_proto import etcdserverpb_pb2_grpc, keyspacepb_pb2_grpc, pdpb_pb2_grpc, pdraftpb_pb2_grpc
+from rutile_proto import (
+    etcdserverpb_pb2_grpc,
+    keyspacepb_pb2_grpc,
+    pdadminpb_pb2_grpc,
+    pdpb_pb2_grpc,
+    pdraftpb_pb2_grpc,
+)
 from rutile_proto import pdpb_pb2 as pdpb
 
 SERVICES: tuple[tuple[type, Callable[[Any, grpc.aio.Server], None]], ...] = (
@@ -33,6 +39,7 @@ SERVICES: tuple[tuple[type, Callable[[Any, grpc.aio.Server], None]], ...] = (
     (etcdserverpb_pb2_grpc.ClusterServicer, etcdserverpb_pb2_grpc.add_ClusterServicer_to_server),
     (etcdserverpb_pb2_grpc.KVServicer, etcdserverpb_pb2_grpc.add_KVServicer_to_server),
     (pdraftpb_pb2_grpc.PdMembersServicer, pdraftpb_pb2_grpc.add_PdMembersServicer_to_server),
+    (pdadminpb_pb2_grpc.PdAdminServicer, pdadminpb_pb2_grpc.add_PdAdminServicer_to_server),
 )
 """Each service's methods, and what adds it to a server."""
 

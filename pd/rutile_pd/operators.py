@@ -59,6 +59,11 @@ class Operator:
     def priority(self) -> Priority:
         return _PRIORITIES.get(self.kind, Priority.MEDIUM)
 
+    @property
+    def is_urgent(self) -> bool:
+        """Whether nothing can take its place."""
+        return self.priority is Priority.URGENT
+
     def next_step(self, region: RegionInfo) -> Step | None:
         """The step that is due; None when all are done."""
         for step in self.steps:

@@ -15,6 +15,7 @@ from typing import Any
 from rutile_kv.env.clock import Clock
 from rutile_kv.env.rpc import RpcContext
 from rutile_pd import answers
+from rutile_pd.admin_service import AdminService
 from rutile_pd.boundary import abort, answered
 from rutile_pd.cluster import Cluster
 from rutile_pd.config import PdConfig
@@ -42,7 +43,9 @@ class PdState:
     safe_points: SafePoints
 
 
-class PdServicer(RegionService, GcService, KeyspaceService, MembershipService, pdpb_pb2_grpc.PDServicer):
+class PdServicer(
+    RegionService, AdminService, GcService, KeyspaceService, MembershipService, pdpb_pb2_grpc.PDServicer
+):
     """pdpb.PD, and what else clients call at its address, as the leader answers it."""
 
     def __init__(self, state: PdState, leadership: Leadership, clock: Clock, config: PdConfig) -> None:
@@ -113,7 +116,7 @@ class PdServicer(RegionService, GcService, KeyspaceService, MembershipService, p
 
     @answered(pdpb.GetClusterConfigResponse)
     async def GetClusterConfig(self, request: pdpb.GetClusterConfigRequest, context: RpcContext) -> Any:
-        return answers.cluster_config(self.cluster.id, self.config.max_replicas)
+        return answers.cluster_config(self.cluster.id, self.cluster.config.max_replicas)
 
     # --- the node's side ----------------------------------------------------------------------------------------------
 

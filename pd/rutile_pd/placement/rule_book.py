@@ -31,7 +31,7 @@ def default_rule(config: PdConfig) -> Rule:
 
 
 class RuleBook:
-    """Never changed: `with_...` and `without_...` return another book, or raise InvalidRequest and nothing happened."""
+    """Never changed: `changed` and `with_config` return another book, or raise InvalidRequest and nothing happened."""
 
     def __init__(self, config: PdConfig, rules: Iterable[Rule] = (), groups: Iterable[RuleGroup] = ()) -> None:
         """`rules` are those that were set. InvalidRequest if a key would be left without a voter."""
@@ -111,25 +111,24 @@ class RuleBook:
         """The same rules over another default."""
         return RuleBook(config, self._set.values(), self._groups.values())
 
-    def with_rules(self, rules: Iterable[Rule]) -> "RuleBook":
-        """These set too, in the place of those with their names."""
-        changed = self._set | {(rule.group_id, rule.id): rule.checked() for rule in rules}
-        return RuleBook(self._config, changed.values(), self._groups.values())
+    def changed(
+        self,
+        deleted_rules: Iterable[tuple[str, str]] = (),
+        deleted_groups: Iterable[str] = (),
+        groups: Iterable[RuleGroup] = (),
+        rules: Iterable[Rule] = (),
+    ) -> "RuleBook":
+        """Without some rules and whole groups, and with others set; all of it or InvalidRequest.
 
-    def without_rule(self, group_id: str, rule_id: str) -> "RuleBook":
-        """Without one that was set; InvalidRequest if there is none. The default rule becomes what it was."""
-        if (group_id, rule_id) not in self._set:
-            raise InvalidRequest(f"no rule {group_id}/{rule_id} was set")
-        kept = [rule for name, rule in self._set.items() if name != (group_id, rule_id)]
-        return RuleBook(self._config, kept, self._groups.values())
-
-    def with_group(self, group: RuleGroup) -> "RuleBook":
-        """A group set too."""
-        return RuleBook(self._config, self._set.values(), (self._groups | {group.id: group}).values())
-
-    def without_group(self, group_id: str) -> "RuleBook":
-        """Without a group and all its rules; InvalidRequest if neither exists."""
-        if group_id not in self._groups and not any(name == group_id for name, _ in self._set):
-            raise InvalidRequest(f"no group {group_id} was set")
-        kept = [rule for rule in self._set.values() if rule.group_id != group_id]
-        return RuleBook(self._config, kept, [group for group in self._groups.values() if group.id != group_id])
+        Deleting the default rule brings back the one the configuration makes.
+        """
+        kept, kept_groups = dict(self._set), dict(self._groups)
+        for name in deleted_rules:
+            if kept.pop(name, None) is None:
+                raise InvalidRequest(f"no rule {'/'.join(name)} was set")
+        for group_id in deleted_groups:
+            kept = {name: rule for name, rule in kept.items() if name[0] != group_id}
+            kept_groups.pop(group_id, None)
+        kept |= {(rule.group_id, rule.id): rule.checked() for rule in rules}
+        kept_groups |= {group.id: group for group in groups}
+        return RuleBook(self._config, kept.values(), kept_groups.values())
