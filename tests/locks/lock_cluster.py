@@ -74,7 +74,8 @@ class Stores:
     async def merge(self, key: bytes) -> None:
         """Make the region of `key` a part of its right neighbour, everywhere."""
         place = storage_key(key) if key else b""
-        source = self.nodes[0].driver.store.find_region(place).id
+        await until(lambda: self.leader(key) is not None)
+        source = self.leader(key).driver.store.find_region(place).id
 
         async def gone() -> bool:
             leader = self.leader(key)

@@ -17,6 +17,7 @@ from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto.errors import (
     EpochNotMatch,
+    InvalidRequest,
     KeyNotInRegion,
     MismatchPeerId,
     NotLeader,

@@ -37,7 +37,7 @@ def test_transactions_over_splits_and_merges() -> None:
                 while not stopped:
                     number += 1
                     keys = randomness.sample([b"%c%d" % (letter, worker) for letter in b"abcdefghijkl"], 3)
-                    mine = {key: None if number % 7 == 0 else b"%d" % number for key in keys}
+                    mine = dict.fromkeys(keys, None if number % 7 == 0 else b"%d" % number)
                     committed.extend(await put(client, mine))
 
             async with gathering(client.watch(b"", b"y", from_ts=start_ts, progress=True)) as seen:

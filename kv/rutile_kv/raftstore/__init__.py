@@ -30,10 +30,11 @@ a
    write is answered when it is applied in the engine, and what is lost here in a crash is applied again from the log.
 4. *A stale epoch does nothing.* Every command carries the epoch it was proposed under and is checked again when
 applied, in
-   log order, by every replica alike. A command that met a split or a change of members fails with what is there now.
+   log order, by every replica alike. A command that met a split, a merge or a change of members fails with what is
+   there now.
 5. *Regions of a store never overlap*, and no peer id comes back: `registry` and `routing` keep zombies out with
 tombstones. 6. *Reads are linearizable*: from the leader with a lease that has applied an entry of its term (and splits
-nothing just
+or merges nothing just
    now), or after ReadIndex, on any replica, once the index is applied there. A reader sees one region through walls
    (`region_reader`).
 
@@ -44,6 +45,8 @@ Who is who
     peer             one replica: requests in, Ready out         routing       which peer a Raft message is for
     registry         peers coming, changing, going               region_change splits and members as pure functions
     apply            committed entries become data and answers   region_reader a reader that sees one region
+    merge            what merging makes of regions: pure         takeover      CommitMerge: the source ends here
+    merge_proposals  who proposes what of a merge, and when      replay        the log told once more, for watchers
     peer_storage     log and states; what Raft reads             local_keys    the key map of the `raft` family
     pending_writes, proposals, reads: who waits for what         outbox        Raft's messages with their addresses
     snapshot         a region as a stream of bytes               installation  its way into a peer
@@ -64,7 +67,16 @@ then the old data is deleted and the region marked Applying in one batch, the re
 batch makes region, log and applied index true. A crash in between finds the mark, keeps term and vote, throws the rest
 away and waits for another.
 
-Not done, on purpose: region merge, hibernation of idle regions, witnesses, choosing split keys by size (PD or the
+A merge: the source's leader proposes PrepareMerge (`merge_proposals.prepare_merge`), after which the source serves
+nobody. The target's leader, whose store has applied that too, proposes CommitMerge, with what any peer of the source
+may lack of its log. Every store that applies it finishes its source (`takeover`), leaves a tombstone and gives the keys
+to the target, all in one batch, so a power cut finds two regions or one. If the target's epoch moves on before,
+CommitMerge has no effect: whoever sees the source beside such a target knows that the merge is off, and the source's
+leader proposes RollbackMerge. That proof is exact because a region says what it has absorbed wherever its state goes:
+with its snapshots, and with the message that destroys a removed peer (docs/decisions/region-merge.md).
+
+Not done, on purpose: merging into a left neighbour, keeping the log of a merged region for watchers that were away,
+hibernation of idle regions, witnesses, choosing split keys by size (PD or the
 server names them), applying in a thread of its own (Python would not gain), ingesting snapshots as files (slices of
 the ordinary batch keep the single writer).
 """
