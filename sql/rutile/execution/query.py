@@ -76,13 +76,13 @@ class QueryRunner:
         return table, facts
 
     async def on_nothing(self, plan: QueryPlan) -> pa.Table:
-        """The plan's result over tables without rows: what its columns are. Raises RutileError."""
+        """The plan's result without its rows: what its columns are. Nothing is run. Raises RutileError."""
         sources = {scan.name: _empty(scan) for scan in plan.scans}
         for name in plan.virtual:
             rows = virtual_rows(name, CatalogSnapshot(0))
             sources[relation_name(("information_schema", name))] = ScanSource([], rows.schema)
         context = ReadContext(0, "local", None, CatalogSnapshot(0), NO_TIMEOUT_S, CancelToken())
-        return await self._here(plan.sql, sources, context, RunFacts())
+        return await self._here(f"SELECT * FROM ({plan.sql}) AS nothing LIMIT 0", sources, context, RunFacts())
 
     async def _dispatch(self, plan: QueryPlan, context: ReadContext, facts: RunFacts) -> pa.Table:
         dirty = _dirty_scans(plan, context.txn)
