@@ -3,6 +3,7 @@
 import pytest
 
 from rutile_kv.raftstore import local_keys
+from rutile_kv.raftstore.config import StoreConfig
 from rutile_kv.raftstore.events import RaftMessageReceived, SnapshotReceived, Split, TransferLeader, Write
 from rutile_proto import eraftpb_pb2 as eraftpb
 from rutile_proto import metapb_pb2 as metapb
@@ -304,6 +305,40 @@ def test_a_lagging_follower_holds_the_log_up_to_a_limit_then_gets_a_snapshot(clu
     assert cluster.snapshots_sent > sent
     assert cluster.get(3, b"0011") == b"v11"
     cluster.check_replicas()
+
+
+def test_a_dead_follower_holds_the_log_no_longer_than_a_minute(new_cluster):
+    config = StoreConfig(log_gap_entries=8, dead_follower_ticks=40)
+    cluster = new_cluster(config=config).grow()
+    if cluster.leader().peer.store_id == 3:
+        cluster.move_leader(1)
+    cluster.machines[3].crash()
+    behind = cluster.leader().applied_index
+    fill(cluster, 20)
+    cluster.tick(20)
+    assert cluster.leader().truncated_index <= behind, "slow or dead, who knows"
+    cluster.wait(lambda: cluster.leader().truncated_index > behind, ticks=60)
+    sent = cluster.snapshots_sent
+    cluster.machines[3].restart()
+    cluster.caught_up()
+    assert cluster.snapshots_sent > sent
+
+
+def test_a_log_over_its_limit_is_cut_to_half(new_cluster):
+    """Who lags less than that needs no snapshot, also while the region is written to as fast as it goes."""
+    config = StoreConfig(log_gap_entries=8, log_limit_bytes=20_000, compact_check_ticks=1)
+    cluster = new_cluster(config=config).grow()
+    if cluster.leader().peer.store_id == 3:
+        cluster.move_leader(1)
+    cluster.isolate(3)
+    for n in range(30):
+        cluster.write((b"%04d" % n, b"v" * 500))
+    assert cluster.leader().truncated_index <= cluster.info(3).applied_index
+    for n in range(15):
+        cluster.write((b"%04d" % n, b"v" * 500))
+    cluster.tick(2)
+    leader = cluster.leader()
+    assert cluster.info(3).applied_index < leader.truncated_index < leader.applied_index - 15
 
 
 def test_a_snapshot_replaces_data_that_is_gone_elsewhere(cluster):

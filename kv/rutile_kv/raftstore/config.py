@@ -43,10 +43,12 @@ class StoreConfig:
 
     compact_check_ticks: int = 10
     log_gap_entries: int = 512
-    """Fewer applied entries than this are not worth a compaction."""
+    """Fewer applied entries than this are not worth a compaction (see `log_compaction`)."""
     log_limit_entries: int = 16_384
     log_limit_bytes: int = 48 << 20
-    """Beyond either the log is cut even where a follower still needs it: that one gets a snapshot."""
+    """Beyond either the log is cut to half even where a follower still needs it: that one gets a snapshot."""
+    dead_follower_ticks: int = 600
+    """The log waits no longer for a member that has been silent for this long."""
 
     region_heartbeat_ticks: int = 100
     """A leader reports to PD this often, and at once when something changed."""

@@ -8,6 +8,7 @@ in the same tick.
 from rutile_kv.engine.api import Engine
 from rutile_kv.raftstore.config import StoreConfig
 from rutile_kv.raftstore.events import CheckSplit
+from rutile_kv.raftstore.log_compaction import compact_log
 from rutile_kv.raftstore.peer import Peer
 from rutile_kv.raftstore.round import Round
 from rutile_kv.raftstore.split_check import is_check_due
@@ -32,7 +33,7 @@ def on_tick(peer: Peer, tick: int, config: StoreConfig, round_: Round) -> None:
             peer.applier.consistency.paused_until_tick = 0
     if peer.is_leader:
         if turn % config.compact_check_ticks == 0:
-            _compact_log(peer, config)
+            compact_log(peer, config)
         if config.consistency_check_ticks and turn % config.consistency_check_ticks == 0:
             _check_consistency(peer)
         if turn % config.split_check_ticks == 0:
@@ -128,36 +129,3 @@ def _check_consistency(peer: Peer) -> None:
         peer.propose_admin((), rutilepb.AdminCommand(compute_hash=rutilepb.ComputeHash()))
     except (NotLeader, ServerIsBusy):
         return
-
-
-def _compact_log(peer: Peer, config: StoreConfig) -> None:
-    """Cut what every follower has, or, when the log is over its limits, what is applied here.
-
-    A tail stays, for watchers that come from another leader (`replay`).
-    """
-    storage = peer.storage
-    if peer.is_merging:
-        return
-    length = storage.applied_index - storage.truncated_index
-    if length < config.log_gap_entries and storage.log_bytes < config.log_limit_bytes:
-        return
-    index = storage.applied_index
-    if length < config.log_limit_entries and storage.log_bytes < config.log_limit_bytes:
-        index = min(index - config.log_gap_entries // 2, _slowest(peer))
-    if index <= storage.truncated_index:
-        return
-    command = rutilepb.CompactLog(index=index, term=storage.term(index))
-    try:
-        peer.propose_admin((), rutilepb.AdminCommand(compact_log=command))
-    except (NotLeader, ServerIsBusy):
-        return
-
-
-def _slowest(peer: Peer) -> int:
-    """The last entry that every other member has, or will have with the snapshot on its way."""
-    others = [
-        max(progress.match, progress.pending_snapshot)
-        for progress in peer.node.status().progress
-        if progress.peer_id != peer.id
-    ]
-    return min(others, default=peer.storage.applied_index)
