@@ -7,7 +7,8 @@ a quorum before it is answered. The load comes from this one process: N tasks th
 other, through our asyncio client and through an asyncio gRPC client of etcd's leader. Each point is measured on one
 cluster and then on the other, so that both see the same machine. `cpu` is what the cluster's processes used for one
 operation, all replicas together, which does not depend on what else the machine does; `load` is the share of one core
-that the generator used: near 100% it is the generator that was measured.
+that the generator used: near 100% it is the generator that was measured. Batches of puts are compared with Txns of the
+same keys and, when single puts were measured too, with single puts of etcd.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,15 +119,24 @@ class Sides:
     clients: Sequence[int]
     seconds: float
 
-    async def compare(self, title: str, unit: int, ours: Operation, theirs: Operation) -> None:
-        """Print one table; an operation is `unit` keys."""
+    async def compare(
+        self, title: str, unit: int, ours: Operation, theirs: Operation, singles: Mapping[int, float] | None = None
+    ) -> dict[int, float]:
+        """Print one table; an operation is `unit` keys. With `singles`, etcd's single puts a second for each number of
+        clients, also how we compare to those. Returns etcd's operations a second."""
         heads = "p50     p99   cpu/op  load"
-        print(f"\n{title}\nclients |   etcd/s    {heads} | rutile/s    {heads} | rutile / etcd")
+        beside = "   / etcd's single puts" if singles else ""
+        print(f"\n{title}\nclients |   etcd/s    {heads} | rutile/s    {heads} | rutile / etcd{beside}")
+        rates = {}
         for count in self.clients:
             etcd = await measure(theirs, count, self.seconds, self.etcd_pids)
             rutile = await measure(ours, count, self.seconds, self.rutile_pids)
-            ratio = rutile.per_second / etcd.per_second
-            print(f"{count:7} | {_columns(etcd, unit)} | {_columns(rutile, unit)} | {ratio:8.2f}x", flush=True)
+            rates[count] = etcd.per_second
+            ratios = f"{rutile.per_second / etcd.per_second:8.2f}x"
+            if singles:
+                ratios += f"{rutile.per_second * unit / singles[count]:12.1f}x"
+            print(f"{count:7} | {_columns(etcd, unit)} | {_columns(rutile, unit)} | {ratios}", flush=True)
+        return rates
 
 
 def _columns(point: Point, unit: int) -> str:
@@ -174,13 +184,14 @@ async def run(etcd: EtcdCluster, pd_address: str, sides: Sides, only: set[str]) 
     async with await Client.connect([pd_address]) as client:
         raw = client.raw
         await raw.batch_put({b"bench/%08d" % at: VALUE for at in range(KEYS)})
+        singles = None
         if "puts" in only:
             title = f"single puts ({len(VALUE)} byte values)"
-            await sides.compare(title, 1, lambda key: raw.put(key, VALUE), lambda key: theirs.put(key, VALUE))
+            singles = await sides.compare(title, 1, lambda key: raw.put(key, VALUE), lambda key: theirs.put(key, VALUE))
         if "batches" in only:
             title = f"puts in batches of {BATCH} (etcd: Txn; Rutile: RawBatchPut), keys/s; cpu a batch"
             ours, others = lambda key: raw.batch_put(_pairs(key)), lambda key: theirs.batch_put(_pairs(key))
-            await sides.compare(title, BATCH, ours, others)
+            await sides.compare(title, BATCH, ours, others, singles)
         if "gets" in only:
             await sides.compare("linearizable gets", 1, raw.get, theirs.get)
     await theirs.close()

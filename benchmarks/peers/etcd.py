@@ -19,10 +19,10 @@ from typing import Any, Self
 import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-HOW_TO_INSTALL = """\
-This benchmark measures Rutile against etcd, and there is no `etcd` on the PATH. On Debian or Ubuntu:
-    apt-get install -y etcd-server etcd-client
-Nothing was measured."""
+HOW_TO_INSTALL = (
+    "skipped: this benchmark measures Rutile against etcd, and there is no `etcd` on the PATH."
+    " On Debian or Ubuntu: apt-get install -y etcd-server etcd-client"
+)
 
 NODES = 3
 START_TIMEOUT_S = 30.0
@@ -77,9 +77,10 @@ class EtcdCluster:
 
     @staticmethod
     def require() -> str:
-        """etcd's version; exits with a message when it is not installed."""
+        """etcd's version. Where it is not installed, says so and ends the program, which is no failure of Rutile's."""
         if shutil.which("etcd") is None:
-            sys.exit(HOW_TO_INSTALL)
+            print(HOW_TO_INSTALL)
+            sys.exit(0)
         answer = subprocess.run(["etcd", "--version"], capture_output=True, text=True, check=True).stdout
         return answer.splitlines()[0]
 
