@@ -68,11 +68,14 @@ class Door(EtcdService, MembersService):
         own = self.own
         return [own if member.member_id == own.member_id else member for member in self.applied.members()]
 
-    def known_leader(self) -> pdpb.Member | None:
-        """Who leads, if this member can say so."""
+    async def known_leader(self) -> pdpb.Member | None:
+        """Who leads, if this member can say so; of itself only when it is sure."""
         leader_id = self.replication.replica.node.leader_id
-        if leader_id == self.own.member_id and (self.leading is None or not self.leading.leadership.is_certain()):
-            return None
+        if leader_id == self.own.member_id:
+            try:
+                await self.leader.leadership.confirm()
+            except NotLeading:
+                return None
         return next((member for member in self.members() if member.member_id == leader_id), None)
 
     def register(self, server: grpc.aio.Server) -> None:
@@ -81,7 +84,7 @@ class Door(EtcdService, MembersService):
             add(self, server)
 
     async def GetMembers(self, request: pdpb.GetMembersRequest, context: RpcContext) -> pdpb.GetMembersResponse:
-        leader, cluster_id = self.known_leader(), self.applied.cluster_id()
+        leader, cluster_id = await self.known_leader(), self.applied.cluster_id()
         if leader is None or not cluster_id:
             await context.abort(grpc.StatusCode.UNAVAILABLE, "this member knows no leader: ask again")
         header = pdpb.ResponseHeader(cluster_id=cluster_id)

@@ -4,8 +4,9 @@ Two rules make answers of the placement driver linearizable over any number of l
 
 * Nothing is heard of before it is committed: before an answer leaves, everything promised so far (`PdStorage`) is on a
   majority. So the next leader knows it.
-* Nothing is said on old knowledge: an answer leaves only while this member is certain to lead (its lease). So the next
-  leader was not yet there when the answer was true. For timestamps that is asked before each one is taken.
+* Nothing is said on old knowledge: an answer leaves only when it is certain that this member led while the question was
+  there (`confirm`). So the next leader was not yet there when the answer was true. For timestamps that is made sure
+  before each one is taken.
 
 A leadership ends once and for all. What it knew is thrown away with it; the next one, here or elsewhere, loads its own
 from the state that was committed.
@@ -17,11 +18,9 @@ from rutile_kv.raft import ConfChange
 from rutile_kv.raft.ready import ProgressStatus
 from rutile_pd.members import NotLeading
 from rutile_pd.replica import ELECTION_TICKS
-from rutile_pd.replication import TICK_S, Replication
+from rutile_pd.replication import Replication
 from rutile_pd.storage import PdStorage
 
-CERTAINTY_S = 2.0
-"""A leader that is not certain for so long answers no more; it may have been cut off from the others."""
 HINT_BYTES = 256 << 10
 """Hints in one log entry."""
 
@@ -41,14 +40,14 @@ class Leadership:
         return self._replication.is_certain(self.term)
 
     async def confirm(self) -> None:
-        """Wait until nobody else can lead; nothing is awaited after that has been found. NotLeading if it is over, or
-        does not get certain."""
-        tries = round(CERTAINTY_S / TICK_S)
-        while not self.is_certain():
-            if not self._replication.leads(self.term) or not tries:
+        """Make sure that nobody else led when this was called. NotLeading if that cannot be known.
+
+        The lease says so at once. A leader without one asks the others (ReadIndex, thesis §6.4): one that has just
+        begun, or one that called upon another to take over, who did not: it has no lease for the rest of its term."""
+        if not self.is_certain():
+            await self._replication.read_barrier()
+            if not self._replication.leads(self.term):
                 raise NotLeading("not leader: another member leads, or nobody does yet")
-            tries -= 1
-            await asyncio.sleep(TICK_S)
 
     async def settle(self) -> None:
         """Wait until all that was promised so far is committed. NotLeading if that cannot be known any more."""

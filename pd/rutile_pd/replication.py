@@ -96,6 +96,7 @@ class Replication:
         if self._transport is not None:
             await self._transport.close()
         self._give_up_waiting()
+        self._give_up_barriers()
 
     # --- the leader's side --------------------------------------------------------------------------------------------
 
@@ -154,7 +155,8 @@ class Replication:
         leader does not answer."""
         self._barrier_count += 1
         context = self._barrier_count.to_bytes(8, "big")
-        future = self._barriers[context] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._barriers[context] = future
         try:
             async with asyncio.timeout(BARRIER_S):
                 self.replica.node.read_index(context)
@@ -163,7 +165,7 @@ class Replication:
                 while self.replica.log.applied_index < index:
                     await self._progress.wait()
         except (TimeoutError, ProposalDropped) as error:
-            raise NotLeading("no leader confirms what is committed: ask again") from error
+            raise NotLeading("not leader, and no leader confirms what is committed: ask again") from error
         finally:
             self._barriers.pop(context, None)
 
@@ -203,6 +205,7 @@ class Replication:
         ready = self.replica.begin()
         self._send(ready.messages)
         if ready.soft_state is not None:
+            self._give_up_barriers()
             self._notice()
         if ready.must_sync:
             await self._sync()
@@ -235,6 +238,12 @@ class Replication:
             future = self._barriers.get(state.context)
             if future is not None and not future.done():
                 future.set_result(state.index)
+
+    def _give_up_barriers(self) -> None:
+        """Who leads has changed: what the last leader was asked is forgotten."""
+        for future in self._barriers.values():
+            if not future.done():
+                future.set_exception(NotLeading("not leader: the leader has changed meanwhile"))
 
     def _notice(self) -> None:
         """Look who leads. Whoever waits for entries of a leadership that is over learns it at once."""
