@@ -15,7 +15,7 @@ CORES = {
     "kv/rutile_kv/txn": ("shell.py", "lock_waiting.py"),
     "kv/rutile_kv/raw": ("writer.py",),
     "kv/rutile_kv/watch": (),
-    "kv/rutile_kv/raftstore": ("driver.py", "snapshot_transfer.py"),
+    "kv/rutile_kv/raftstore": ("driver.py", "region_checks.py", "snapshot_transfer.py"),
     "pd/rutile_pd": (
         *("node.py", "member.py", "door.py", "service.py", "boundary.py", "heartbeat_service.py", "region_service.py"),
         *("replication.py", "leadership.py", "peer_transport.py", "members_service.py", "etcd_service.py", "joining.py"),

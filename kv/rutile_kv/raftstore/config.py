@@ -85,6 +85,8 @@ class StoreConfig:
 
     max_snapshots: int = 4
     """Snapshots sent at a time; further ones wait."""
+    snapshot_bytes_per_second: int = 100 << 20
+    """What all snapshots sent, and all received, may take of network and disk; 0: everything."""
     max_pending_votes: int = 256
     """First messages for regions that a split has yet to create here; beyond it they are dropped (they come again)."""
     max_siblings: int = 32

@@ -102,7 +102,15 @@ class StoreDriver:
         self._sync = Sync(engine, clock)
         self._files = ThreadPoolExecutor(1, thread_name_prefix="rutile-snapshot")
         self._snapshots = SnapshotTransfer(
-            engine, transport, self._files, spool_directory, MAX_RECEIVING_SNAPSHOTS, self._step, store.is_installing
+            engine,
+            transport,
+            self._files,
+            spool_directory,
+            MAX_RECEIVING_SNAPSHOTS,
+            store.config.snapshot_bytes_per_second,
+            clock,
+            self._step,
+            store.is_installing,
         )
         self._load = LoadMonitor(store.config, store.random)
         self._checks = RegionChecks(engine, store.config, self._step, self._cut)

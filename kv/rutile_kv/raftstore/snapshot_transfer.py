@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Executor
 from itertools import islice
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import BinaryIO, Protocol, cast
 from google.protobuf.message import DecodeError
 
 from rutile_kv.engine.api import Cf, Engine
+from rutile_kv.env.clock import Clock
 from rutile_kv.raftstore.events import (
     Event,
     InstallSnapshot,
@@ -20,6 +21,7 @@ from rutile_kv.raftstore.events import (
     SnapshotReceived,
     SnapshotSent,
 )
+from rutile_kv.raftstore.rate_limit import RateLimit
 from rutile_kv.raftstore.snapshot import SpooledSnapshot, encode_snapshot
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto import raft_serverpb_pb2 as raft_serverpb
@@ -44,7 +46,8 @@ class Transport(Protocol):
 
 
 class SnapshotTransfer:
-    """Runs the transfers of one store. `step` takes events into the core, `fail` ends the store."""
+    """Runs the transfers of one store: all it sends share `bytes_per_second`, all it receives does too (0: no limit).
+    `step` takes events into the core."""
 
     def __init__(
         self,
@@ -53,8 +56,11 @@ class SnapshotTransfer:
         executor: Executor,
         spool_directory: Path | None,
         max_receiving: int,
+        bytes_per_second: int,
+        clock: Clock,
         step: Callable[[Event], None],
         is_wanted: Callable[[int, int], bool],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._engine = engine
         self._transport = transport
@@ -62,7 +68,10 @@ class SnapshotTransfer:
         self._spool_directory = spool_directory
         self._receiving = 0
         self._max_receiving = max_receiving
+        self._clock = clock
+        self._sending, self._taking = RateLimit(bytes_per_second), RateLimit(bytes_per_second)
         self._step = step
+        self._sleep = sleep
         self._is_wanted = is_wanted
 
     async def send(self, send: SendSnapshot) -> None:
@@ -82,7 +91,14 @@ class SnapshotTransfer:
         loop = asyncio.get_running_loop()
         chunks = encode_snapshot(send.data, send.region)
         while (chunk := await loop.run_in_executor(self._executor, next, chunks, None)) is not None:
+            await self._pace(self._sending, len(chunk))
             yield chunk
+
+    async def _pace(self, limit: RateLimit, size_bytes: int) -> None:
+        """Wait until so many bytes may pass. The receiver's wait reaches the sender as a stream that does not take."""
+        delay_seconds = limit.delay_seconds(self._clock.monotonic(), size_bytes)
+        if delay_seconds:
+            await self._sleep(delay_seconds)
 
     async def receive(self, message: raft_serverpb.RaftMessage, chunks: AsyncIterator[bytes]) -> None:
         """Spool a snapshot, verify it, hand it to the core. Raises InvalidRequest when it is torn, ServerIsBusy when
@@ -95,6 +111,7 @@ class SnapshotTransfer:
             region = _region_of(message)
             loop = asyncio.get_running_loop()
             async for chunk in chunks:
+                await self._pace(self._taking, len(chunk))
                 await loop.run_in_executor(self._executor, payload.write, chunk)
             await loop.run_in_executor(self._executor, payload.verify, region)
         except BaseException:

@@ -41,6 +41,8 @@ class StoreConfig:
     """A region that holds more than either cuts itself into parts of about two thirds of it."""
     load_split_requests: int = 1_000
     """Requests a second, ten seconds long, for which a region is cut between them; 0: none is."""
+    snapshot_bytes_per_second: int = 100 * MIB
+    """What all region snapshots together may be sent at, and received at; 0: no limit."""
     consistency_check_seconds: float = 0.0
     """How often the replicas of each region compare their data, some hours if at all; 0: only when asked to."""
     hibernate_after_seconds: float = 5.0
@@ -76,6 +78,8 @@ class StoreConfig:
             raise ValueError("watchers need a positive period")
         if self.region_max_bytes < 1 or self.region_max_keys < 1 or self.load_split_requests < 0:
             raise ValueError("regions need a positive size, and load a limit of 0 or more")
+        if self.snapshot_bytes_per_second < 0:
+            raise ValueError("snapshots travel at 0 (no limit) or more bytes per second")
         if self.hibernate_after_seconds < 0 or self.consistency_check_seconds < 0:
             raise ValueError("regions sleep, and are compared, after 0 seconds (never) or more")
         if self.tick_seconds <= 0 or self.store_heartbeat_seconds <= 0 or self.region_heartbeat_seconds <= 0:

@@ -23,6 +23,8 @@ def raft_limits(config: StoreConfig, limits: RaftstoreConfig) -> RaftstoreConfig
         chosen |= {"region_max_keys": config.region_max_keys, "region_split_keys": _part(config.region_max_keys)}
     if config.load_split_requests != _DEFAULTS.load_split_requests:
         chosen["load_split_requests"] = config.load_split_requests
+    if config.snapshot_bytes_per_second != _DEFAULTS.snapshot_bytes_per_second:
+        chosen["snapshot_bytes_per_second"] = config.snapshot_bytes_per_second
     if config.consistency_check_seconds != _DEFAULTS.consistency_check_seconds:
         chosen["consistency_check_ticks"] = _ticks(config, config.consistency_check_seconds)
     if config.hibernate_after_seconds != _DEFAULTS.hibernate_after_seconds:
