@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import adbc_driver_flightsql.dbapi as adbc
 import pytest
+
+sys.path.append(str(Path(__file__).parent))
+
 from flight_world import FlightWorld, flight_world
 
 

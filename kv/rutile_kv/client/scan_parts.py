@@ -1,12 +1,17 @@
-"""Where the parts of a large scan are fetched: one part for each store that leads some of it."""
+"""Where the parts of a large scan are fetched: from the replicas, spread evenly over the stores that have them.
+
+Any voter of a region can serve its part, a follower after asking its leader how far it has to be. So the regions are
+dealt out, in key order, each to the store that has the fewest so far: three stores share a table whose leaders are all
+on one of them. The same regions are dealt out the same way every time, so that each store's mirror stays of use.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rutile_kv.client.cluster import Cluster
-from rutile_kv.client.fragment_plan import plan
+from rutile_kv.client.fragment_plan import RegionPart, region_parts
 from rutile_kv.client.key_ranges import KeyRange, union
 from rutile_proto import metapb_pb2 as metapb
 
@@ -16,23 +21,35 @@ FLIGHT_LABEL = "rutile-flight"
 
 @dataclass(frozen=True, slots=True)
 class ScanPart:
-    """Ranges of user keys, and the Flight location of the store that leads them; None if it has none."""
+    """Ranges of user keys, and the Flight location of a store with replicas of them; None if there is none."""
 
     ranges: Sequence[KeyRange]
     location: str | None
 
 
 async def scan_parts(cluster: Cluster, ranges: Sequence[KeyRange]) -> list[ScanPart]:
-    """The parts that `ranges` fall into, none if there is nothing to read. Parts without a location are one."""
+    """The parts that `ranges` fall into, none if there is nothing to read. What no location has is one part."""
     wanted = union(ranges)
     if not wanted:
         return []
-    tasks = await plan(cluster, wanted, "per_store", cluster.read_backoff("parts of a scan"))
-    locations = {store.id: _location(store) for store in await cluster.pd.all_stores()}
+    regions = await region_parts(cluster, wanted, cluster.read_backoff("parts of a scan"))
+    locations = {store.id: found for store in await cluster.pd.all_stores() if (found := _location(store))}
     parts: dict[str | None, list[KeyRange]] = {}
-    for task in tasks:
-        parts.setdefault(locations.get(task.store_id), []).extend(task.ranges)
+    dealt: dict[int, int] = dict.fromkeys(locations, 0)
+    for region in regions:
+        store_id = _next_store(region, dealt)
+        location = None if store_id is None else locations[store_id]
+        parts.setdefault(location, []).extend(region.ranges)
+        if store_id is not None:
+            dealt[store_id] += 1
     return [ScanPart(union(mine), location) for location, mine in parts.items()]
+
+
+def _next_store(part: RegionPart, dealt: Mapping[int, int]) -> int | None:
+    """The store with the fewest regions of those that have a voter of this one; its leader's, if several have."""
+    leader = part.region.leader.store_id
+    voters = {peer.store_id for peer in part.region.region.peers if peer.role != metapb.Learner}
+    return min(sorted(voters & dealt.keys()), key=lambda each: (dealt[each], each != leader), default=None)
 
 
 def _location(store: metapb.Store) -> str | None:

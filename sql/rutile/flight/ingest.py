@@ -81,7 +81,7 @@ class Ingest:
         await job.check()
         await job.peek()
         async with self._transactions.session(caller, command.transaction_id) as session:
-            if session.in_transaction or not await job.can_be_bulk():
+            if not session.autocommit or not await job.can_be_bulk():
                 return await job.insert(session)
         return await job.load()
 
@@ -187,7 +187,7 @@ class _Job:
     async def insert(self, session: Session) -> int:
         """All rows in the session's transaction, or one of their own."""
         await self._drop_replaced()
-        mine = not session.in_transaction
+        mine = session.autocommit
         created = self._info is None
         if created:
             await self._engine.catalog.create_table(

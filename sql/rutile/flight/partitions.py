@@ -17,7 +17,6 @@ from sqlglot import exp
 
 from rutile import statements as st
 from rutile.engine import Database
-from rutile.execution.query import NO_TIMEOUT_S, ReadContext
 from rutile.parser import parse
 from rutile.planner.query import QueryPlan
 from rutile.planner.scans import ScanPlan
@@ -70,21 +69,15 @@ class Partitions:
             return None
         environment = session.environment(tuple(params))
         plan = await session.queries.plan(statement.expression, environment, None if params else sql)
-        txn = session.transaction.current
+        txn = None if session.autocommit else await session.transaction.ensure(session.mode)
         if session.variables.get("rutile_read_mode") != "auto":
             return None
         if not _is_scan(plan) or _is_by_key(plan.scans[0]) or _has_written(txn, plan.scans[0]):
             return None
         ts = txn.start_ts if txn is not None else await self._database.client.timestamp()
-        if plan.scans[0].paths and await self._has_index_path(plan, ts, txn, session):
-            return None
+        if plan.scans[0].paths and await session.queries.index_reads(plan) is not None:
+            return None  # an index says that there is little to read
         return await self._tickets(plan, ts, user)
-
-    async def _has_index_path(self, plan: QueryPlan, ts: int, txn: KvTransaction | None, session: Session) -> bool:
-        """Whether an index says that there is little to read."""
-        catalog = await self._database.catalog.current()
-        context = ReadContext(ts, "auto", txn, catalog, NO_TIMEOUT_S, session.cancel_token)
-        return await self._database.runner.index_reads(plan, context) is not None
 
     async def _tickets(self, plan: QueryPlan, ts: int, user: str) -> PartitionedScan:
         scan, plain = plan.scans[0], _plain_columns(plan)

@@ -93,7 +93,7 @@ class Statements:
 
     async def _run(self, session: Session, statement: Statement) -> tuple[int, list[pa.Table]]:
         """Rows changed by all runs, and their results."""
-        mine = len(statement.rows) > 1 and not session.in_transaction
+        mine = len(statement.rows) > 1 and session.autocommit
         if mine:
             await session.execute("BEGIN")
         changed, tables = 0, []

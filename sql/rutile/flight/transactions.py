@@ -52,7 +52,7 @@ class Transactions:
         if len(self._open) >= MAX_OPEN:
             raise SqlError(1040, f"Too many open transactions (limit {MAX_OPEN})", sqlstate="08004")
         session = await self._database.session(caller.database)
-        await session.execute("BEGIN")
+        await session.execute("SET autocommit = 0")  # not BEGIN: it also holds after a definition, which commits
         transaction_id = secrets.token_bytes(16)
         self._open[transaction_id] = _Open(session, caller.user, self._monotonic())
         return transaction_id
