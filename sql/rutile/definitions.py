@@ -1,18 +1,27 @@
-"""Statements that define: CREATE, DROP and TRUNCATE, on the catalogue."""
+"""Statements that define: CREATE, ALTER, DROP, RENAME and TRUNCATE, on the catalogue."""
 
 from __future__ import annotations
+
+from datetime import datetime
 
 from rutile import errors
 from rutile import statements as st
 from rutile.catalog.catalog import Catalog
+from rutile.ddl.alter import TableAlterer, rename_table
 from rutile.ddl.create_table import read_definition
+from rutile.ddl.worker import DdlWorker
 from rutile.errors import SqlError, no_database_selected
 from rutile.result import Result, SqlWarning
 
-Definition = st.CreateDatabase | st.DropDatabase | st.CreateTable | st.DropTable | st.TruncateTable
+Definition = (
+    st.CreateDatabase | st.DropDatabase | st.CreateTable | st.DropTable | st.TruncateTable | st.AlterTable
+    | st.RenameTables
+)  # fmt: skip
 
 
-async def run_definition(statement: Definition, catalog: Catalog, database: str | None) -> Result:
+async def run_definition(
+    statement: Definition, catalog: Catalog, worker: DdlWorker, database: str | None, now: datetime
+) -> Result:
     """Run it; `database` is the session's. Raises the errors of the catalogue and of `ddl`."""
     match statement:
         case st.CreateDatabase(name, if_not_exists):
@@ -26,6 +35,14 @@ async def run_definition(statement: Definition, catalog: Catalog, database: str 
             return await _drop_tables(statement, catalog, database)
         case st.TruncateTable(table):
             await catalog.truncate_table(database_of(table, database), table.name)
+            return Result()
+        case st.AlterTable(table, changes):
+            alterer = TableAlterer(catalog, worker, database_of(table, database), table.name, now)
+            return Result(warnings=await alterer.run(changes))
+        case st.RenameTables(pairs):
+            for old, new in pairs:
+                owners = database_of(old, database), database_of(new, database)
+                await rename_table(catalog, owners[0], old.name, owners[1], new.name)
             return Result()
 
 

@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from rutile.access import TableAccesses
 from rutile.catalog.cache import LEASE_S
 from rutile.catalog.catalog import Catalog
+from rutile.ddl.worker import DdlWorker
 from rutile.execution.query import QueryRunner
 from rutile.plan_cache import DEFAULT_SIZE, PlanCache
 from rutile.planner.query import QueryPlan
@@ -64,6 +65,7 @@ class Database:
             single_front_end=self.options.single_front_end,
             lease_s=self.options.lease_s,
         )
+        self.ddl = DdlWorker(client, self.catalog, single_front_end=self.options.single_front_end)
         self.tables = TableAccesses()
         self.shapes: PlanCache[ShapePlan] = PlanCache(self.options.plan_cache_size)
         self.queries: PlanCache[QueryPlan] = PlanCache(self.options.plan_cache_size)
@@ -74,6 +76,7 @@ class Database:
     async def start(self) -> None:
         """Load the catalogue; on a new cluster, make the database `test`."""
         await self.catalog.start()
+        await self.ddl.start()
 
     async def session(self, database: str | None = None) -> Session:
         """A new session, in `database` if one is named. Raises 1049."""
@@ -83,5 +86,6 @@ class Database:
         return session
 
     async def close(self) -> None:
-        """Close this process's DuckDB. Sessions are to be closed before."""
+        """Stop working on DDL jobs and close this process's DuckDB. Sessions are to be closed before."""
+        await self.ddl.close()
         self._executor.close()

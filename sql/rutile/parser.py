@@ -14,6 +14,7 @@ from sqlglot import exp
 from rutile import statements as st
 from rutile.errors import ER_EMPTY_QUERY, SqlError, not_supported, syntax_error
 from rutile.lexer import Token, number_parameters, tokens, unquote_name, unquote_string
+from rutile.parse_alter import parse_admin, parse_alter, parse_rename
 from rutile.parse_definitions import parse_create, parse_drop, parse_truncate
 from rutile.parse_set import parse_set
 from rutile.parse_show import parse_show
@@ -135,13 +136,13 @@ _VERBS: dict[str, Callable[[TokenCursor], st.Statement]] = {
     "truncate": parse_truncate, "begin": parse_begin, "start": parse_start, "commit": parse_commit,
     "rollback": parse_rollback, "savepoint": parse_savepoint, "release": parse_release, "use": _use,
     "set": parse_set, "show": parse_show, "explain": _explain, "desc": _explain, "describe": _explain,
-    "flush": _nothing, "unlock": _nothing,
+    "alter": parse_alter, "rename": parse_rename, "admin": parse_admin, "flush": _nothing, "unlock": _nothing,
 }  # fmt: skip
 
 _UNSUPPORTED = frozenset({
-    "admin", "alter", "analyze", "backup", "batch", "binlog", "call", "change", "check", "checksum",
+    "analyze", "backup", "batch", "binlog", "call", "change", "check", "checksum",
     "deallocate", "do", "execute", "flashback", "get", "grant", "handler", "help", "import", "install", "kill",
-    "load", "lock", "optimize", "prepare", "purge", "recover", "rename", "repair", "reset", "restore", "resume",
+    "load", "lock", "optimize", "prepare", "purge", "recover", "repair", "reset", "restore", "resume",
     "revoke", "signal", "split", "stop", "trace", "xa",
 })  # fmt: skip
 """First words MySQL or TiDB know and Rutile answers with 1235."""

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, TypeVar, assert_never
 from rutile import errors
 from rutile import statements as st
 from rutile.access import TableAccess
+from rutile.admin import run_admin
 from rutile.definitions import run_definition
 from rutile.describe import Description, describe
 from rutile.errors import SqlError
@@ -199,11 +200,17 @@ class Session:
         match statement:
             case st.Query() | st.Insert() | st.Update() | st.Delete() | st.Explain():
                 return await self.queries.run(statement, sql, environment)
-            case st.CreateDatabase() | st.DropDatabase() | st.CreateTable() | st.DropTable() | st.TruncateTable():
+            case (
+                st.CreateDatabase() | st.DropDatabase() | st.CreateTable() | st.DropTable() | st.TruncateTable()
+                | st.AlterTable() | st.RenameTables()
+            ):  # fmt: skip
                 await self.transaction.commit()
-                result = await run_definition(statement, self.shared.catalog, self.database)
+                shared = self.shared
+                result = await run_definition(statement, shared.catalog, shared.ddl, self.database, environment.now)
                 self._forget_dropped_database(statement)
                 return result
+            case st.Admin():
+                return await run_admin(self, statement)
             case st.Show():
                 result = await run_show(statement, self.shared.catalog, self.variables, self._warnings, self.database)
                 return replace(result, info="SHOW") if statement.what in ("warnings", "errors") else result

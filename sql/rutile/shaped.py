@@ -13,7 +13,7 @@ from rutile.planner.insert import InsertPlan
 from rutile.planner.point import ConstantSelect, PointDelete, PointPlan, PointSelect, PointUpdate
 from rutile.planner.shapes import GENERAL, General, ShapePlan, plan_shape
 from rutile.result import Result
-from rutile.storage import KvSnapshot, KvTransaction
+from rutile.storage import KvTransaction
 from rutile_proto.timestamps import MAX_TIMESTAMP
 
 if TYPE_CHECKING:
@@ -77,13 +77,12 @@ class ShapedStatements:
         session = self._session
         if plan.for_update and session.holds_locks:
             return await session.lock(lambda txn: _select_for_update(plan, txn, environment))
-        reader: KvSnapshot
         if session.holds_locks:
-            reader = await session.transaction.reader(session.mode)
-        else:
-            client = session.shared.client
-            one_row = plan.finder.index is None and len(plan.finder.keys(environment)) <= 1
-            reader = client.snapshot(MAX_TIMESTAMP if one_row else await client.timestamp())
+            txn = await session.transaction.reader(session.mode)
+            return (await run_select(plan, txn, environment, txn.start_ts))[0]
+        client = session.shared.client
+        one_row = plan.finder.index is None and len(plan.finder.keys(environment)) <= 1
+        reader = client.snapshot(MAX_TIMESTAMP if one_row else await client.timestamp())
         return (await run_select(plan, reader, environment))[0]
 
     async def insert(self, plan: InsertPlan, values: Sequence[Sequence[object]], environment: Environment) -> Result:
@@ -116,7 +115,7 @@ class ShapedStatements:
 
 async def _select_for_update(plan: PointSelect, txn: KvTransaction, environment: Environment) -> Result:
     """The rows, and locks on the keys asked for, whether there are rows or not."""
-    result, keys = await run_select(plan, txn, environment)
+    result, keys = await run_select(plan, txn, environment, txn.start_ts)
     asked = plan.finder.keys(environment) if plan.finder.matches is None else []
     for key in dict.fromkeys([*keys, *asked]):
         txn.lock(key)

@@ -10,6 +10,8 @@ from typing import Literal, TypeAlias
 
 from sqlglot import exp
 
+from rutile.alterations import Alteration
+
 
 @dataclass(frozen=True, slots=True)
 class TableName:
@@ -74,6 +76,28 @@ class DropTable:
 @dataclass(frozen=True, slots=True)
 class TruncateTable:
     table: TableName
+
+
+@dataclass(frozen=True, slots=True)
+class AlterTable:
+    """ALTER TABLE; CREATE INDEX and DROP INDEX are one of its changes."""
+
+    table: TableName
+    changes: tuple[Alteration, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RenameTables:
+    pairs: tuple[tuple[TableName, TableName], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Admin:
+    """ADMIN `what`: show ddl jobs, cancel ddl jobs, check table."""
+
+    what: str
+    numbers: tuple[int, ...] = ()
+    tables: tuple[TableName, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +178,7 @@ class Nothing:
 
 Statement: TypeAlias = (
     Query | Insert | Update | Delete | CreateDatabase | DropDatabase | CreateTable | DropTable | TruncateTable
+    | AlterTable | RenameTables | Admin
     | Begin | Commit | Rollback | Savepoint | ReleaseSavepoint | Use | SetVariables | Show | Explain | Nothing
 )  # fmt: skip
 

@@ -9,6 +9,8 @@ a row, and no process owns it:
     m database <name>                    JSON: id, name
     m table <database> <name>            JSON: the table schema, its state, comment and indexes (names in lower case
                                          in keys)
+    m ddl_job <id>, m ddl_history <id>   JSON: jobs that run, and that are over
+    m ddl_owner                          JSON: the front end that runs them, and until when
     m auto_increment <table id>          the next AUTO_INCREMENT value no front end has taken
     m row_id <table id>                  the same for the hidden row ids of tables without primary key
     m delete_range <start> <end>         keys of a dropped or truncated table, still to be removed by the stores'
@@ -20,9 +22,12 @@ before it says so. DROP and TRUNCATE wait out the lease before they return, so n
 table; CREATE need not wait. A single front end (the embedded database) never asks and never waits. The rows of a
 dropped table stay, for readers of older timestamps, until the safe point has passed the drop.
 
-*Transactions.* A transaction remembers the definition of every table it wrote; COMMIT checks that they are still the
-current ones and fails with 8028 otherwise (`session.py`). That is coarser than TiDB's metadata lock, and enough for
-definitions that only come and go.
+*Transactions.* A transaction remembers the definition of every table it wrote; COMMIT checks that they are the current
+ones as of a timestamp, and may then commit up to a lease after it; otherwise it fails with 8028 (`holds.py`). Whoever
+changes a definition waits for a lease before the next step.
+
+*Steps.* What cannot happen at once is a job (`jobs.py`): an index comes and goes through F1's states (`indexes.py`),
+one step at a time, taken by the one front end that owns the jobs (`rutile.ddl.worker`).
 
 *Row ids* are handed out from ranges of 30,000 a front end takes at once (`identifiers.py`), so ids are unique and
 ascending within a front end, and have gaps.

@@ -70,6 +70,11 @@ class Catalog:
         await self.get_database(database)
         raise errors.unknown_table(database, name)
 
+    async def table_by_id(self, table_id: int) -> TableInfo | None:
+        """The table of that id as of now, in any state."""
+        tables = (await self.refresh()).tables.values()
+        return next((info for info in tables if info.table_id == table_id), None)
+
     async def get_database(self, name: str) -> DatabaseInfo:
         """A database. Raises 1049."""
         if name.lower() in SYSTEM_DATABASES:

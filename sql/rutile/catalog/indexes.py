@@ -40,6 +40,8 @@ class IndexInfo:
     unique: bool = False
     state: IndexState = IndexState.PUBLIC
     comment: str = ""
+    readable_from: int = 0
+    """The first timestamp at which it has an entry for every row; older readers go without it."""
 
     @property
     def column_ids(self) -> tuple[int, ...]:
@@ -54,7 +56,7 @@ class IndexInfo:
         columns = [[column.column_id, column.length] for column in self.columns]
         return {
             "id": self.id, "name": self.name, "columns": columns, "unique": self.unique, "state": self.state.value,
-            "comment": self.comment,
+            "comment": self.comment, "readable_from": self.readable_from,
         }  # fmt: skip
 
     @staticmethod

@@ -47,7 +47,7 @@ class Job:
 
     id: int
     type: str
-    """add index, drop index."""
+    """`add index` or `drop index`."""
     database: str
     table: str
     table_id: int
@@ -73,6 +73,10 @@ class Job:
     def from_bytes(data: bytes) -> Job:
         body = json.loads(data)
         return Job(**{**body, "state": JobState(body["state"])})
+
+    def over(self) -> Job:
+        """The job at its end: done, or taken back if it had failed."""
+        return replace(self, state=JobState.ROLLED_BACK if self.error_code else JobState.SYNCED)
 
     def failed(self, code: int, message: str) -> Job:
         """The job on its way back because of an error."""

@@ -1,1 +1,16 @@
-"""Definitions: CREATE TABLE to a table schema, and a schema back to the text that would make it."""
+"""Definitions: from the text of a statement to what the catalogue keeps, and back.
+
+    create_table.py, columns.py, types.py     CREATE TABLE to a table schema
+    indexes.py, keys.py                       KEY, UNIQUE and CREATE INDEX to indexes; the keys a table has
+    show_create.py                            a schema back to the text that would make it
+    alter.py                                  ALTER TABLE, change by change
+      column_changes.py                       columns: a definition to the next one, no row rewritten
+      worker.py                               indexes: jobs, run by the one front end that owns them
+        index_steps.py                        F1's states, one step at a time
+        backfill.py                           the entries of the rows there are
+    check_table.py                            ADMIN CHECK TABLE
+    delete_ranges.py                          what a DROP leaves to garbage collection
+
+Left out, on purpose: changes of a column that have to look at rows or rewrite them (1235), and ALTERs made as a whole
+or not at all: of several changes in one statement each is by itself.
+"""

@@ -58,7 +58,7 @@ def read_column(definition: exp.ColumnDef, column_id: int) -> tuple[Column, Colu
         comment=facts.comment,
         on_update_sql=_moment_sql(definition.name, kind, facts.on_update),
     )
-    return _with_default(bare, facts.default), facts.key
+    return with_default(bare, facts.default), facts.key
 
 
 def _read_constraint(name: str, kind: exp.Expr, facts: ColumnFacts) -> None:
@@ -96,7 +96,8 @@ def check_character_set(name: str) -> None:
         raise not_supported(f"character set or collation {name}: texts are utf8mb4 and compare as utf8mb4_bin")
 
 
-def _with_default(column: Column, default: exp.Expr | None) -> Column:
+def with_default(column: Column, default: exp.Expr | None) -> Column:
+    """The column with this DEFAULT. Raises 1067, 1101, 1235."""
     if default is None or isinstance(default, exp.Null):
         if default is not None and not column.nullable:
             raise _invalid_default(column.name)

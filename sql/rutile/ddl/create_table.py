@@ -96,20 +96,30 @@ def _set_key(parts: _Parts, names: tuple[str, ...]) -> None:
 
 
 def _check_names(name: str, columns: Sequence[Column]) -> None:
+    check_name(name)
     seen = set[str]()
-    for identifier in (name, *(column.name for column in columns)):
-        if len(identifier) > MAX_NAME_CHARACTERS:
-            raise SqlError(ER_TOO_LONG_IDENT, f"Identifier name '{identifier}' is too long", sqlstate="42000")
     for column in columns:
+        check_column_name(column.name)
         if column.name.lower() in seen:
             raise SqlError(errors.ER_DUP_FIELDNAME, f"Duplicate column name '{column.name}'")
-        if column.name.lower().startswith("_rutile_"):
-            raise SqlError(1166, f"Incorrect column name '{column.name}': _rutile_ is reserved", sqlstate="42000")
         seen.add(column.name.lower())
     if not columns:
         raise SqlError(1113, "A table must have at least 1 column", sqlstate="42000")
     if len(columns) > MAX_COLUMNS:
         raise SqlError(ER_TOO_MANY_FIELDS, f"Too many columns: the limit is {MAX_COLUMNS}")
+
+
+def check_name(identifier: str) -> None:
+    """Raises 1059."""
+    if len(identifier) > MAX_NAME_CHARACTERS:
+        raise SqlError(ER_TOO_LONG_IDENT, f"Identifier name '{identifier}' is too long", sqlstate="42000")
+
+
+def check_column_name(name: str) -> None:
+    """Raises 1059, 1166."""
+    check_name(name)
+    if name.lower().startswith("_rutile_"):
+        raise SqlError(1166, f"Incorrect column name '{name}': _rutile_ is reserved", sqlstate="42000")
 
 
 def _build(database: str, name: str, parts: _Parts) -> TableSchema:

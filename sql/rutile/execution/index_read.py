@@ -33,21 +33,23 @@ class IndexRead:
     entries: tuple[Pair, ...]
 
 
-async def choose_paths(plan: QueryPlan, reader: KvSnapshot) -> dict[str, IndexRead] | None:
-    """How to read every scan of the query through an index; None if one of them is better read otherwise."""
+async def choose_paths(plan: QueryPlan, reader: KvSnapshot, ts: int) -> dict[str, IndexRead] | None:
+    """How to read every scan of the query as of `ts` through an index; None if one of them is better read otherwise."""
     if not plan.scans or any(not scan.paths for scan in plan.scans):
         return None
     chosen: dict[str, IndexRead] = {}
     for scan in plan.scans:
-        read = await _choose(scan, reader)
+        read = await _choose(scan, reader, ts)
         if read is None:
             return None
         chosen[scan.name] = read
     return chosen
 
 
-async def _choose(scan: ScanPlan, reader: KvSnapshot) -> IndexRead | None:
+async def _choose(scan: ScanPlan, reader: KvSnapshot, ts: int) -> IndexRead | None:
     for path in scan.paths:
+        if path.index is not None and path.index.info.readable_from > ts:
+            continue
         entries = await _dive(path, reader)
         if entries is not None:
             return IndexRead(path, tuple(entries))

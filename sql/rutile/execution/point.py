@@ -5,17 +5,22 @@ from __future__ import annotations
 from rutile.access import Row
 from rutile.execution.write import RowWriter
 from rutile.expressions import semantics
-from rutile.expressions.compile import Environment
+from rutile.expressions.compile import Environment, NotCompilable
 from rutile.planner.point import ConstantSelect, KeyFinder, PointDelete, PointSelect, PointUpdate
 from rutile.result import LONGTEXT, Result, ResultColumn, type_of_value
 from rutile.storage import KvSnapshot, KvTransaction
 from rutile_coprocessor.schema import ColumnType
+from rutile_proto.timestamps import MAX_TIMESTAMP
 
 
-async def find_rows(finder: KeyFinder, reader: KvSnapshot, environment: Environment) -> list[tuple[bytes, Row]]:
-    """The rows WHERE names, with their keys, in key order."""
+async def find_rows(
+    finder: KeyFinder, reader: KvSnapshot, environment: Environment, ts: int = MAX_TIMESTAMP
+) -> list[tuple[bytes, Row]]:
+    """The rows WHERE names, with their keys, in key order. Raises NotCompilable when the index is not good at `ts`."""
     keys = finder.keys(environment)
     if finder.index is not None:
+        if finder.index.info.readable_from > ts:
+            raise NotCompilable(f"index {finder.index.info.name} is younger than the transaction")
         keys = await _row_keys(finder.table.prefix, keys, reader)
     if len(keys) == 1:
         value = await reader.get(keys[0])
@@ -39,9 +44,11 @@ async def _row_keys(prefix: bytes, entries: list[bytes], reader: KvSnapshot) -> 
     return [prefix + handle for handle in found.values()]
 
 
-async def run_select(plan: PointSelect, reader: KvSnapshot, environment: Environment) -> tuple[Result, list[bytes]]:
-    """The result, and the keys of its rows."""
-    found = await find_rows(plan.finder, reader, environment)
+async def run_select(
+    plan: PointSelect, reader: KvSnapshot, environment: Environment, ts: int = MAX_TIMESTAMP
+) -> tuple[Result, list[bytes]]:
+    """The result as of `ts`, which is the reader's, and the keys of its rows."""
+    found = await find_rows(plan.finder, reader, environment, ts)
     if plan.limit is not None:
         found = found[: int(semantics.number(plan.limit((), environment)))]
     rows = [tuple(project(row, environment) for project in plan.project) for _, row in found]
@@ -67,7 +74,7 @@ def _type(kind: ColumnType | None, rows: list[Row], position: int) -> ColumnType
 
 async def run_update(plan: PointUpdate, txn: KvTransaction, environment: Environment) -> Result:
     """The rows changed, counted as MySQL does: those that were already so do not count."""
-    found = await find_rows(plan.finder, txn, environment)
+    found = await find_rows(plan.finder, txn, environment, txn.start_ts)
     writer = RowWriter(plan.finder.table, txn, environment)
     changed = 0
     for number, (key, row) in enumerate(found, start=1):
@@ -82,7 +89,7 @@ def update_result(matched: int, changed: int) -> Result:
 
 
 async def run_delete(plan: PointDelete, txn: KvTransaction, environment: Environment) -> Result:
-    found = await find_rows(plan.finder, txn, environment)
+    found = await find_rows(plan.finder, txn, environment, txn.start_ts)
     writer = RowWriter(plan.finder.table, txn, environment)
     for key, row in found:
         writer.delete(key, row)

@@ -111,7 +111,7 @@ class QueryRunner:
         forced = any(path.forced for scan in plan.scans for path in scan.paths)
         if plan.virtual or (context.mode != "auto" and not forced):
             return None
-        return await choose_paths(plan, self._reader(context))
+        return await choose_paths(plan, self._reader(context), context.ts)
 
     async def _indexed(
         self, plan: QueryPlan, reads: Mapping[str, IndexRead], context: ReadContext, facts: RunFacts

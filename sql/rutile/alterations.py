@@ -1,0 +1,94 @@
+"""What ALTER TABLE can ask for, as data: the parser makes it, `rutile.ddl.alter` does it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from sqlglot import exp
+
+from rutile.ddl.indexes import IndexDefinition
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a column goes: FIRST, AFTER one, or (neither) at the end; a column that exists stays."""
+
+    first: bool = False
+    after: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AddIndex:
+    definition: IndexDefinition
+    if_not_exists: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DropIndex:
+    name: str
+    if_exists: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RenameIndex:
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddColumn:
+    definition: exp.ColumnDef
+    place: Place
+    if_not_exists: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DropColumn:
+    name: str
+    if_exists: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RenameColumn:
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModifyColumn:
+    """MODIFY and CHANGE: `name` becomes what the definition says."""
+
+    name: str
+    definition: exp.ColumnDef
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class SetDefault:
+    """ALTER COLUMN ... SET DEFAULT; None is DROP DEFAULT."""
+
+    column: str
+    default: exp.Expr | None
+
+
+@dataclass(frozen=True, slots=True)
+class RenameTable:
+    database: str | None
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetComment:
+    comment: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetAutoIncrement:
+    value: int
+
+
+Alteration: TypeAlias = (
+    AddIndex | DropIndex | RenameIndex | AddColumn | DropColumn | RenameColumn | ModifyColumn | SetDefault | RenameTable
+    | SetComment | SetAutoIncrement
+)  # fmt: skip
