@@ -66,7 +66,8 @@ class Stores:
                 region = leader.driver.store.find_region(storage_key(key) if key else b"")
                 info = leader.driver.store.region_info(region.id)
                 target = next(peer for peer in region.peers if peer.store_id == node.store_id)
-                await leader.driver.transfer_leader(context_of(info, region.region_epoch), target.id)
+                with suppress(RegionError):  # a peer that has just come into being may be silent yet
+                    await leader.driver.transfer_leader(context_of(info, region.region_epoch), target.id)
             return False
 
         await until(moved)
