@@ -50,8 +50,11 @@ Who is who
     peer_storage     log and states; what Raft reads             local_keys    the key map of the `raft` family
     pending_writes, proposals, reads: who waits for what         outbox        Raft's messages with their addresses
     snapshot         a region as a stream of bytes               installation  its way into a peer
-    upkeep           compaction, heartbeats, membership doubts   bootstrap     the first bytes of a store
-    driver           the shell; with snapshot_transfer for slow tasks and pd_commands for PD's orders
+    upkeep           what is looked at now and then              bootstrap     the first bytes of a store
+    log_compaction   how much log is kept, and for whom          hibernation   idle regions stop ticking
+    region_profile   what a region holds, where it can be cut    split_check   where it is cut for its size
+    load             hot regions, and where to cut those         consistency   do replicas hold the same?
+    driver           the shell; with snapshot_transfer and region_checks for slow tasks, pd_commands for PD's orders
 
 The lives of two requests
 -------------------------
@@ -67,6 +70,17 @@ then the old data is deleted and the region marked Applying in one batch, the re
 batch makes region, log and applied index true. A crash in between finds the mark, keeps term and vote, throws the rest
 away and waits for another.
 
+A split: every `split_check_ticks` a leader whose counters say that its region is too big, or big enough to hold more
+than one table, asks for a look (`CheckSplit`). The shell reads the region in a thread, slice by slice
+(`region_profile`), the core hears what it really holds, and `split_check` chooses the borders: at tables, or equal
+parts. A region hot for some seconds is cut at a sampled key instead (`load`); where PD orders a split without keys, in
+the middle. PD gives the ids, one entry (BatchSplit) makes the regions: the old one keeps its id and the last range, the
+leader's new peers campaign at once, counters are shared out by what the engine estimates.
+
+Sleep: a leader that nobody used for `hibernate_after_ticks` and whose members all have and applied everything asks them
+to sleep, and sleeps. Stores ping each other instead of regions; a request, a Raft message or a silent store wakes
+whom it concerns (`hibernation`).
+
 A merge: the source's leader proposes PrepareMerge (`merge_proposals.prepare_merge`), after which the source serves
 nobody. The target's leader, whose store has applied that too, proposes CommitMerge, with what any peer of the source
 may lack of its log. Every store that applies it finishes its source (`takeover`), leaves a tombstone and gives the keys
@@ -76,7 +90,6 @@ leader proposes RollbackMerge. That proof is exact because a region says what it
 with its snapshots, and with the message that destroys a removed peer (docs/decisions/region-merge.md).
 
 Not done, on purpose: merging into a left neighbour, keeping the log of a merged region for watchers that were away,
-hibernation of idle regions, witnesses, choosing split keys by size (PD or the
-server names them), applying in a thread of its own (Python would not gain), ingesting snapshots as files (slices of
-the ordinary batch keep the single writer).
+witnesses, asking PD whether a forgotten peer still belongs (only its old fellow members are asked), applying in a thread
+of its own (Python would not gain), ingesting snapshots as files (docs/decisions/snapshot-install.md).
 """
