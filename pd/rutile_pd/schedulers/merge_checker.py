@@ -1,11 +1,12 @@
 """Merges small regions into a neighbour, so that what was deleted does not leave thousands of empty regions behind.
 
 A region is small if neither its size nor its keys exceed the limits, and it must not have been split for
-`split_merge_interval_s`. Its target is the smaller neighbour of the two that may take it: under the same placement
+`split_merge_interval_s`. It goes together with the smaller neighbour of the two that may: under the same placement
 rules (nobody splits it again right away), healthy, of the same table unless tables may mix, and not so large that the
-sum is soon to be split. First the source's peers move to the target's stores, for a merge is done in place, on each
-store; then the order to merge is given. Both regions have an operator until the target covers the source, which is how
-PD sees that it happened.
+sum is soon to be split. Of the two, the left one is the source, which becomes a part of the right one, the target:
+stores merge in no other direction (docs/decisions/region-merge.md). First the source's peers move to the target's
+stores, for a merge is done in place, on each store; then the order to merge is given. Both regions have an operator
+until the target covers the source, which is how PD sees that it happened.
 """
 
 from rutile_pd.config import MIB
@@ -30,12 +31,14 @@ def check(region: RegionInfo, view: View) -> list[Operator]:
     fit_ones = [each for each in neighbours if each is not None and may_merge(region, each, view)]
     if not fit_ones:
         return []
-    target = min(fit_ones, key=lambda each: (each.approximate_size_bytes, each.id))
-    return operators(region, target, "merge small regions", Kind.MERGE, view)
+    partner = min(fit_ones, key=lambda each: (each.approximate_size_bytes, each.id))
+    return operators(region, partner, "merge small regions", Kind.MERGE, view)
 
 
-def operators(source: RegionInfo, target: RegionInfo, reason: str, kind: Kind, view: View) -> list[Operator]:
-    """Both operators of a merge; none if the source's peers cannot be moved to the target's stores now."""
+def operators(one: RegionInfo, other: RegionInfo, reason: str, kind: Kind, view: View) -> list[Operator]:
+    """Both operators of a merge of two neighbours; none if the left one's peers cannot be moved to the right one's
+    stores now."""
+    source, target = (one, other) if one.start_key < other.start_key else (other, one)
     roles = {peer.store_id: peer.role for peer in target.peers}
     leaders = [region.leader.store_id for region in (source, target) if region.leader is not None]
     moves = steps_to(source, Wanted(roles, (*leaders[:1], *view.heirs(source), *leaders[1:])), view.ids.take)
