@@ -27,6 +27,8 @@ class Checks:
     def __init__(self) -> None:
         self.leaders: dict[tuple[int, int], int] = {}
         """(region, term) -> store that led it."""
+        self.newest_terms: dict[int, int] = {}
+        """region -> newest term in which anybody led it."""
         self.applied: dict[tuple[int, int], str] = {}
         """(region, index) -> what was applied there, by whoever was first."""
         self.states: dict[tuple[int, int], tuple[str, str]] = {}
@@ -70,6 +72,14 @@ class Checks:
             self.destroyed[machine.id, region_id] = max(peer_id, self.destroyed.get((machine.id, region_id), 0))
         self._going[machine.id] = {}
 
+    def read_by_lease(self, store_id: int, region_id: int, term: int) -> None:
+        """A lease promises that nobody leads a later term."""
+        newest = self.newest_terms.get(region_id, 0)
+        if newest > term:
+            raise Violation(
+                f"store {store_id} reads region {region_id} by a lease of term {term}; term {newest} is led"
+            )
+
     def applied_at(self, store_id: int, region_id: int, index: int, modifies: Sequence[Modify]) -> None:
         """State machine safety: whoever applies an index applies the same there."""
         digest = hashlib.blake2b(repr(list(modifies)).encode(), digest_size=12).hexdigest()
@@ -86,6 +96,7 @@ class Checks:
         region = info.region
         if info.is_leader:
             known = self.leaders.setdefault((region.id, info.term), store_id)
+            self.newest_terms[region.id] = max(info.term, self.newest_terms.get(region.id, 0))
             if known != store_id:
                 raise Violation(f"region {region.id}, term {info.term}: stores {known} and {store_id} both led it")
         epoch = region.region_epoch
@@ -170,6 +181,9 @@ class _Witness:
         """Looked at after the write."""
 
     def on_snapshot_installed(self, region: metapb.Region, index: int) -> None:
+        """Looked at after the write."""
+
+    def on_region_merged(self, source: metapb.Region, target: metapb.Region, index: int) -> None:
         """Looked at after the write."""
 
     def on_region_destroyed(self, region: metapb.Region) -> None:

@@ -149,6 +149,7 @@ class Clients:
             self._contexts.pop(register, None)
             return
         if region is not None:
+            self._simulation.checks.read_by_lease(machine.id, region.id, machine.store.led_term(region.id))
             self._have_read(register, machine, region.id, began_ms, "by lease")
             return
         led_term = machine.store.led_term(context.region_id)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from region_network import PD
 
-from rutile_kv.raftstore.events import ChangePeers, TransferLeader
+from rutile_kv.raftstore.events import ChangePeers, Merge, TransferLeader
 from rutile_kv.raftstore.pd_commands import context_of
 from rutile_kv.raftstore.region_info import RegionInfo
 from rutile_proto import eraftpb_pb2 as eraftpb
@@ -42,6 +42,7 @@ class Misfortune:
             (world.transfer, self._transfer),
             (world.change, self._change),
             (world.split, self._split),
+            (world.merge, self._merge),
             (world.add_store, self._add_store),
             (world.remove_store, self._remove_store),
             (world.kill_store, self._kill_store),
@@ -161,6 +162,16 @@ class Misfortune:
         if len(inside) > 1:
             keys = sorted(rng.sample(inside, rng.choice((1, 1, 2)) if len(inside) > 2 else 1))
             simulation.pd_proxy.ask_split(machine, info.region, [bytes([key]) for key in keys])
+
+    def _merge(self) -> None:
+        found = self._any_leader()
+        if found is None:
+            return
+        machine, info = found
+        regions = [each.region for each in self._simulation.newest_leaders().values()]
+        target = next((region for region in regions if region.start_key == info.region.end_key), None)
+        if target is not None and target.start_key:
+            self._simulation.request(machine, "merge", lambda token: Merge(token, context_of(info), target))
 
     def _add_store(self) -> None:
         if len(self._simulation.machines) < MAX_STORES and self._simulation.pd_proxy.up:

@@ -128,7 +128,7 @@ class PdProxy:
 
     def report_split(self, machine: Machine, regions: Sequence[metapb.Region]) -> None:
         metas = [_copy(region) for region in regions]
-        self._send(machine, lambda: self.cluster.report_split(metas))
+        self._send(machine, lambda: self.cluster.report_split(metas, self._simulation.now_ms))
 
     def store_heartbeat(self, machine: Machine) -> None:
         stats = pdpb.StoreStats(store_id=machine.id, capacity=1 << 40, available=1 << 39)

@@ -39,6 +39,7 @@ class RegionWorld:
     transfer: float = 0.3
     change: float = 0.1
     split: float = 0.3
+    merge: float = 0.2
     add_store: float = 0.03
     remove_store: float = 0.0
     kill_store: float = 0.0
@@ -68,7 +69,8 @@ class RegionWorld:
             pd_crash=rng.choice((0, 0.2)),
             transfer=rng.choice((0, 0.5, 2.0)),
             change=rng.choice((0, 0.3, 1.0)),
-            split=rng.choice((0.2, 0.6, 1.5)),
+            split=rng.choice((0.3, 1.0, 3.0)),
+            merge=rng.choice((0, 1.0, 4.0)),
             add_store=rng.choice((0, 0.1)),
             remove_store=rng.choice((0, 0.05)),
             kill_store=rng.choice((0, 0.1)),

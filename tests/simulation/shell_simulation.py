@@ -38,7 +38,15 @@ IMPATIENT = ClientOptions(
     read_budget_s=4.0, write_budget_s=6.0, find_out_budget_s=3.0, pd_budget_s=4.0, lock_wait_s=2.0, close_timeout_s=0.5
 )
 PATIENT = ClientOptions()
-WORKERS: tuple[type[Worker], ...] = (ListWorker, ListWorker, BankWorker, BankWorker, RegisterWorker, ClockWatcher)
+WORKERS: tuple[type[Worker], ...] = (
+    ListWorker,
+    ListWorker,
+    BankWorker,
+    BankWorker,
+    RegisterWorker,
+    ClockWatcher,
+    ClockWatcher,
+)
 AFTERWARDS_S = 2.0
 MENDING_S = 120.0
 LAST_CALLS_S = 60.0

@@ -19,6 +19,7 @@ from typing import Protocol
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 
+from group_simulation import GroupSimulation  # noqa: E402
 from region_simulation import RegionSimulation  # noqa: E402
 from shell_simulation import ShellSimulation  # noqa: E402
 
@@ -42,7 +43,7 @@ class Run(Protocol):
         """What happened, in a line."""
 
 
-RINGS: dict[int, Callable[[int], Run]] = {1: RegionSimulation, 2: ShellSimulation}
+RINGS: dict[int, Callable[[int], Run]] = {0: GroupSimulation, 1: RegionSimulation, 2: ShellSimulation}
 
 
 def run_seed(ring: int, seed: int) -> Run:
@@ -125,7 +126,7 @@ def run_one(ring: int, seed: int, lines: int) -> int:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--ring", type=int, choices=sorted(RINGS), help="1: cores; 2: shells (long: both)")
+    parser.add_argument("--ring", type=int, choices=sorted(RINGS), help="0: one Raft group; 1: cores; 2: shells (all)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--lines", type=int, default=TAIL_LINES, help="of the trace to show")
     parser.add_argument("--long", action="store_true", help="seed after seed")
@@ -133,8 +134,10 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=1e9)
     options = parser.parse_args()
     if options.long:
-        return min(1, run_long(options.first, options.minutes, [options.ring] if options.ring else sorted(RINGS)))
-    return run_one(options.ring or 1, options.seed, options.lines)
+        return min(
+            1, run_long(options.first, options.minutes, sorted(RINGS) if options.ring is None else [options.ring])
+        )
+    return run_one(1 if options.ring is None else options.ring, options.seed, options.lines)
 
 
 if __name__ == "__main__":

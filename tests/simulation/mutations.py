@@ -1,0 +1,204 @@
+"""Bugs planted on purpose, each a small change to the shipped code, and which ring has to find it.
+
+A mutation is a context manager: inside it the code is wrong. Each is a mistake that somebody could make.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+from unittest.mock import patch
+
+from group_simulation import World
+from region_world import RegionWorld
+from shell_world import ShellWorld
+
+from rutile.testing.network import Conditions
+from rutile_kv.raft import log as raft_log
+from rutile_kv.raft import quorum, voting
+from rutile_kv.raft.leader import Leader
+from rutile_kv.raft.read_index import ReadIndexQueue
+from rutile_kv.raftstore import apply, registry
+from rutile_kv.raftstore.apply import Applier
+from rutile_kv.raftstore.events import StoreReady
+from rutile_kv.raftstore.peer_storage import PeerStorage
+from rutile_kv.raftstore.registry import Registry
+from rutile_kv.raftstore.store import Store
+from rutile_kv.txn.max_ts import MaxTs
+from rutile_pd.storage import PdStorage
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """A planted bug. `ring` finds it within `seeds` seeds, in `world` if the drawn ones are too kind to it."""
+
+    name: str
+    plant: Callable[[], AbstractContextManager[object]]
+    ring: int
+    seeds: int
+    world: World | RegionWorld | ShellWorld | None = None
+    slow: bool = False
+    """Only in the long run: it takes many seeds."""
+
+
+def _any_one(voters: tuple[int, ...], acknowledged: Callable[[int], int]) -> int:
+    return max(map(acknowledged, voters), default=quorum.EVERYTHING)
+
+
+def skip_the_quorum() -> Any:
+    """Commit what any one voter has."""
+    return patch.object(quorum, "majority_acknowledged", _any_one)
+
+
+def vote_twice() -> Any:
+    """A vote is given to whoever asks."""
+    return patch.object(voting, "_may_vote_for", lambda core, message: True)
+
+
+def vote_for_a_shorter_log() -> Any:
+    """A candidate that lacks committed entries is elected."""
+    return patch.object(raft_log.Log, "is_up_to_date", lambda self, index, term: True)
+
+
+def commit_an_old_term_by_counting() -> Any:
+    """Figure 8 of the Raft paper."""
+
+    def commit(self: Leader) -> None:
+        log = self.core.log
+        index = self.core.quorum.acknowledged(self.replication.match_of)
+        if index > log.committed:
+            log.commit_to(index)
+            self._committed_in_term = True
+            self.uncommitted.committed(index)
+
+    return patch.object(Leader, "_commit", commit)
+
+
+def acknowledge_before_the_sync() -> Any:
+    """What says that something is durable leaves before it is."""
+    taken = Store.ready
+
+    def ready(self: Store) -> StoreReady | None:
+        found = taken(self)
+        if found is not None:
+            found.messages += found.persisted_messages
+            found.persisted_messages = []
+        return found
+
+    return patch.object(Store, "ready", ready)
+
+
+def trust_an_old_lease() -> Any:
+    """A lease never ends."""
+    return patch.object(Leader, "lease_valid", lambda self, now_tick: self._committed_in_term)
+
+
+def confirm_reads_without_asking() -> Any:
+    """A ReadIndex is confirmed by nobody."""
+    confirmed = ReadIndexQueue.take_confirmed
+    return patch.object(ReadIndexQueue, "take_confirmed", lambda self, number: confirmed(self, quorum.EVERYTHING))
+
+
+def forget_the_epoch() -> Any:
+    """An entry takes effect whatever the region has become since it was proposed."""
+    return patch.object(Applier, "_check_epoch", lambda self, epoch, with_members: None)
+
+
+def apply_twice() -> Any:
+    """The applied index on disk is one behind the data."""
+    save = PeerStorage.save_apply_state
+
+    def behind(self: PeerStorage, batch: Any) -> None:
+        self.applied_index -= 1
+        save(self, batch)
+        self.applied_index += 1
+
+    return patch.object(PeerStorage, "save_apply_state", behind)
+
+
+@contextmanager
+def lose_tombstones() -> Iterator[None]:
+    """A destroyed peer is forgotten."""
+    bury = Registry._bury
+
+    def forget(self: Registry, peer: Any, *rest: Any) -> None:
+        bury(self, peer, *rest)
+        self.tombstones.pop(peer.region_id, None)
+
+    with patch.object(Registry, "_bury", forget):
+        yield
+
+
+def split_without_a_new_version() -> Any:
+    """What a split makes looks like what it was."""
+    split = apply.split_region
+
+    def same_version(region: Any, requests: Sequence[Any]) -> Any:
+        children, rest = split(region, requests)
+        for each in (*children, rest):
+            each.region_epoch.version = region.region_epoch.version
+        return children, rest
+
+    return patch.object(apply, "split_region", same_version)
+
+
+def merge_without_waiting() -> Any:
+    """The target takes the source over as it is here, whatever its log had yet to bring."""
+    return patch.object(registry, "finish_source", lambda registry, command, round_: registry.peers[command.source.id])
+
+
+def forget_ids() -> Any:
+    """PD's ids are not kept: after a restart it gives them out again."""
+    return patch.object(PdStorage, "save_id_end", lambda self, end: None)
+
+
+def forget_timestamps() -> Any:
+    """PD's timestamps are not kept ahead."""
+    return patch.object(PdStorage, "save_timestamp_limit", lambda self, limit_ms: None)
+
+
+@contextmanager
+def read_past_locks() -> Iterator[None]:
+    """A reader does not look whether somebody is about to commit below it."""
+    from rutile_kv.mvcc import bulk, reader
+
+    with (
+        patch.object(reader, "blocks_read", lambda *args: False),
+        patch.object(bulk, "blocks_read", lambda *args: False),
+    ):
+        yield
+
+
+def forget_reads() -> Any:
+    """max_ts is not raised by reads: async commit slips in below them."""
+    return patch.object(MaxTs, "raise_to", lambda self, ts: None)
+
+
+CUT_OFF = RegionWorld(stores=5, partition=1.0, heal=0.5, pause=1.0, clients=6, split=0.0, merge=0.0)
+POWER = RegionWorld(crash=1.5, max_down_ms=500, max_sync_ms=80)
+BORDERS = RegionWorld(split=3.0, merge=2.0, transfer=2.0, late=0.1)
+MERGES = RegionWorld(split=3.0, merge=4.0, transfer=1.0, late=0.1, loss=0.05)
+MOVES = RegionWorld(stores=5, change=1.0, late=0.1, kill_store=0.2, max_delay_ms=40)
+CLOCKS = ShellWorld(skew=3.0, kill_pd=1.5, max_down_s=0.3, kill_store=0, pause=0)
+CROWD = ShellWorld(conditions=Conditions(delay_s=(0.0002, 0.03)), kill_store=0.1, split=1.0)
+
+MUTATIONS = (
+    Mutation("commit what any one voter has", skip_the_quorum, 0, 10),
+    Mutation("vote twice in a term", vote_twice, 0, 10),
+    Mutation("vote for a candidate with a shorter log", vote_for_a_shorter_log, 0, 20),
+    Mutation("commit an entry of an old term by counting", commit_an_old_term_by_counting, 0, 400, slow=True),
+    Mutation("acknowledge before the sync", acknowledge_before_the_sync, 1, 30, POWER),
+    Mutation("trust an old lease", trust_an_old_lease, 1, 30, CUT_OFF),
+    Mutation("confirm reads without asking", confirm_reads_without_asking, 1, 30, CUT_OFF),
+    Mutation("forget the epoch", forget_the_epoch, 1, 30, BORDERS),
+    Mutation("apply twice", apply_twice, 1, 10, POWER),
+    Mutation("lose a tombstone", lose_tombstones, 1, 30, MOVES),
+    Mutation("split without raising the version", split_without_a_new_version, 1, 5, BORDERS),
+    Mutation("merge without waiting for the source's entries", merge_without_waiting, 1, 60, MERGES),
+    Mutation("forget which ids were given out", forget_ids, 1, 20, RegionWorld(pd_crash=1.0, split=2.0)),
+    Mutation("timestamps not persisted ahead", forget_timestamps, 2, 6, CLOCKS),
+    Mutation("read past locks", read_past_locks, 2, 6, CROWD),
+    Mutation("drop the raise of max_ts", forget_reads, 2, 40, CROWD, slow=True),
+)
