@@ -122,7 +122,7 @@ class Cluster:
         info = RegionInfo.of_heartbeat(report, self.regions.by_id(report.region.id))
         if info.leader is None:
             raise InvalidRequest(f"heartbeat of region {info.id} without a leader")
-        self._accept(info, now_ms)
+        self.learn(info, now_ms)
         self.loads.note(report, self.config)
         return self.conductor.order_for(info, now_ms)
 
@@ -135,7 +135,7 @@ class Cluster:
             info.leader = info.peer_on(led_from)
             if known is None or known.version < info.version:
                 with contextlib.suppress(StaleRegion):  # a heartbeat after yet another split was quicker
-                    self._accept(info, now_ms)
+                    self.learn(info, now_ms)
 
     def ask_split(self, region: metapb.Region, count: int) -> list[pdpb.SplitID]:
         """Ids for `count` new regions with as many peers as `region`. StaleRegion if it has changed already."""
@@ -160,8 +160,8 @@ class Cluster:
         info = self.regions.by_id(region_id)
         return info.leader.store_id if info is not None and info.leader is not None else 0
 
-    def _accept(self, info: RegionInfo, now_ms: int) -> None:
-        """Put the report into the tree, and on disk if it says anything a restarted PD would want to know."""
+    def learn(self, info: RegionInfo, now_ms: int) -> None:
+        """Put a report into the tree, and on disk what a restarted PD would want to know. StaleRegion if it is old."""
         known = self.regions.by_id(info.id)
         replaced = self.regions.put(info)
         for region_id in replaced:

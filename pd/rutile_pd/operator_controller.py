@@ -34,6 +34,8 @@ class OperatorController:
     ) -> None:
         self.timeout_ms = timeout_ms
         self.quick_timeout_ms = quick_timeout_ms
+        self.begun = 0
+        """Operators that began in this PD's life."""
         self._stores_touched = stores_touched
         self._running: dict[int, Operator] = {}
         self._counts = dict.fromkeys(Kind, 0)
@@ -88,6 +90,7 @@ class OperatorController:
         if running is not None:
             self._finish(running, pdpb.REPLACE, operator.created_ms)
         self._running[region.id] = operator
+        self.begun += 1
         self._counts[operator.kind] += 1
         for store_id in operator.target_stores():
             self._coming[store_id] = self._coming.get(store_id, 0) + 1
@@ -114,6 +117,8 @@ class OperatorController:
     def drop_overdue(self, now_ms: int, is_lost: Callable[[int], bool] = lambda store_id: False) -> None:
         """Give up the operators of regions that do not report any more, and those that wait for a lost store."""
         for operator in list(self._running.values()):
+            if self._running.get(operator.region_id) is not operator:
+                continue  # the other side of a merge that ended a moment ago
             if self._is_overdue(operator, now_ms):
                 self._finish(operator, pdpb.TIMEOUT, now_ms)
             elif any(map(is_lost, operator.target_stores())):

@@ -127,7 +127,7 @@ def test_an_overdue_operator_is_given_up():
     assert toy.pd.operators.last(1)[1] == pdpb.TIMEOUT
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.randoms(use_true_random=False), st.integers(3, 5), st.integers(1, 5))
 def test_lost_orders_and_restarting_stores_only_delay(random, stores, regions):
     toy = Toy(stores=stores, regions=regions)

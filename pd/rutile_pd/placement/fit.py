@@ -61,7 +61,7 @@ def fit(region: RegionInfo, rules: Sequence[Rule], labels_of: LabelsOf, is_sound
     peers = sorted(region.peers, key=lambda peer: (not region.leads(peer), peer.id))
     labels = {peer: found for peer in peers if (found := labels_of(peer.store_id)) is not None}
     search = _Search(region, rules, labels, is_sound)
-    chosen = search.best(0, tuple(peers))[1]
+    chosen = search.best(0, tuple(peers))[1] if len(rules) > 1 else search.choices(0, tuple(peers))[:1]
     serving = {peer: None for group in chosen for peer in group}
     return RegionFit(
         tuple(search.described(rule, group) for rule, group in zip(rules, chosen, strict=True)),
@@ -93,10 +93,10 @@ class _Search:
         """The ranks of the rules from `number` on, and the choice for each, when `free` peers are left."""
         if number == len(self.rules):
             return [], []
-        answers = [self._followed_up(number, free, choice) for choice in self._choices(number, free)]
+        answers = [self._followed_up(number, free, choice) for choice in self.choices(number, free)]
         return max(answers, key=lambda answer: answer[0])
 
-    def _choices(self, number: int, free: tuple[Peer, ...]) -> list[tuple[Peer, ...]]:
+    def choices(self, number: int, free: tuple[Peer, ...]) -> list[tuple[Peer, ...]]:
         """The equally best choices for a rule; one of them is enough when no rule follows."""
         rule = self.rules[number]
         allowed = [peer for peer in free if peer in self.labels and rule.allows(self.labels[peer])]

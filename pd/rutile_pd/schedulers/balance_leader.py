@@ -69,12 +69,17 @@ def _transfer(region: RegionInfo, store_id: int, view: View) -> Operator:
 
 
 def _score(store_id: int, given: dict[int, int], view: View) -> float:
+    return view.leader_score(store_id) + given.get(store_id, 0) / _weight(store_id, view)
+
+
+def _weight(store_id: int, view: View) -> float:
+    """What a leader on the store is divided by; one that is to have none, or is no member, gives leaders only."""
     store = view.stores.find(store_id)
-    weight = store.settings.leader_weight if store is not None and store.settings.leader_weight > 0 else 1.0
-    return view.leader_score(store_id) + given.get(store_id, 0) / weight
+    return store.settings.leader_weight if store is not None and store.settings.leader_weight > 0 else 1.0
 
 
 def _narrows(source: int, target: int, given: dict[int, int], view: View) -> bool:
     """Whether the stores would be closer together afterwards, and are not close enough."""
     gap = _score(source, given, view) - _score(target, given, view)
-    return gap > max(view.config.leader_tolerance, view.config.tolerant_share * view.scores.leaders.average())
+    one = (1 / _weight(source, view) + 1 / _weight(target, view)) / 2
+    return gap > max(view.config.leader_tolerance * one, view.config.tolerant_share * view.scores.leaders.average())

@@ -24,7 +24,7 @@ REASON = "balance regions"
 
 
 def schedule(view: View) -> list[Operator]:
-    """At most one move from each of the most loaded stores, and not two to the same store in one round."""
+    """At most one move from each of the most loaded stores; a store takes part in one move in a round."""
     room = min(view.room_for(Kind.REGION), MAX_STORES)
     moves: list[Operator] = []
     taken: dict[int, None] = {}
@@ -34,13 +34,12 @@ def schedule(view: View) -> list[Operator]:
         move = _away_from(source, taken, view)
         if move is not None:
             moves.append(move)
-            taken[move.region_id] = None
-            taken |= {-store_id: None for store_id in move.target_stores()}
+            taken |= dict.fromkeys([move.region_id, -source, *(-store_id for store_id in move.target_stores())])
     return moves
 
 
 def _away_from(source: int, taken: dict[int, None], view: View) -> Operator | None:
-    if not view.gives_peer(source) or not _is_over(source, view):
+    if -source in taken or not view.gives_peer(source) or not _is_over(source, view):
         return None
     figures = view.regions.figures(source)
     for group in (figures.followers, figures.leaders, figures.learners):
@@ -63,16 +62,24 @@ def _tolerance(view: View) -> float:
     return view.config.tolerant_share * min(view.scores.peers.average(), 1e15)
 
 
+def _per_unit(source: int, target: int, view: View) -> float:
+    """By how much a unit of load moves the scores of both, on the average: more where weights are small."""
+    weights = (view.stores.get(store_id).settings.region_weight for store_id in (source, target))
+    return sum(1 / weight for weight in weights if weight > 0) / 2
+
+
 def _move(region: RegionInfo, peer: Peer, taken: dict[int, None], view: View) -> Operator | None:
     served = view.fit(region).serving(peer)
     if served is None:
         return None  # an orphan is the rule checker's
     near = [view.labels(each.store_id) or {} for each in served.peers if each != peer]
     needed = distance_to_all(view.labels(peer.store_id) or {}, near, served.rule.location_labels)
-    least_gap = max(_tolerance(view), region_score(region.approximate_size_bytes))
     for number, target in enumerate(view.scores.peers.rising()):
-        if number >= MAX_TARGETS or view.peer_score(peer.store_id) - view.peer_score(target) <= least_gap:
+        gap = view.peer_score(peer.store_id) - view.peer_score(target)
+        if number >= MAX_TARGETS or gap <= _tolerance(view):
             return None
+        if gap <= region_score(region.approximate_size_bytes) * _per_unit(peer.store_id, target, view):
+            continue
         if -target in taken or not may_hold(target, region, served.rule, near, view):
             continue
         if distance_to_all(view.stores.get(target).labels, near, served.rule.location_labels) >= needed:
