@@ -14,7 +14,7 @@ import concurrent.futures
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import pyarrow as pa
 from pyarrow import flight
@@ -55,14 +55,6 @@ class FlightOptions:
             return [(self.tls_certificate.read_bytes(), self.tls_key.read_bytes())]
         except OSError as error:
             raise InvalidRequest(f"{error.filename}: {error.strerror}; TLS needs a certificate and its key") from error
-
-
-def listening(make: Callable[[], T], address: str) -> T:
-    """The server that `make` makes. PortInUse if it cannot listen there."""
-    try:
-        return make()
-    except (pa.ArrowException, OSError) as error:
-        raise PortInUse(f"cannot listen on {address}: {error}; is another process using it?") from error
 
 
 class NoHandshake(flight.ServerAuthHandler):  # type: ignore[misc]
@@ -119,7 +111,8 @@ class CallerFactory(flight.ServerMiddlewareFactory):  # type: ignore[misc]
         if self._check_password is None:
             raise flight.FlightUnauthenticatedError("passwords are for the SQL server; bring the token it gives")
         try:
-            user, _, password = base64.b64decode(value, validate=True).decode().partition(":")
+            padded = value + "=" * (-len(value) % 4)  # Go's clients leave the padding out
+            user, _, password = base64.b64decode(padded, validate=True).decode().partition(":")
         except (binascii.Error, UnicodeDecodeError):
             raise flight.FlightUnauthenticatedError("the authorization header is not valid Basic") from None
         if not self._check_password(user, password):
@@ -138,6 +131,48 @@ class CallerFactory(flight.ServerMiddlewareFactory):  # type: ignore[misc]
             raise flight.FlightUnauthenticatedError(f"the token is refused: {error}; connect again") from None
         user: str = ticketpb.UserToken.FromString(body).user
         return user
+
+
+class FlightServer(flight.FlightServerBase):  # type: ignore[misc]
+    """Listens from the moment it is made; every method a subclass does not have is refused in words."""
+
+    def __init__(self, options: FlightOptions, callers: CallerFactory) -> None:
+        """Raises PortInUse if it cannot listen there, InvalidRequest for a certificate that cannot be read."""
+        certificates = options.certificates()
+        try:
+            super().__init__(
+                f"{options.scheme}://{options.address}",
+                auth_handler=NoHandshake(),
+                tls_certificates=certificates,
+                middleware={CALLER: callers},
+            )
+        except (pa.ArrowException, OSError) as error:
+            raise PortInUse(f"cannot listen on {options.address}: {error}; is another process using it?") from error
+        self.address = f"{options.address.rpartition(':')[0]}:{self.port}"
+
+    def _refuse(self, method: str) -> NoReturn:
+        raise flight.FlightServerError(f"{method} is not served here")
+
+    def get_flight_info(self, context: object, descriptor: object) -> object:
+        self._refuse("GetFlightInfo")
+
+    def get_schema(self, context: object, descriptor: object) -> object:
+        self._refuse("GetSchema")
+
+    def list_flights(self, context: object, criteria: object) -> object:
+        self._refuse("ListFlights")
+
+    def do_put(self, context: object, descriptor: object, reader: object, writer: object) -> None:
+        self._refuse("DoPut")
+
+    def do_exchange(self, context: object, descriptor: object, reader: object, writer: object) -> None:
+        self._refuse("DoExchange")
+
+    def do_action(self, context: object, action: object) -> object:
+        self._refuse("DoAction")
+
+    def list_actions(self, context: object) -> object:
+        return []
 
 
 class LoopCalls:

@@ -24,7 +24,7 @@ from pyarrow import flight
 from rutile_kv.client.cluster import Cluster
 from rutile_kv.client.ticket_scan import TicketScan
 from rutile_kv.env.clock import Clock
-from rutile_kv.env.flight import CALLER, CallerFactory, FlightOptions, LoopCalls, NoHandshake, listening
+from rutile_kv.env.flight import CALLER, CallerFactory, FlightOptions, FlightServer, LoopCalls
 from rutile_kv.server.local_replicas import LocalReplicas
 from rutile_proto import ticketpb_pb2 as ticketpb
 from rutile_proto.errors import RutileError
@@ -36,7 +36,7 @@ MAX_STREAMS = 64
 """Scans at once; further clients are told to come again."""
 
 
-class FlightEndpoint(flight.FlightServerBase):  # type: ignore[misc]
+class FlightEndpoint(FlightServer):
     """Listens from the moment it is made. PortInUse if it cannot."""
 
     def __init__(self, options: FlightOptions, cluster: Cluster, replicas: LocalReplicas, clock: Clock) -> None:
@@ -46,26 +46,13 @@ class FlightEndpoint(flight.FlightServerBase):  # type: ignore[misc]
         self._clock = clock
         self._calls = LoopCalls(asyncio.get_running_loop())
         self._streams = threading.BoundedSemaphore(MAX_STREAMS)
-        host = options.address.rpartition(":")[0]
-        callers = CallerFactory(self._signer, clock, None, open_door=True)
-        listening(
-            lambda: super(FlightEndpoint, self).__init__(
-                f"{options.scheme}://{options.address}",
-                auth_handler=NoHandshake(),
-                tls_certificates=options.certificates(),
-                middleware={CALLER: callers},
-            ),
-            options.address,
-        )
-        self.location_uri = f"{options.scheme}://{host}:{self.port}"
+        super().__init__(options, CallerFactory(self._signer, clock, None, open_door=True))
+        self.location_uri = f"{options.scheme}://{self.address}"
 
     def do_get(self, context: flight.ServerCallContext, ticket: flight.Ticket) -> flight.FlightDataStream:
         """The rows of a scan ticket."""
         scan = TicketScan(self._cluster, self._opened(context, ticket.ticket), self._replicas)
         return flight.GeneratorStream(scan.schema, self._rows(context, scan))
-
-    def list_actions(self, context: flight.ServerCallContext) -> list[object]:
-        return []
 
     async def stop(self) -> None:
         """End what runs and stop listening."""

@@ -128,6 +128,11 @@ class StoreNode:
         return self._service
 
     @property
+    def announcement(self) -> str:
+        """Where it serves: its address, and its Flight location if it has one."""
+        return f"{self.address} flight={self._flight_location}" if self._flight_location else self.address
+
+    @property
     def driver(self) -> StoreDriver:
         """The store's regions. Only after start."""
         if self._driver is None:

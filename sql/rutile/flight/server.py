@@ -27,7 +27,7 @@ from rutile.flight.transactions import Caller, Transactions
 from rutile.flight.wire import unpack
 from rutile_kv.client.ticket_scan import TicketScan, cut
 from rutile_kv.env.clock import Clock
-from rutile_kv.env.flight import CALLER, CallerFactory, FlightOptions, LoopCalls, NoHandshake, listening
+from rutile_kv.env.flight import CALLER, CallerFactory, FlightOptions, FlightServer, LoopCalls
 from rutile_proto import flightsqlpb_pb2 as flightsqlpb
 from rutile_proto import ticketpb_pb2 as ticketpb
 from rutile_proto.signing import Expired, Purpose, SignatureRefused, Signer, looks_signed
@@ -36,7 +36,7 @@ ROOT = "root"
 DEFAULT_DATABASE = "test"
 
 
-class FlightSqlServer(flight.FlightServerBase):  # type: ignore[misc]
+class FlightSqlServer(FlightServer):
     """Listens from the moment it is made, on a loop that runs. PortInUse if it cannot."""
 
     def __init__(
@@ -55,16 +55,7 @@ class FlightSqlServer(flight.FlightServerBase):  # type: ignore[misc]
         self._ingest = Ingest(database, self._transactions)
         self._actions = Actions(self._statements, self._transactions, self._prepared, self._held)
         callers = CallerFactory(self._signer, clock, _password_check(password), open_door=not password)
-        listening(
-            lambda: super(FlightSqlServer, self).__init__(
-                f"{options.scheme}://{options.address}",
-                auth_handler=NoHandshake(),
-                tls_certificates=options.certificates(),
-                middleware={CALLER: callers},
-            ),
-            options.address,
-        )
-        self.address = f"{options.address.rpartition(':')[0]}:{self.port}"
+        super().__init__(options, callers)
 
     async def close(self) -> None:
         """Roll back what is open. After `shutdown`."""

@@ -1,0 +1,90 @@
+"""Results on their way: bounds, clients that go away, cancelling what has not been fetched."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pyarrow as pa
+import pytest
+from flight_world import FlightWorld
+from pyarrow import flight
+
+from rutile.errors import SqlError
+from rutile.flight.held_results import LIFE_S, HeldResults
+from rutile.flight.wire import pack, unpack
+from rutile_proto import flightsqlpb_pb2 as pb
+
+
+@pytest.fixture(scope="module", autouse=True)
+def wide(world: FlightWorld) -> None:
+    with world.connect() as connection, connection.cursor() as cursor:
+        table = pa.table({"id": range(200_000), "text": ["x" * 200] * 200_000})
+        cursor.adbc_ingest("wide", table.to_reader(max_chunksize=20_000), mode="create")
+
+
+def info_of(client: flight.FlightClient, sql: str) -> flight.FlightInfo:
+    return client.get_flight_info(flight.FlightDescriptor.for_command(pack(pb.CommandStatementQuery(query=sql))))
+
+
+def wait_until(condition: object, timeout_s: float = 30.0) -> None:
+    deadline, pause = time.monotonic() + timeout_s, threading.Event()
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        pause.wait(0.05)
+
+
+def test_batches_fit_a_message(world: FlightWorld) -> None:
+    with world.client() as client:
+        reader = client.do_get(info_of(client, "SELECT * FROM wide").endpoints[0].ticket)
+        sizes = [chunk.data.nbytes for chunk in reader]
+        assert sum(sizes) > 40_000_000 and max(sizes) < 8 << 20
+        ordered = info_of(client, "SELECT * FROM wide ORDER BY id")
+        assert ordered.total_records == 200_000 and ordered.ordered
+        assert max(chunk.data.nbytes for chunk in client.do_get(ordered.endpoints[0].ticket)) < 8 << 20
+
+
+def test_a_client_that_goes_away_leaves_nothing_behind(world: FlightWorld) -> None:
+    held = world.shared.database.client.cluster.gc_hold
+    with world.client() as client:
+        ticket = info_of(client, "SELECT * FROM wide").endpoints[0].ticket
+        ours = len(held._running)
+        reader = client.do_get(ticket)
+        reader.read_chunk()
+        wait_until(lambda: len(held._running) > ours)
+        reader.cancel()
+        wait_until(lambda: sum(each.oldest_ts is not None for each in held._running) <= ours)
+        assert client.do_get(ticket).read_all().num_rows == 200_000
+
+
+@pytest.mark.parametrize("kind", ["CancelFlightInfo", "CancelQuery"])
+def test_a_result_can_be_given_up(world: FlightWorld, kind: str) -> None:
+    with world.client() as client:
+        info = info_of(client, "SELECT COUNT(*) FROM wide")
+        if kind == "CancelQuery":
+            body = pack(pb.ActionCancelQueryRequest(info=info.serialize()))
+        else:
+            body = pb.CancelFlightInfoRequest(info=info.serialize()).SerializeToString()
+        (result,) = client.do_action(flight.Action(kind, body))
+        data = result.body.to_pybytes()
+        told = unpack(data) if kind == "CancelQuery" else pb.ActionCancelQueryResult.FromString(data)
+        assert told.result == pb.ActionCancelQueryResult.CANCEL_RESULT_CANCELLED
+        with pytest.raises(flight.FlightError, match="run the query again"):
+            client.do_get(info.endpoints[0].ticket).read_all()
+
+
+def test_held_results_are_bounded_in_bytes_number_and_age() -> None:
+    now = [0.0]
+    held = HeldResults(lambda: now[0], max_bytes=1000)
+    table = pa.table({"x": pa.array(range(50))})  # 400 bytes
+    first, second, third = (held.put(table, "root") for _ in range(3))
+    with pytest.raises(SqlError, match="run the query again"):
+        held.get(first, "root")
+    assert held.get(second, "root") is table and held.get(third, "root") is table
+    with pytest.raises(SqlError):
+        held.get(third, "eve")
+    big = held.put(pa.table({"x": pa.array(range(1000))}), "root")
+    assert len(held) == 1 and held.get(big, "root").num_rows == 1000
+    now[0] = LIFE_S
+    held.drop_old()
+    assert len(held) == 0
