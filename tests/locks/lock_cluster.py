@@ -91,9 +91,11 @@ class Stores:
 
 
 @asynccontextmanager
-async def stores(count: int, replicas: int, **config: Any) -> AsyncIterator[Stores]:
+async def stores(
+    count: int, replicas: int, pd_config: dict[str, Any] | None = None, **config: Any
+) -> AsyncIterator[Stores]:
     """`count` stores, and `replicas` peers of the first region in place."""
-    cluster = Stores(PdNode(None, None, config=PdConfig(max_replicas=replicas, tick_s=0.05)))
+    cluster = Stores(PdNode(None, None, config=PdConfig(max_replicas=replicas, tick_s=0.05, **(pd_config or {}))))
     await cluster.pd.start()
     try:
         for _ in range(count):

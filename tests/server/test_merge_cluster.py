@@ -151,6 +151,24 @@ def test_the_page_of_an_old_client_ends_where_its_region_ended() -> None:
     asyncio.run(asyncio.wait_for(main(), 60))
 
 
+def test_the_placement_driver_merges_small_regions_by_itself() -> None:
+    """With a pause after splits, so that all three regions are there first."""
+
+    async def main() -> None:
+        async with stores(3, 3, {"split_merge_interval_s": 1.0}) as cluster:
+            client = cluster.client()
+            async with await client.begin() as txn:
+                txn.put(b"a", b"1")
+                txn.put(b"z", b"2")
+            await client.split_regions([b"g", b"p"])
+            await until(lambda: all(len(node.driver.region_infos()) == 3 for node in cluster.nodes))
+            await until(lambda: all(len(node.driver.region_infos()) == 1 for node in cluster.nodes), 30)
+            assert await client.snapshot(await client.timestamp()).batch_get([b"a", b"z"]) == {b"a": b"1", b"z": b"2"}
+            await client.close()
+
+    asyncio.run(asyncio.wait_for(main(), 60))
+
+
 def _leader_and_pair(cluster: Stores, border: bytes) -> tuple[StoreNode, metapb.Region, metapb.Region]:
     """Who leads the first region, that region, and the one that begins at the border."""
     node = cluster.leader(b"")
