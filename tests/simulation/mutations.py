@@ -29,6 +29,9 @@ from rutile_kv.raftstore.store import Store
 from rutile_kv.txn.max_ts import MaxTs
 from rutile_pd.storage import PdStorage
 
+GOLDEN = -1
+"""No ring, but the golden scripts of Raft: Figure 8 needs more coincidences than chance will give it."""
+
 
 @dataclass(frozen=True)
 class Mutation:
@@ -188,7 +191,7 @@ MUTATIONS = (
     Mutation("commit what any one voter has", skip_the_quorum, 0, 10),
     Mutation("vote twice in a term", vote_twice, 0, 10),
     Mutation("vote for a candidate with a shorter log", vote_for_a_shorter_log, 0, 20),
-    Mutation("commit an entry of an old term by counting", commit_an_old_term_by_counting, 0, 400, slow=True),
+    Mutation("commit an entry of an old term by counting", commit_an_old_term_by_counting, GOLDEN, 1),
     Mutation("acknowledge before the sync", acknowledge_before_the_sync, 1, 30, POWER),
     Mutation("trust an old lease", trust_an_old_lease, 1, 30, CUT_OFF),
     Mutation("confirm reads without asking", confirm_reads_without_asking, 1, 30, CUT_OFF),

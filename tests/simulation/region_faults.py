@@ -148,7 +148,8 @@ class Misfortune:
         peer = rng.choice(list(held.values()))
         if peer.role == metapb.Learner:
             return pdpb.ChangePeer(change_type=eraftpb.AddNode, peer=metapb.Peer(id=peer.id, store_id=peer.store_id))
-        kind = eraftpb.RemoveNode if len(held) > 3 else eraftpb.AddNode
+        voters = sum(peer.role == metapb.Voter for peer in held.values())
+        kind = eraftpb.RemoveNode if voters > 3 else eraftpb.AddNode  # one of three may be dead for good
         return pdpb.ChangePeer(change_type=kind, peer=peer)
 
     def _split(self) -> None:

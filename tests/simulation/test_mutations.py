@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from goldenscript import run_script
 from group_simulation import GroupSimulation, World
-from mutations import MUTATIONS, Mutation
+from mutations import GOLDEN, MUTATIONS, Mutation
+from raft_script import RaftScript
 from region_simulation import RegionSimulation
 from region_world import RegionWorld
 from shell_simulation import ShellSimulation
@@ -23,7 +26,18 @@ def quiet() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
-def make_run(mutation: Mutation, seed: int) -> Run:
+class GoldenScripts:
+    """Raft's golden scripts, as a run."""
+
+    def run(self) -> None:
+        folder = Path(__file__).parents[1] / "raft"
+        for path in sorted((folder / "scripts").glob("commit_*.txt")):
+            run_script(path, RaftScript())
+
+
+def make_run(mutation: Mutation, seed: int) -> Run | GoldenScripts:
+    if mutation.ring == GOLDEN:
+        return GoldenScripts()
     if mutation.ring == 0:
         assert mutation.world is None or isinstance(mutation.world, World)
         return GroupSimulation(seed, mutation.world)
