@@ -279,6 +279,8 @@ def _move_leader_away(direct: Direct, key: bytes, from_key: bytes) -> None:
 
     def apart() -> bool:
         (one, one_leader), (two, two_leader) = direct.region(key), direct.region(from_key)
+        if 0 in (one_leader.store_id, two_leader.store_id):
+            return False  # an election is under way
         if one_leader.store_id != two_leader.store_id:
             return True
         request = pdpb.ScatterRegionRequest(header=direct.header, regions_id=[one.id, two.id], group=key.hex())
