@@ -1,7 +1,8 @@
 """The placement driver: the one place that knows the time, the ids, and where everything lives.
 
-    client ── GetRegion, GetStore, Tso ───────────►  service.py ──►  cluster.py   stores, regions, operators
+    client ── GetRegion, GetStore, Tso ───────────►  service.py ──►  cluster.py   stores, regions; conductor.py acts
     store  ── StoreHeartbeat, RegionHeartbeat ────►      │           tso.py       timestamps
+    people ── stores, operators, rules, settings ─►      │           administration.py, wishes.py
     store  ◄── change peers, transfer leader ──────      │           ids.py, safe_points.py, reserves.py
                                                          ▼
                                                      storage.py ──►  an engine (RocksDB, or memory)
@@ -14,12 +15,22 @@ stores, regions and peers work the same way, in chunks.
 **Space.** The key space is cut into regions. Each region's leader reports it with its epoch, and the newer epoch wins:
 a report overlapping a region of a higher version is stale and dropped, otherwise it replaces whatever it overlaps. So
 the region tree is always a set of disjoint ranges, without PD ever taking part in a split. It is a cache of what the
-stores know, kept on disk only so that a restarted PD can route at once.
+stores know, kept on disk only so that a restarted PD can route at once. A region takes about 1.3 KB of memory in all;
+what lies on each store is counted as reports come in (store_figures.py), so that nothing ever has to look at all
+regions.
 
-**Order.** Checkers look at one region, schedulers at the balance of stores; both make *operators*: a few steps that
-each change one thing. A region has at most one operator. Its next step travels with the answer to a heartbeat until a
-heartbeat shows that it was done; an operator dies when its region changes in any way that is not its own doing, or
-when it is overdue. PD may repeat itself or be wrong: a store obeys only what matches its own epoch and Raft's rules.
+**Wishes.** What the cluster should be is said by placement rules (placement/): how many replicas of which keys, in
+which roles, on stores with which labels, how far apart. Without any there is one: `max_replicas` voters everywhere.
+Rules, labels, weights, limits, schedulers and settings are changed while the cluster lives (administration.py), and
+kept (settings.py).
+
+**Order.** Checkers look at one region, schedulers at the balance of stores (schedulers/); both make *operators*: a few
+steps that each change one thing (steps.py, moves.py). A region has at most one operator, of at least the urgency of
+whatever else wanted it. Its next step travels with the answer to a heartbeat until a heartbeat shows that it was done;
+an operator dies when its region changes in any way that is not its own doing, when a step would do harm by now, or when
+it is overdue. What became of it is remembered for a while. Scores count a store as it will be when the running
+operators are done (influence.py, scores.py), otherwise everything would go to the same empty store. PD may repeat
+itself or be wrong: a store obeys only what matches its own epoch and Raft's rules.
 
 Invariants: a timestamp is below the durable limit; an id is below the durable end; regions of the tree do not overlap;
 a region never gets a second peer on one store; no step takes a region below a majority of healthy voters.
@@ -31,6 +42,6 @@ Cores (everything but the *_service.py files, service.py, node.py and reserves.p
 objects that are told `now_ms`. It is a monotonic clock's, for durations; only timestamps and safe points see the wall
 clock.
 
-Left out, on purpose for now: replicating PD itself (one durable node), placement rules and labels, moving peers for
-balance of space, region merge, writing to etcd, and the HTTP API of TiKV's PD.
+Left out, on purpose: witnesses, region labels, schedulers that shuffle for tests, balancing by the load of whole
+stores, writing to etcd, and the HTTP API of TiKV's PD.
 """

@@ -168,11 +168,8 @@ class Toy:
             return
         places = [sorted((peer.store_id, peer.role) for peer in region.peers) for region in (source, known)]
         assert places[0] == places[1], "a merge of regions that do not lie side by side"
-        assert source.end_key == known.start_key or source.start_key == known.end_key
-        if source.end_key == known.start_key:
-            known.start_key = source.start_key
-        else:
-            known.end_key = source.end_key
+        assert source.end_key == known.start_key, "the source is the left one"
+        known.start_key = source.start_key
         known.region_epoch.version = max(known.region_epoch.version, source.region_epoch.version) + 1
         self.sizes[known.id] = self.sizes.get(known.id, 0) + self.sizes.get(source.id, 0)
         self.merged.append((source.id, known.id))
