@@ -10,6 +10,7 @@ from rutile.conversion import Converter, converter_for
 from rutile.errors import SqlError, duplicate_entry
 from rutile.index_access import IndexAccess
 from rutile.readings import text_of
+from rutile.row_rules import RowRules
 from rutile_coprocessor.handles import HandleCodec
 from rutile_coprocessor.row import RowCodec
 from rutile_coprocessor.schema import Scalar, TableSchema
@@ -33,6 +34,8 @@ class TableAccess:
         self.key_positions: tuple[int, ...] = tuple(ids.index(column_id) for column_id in self.schema.primary_key)
         self.prefix = keys.record_prefix(self.schema.table_id)
         self.range = keys.table_range(self.schema.table_id)
+        self.rules = RowRules(info) if info.rules else None
+        """Generated columns and CHECKs; None for most tables."""
         self.indexes: tuple[IndexAccess, ...] = tuple(IndexAccess(self.schema, index) for index in info.indexes)
         self.unique_indexes = tuple(index for index in self.indexes if index.info.unique and index.is_written)
 
@@ -54,6 +57,10 @@ class TableAccess:
             if column.auto_increment:
                 return position
         return None
+
+    def takes_value(self, position: int) -> bool:
+        """Whether statements give this column values: not if it is generated."""
+        return self.rules is None or position not in self.rules.generated_positions
 
     def key_of_row(self, row: Sequence[Scalar], row_id: int | None = None) -> bytes:
         """The key of a row; `row_id` for tables without a primary key."""

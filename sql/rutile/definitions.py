@@ -8,6 +8,7 @@ from rutile import errors
 from rutile import statements as st
 from rutile.catalog.catalog import Catalog
 from rutile.ddl.alter import TableAlterer, rename_table
+from rutile.ddl.copy_table import copy_table
 from rutile.ddl.create_table import read_definition
 from rutile.ddl.worker import DdlWorker
 from rutile.errors import SqlError, no_database_selected
@@ -64,13 +65,18 @@ def _note(code: int, message: str) -> SqlWarning:
 
 async def _create_table(statement: st.CreateTable, catalog: Catalog, database: str | None) -> Result:
     owner = database_of(statement.table, database)
-    definition = read_definition(statement.definition, owner, statement.table.name)
     try:
+        if statement.like is not None:
+            source = database_of(statement.like, database), statement.like.name
+            await copy_table(catalog, source, (owner, statement.table.name))
+            return Result()
+        definition = read_definition(statement.definition, owner, statement.table.name)
         await catalog.create_table(
             definition.schema,
             comment=definition.comment,
             auto_increment=definition.auto_increment,
             indexes=definition.indexes,
+            rules=definition.rules,
         )
     except SqlError as error:
         if error.code != errors.ER_TABLE_EXISTS or not statement.if_not_exists:

@@ -29,7 +29,7 @@ from rutile.engine import Database
 from rutile.errors import SqlError
 from rutile.import_source import Source, column_type_for, open_source
 from rutile.local import shared_database
-from rutile.pep249 import DataError, IntegrityError, ProgrammingError, exception_of
+from rutile.pep249 import DataError, IntegrityError, NotSupportedError, ProgrammingError, exception_of
 from rutile.progress import Progress
 from rutile_coprocessor.schema import Column, Handle, TableSchema
 from rutile_coprocessor.value_errors import ColumnValueError
@@ -95,6 +95,8 @@ class TableImport:
         found = await self._engine.catalog.get_table(self._database, self._table)
         source = self._open_source(found.schema.arrow_schema())
         check_columns(found.schema, source.schema, source.path.name)
+        if found.rules:
+            raise NotSupportedError("import into a table with generated columns or CHECK constraints", 1235)
         info = await self._engine.catalog.hide_table(self._database, self._table)
         start, end = table_range(info.table_id)
         client = self._engine.client

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pyarrow as pa
 
 from rutile.catalog.model import CatalogSnapshot, TableInfo
-from rutile.ddl.keys import column_key, key_parts
+from rutile.ddl.keys import column_extra, column_key, key_parts
 from rutile.ddl.show_create import value_text
 from rutile_coprocessor.schema import Column, ColumnType, Kind, TableSchema
 
@@ -64,7 +64,7 @@ def _column_row(info: TableInfo, position: int, column: Column) -> tuple[object,
         "YES" if column.nullable else "NO", kind.mysql_name().split("(")[0].split(" ")[0],
         text_length, kind.precision if is_decimal else None, kind.scale if is_decimal else None,
         kind.mysql_name(), column_key(info, column),
-        "auto_increment" if column.auto_increment else "", column.comment,
+        column_extra(info, column), column.comment,
     )  # fmt: skip
 
 

@@ -28,7 +28,15 @@ def parse_create(cursor: TokenCursor) -> st.Statement:
         raise not_supported(_command_words(start))
     target = definition.this.this if isinstance(definition.this, exp.Schema) else definition.this
     name = st.TableName(target.name, target.db or None)
-    return st.CreateTable(name, definition, bool(definition.args.get("exists")))
+    return st.CreateTable(name, definition, bool(definition.args.get("exists")), _like(definition))
+
+
+def _like(definition: exp.Create) -> st.TableName | None:
+    properties = definition.args.get("properties")
+    for option in properties.expressions if properties is not None else []:
+        if isinstance(option, exp.LikeProperty):
+            return st.TableName(option.this.name, option.this.db or None)
+    return None
 
 
 def _command_words(sql: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rutile import statements as st
 from rutile.catalog.catalog import Catalog
 from rutile.catalog.model import TableInfo
-from rutile.ddl.keys import column_key, key_parts
+from rutile.ddl.keys import column_extra, column_key, key_parts
 from rutile.ddl.show_create import quote_name, show_create_table, value_text
 from rutile.definitions import database_of
 from rutile.errors import no_database_selected, not_supported, unknown_table
@@ -118,9 +118,7 @@ async def _columns(statement: st.Show, catalog: Catalog, database: str | None) -
 
 def _column_row(info: TableInfo, column: Column, full: bool) -> Row:
     default = column.default_sql or (None if column.default is None else value_text(column.default))
-    extra = "auto_increment" if column.auto_increment else ""
-    if column.on_update_sql:
-        extra = f"on update {column.on_update_sql}"
+    extra = column_extra(info, column)
     key = column_key(info, column)
     nullable = "YES" if column.nullable else "NO"
     if not full:

@@ -65,6 +65,8 @@ class CreateTable:
     table: TableName
     definition: exp.Create
     if_not_exists: bool = False
+    like: TableName | None = None
+    """CREATE TABLE ... LIKE this one; the definition says nothing then."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from rutile.catalog.holds import CommitHolds
 from rutile.catalog.identifiers import IdAllocator
 from rutile.catalog.indexes import IndexInfo
 from rutile.catalog.model import CatalogSnapshot, DatabaseInfo, TableInfo, TableState
+from rutile.catalog.rules import NO_RULES, RuleSet
 from rutile.errors import SqlError
 from rutile.storage import KvClient, KvTransaction
 from rutile_coprocessor.schema import TableSchema
@@ -130,12 +131,14 @@ class Catalog:
         comment: str = "",
         auto_increment: int = 1,
         indexes: tuple[IndexInfo, ...] = (),
+        rules: RuleSet = NO_RULES,
     ) -> TableInfo:
         """Make a table; `schema.table_id` is ignored and a fresh one given. `auto_increment` is the first value.
 
         Raises 1049 for an unknown database, 1050 when the name is taken (also by a table being imported).
         """
-        wanted = TableInfo(schema, TableState(state), comment, indexes, max((index.id for index in indexes), default=0))
+        last_index_id = max((index.id for index in indexes), default=0)
+        wanted = TableInfo(schema, TableState(state), comment, indexes, last_index_id, rules)
         made = await self.change(lambda txn, seen: _create_table(txn, seen, wanted, auto_increment))
         assert made is not None
         return made

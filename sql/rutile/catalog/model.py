@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from rutile.catalog.indexes import IndexInfo, IndexState
+from rutile.catalog.rules import NO_RULES, RuleSet
 from rutile_coprocessor.schema import TableSchema
 
 
@@ -46,6 +47,7 @@ class TableInfo:
     """Secondary indexes in any state, in the order they were made."""
     last_index_id: int = 0
     """The highest index id ever given here; none is used twice."""
+    rules: RuleSet = NO_RULES
 
     @property
     def table_id(self) -> int:
@@ -64,6 +66,7 @@ class TableInfo:
         body = {
             "schema": json.loads(self.schema.to_bytes()), "state": self.state.value, "comment": self.comment,
             "indexes": [index.to_json() for index in self.indexes], "last_index_id": self.last_index_id,
+            "rules": self.rules.to_json(),
         }  # fmt: skip
         return json.dumps(body, separators=(",", ":")).encode()
 
@@ -73,7 +76,9 @@ class TableInfo:
         body = json.loads(data)
         schema = TableSchema.from_bytes(json.dumps(body["schema"]).encode())
         indexes = tuple(IndexInfo.from_json(index) for index in body.get("indexes", ()))
-        return TableInfo(schema, TableState(body["state"]), body["comment"], indexes, body.get("last_index_id", 0))
+        rules = RuleSet.from_json(body["rules"]) if "rules" in body else RuleSet()
+        state = TableState(body["state"])
+        return TableInfo(schema, state, body["comment"], indexes, body.get("last_index_id", 0), rules)
 
 
 @dataclass(frozen=True)

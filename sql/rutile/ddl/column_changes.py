@@ -15,9 +15,10 @@ from rutile import alterations as alter
 from rutile import errors
 from rutile.catalog.model import TableInfo
 from rutile.conversion import converter_for
-from rutile.ddl.columns import ColumnKey, read_column, with_default
+from rutile.ddl.columns import ColumnFacts, ColumnKey, read_column, with_default
 from rutile.ddl.create_table import check_column_name
 from rutile.errors import SqlError, not_supported
+from rutile.row_rules import columns_of_rules
 from rutile_coprocessor.column_types import MAX_INT64_PRECISION
 from rutile_coprocessor.schema import Column, ColumnType, Kind, Scalar, TableSchema
 
@@ -29,9 +30,10 @@ def add_column(info: TableInfo, change: alter.AddColumn, now: datetime) -> Table
     """The table with one more column. `now` is what CURRENT_TIMESTAMP gives the rows there are. Raises 1060, 1235."""
     schema = info.schema
     next_id = max(column.id for column in (*schema.columns, *schema.dropped)) + 1
-    column, key = read_column(change.definition, next_id)
+    column, facts = read_column(change.definition, next_id)
     check_column_name(column.name)
-    if key is not ColumnKey.NONE or column.auto_increment:
+    _refuse_rules(facts)
+    if facts.key is not ColumnKey.NONE or column.auto_increment:
         raise not_supported("ADD COLUMN with a key or AUTO_INCREMENT: add the column first, then the index")
     if schema.has_column(column.name):
         raise SqlError(errors.ER_DUP_FIELDNAME, f"Duplicate column name '{column.name}'")
@@ -52,6 +54,7 @@ def drop_column(info: TableInfo, name: str) -> TableInfo:
         raise SqlError(ER_CANT_REMOVE_ALL_FIELDS, message, sqlstate="42000")
     if column.id in info.schema.primary_key:
         raise not_supported("DROP COLUMN of a column of the primary key")
+    _refuse_mentioned(info, column, "DROP COLUMN")
     if any(column.id in index.column_ids for index in info.indexes):
         raise not_supported(f"DROP COLUMN of a column of an index: drop the indexes on {name} first")
     return replace(info, schema=info.schema.drop_column(name))
@@ -61,15 +64,18 @@ def rename_column(info: TableInfo, old: str, new: str) -> TableInfo:
     """The table with a column called otherwise. Raises 1054, 1060."""
     column = _find(info.schema, old)
     check_column_name(new)
+    _refuse_mentioned(info, column, "RENAME COLUMN")
     return _with_column(info, column, replace(column, name=new))
 
 
 def modify_column(info: TableInfo, change: alter.ModifyColumn) -> TableInfo:
     """The table with a column defined anew. Raises 1054, 1060, 1235 for what would touch rows."""
     old = _find(info.schema, change.name)
-    wanted, key = read_column(change.definition, old.id)
+    _refuse_mentioned(info, old, "MODIFY COLUMN")
+    wanted, facts = read_column(change.definition, old.id)
     check_column_name(wanted.name)
-    if key is not ColumnKey.NONE:
+    _refuse_rules(facts)
+    if facts.key is not ColumnKey.NONE:
         raise not_supported("MODIFY COLUMN with a key: add the index by itself")
     if old.id in info.schema.primary_key:
         wanted = replace(wanted, nullable=False)
@@ -89,6 +95,16 @@ def set_default(info: TableInfo, change: alter.SetDefault) -> TableInfo:
     column = _find(info.schema, change.column)
     bare = replace(column, default=None, default_sql=None)
     return _with_column(info, column, with_default(bare, change.default))
+
+
+def _refuse_rules(facts: ColumnFacts) -> None:
+    if facts.generated is not None or facts.checks:
+        raise not_supported("ALTER TABLE with a generated column or CHECK: rows would have to be looked at")
+
+
+def _refuse_mentioned(info: TableInfo, column: Column, what: str) -> None:
+    if column.name.lower() in columns_of_rules(info):
+        raise not_supported(f"{what} of a column that a generated column or a CHECK mentions ({column.name})")
 
 
 def _find(schema: TableSchema, name: str, code: int = errors.ER_BAD_FIELD) -> Column:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
 from sqlglot import exp
@@ -38,16 +38,23 @@ class ColumnFacts:
     default: exp.Expr | None = None
     on_update: exp.Expr | None = None
     comment: str = ""
+    generated: exp.ComputedColumnConstraint | None = None
+    checks: list[tuple[str | None, exp.Expr]] = field(default_factory=list)
+    """Name and condition of each CHECK."""
 
 
-def read_column(definition: exp.ColumnDef, column_id: int) -> tuple[Column, ColumnKey]:
-    """The column, and the key it is by itself. Raises 1067, 1101, 1235 and what the type raises."""
+def read_column(definition: exp.ColumnDef, column_id: int) -> tuple[Column, ColumnFacts]:
+    """The column, and what else its definition says. Raises 1067, 1101, 1235 and what the type raises."""
     if definition.args.get("kind") is None:
         raise not_supported(f"a column without a type: {definition.name}")
     kind = column_type(definition.args["kind"])
     facts = ColumnFacts()
     for constraint in definition.args.get("constraints") or []:
-        _read_constraint(definition.name, constraint.kind, facts)
+        name = constraint.this.name if constraint.this is not None else None
+        if isinstance(constraint.kind, exp.CheckColumnConstraint):
+            facts.checks.append((name, constraint.kind.this))
+        else:
+            _read_constraint(definition.name, constraint.kind, facts)
     nullable = facts.key is not ColumnKey.PRIMARY and facts.nullable is not False
     bare = Column(
         id=column_id,
@@ -58,7 +65,7 @@ def read_column(definition: exp.ColumnDef, column_id: int) -> tuple[Column, Colu
         comment=facts.comment,
         on_update_sql=_moment_sql(definition.name, kind, facts.on_update),
     )
-    return with_default(bare, facts.default), facts.key
+    return with_default(bare, facts.default), facts
 
 
 def _read_constraint(name: str, kind: exp.Expr, facts: ColumnFacts) -> None:
@@ -77,6 +84,8 @@ def _read_constraint(name: str, kind: exp.Expr, facts: ColumnFacts) -> None:
             facts.on_update = kind.this
         case exp.CommentColumnConstraint():
             facts.comment = kind.this.name
+        case exp.ComputedColumnConstraint():
+            facts.generated = kind
         case exp.CharacterSetColumnConstraint() | exp.CollateColumnConstraint():
             check_character_set(kind.this.name)
         case _:
@@ -84,8 +93,7 @@ def _read_constraint(name: str, kind: exp.Expr, facts: ColumnFacts) -> None:
 
 
 _FEATURES: dict[type[exp.Expr], str] = {
-    exp.Reference: "FOREIGN KEY", exp.CheckColumnConstraint: "CHECK",
-    exp.ComputedColumnConstraint: "generated column", exp.GeneratedAsIdentityColumnConstraint: "generated column",
+    exp.Reference: "FOREIGN KEY", exp.GeneratedAsIdentityColumnConstraint: "generated column",
     exp.ZeroFillColumnConstraint: "ZEROFILL", exp.InvisibleColumnConstraint: "INVISIBLE column",
 }  # fmt: skip
 

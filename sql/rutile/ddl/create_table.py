@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -9,9 +10,12 @@ from sqlglot import exp
 
 from rutile import errors
 from rutile.catalog.indexes import IndexInfo
+from rutile.catalog.model import TableInfo
+from rutile.catalog.rules import NO_RULES, CheckConstraint, GeneratedColumn, RuleSet
 from rutile.ddl.columns import ColumnKey, check_character_set, read_column
 from rutile.ddl.indexes import IndexDefinition, build_indexes, read_index
 from rutile.errors import SqlError, not_supported
+from rutile.row_rules import compile_rule
 from rutile_coprocessor.schema import Column, Handle, Kind, TableSchema
 from rutile_proto.errors import InvalidRequest
 
@@ -20,6 +24,7 @@ MAX_NAME_CHARACTERS = 64
 ER_TOO_LONG_IDENT = 1059
 ER_TOO_MANY_FIELDS = 1117
 ER_BLOB_KEY_WITHOUT_LENGTH = 1170
+ER_CHECK_DUP_NAME = 3822
 _NEEDS_PREFIX = (Kind.TEXT, Kind.BLOB, Kind.JSON)
 
 
@@ -31,6 +36,7 @@ class TableDefinition:
     comment: str = ""
     auto_increment: int = 1
     indexes: tuple[IndexInfo, ...] = ()
+    rules: RuleSet = NO_RULES
 
 
 @dataclass
@@ -38,10 +44,12 @@ class _Parts:
     columns: list[Column] = field(default_factory=list)
     key: tuple[str, ...] | None = None
     indexes: list[IndexDefinition] = field(default_factory=list)
+    generated: list[GeneratedColumn] = field(default_factory=list)
+    checks: list[tuple[str | None, exp.Expr]] = field(default_factory=list)
 
 
 def read_definition(definition: exp.Create, database: str, name: str) -> TableDefinition:
-    """The schema CREATE TABLE describes. Raises 1235 naming what Rutile lacks: CHECK, foreign keys, ..."""
+    """The schema CREATE TABLE describes. Raises 1235 naming what Rutile lacks: foreign keys, ..."""
     if not isinstance(definition.this, exp.Schema):
         raise not_supported("CREATE TABLE ... LIKE and CREATE TABLE ... AS SELECT")
     if definition.expression is not None and definition.args.get("expression"):
@@ -55,32 +63,61 @@ def read_definition(definition: exp.Create, database: str, name: str) -> TableDe
     schema = _build(database, name, parts)
     indexes = build_indexes(schema, parts.indexes, (), 0)
     _check_auto_increment(schema, indexes)
-    return TableDefinition(schema, comment, auto_increment, indexes)
+    return TableDefinition(schema, comment, auto_increment, indexes, _rules(schema, parts))
+
+
+def _rules(schema: TableSchema, parts: _Parts) -> RuleSet:
+    """The generated columns and CHECKs, each compiled once to see that it can be. Raises 1054, 1235, 3763, 3822."""
+    given = {name.lower() for name, _ in parts.checks if name}
+    numbers = (f"{schema.name}_chk_{number}" for number in itertools.count(1))
+    checks: list[CheckConstraint] = []
+    for name, condition in parts.checks:
+        chosen = name or next(each for each in numbers if each.lower() not in given)
+        if chosen.lower() in (each.name.lower() for each in checks):
+            raise SqlError(ER_CHECK_DUP_NAME, f"Duplicate check constraint name '{chosen}'.")
+        checks.append(CheckConstraint(chosen, condition.unnest().sql("mysql")))
+    rules = RuleSet(tuple(parts.generated), tuple(checks))
+    for sql in rules.expressions:
+        compile_rule(TableInfo(schema), sql)
+    keys = set(schema.primary_key) & {each.column_id for each in rules.generated}
+    if keys:
+        raise not_supported("a generated column in the primary key")
+    return rules
 
 
 def _read_element(element: exp.Expr, parts: _Parts, constraint: str | None = None) -> None:
     match element:
         case exp.ColumnDef():
-            column, key = read_column(element, len(parts.columns) + 1)
-            parts.columns.append(column)
-            if key is ColumnKey.PRIMARY:
-                _set_key(parts, (column.name,))
-            elif key is ColumnKey.UNIQUE:
-                parts.indexes.append(IndexDefinition(None, ((column.name, None),), unique=True))
+            _read_column(element, parts)
         case exp.PrimaryKey():
             _set_key(parts, tuple(_key_column(part) for part in element.expressions))
         case exp.Constraint():
             for inner in element.expressions:
                 _read_element(inner, parts, element.this.name if element.this is not None else None)
+        case exp.CheckColumnConstraint():
+            parts.checks.append((constraint, element.this))
         case exp.UniqueColumnConstraint() | exp.IndexColumnConstraint():
             parts.indexes.append(read_index(element, constraint))
         case _:
             raise not_supported(_FEATURES.get(type(element), element.sql("mysql")))
 
 
-_FEATURES: dict[type[exp.Expr], str] = {
-    exp.ForeignKey: "FOREIGN KEY", exp.CheckColumnConstraint: "CHECK",
-}  # fmt: skip
+_FEATURES: dict[type[exp.Expr], str] = {exp.ForeignKey: "FOREIGN KEY"}
+
+
+def _read_column(element: exp.ColumnDef, parts: _Parts) -> None:
+    column, facts = read_column(element, len(parts.columns) + 1)
+    parts.columns.append(column)
+    parts.checks += facts.checks
+    if facts.key is ColumnKey.PRIMARY:
+        _set_key(parts, (column.name,))
+    elif facts.key is ColumnKey.UNIQUE:
+        parts.indexes.append(IndexDefinition(None, ((column.name, None),), unique=True))
+    if facts.generated is not None:
+        if column.auto_increment or facts.default is not None or facts.key is ColumnKey.PRIMARY:
+            raise not_supported(f"a generated column with AUTO_INCREMENT, DEFAULT or PRIMARY KEY ({column.name})")
+        stored = bool(facts.generated.args.get("persisted"))
+        parts.generated.append(GeneratedColumn(column.id, facts.generated.this.unnest().sql("mysql"), stored))
 
 
 def _key_column(part: exp.Expr) -> str:

@@ -42,3 +42,13 @@ def column_key(info: TableInfo, column: Column) -> str:
     if any(index.unique and len(index.columns) == 1 for index in first_of):
         return "UNI"
     return "MUL" if first_of else ""
+
+
+def column_extra(info: TableInfo, column: Column) -> str:
+    """What SHOW COLUMNS says in Extra."""
+    for generated in info.rules.generated:
+        if generated.column_id == column.id:
+            return "STORED GENERATED" if generated.stored else "VIRTUAL GENERATED"
+    if column.on_update_sql:
+        return f"on update {column.on_update_sql}"
+    return "auto_increment" if column.auto_increment else ""

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from rutile.catalog.indexes import IndexInfo
 from rutile.catalog.model import TableInfo
+from rutile.catalog.rules import GeneratedColumn
 from rutile.temporal import format_datetime, format_time
 from rutile_coprocessor.schema import Column, Kind, Scalar, TableSchema
 
@@ -24,11 +25,13 @@ def quote_string(text: str) -> str:
 def show_create_table(info: TableInfo) -> str:
     """The statement that would make this table."""
     schema = info.schema
-    lines = [f"  {_column_line(column)}" for column in schema.columns]
+    generated = {each.column_id: each for each in info.rules.generated}
+    lines = [f"  {_column_line(column, generated.get(column.id))}" for column in schema.columns]
     if schema.primary_key:
         key = ",".join(quote_name(column.name) for column in schema.primary_key_columns)
         lines.append(f"  PRIMARY KEY ({key})")
     lines += [f"  {_index_line(schema, index)}" for index in info.public_indexes]
+    lines += [f"  CONSTRAINT {quote_name(each.name)} CHECK (({each.sql}))" for each in info.rules.checks]
     comment = f" COMMENT={quote_string(info.comment)}" if info.comment else ""
     body = ",\n".join(lines)
     options = "ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin"
@@ -46,15 +49,17 @@ def _index_line(schema: TableSchema, index: IndexInfo) -> str:
     return f"{kind} {quote_name(index.name)} ({','.join(parts)}){comment}"
 
 
-def _column_line(column: Column) -> str:
+def _column_line(column: Column, generated: GeneratedColumn | None) -> str:
     parts = [quote_name(column.name), column.type.mysql_name()]
+    if generated is not None:
+        parts.append(f"GENERATED ALWAYS AS ({generated.sql}) {'STORED' if generated.stored else 'VIRTUAL'}")
     if not column.nullable:
         parts.append("NOT NULL")
     elif column.type.kind is Kind.TIMESTAMP:
         parts.append("NULL")
     if column.auto_increment:
         parts.append("AUTO_INCREMENT")
-    default = default_text(column)
+    default = default_text(column) if generated is None else None
     if default is not None:
         parts.append(f"DEFAULT {default}")
     if column.on_update_sql:

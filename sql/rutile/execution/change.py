@@ -36,4 +36,4 @@ def _new_row(plan: ChangePlan, writer: RowWriter, found: Row, old: Row, number: 
     row = list(old)
     for position, value in zip(plan.computed, found[-len(plan.computed) :], strict=True):
         row[position] = plan.table.converters[position](value, number)
-    return writer.touched(old, row, set(plan.computed))
+    return writer.touched(old, row, set(plan.computed), number)

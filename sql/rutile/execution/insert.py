@@ -15,6 +15,7 @@ from rutile.errors import SqlError
 from rutile.execution.write import RowWriter, moment_value
 from rutile.expressions.compile import Environment
 from rutile.planner.insert import InsertPlan, OnDuplicate
+from rutile.row_rules import generated_value_given
 from rutile.storage import KvTransaction
 from rutile_coprocessor.schema import Column, Scalar
 
@@ -90,6 +91,9 @@ class Inserter:
         position = self._table.auto_increment_position
         if position is not None:
             await self._generate_ids(rows, position)
+        if self._table.rules is not None:
+            for number, row in enumerate(rows, start=1):
+                self._table.rules.complete(row, self._environment, number)
         return [tuple(row) for row in rows]
 
     async def _generate_ids(self, rows: list[list[Any]], position: int) -> None:
@@ -212,6 +216,8 @@ class _Filler:
         for position, value in zip(self._positions, values, strict=bool(values)):
             if value is DEFAULT:
                 row[position] = self._default(position)
+            elif not self._table.takes_value(position):
+                raise generated_value_given(self._table.schema.columns[position], self._table.schema.name)
             elif position == self._automatic and value is None:
                 row[position] = None
             else:
@@ -222,6 +228,8 @@ class _Filler:
 
     def _default(self, position: int) -> Scalar:
         column: Column = self._table.schema.columns[position]
+        if not self._table.takes_value(position):
+            return None  # computed when the row is complete
         if column.default_sql:
             return moment_value(column.default_sql, self._environment)  # type: ignore[no-any-return]
         if column.default is None and not column.nullable and position != self._automatic:

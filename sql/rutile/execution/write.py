@@ -112,14 +112,16 @@ class RowWriter:
         for position, evaluate in assignments:
             value = evaluate([*row, *beside], self._environment)
             row[position] = self.table.converters[position](value, row_number)
-        return self.touched(old, row, {position for position, _ in assignments})
+        return self.touched(old, row, {position for position, _ in assignments}, row_number)
 
-    def touched(self, old: Row, row: list[Scalar], assigned: set[int]) -> Row:
-        """`row` with ON UPDATE CURRENT_TIMESTAMP applied, if it differs from `old`."""
+    def touched(self, old: Row, row: list[Scalar], assigned: set[int], row_number: int) -> Row:
+        """`row` with ON UPDATE CURRENT_TIMESTAMP applied, if it differs from `old`, and completed by its rules."""
         if tuple(row) != old:
             for position, moment in self._on_update:
                 if position not in assigned:
                     row[position] = moment
+            if self.table.rules is not None:
+                self.table.rules.complete(row, self._environment, row_number)
         return tuple(row)
 
 

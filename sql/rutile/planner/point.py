@@ -29,6 +29,7 @@ from rutile.planner.key_values import NotExact, key_value
 from rutile.planner.ranges import conjuncts
 from rutile.planner.table_columns import TableColumns
 from rutile.projection_names import is_named_by_text
+from rutile.row_rules import generated_value_given
 from rutile_coprocessor.schema import Column, ColumnType, Scalar
 
 MAX_POINT_KEYS = 1_024
@@ -262,6 +263,8 @@ def compile_assignments(
         if not isinstance(node, exp.EQ) or not isinstance(node.this, exp.Column):
             raise NotCompilable("SET")
         position, _ = columns.find(node.this)
+        if not table.takes_value(position):
+            raise generated_value_given(table.schema.columns[position], table.schema.name)
         assignments.append((position, _assigned(node.expression, scope, table.schema.columns[position])))
     return tuple(assignments)
 
