@@ -206,9 +206,7 @@ def test_the_target_has_to_be_known_as_it_is(halves):
 
 def test_a_peer_far_behind_puts_the_merge_off(halves):
     halves.isolate(3)
-    for number in range(40):
-        halves.write((b"%03d" % number, b"v"), region_id=SOURCE)
-    halves.wait(lambda: halves.leader(SOURCE).truncated_index > 30)
+    outrun(halves, SOURCE, b"a")
     with pytest.raises(ServerIsBusy, match="snapshot"):
         halves.result(start_merge(halves))
     halves.heal()
@@ -358,18 +356,34 @@ def test_a_follower_cut_off_before_comes_by_the_merge_from_the_log(halves):
     halves.check_replicas()
 
 
-def overtake(cluster, writes=60):
-    """Merge while store 3 is away, and cut the log behind it."""
-    cluster.isolate(3)
-    cluster.result(start_merge(cluster))
+def overtake(cluster, prepared=False):
+    """Merge while store 3 is away, and cut the log behind it. It may have heard that the source is prepared."""
+    if prepared:
+        release = hold_commits(cluster)
+        cluster.result(start_merge(cluster))
+        cluster.wait(lambda: all(is_merging(cluster, store_id) for store_id in cluster.machines))
+        cluster.isolate(3)
+        release()
+    else:
+        cluster.isolate(3)
+        cluster.result(start_merge(cluster))
     cluster.wait(lambda: cluster.info(1, SOURCE) is None and cluster.info(2, SOURCE) is None)
-    for number in range(writes):
-        cluster.write((b"b%03d" % number, b"v"))
-    cluster.wait(lambda: cluster.leader().truncated_index > 40)
+    outrun(cluster, TARGET, b"b")
 
 
-def test_a_snapshot_of_the_target_takes_the_place_of_the_source(halves):
-    overtake(halves)
+def outrun(cluster, region_id, prefix):
+    """Write until the log no longer reaches back to where store 3 is."""
+    for number in range(200):
+        cluster.write((prefix + b"%03d" % number, b"v"), region_id=region_id)
+        cluster.tick()
+        if cluster.leader(region_id).truncated_index > cluster.info(3, region_id).applied_index + 60:
+            return
+    raise AssertionError("the log is never cut")
+
+
+@pytest.mark.parametrize("prepared", [False, True], ids=["unsuspecting", "prepared"])
+def test_a_snapshot_of_the_target_takes_the_place_of_the_source(halves, prepared):
+    overtake(halves, prepared)
     halves.heal()
     halves.caught_up()
     assert halves.info(3, SOURCE) is None
@@ -382,19 +396,20 @@ def test_a_snapshot_of_the_target_takes_the_place_of_the_source(halves):
     halves.check_replicas()
 
 
-def test_a_snapshot_after_merge_and_split_does_not_call_the_merge_off(halves):
+@pytest.mark.parametrize("prepared", [False, True], ids=["unsuspecting", "prepared"])
+def test_a_snapshot_after_merge_and_split_does_not_call_the_merge_off(halves, prepared):
     """What is left of the target at store 3 covers nothing of the source, and has another epoch: it looks like a merge
     that never was. The snapshot says that it was."""
-    overtake(halves)
+    overtake(halves, prepared)
+    snapshots = halves.snapshots_sent
     halves.split((b"m", 7))
     halves.wait(lambda: halves.leader(7))
-    for number in range(60):
-        halves.write((b"x%03d" % number, b"v"))
-    halves.tick(40)
+    outrun(halves, TARGET, b"x")
     halves.heal()
     halves.caught_up(TARGET)
     halves.wait(lambda: halves.info(3, SOURCE) is None)
     halves.caught_up(7)
+    assert halves.snapshots_sent == snapshots + 2, "the target's, and that of what was split off"
     assert halves.get(3, b"a", 7) == b"left"
     halves.check_replicas()
     halves.check_tiles([7, TARGET])

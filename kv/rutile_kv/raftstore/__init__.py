@@ -46,7 +46,8 @@ Who is who
     registry         peers coming, changing, going               region_change splits and members as pure functions
     apply            committed entries become data and answers   region_reader a reader that sees one region
     merge            what merging makes of regions: pure         takeover      CommitMerge: the source ends here
-    merge_proposals  who proposes what of a merge, and when      replay        the log told once more, for watchers
+    merge_proposals  who proposes what of a merge                merge_watch   and when
+    replay           the log told once more, for watchers
     peer_storage     log and states; what Raft reads             local_keys    the key map of the `raft` family
     pending_writes, proposals, reads: who waits for what         outbox        Raft's messages with their addresses
     snapshot         a region as a stream of bytes               installation  its way into a peer
@@ -90,6 +91,6 @@ leader proposes RollbackMerge. That proof is exact because a region says what it
 with its snapshots, and with the message that destroys a removed peer (docs/decisions/region-merge.md).
 
 Not done, on purpose: merging into a left neighbour, keeping the log of a merged region for watchers that were away,
-witnesses, asking PD whether a forgotten peer still belongs (only its old fellow members are asked), applying in a thread
-of its own (Python would not gain), ingesting snapshots as files (docs/decisions/snapshot-install.md).
+witnesses, asking PD whether a forgotten peer still belongs (only its old fellow members are asked), applying in a
+thread of its own (Python would not gain), ingesting snapshots as files (docs/decisions/snapshot-install.md).
 """

@@ -7,7 +7,6 @@
 Reads are asked directly: `read_now` for a leader with a lease, `read_again` for whoever waited for a `ReadIndex`.
 """
 
-from collections.abc import Sequence
 from typing import assert_never
 
 from google.protobuf.message import DecodeError
@@ -39,7 +38,7 @@ from rutile_kv.raftstore.events import (
 )
 from rutile_kv.raftstore.hibernation import QUIET_KINDS, Hibernation
 from rutile_kv.raftstore.installation import IncomingSnapshot
-from rutile_kv.raftstore.merge_proposals import advance_merge
+from rutile_kv.raftstore.merge_watch import MergeWatch
 from rutile_kv.raftstore.observer import ApplyObserver
 from rutile_kv.raftstore.peer import Peer
 from rutile_kv.raftstore.region_change import find_peer
@@ -71,6 +70,7 @@ class Store:
         self._round = Round(engine.batch())
         self._in_flight: Round | None = None
         self._hibernation = Hibernation(self._registry, config)
+        self._merges = MergeWatch(self._registry, config)
         self._registry.on_forget = self._hibernation.forget
         self._registry.load()
 
@@ -110,8 +110,7 @@ class Store:
         assert self._in_flight is None, "advance the last round first"
         round_, registry = self._round, self._registry
         self._bury_doomed(round_)
-        resumed = self._resume_stalled(round_)
-        self._advance_fresh_merges(round_)
+        resumed = self._merges.begin_round(round_)
         touched, registry.dirty = registry.dirty, {}
         for region_id in touched:
             peer = registry.peers.get(region_id)
@@ -339,11 +338,7 @@ class Store:
             if peer.is_leader:
                 self._hibernation.consider(peer, self._round)
             self._touch_if_busy(peer)
-        self._advance_all_merges()
-
-    def _advance_all_merges(self) -> None:
-        if self._registry.merging and self.tick_count % self.config.merge_check_ticks == 0:
-            self._advance_merges(list(self._registry.merging), self._round)
+        self._merges.tick(self.tick_count, self._round)
 
     def _wake(self, peer: Peer) -> None:
         self._hibernation.wake(peer, self._round)
@@ -365,31 +360,6 @@ class Store:
                 peer.storage.absorbed = doom.absorbed
                 self._registry.destroy_absorbed(doom.absorbed, region, round_)
             self._registry.destroy(peer, doom.epoch, round_, doom.merged_into)
-
-    def _resume_stalled(self, round_: Round) -> list[Peer]:
-        """First of all in a round, so that whoever they wait for has no part in it yet."""
-        stalled, self._registry.stalled = self._registry.stalled, {}
-        peers = [self._registry.peers[region_id] for region_id in stalled]
-        for peer in peers:
-            peer.resume_apply(round_)
-            self._registry.touch(peer.region_id)
-        return peers
-
-    def _advance_fresh_merges(self, round_: Round) -> None:
-        fresh, self._registry.fresh_merges = self._registry.fresh_merges, {}
-        self._advance_merges(list(fresh), round_)
-
-    def _advance_merges(self, region_ids: Sequence[int], round_: Round) -> None:
-        for region_id in region_ids:
-            source = self._registry.peers.get(region_id)
-            if source is not None and source.storage.merge_state is not None:
-                advance_merge(source, self._registry, round_)
-                self._touch_if_busy(source)
-                self._touch_target(source.storage.merge_state.target.id)
-
-    def _touch_target(self, region_id: int) -> None:
-        if region_id in self._registry.peers:
-            self._registry.touch(region_id)
 
     def _gather(self, peer: Peer, round_: Round) -> None:
         """Everything one peer has for this round."""
