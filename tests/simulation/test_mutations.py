@@ -67,7 +67,7 @@ def marked(mutation: Mutation) -> object:
 
 
 @pytest.mark.filterwarnings("ignore")  # a run that is broken off leaves coroutines behind
-@pytest.mark.parametrize("mutation", map(marked, MUTATIONS))
+@pytest.mark.parametrize("mutation", [marked(mutation) for mutation in MUTATIONS])
 def test_planted_bugs_are_found(mutation: Mutation) -> None:
     assert seeds_until_found(mutation) is not None, f"{mutation.name}: nothing noticed in {mutation.seeds} seeds"
 
