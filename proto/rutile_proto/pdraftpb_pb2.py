@@ -26,7 +26,7 @@ from rutile_proto import eraftpb_pb2 as rutile__proto_dot_eraftpb__pb2
 from rutile_proto import pdpb_pb2 as rutile__proto_dot_pdpb__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1brutile_proto/pdraftpb.proto\x12\x08pdraftpb\x1a\x1arutile_proto/eraftpb.proto\x1a\x17rutile_proto/pdpb.proto\"5\n\x06\x43hange\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\r\n\x05value\x18\x02 \x01(\x0c\x12\x0f\n\x07\x64\x65leted\x18\x03 \x01(\x08\"0\n\x0b\x43hangeBatch\x12!\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x10.pdraftpb.Change\"f\n\x0e\x44\x65liverRequest\x12\x12\n\ncluster_id\x18\x01 \x01(\x04\x12\"\n\x08messages\x18\x02 \x03(\x0b\x32\x10.eraftpb.Message\x12\x1c\n\x06sender\x18\x03 \x01(\x0b\x32\x0c.pdpb.Member\"\x11\n\x0f\x44\x65liverResponse\"t\n\x0cSnapshotPage\x12\x12\n\ncluster_id\x18\x01 \x01(\x04\x12!\n\x07message\x18\x02 \x01(\x0b\x32\x10.eraftpb.Message\x12\x1f\n\x05pairs\x18\x03 \x03(\x0b\x32\x10.pdraftpb.Change\x12\x0c\n\x04last\x18\x04 \x01(\x08\"\x11\n\x0fInstallResponse\"\"\n\rStatusRequest\x12\x11\n\tmember_id\x18\x01 \x01(\x04\"j\n\x0cMemberStatus\x12\x1c\n\x06member\x18\x01 \x01(\x0b\x32\x0c.pdpb.Member\x12\x12\n\nis_learner\x18\x02 \x01(\x08\x12\x15\n\rmatched_index\x18\x03 \x01(\x04\x12\x11\n\tsilent_ms\x18\x04 \x01(\x04\"\xdc\x01\n\x0eStatusResponse\x12$\n\x06header\x18\x01 \x01(\x0b\x32\x14.pdpb.ResponseHeader\x12\x11\n\tmember_id\x18\x02 \x01(\x04\x12\x11\n\tleader_id\x18\x03 \x01(\x04\x12\x0c\n\x04term\x18\x04 \x01(\x04\x12\x17\n\x0f\x63ommitted_index\x18\x05 \x01(\x04\x12\x15\n\rapplied_index\x18\x06 \x01(\x04\x12\'\n\x07members\x18\x07 \x03(\x0b\x32\x16.pdraftpb.MemberStatus\x12\x17\n\x0f\x61sker_took_part\x18\x08 \x01(\x08\"V\n\x10\x41\x64\x64MemberRequest\x12#\n\x06header\x18\x01 \x01(\x0b\x32\x13.pdpb.RequestHeader\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\"W\n\x11\x41\x64\x64MemberResponse\x12$\n\x06header\x18\x01 \x01(\x0b\x32\x14.pdpb.ResponseHeader\x12\x1c\n\x06member\x18\x02 \x01(\x0b\x32\x0c.pdpb.Member\"M\n\x13RemoveMemberRequest\x12#\n\x06header\x18\x01 \x01(\x0b\x32\x13.pdpb.RequestHeader\x12\x11\n\tmember_id\x18\x02 \x01(\x04\"<\n\x14RemoveMemberResponse\x12$\n\x06header\x18\x01 \x01(\x0b\x32\x14.pdpb.ResponseHeader\"O\n\x15TransferLeaderRequest\x12#\n\x06header\x18\x01 \x01(\x0b\x32\x13.pdpb.RequestHeader\x12\x11\n\tmember_id\x18\x02 \x01(\x04\">\n\x16TransferLeaderResponse\x12$\n\x06header\x18\x01 \x01(\x0b\x32\x14.pdpb.ResponseHeader2\x88\x01\n\x06PdRaft\x12>\n\x07\x44\x65liver\x12\x18.pdraftpb.DeliverRequest\x1a\x19.pdraftpb.DeliverResponse\x12>\n\x07Install\x12\x16.pdraftpb.SnapshotPage\x1a\x19.pdraftpb.InstallResponse(\x01\x32\xb2\x02\n\tPdMembers\x12;\n\x06Status\x12\x17.pdraftpb.StatusRequest\x1a\x18.pdraftpb.StatusResponse\x12\x44\n\tAddMember\x12\x1a.pdraftpb.AddMemberRequest\x1a\x1b.pdraftpb.AddMemberResponse\x12M\n\x0cRemoveMember\x12\x1d.pdraftpb.RemoveMemberRequest\x1a\x1e.pdraftpb.RemoveMemberResponse\x12S\n\x0eTransferLeader\x12\x1f.pdraftpb.TransferLeaderRequest\x1a .pdraftpb.TransferLeaderResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1brutile_proto/pdraftpb.proto\x12\x08pdraftpb\x1a\x1arutile_proto/eraftpb.proto\x1a\x17rutile_proto/pdpb.proto\"5\n\x06\x43hange\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\r\n\x05value\x18\x02 \x01(\x0c\x12\x0f\n\x07\x64\x65leted\x18\x03 \x01(\x08\"0\n\x0b\x43hangeBatch\x12!\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x10.pdraftpb.Change\"f\n\x0e\x44\x65liverRequest\x12\x12\n\ncluster_id\x18\x01 \x01(\x04\x12\"\n\x08messages\x18\x02 \x03(\x0b\x32\x10.eraftpb.Message\x12\x1c\n\x06sender\x18\x03 \x01(\x0b\x32\x0c.pdpb.Member\"\x11\n\x0f\x44\x65liverResponse\"t\n\x0cSnapshotPage\x12\x12\n\ncluster_id\x18\x01 \x01(\x04\x12!\n\x07message\x18\x02 \x01(\x0b\x32\x10.eraftpb.Message\x12\x1f\n\x05pairs\x18\x03 \x03(\x0b\x32\x10.pdraftpb.Change\x12\x0c\n\x04last\x18\x04 \x01(\x08\"\x11\n\x0fInstallResponse\"G\n\rStatusRequest\x12\x11\n\tmember_id\x18\x01 \x01(\x04\x12#\n\x06header\x18\x02 \x01(\x0b\x32\x13.pdpb.RequestHeader\"j\n\x0cMemberStatus\x12\x1c\n\x06member\x18\x01 \x01(\x0b\x32\x0c.pdpb.Member\x12\x12\n\nis_learner\x18\x02 \x01(\x08\x12\x15\n\rmatched_index\x18\x03 \x01(\x04\x12\x11\n\tsilent_ms\x18\x04 \x01(\x04\"\xdc\x01\n\x0eStatusResponse\x12$\n\x06header\x18\x01 \x01(\x0b\x32\x14.pdpb.ResponseHeader\x12\x11\n\tmember_id\x18\x02 \x01(\x04\x12\x11\n\tleader_id\x18\x03 \x01(\x04\x12\x0c\n\x04term\x18\x04 \x01(\x04\x12\x17\n\x0f\x63ommitted_index\x18\x05 \x01(\x04\x12\x15\n\rapplied_index\x18\x06 \x01(\x04\x12\'\n\x07members\x18\x07 \x03(\x0b\x32\x16.pdraftpb.MemberStatus\x12\x17\n\x0f\x61sker_took_part\x18\x08 \x01(\x08\"V\n\x10\x41\x64\x64MemberRequest\x12#\n\x06header\x18\x01 \x01(\x0b\x32\x13.pdpb.RequestHeader\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\"W\n\x11\x41\x64\x64MemberResponse\x12$\n\x06header\x18\x01 \x01(\x0b\x32\x14.pdpb.ResponseHeader\x12\x1c\n\x06member\x18\x02 \x01(\x0b\x32\x0c.pdpb.Member\"M\n\x13RemoveMemberRequest\x12#\n\x06header\x18\x01 \x01(\x0b\x32\x13.pdpb.RequestHeader\x12\x11\n\tmember_id\x18\x02 \x01(\x04\"<\n\x14RemoveMemberResponse\x12$\n\x06header\x18\x01 \x01(\x0b\x32\x14.pdpb.ResponseHeader\"O\n\x15TransferLeaderRequest\x12#\n\x06header\x18\x01 \x01(\x0b\x32\x13.pdpb.RequestHeader\x12\x11\n\tmember_id\x18\x02 \x01(\x04\">\n\x16TransferLeaderResponse\x12$\n\x06header\x18\x01 \x01(\x0b\x32\x14.pdpb.ResponseHeader2\x88\x01\n\x06PdRaft\x12>\n\x07\x44\x65liver\x12\x18.pdraftpb.DeliverRequest\x1a\x19.pdraftpb.DeliverResponse\x12>\n\x07Install\x12\x16.pdraftpb.SnapshotPage\x1a\x19.pdraftpb.InstallResponse(\x01\x32\xb2\x02\n\tPdMembers\x12;\n\x06Status\x12\x17.pdraftpb.StatusRequest\x1a\x18.pdraftpb.StatusResponse\x12\x44\n\tAddMember\x12\x1a.pdraftpb.AddMemberRequest\x1a\x1b.pdraftpb.AddMemberResponse\x12M\n\x0cRemoveMember\x12\x1d.pdraftpb.RemoveMemberRequest\x1a\x1e.pdraftpb.RemoveMemberResponse\x12S\n\x0eTransferLeader\x12\x1f.pdraftpb.TransferLeaderRequest\x1a .pdraftpb.TransferLeaderResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,25 +46,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INSTALLRESPONSE']._serialized_start=440
   _globals['_INSTALLRESPONSE']._serialized_end=457
   _globals['_STATUSREQUEST']._serialized_start=459
-  _globals['_STATUSREQUEST']._serialized_end=493
-  _globals['_MEMBERSTATUS']._serialized_start=495
-  _globals['_MEMBERSTATUS']._serialized_end=601
-  _globals['_STATUSRESPONSE']._serialized_start=604
-  _globals['_STATUSRESPONSE']._serialized_end=824
-  _globals['_ADDMEMBERREQUEST']._serialized_start=826
-  _globals['_ADDMEMBERREQUEST']._serialized_end=912
-  _globals['_ADDMEMBERRESPONSE']._serialized_start=914
-  _globals['_ADDMEMBERRESPONSE']._serialized_end=1001
-  _globals['_REMOVEMEMBERREQUEST']._serialized_start=1003
-  _globals['_REMOVEMEMBERREQUEST']._serialized_end=1080
-  _globals['_REMOVEMEMBERRESPONSE']._serialized_start=1082
-  _globals['_REMOVEMEMBERRESPONSE']._serialized_end=1142
-  _globals['_TRANSFERLEADERREQUEST']._serialized_start=1144
-  _globals['_TRANSFERLEADERREQUEST']._serialized_end=1223
-  _globals['_TRANSFERLEADERRESPONSE']._serialized_start=1225
-  _globals['_TRANSFERLEADERRESPONSE']._serialized_end=1287
-  _globals['_PDRAFT']._serialized_start=1290
-  _globals['_PDRAFT']._serialized_end=1426
-  _globals['_PDMEMBERS']._serialized_start=1429
-  _globals['_PDMEMBERS']._serialized_end=1735
+  _globals['_STATUSREQUEST']._serialized_end=530
+  _globals['_MEMBERSTATUS']._serialized_start=532
+  _globals['_MEMBERSTATUS']._serialized_end=638
+  _globals['_STATUSRESPONSE']._serialized_start=641
+  _globals['_STATUSRESPONSE']._serialized_end=861
+  _globals['_ADDMEMBERREQUEST']._serialized_start=863
+  _globals['_ADDMEMBERREQUEST']._serialized_end=949
+  _globals['_ADDMEMBERRESPONSE']._serialized_start=951
+  _globals['_ADDMEMBERRESPONSE']._serialized_end=1038
+  _globals['_REMOVEMEMBERREQUEST']._serialized_start=1040
+  _globals['_REMOVEMEMBERREQUEST']._serialized_end=1117
+  _globals['_REMOVEMEMBERRESPONSE']._serialized_start=1119
+  _globals['_REMOVEMEMBERRESPONSE']._serialized_end=1179
+  _globals['_TRANSFERLEADERREQUEST']._serialized_start=1181
+  _globals['_TRANSFERLEADERREQUEST']._serialized_end=1260
+  _globals['_TRANSFERLEADERRESPONSE']._serialized_start=1262
+  _globals['_TRANSFERLEADERRESPONSE']._serialized_end=1324
+  _globals['_PDRAFT']._serialized_start=1327
+  _globals['_PDRAFT']._serialized_end=1463
+  _globals['_PDMEMBERS']._serialized_start=1466
+  _globals['_PDMEMBERS']._serialized_end=1772
 # @@protoc_insertion_point(module_scope)

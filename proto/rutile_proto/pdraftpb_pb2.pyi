@@ -55,10 +55,12 @@ class InstallResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class StatusRequest(_message.Message):
-    __slots__ = ("member_id",)
+    __slots__ = ("member_id", "header")
     MEMBER_ID_FIELD_NUMBER: _ClassVar[int]
+    HEADER_FIELD_NUMBER: _ClassVar[int]
     member_id: int
-    def __init__(self, member_id: _Optional[int] = ...) -> None: ...
+    header: _pdpb_pb2.RequestHeader
+    def __init__(self, member_id: _Optional[int] = ..., header: _Optional[_Union[_pdpb_pb2.RequestHeader, _Mapping]] = ...) -> None: ...
 
 class MemberStatus(_message.Message):
     __slots__ = ("member", "is_learner", "matched_index", "silent_ms")

@@ -112,29 +112,29 @@ class PdClient:
 
     async def get_region(self, key: bytes, backoff: Backoff | None = None) -> RegionInfo | None:
         """The region that holds the storage key, or None when nobody has reported one."""
-        return _info(await self._call("GetRegion", pdpb.GetRegionRequest(region_key=key), backoff))
+        return _info(await self.call("GetRegion", pdpb.GetRegionRequest(region_key=key), backoff))
 
     async def get_prev_region(self, key: bytes, backoff: Backoff | None = None) -> RegionInfo | None:
         """The region before the one that holds the storage key, or None when that is the first."""
-        return _info(await self._call("GetPrevRegion", pdpb.GetRegionRequest(region_key=key), backoff))
+        return _info(await self.call("GetPrevRegion", pdpb.GetRegionRequest(region_key=key), backoff))
 
     async def get_region_by_id(self, region_id: int, backoff: Backoff | None = None) -> RegionInfo | None:
         """The region with this id, or None."""
-        return _info(await self._call("GetRegionByID", pdpb.GetRegionByIDRequest(region_id=region_id), backoff))
+        return _info(await self.call("GetRegionByID", pdpb.GetRegionByIDRequest(region_id=region_id), backoff))
 
     async def scan_regions(
         self, start: bytes, end: bytes = b"", limit: int = SCAN_LIMIT, backoff: Backoff | None = None
     ) -> list[RegionInfo]:
         """The regions that meet [start, end), in key order, at most `limit`."""
         request = pdpb.ScanRegionsRequest(start_key=start, end_key=end, limit=limit)
-        answer = await self._call("ScanRegions", request, backoff)
+        answer = await self.call("ScanRegions", request, backoff)
         return [RegionInfo(each.region, _peer(each.leader)) for each in answer.regions]
 
     # --- stores ---------------------------------------------------------------------------------------------------
 
     async def get_store(self, store_id: int, backoff: Backoff | None = None) -> metapb.Store:
         """The store's address, labels and state. PdError when it was never registered."""
-        answer = await self._call("GetStore", pdpb.GetStoreRequest(store_id=store_id), backoff)
+        answer = await self.call("GetStore", pdpb.GetStoreRequest(store_id=store_id), backoff)
         if not answer.HasField("store"):
             raise PdError(f"store {store_id} is not registered")
         store: metapb.Store = answer.store
@@ -143,15 +143,15 @@ class PdClient:
     async def all_stores(self, *, with_tombstones: bool = False) -> list[metapb.Store]:
         """Every registered store, in the order of their ids."""
         request = pdpb.GetAllStoresRequest(exclude_tombstone_stores=not with_tombstones)
-        return sorted((await self._call("GetAllStores", request)).stores, key=lambda store: store.id)
+        return sorted((await self.call("GetAllStores", request)).stores, key=lambda store: store.id)
 
     async def put_store(self, store: metapb.Store) -> None:
         """Register a store, or change its address and labels."""
-        await self._call("PutStore", pdpb.PutStoreRequest(store=store))
+        await self.call("PutStore", pdpb.PutStoreRequest(store=store))
 
     async def store_heartbeat(self, stats: pdpb.StoreStats) -> pdpb.StoreHeartbeatResponse:
         """Say that a store lives and how full it is; what the placement driver wants of it."""
-        answer: pdpb.StoreHeartbeatResponse = await self._call(
+        answer: pdpb.StoreHeartbeatResponse = await self.call(
             "StoreHeartbeat", pdpb.StoreHeartbeatRequest(stats=stats)
         )
         return answer
@@ -187,42 +187,42 @@ class PdClient:
 
     async def is_bootstrapped(self) -> bool:
         """Whether the cluster has its first region."""
-        return bool((await self._call("IsBootstrapped", pdpb.IsBootstrappedRequest())).bootstrapped)
+        return bool((await self.call("IsBootstrapped", pdpb.IsBootstrappedRequest())).bootstrapped)
 
     async def bootstrap(self, store: metapb.Store, region: metapb.Region) -> None:
         """Found the cluster with its first store and region. `PdRefused` ALREADY_BOOTSTRAPPED if another was faster."""
-        await self._call("Bootstrap", pdpb.BootstrapRequest(store=store, region=region))
+        await self.call("Bootstrap", pdpb.BootstrapRequest(store=store, region=region))
 
     async def alloc_id(self) -> int:
         """An id no other store, region or peer has or had."""
-        return int((await self._call("AllocID", pdpb.AllocIDRequest(count=1))).id)
+        return int((await self.call("AllocID", pdpb.AllocIDRequest(count=1))).id)
 
     async def ask_batch_split(self, region: metapb.Region, count: int) -> list[pdpb.SplitID]:
         """Ids for `count` new regions split off `region`, and for their peers."""
         request = pdpb.AskBatchSplitRequest(region=region, split_count=count)
-        return list((await self._call("AskBatchSplit", request)).ids)
+        return list((await self.call("AskBatchSplit", request)).ids)
 
     async def report_batch_split(self, regions: Sequence[metapb.Region]) -> None:
         """Tell what a split made, in key order, before the heartbeats do."""
-        await self._call("ReportBatchSplit", pdpb.ReportBatchSplitRequest(regions=regions))
+        await self.call("ReportBatchSplit", pdpb.ReportBatchSplitRequest(regions=regions))
 
     async def gc_safe_point(self) -> Timestamp:
         """Versions overwritten before this timestamp may be gone."""
-        return Timestamp((await self._call("GetGCSafePoint", pdpb.GetGCSafePointRequest())).safe_point)
+        return Timestamp((await self.call("GetGCSafePoint", pdpb.GetGCSafePointRequest())).safe_point)
 
     async def update_gc_safe_point(self, safe_point: int) -> Timestamp:
         """Raise the safe point; the one in force afterwards, which never goes back."""
-        answer = await self._call("UpdateGCSafePoint", pdpb.UpdateGCSafePointRequest(safe_point=safe_point))
+        answer = await self.call("UpdateGCSafePoint", pdpb.UpdateGCSafePointRequest(safe_point=safe_point))
         return Timestamp(answer.new_safe_point)
 
     async def update_service_gc_safe_point(self, service: bytes, ttl_s: int, safe_point: int) -> Timestamp:
         """Hold collection back at `safe_point` for `ttl_s` seconds in the name of `service`; the lowest held by any."""
         request = pdpb.UpdateServiceGCSafePointRequest(service_id=service, TTL=ttl_s, safe_point=safe_point)
-        return Timestamp((await self._call("UpdateServiceGCSafePoint", request)).min_safe_point)
+        return Timestamp((await self.call("UpdateServiceGCSafePoint", request)).min_safe_point)
 
     # --- one call -------------------------------------------------------------------------------------------------
 
-    async def _call(self, method: str, request: Any, backoff: Backoff | None = None) -> Any:
+    async def call(self, method: str, request: Any, backoff: Backoff | None = None) -> Any:
         """The leader's answer. `PdRefused` if it says no, RetriesExhausted if nobody answers in time."""
         backoff = backoff or self._backoff(method)
         while True:

@@ -5,6 +5,7 @@
     tryout      everything at once on this machine: demo, playground
     clients     what talks to a cluster: shell, import
     flight      options of what serves Arrow Flight
+    ctl         what looks after a cluster: the commands of `rutile.ctl`
     settings    --config FILE and --set NAME=VALUE
 
 A verb's module is imported to build the parser; what the verb runs is imported when it runs, so that
@@ -18,7 +19,7 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from rutile.cli import clients, servers, tryout
+from rutile.cli import clients, ctl, servers, tryout
 
 EPILOG = """\
 start here:
@@ -26,6 +27,7 @@ start here:
   rutile playground                      an empty cluster: placement driver, three stores, SQL
   rutile shell                           talk SQL to it
   rutile import item item.parquet --create
+  rutile ctl stores                      look after a cluster
   python -c 'import rutile; print(rutile.connect("mydir").execute("SELECT 1").fetchall())'
 """
 VERBS = (
@@ -36,6 +38,7 @@ VERBS = (
     servers.add_pd,
     servers.add_kv,
     servers.add_sql,
+    ctl.add_ctl,
 )
 
 
