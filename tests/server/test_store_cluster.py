@@ -363,8 +363,12 @@ def test_run_store_serves_until_it_is_told_to_stop() -> None:
             await until(client.is_bootstrapped)
             info = await client.get_region(b"")
             assert info is not None and info.leader is not None
-            (store,) = await client.all_stores()
-            assert store.address.startswith("127.0.0.1:")
+
+            async def listens() -> bool:
+                (store,) = await client.all_stores()
+                return all(each.startswith("127.0.0.1:") for each in (store.address, store.peer_address))
+
+            await until(listens)
             stop.set()
             await running
             await client.close()
