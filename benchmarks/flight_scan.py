@@ -1,0 +1,148 @@
+"""A million rows as Arrow from the replicas to a client: Flight with one endpoint and with three, beside pyarrow
+Flight's own loopback rate in the same run, and DB-API's fetchall. GB/s: Arrow bytes over wall clock, the best of RUNS.
+
+    .venv/bin/python benchmarks/flight_scan.py [rows]
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import adbc_driver_flightsql.dbapi as adbc
+import numpy as np
+import pyarrow as pa
+from pyarrow import flight
+
+import rutile
+from rutile.flight.wire import pack
+from rutile.playground import Playground
+from rutile_coprocessor.schema import TableSchema
+from rutile_kv.client.client import Client
+from rutile_proto import flightsqlpb_pb2 as pb
+from rutile_proto import ticketpb_pb2 as ticketpb
+from rutile_proto.keys import int_handle, record_key
+
+RUNS = 5
+PARTS = 9
+"""Regions of the table in the run with three endpoints."""
+
+
+def table_of(rows: int) -> pa.Table:
+    """Five columns, about 60 bytes a row."""
+    rng = np.random.default_rng(7)
+    text = pa.array([f"customer number {i % 5000:06}" for i in range(rows)])
+    values = {name: rng.random(rows) for name in ("price", "discount", "tax")}
+    return pa.table({"id": np.arange(rows), **values, "text": text})
+
+
+def best(run: Callable[[], int]) -> float:
+    """GB/s of the fastest run; `run` returns bytes."""
+    rates = []
+    for _ in range(RUNS):
+        started = time.perf_counter()
+        size = run()
+        rates.append(size / (time.perf_counter() - started) / 1e9)
+    return max(rates)
+
+
+class _Loopback(flight.FlightServerBase):
+    """pyarrow's own server with the same table in memory."""
+
+    def __init__(self, table: pa.Table) -> None:
+        super().__init__("grpc://127.0.0.1:0")
+        self._table = table
+
+    def do_get(self, context: object, ticket: object) -> flight.RecordBatchStream:
+        return flight.RecordBatchStream(self._table)
+
+
+def loopback(table: pa.Table) -> float:
+    with _Loopback(table) as server, flight.connect(f"grpc://127.0.0.1:{server.port}") as client:
+        return best(lambda: client.do_get(flight.Ticket(b"")).read_all().nbytes)
+
+
+def plan(location: str, sql: str) -> flight.FlightInfo:
+    with flight.connect(location) as client:
+        command = pack(pb.CommandStatementQuery(query=sql))
+        return client.get_flight_info(flight.FlightDescriptor.for_command(command))
+
+
+def fetch(location: str, threads: int) -> int:
+    """Plan the scan and fetch its parts, so many at a time; the bytes that came."""
+    endpoints = plan(location, "SELECT * FROM big").endpoints
+
+    def one(endpoint: flight.FlightEndpoint) -> int:
+        with flight.connect(endpoint.locations[0]) as client:
+            return int(client.do_get(endpoint.ticket).read_all().nbytes)
+
+    with ThreadPoolExecutor(threads) as pool:
+        return sum(pool.map(one, endpoints))
+
+
+async def split(playground: Playground, rows: int) -> None:
+    """Cut the table into PARTS regions."""
+    ticket = plan(playground.flight_location, "SELECT * FROM big").endpoints[0].ticket.ticket
+    body = ticketpb.ScanTicket.FromString(ticket[11:-32])  # within its signature, see rutile_proto.signing
+    table_id = TableSchema.from_bytes(body.fragment.scans[0].schema).table_id
+    keys = [record_key(table_id, int_handle(rows * part // PARTS)) for part in range(1, PARTS)]
+    async with await Client.connect([playground.pd_address]) as client:
+        await client.split_regions(keys)
+        await client.wait_for_regions(keys)
+
+
+def wait_for_three(playground: Playground) -> None:
+    """Until the regions have replicas on all stores."""
+    deadline = time.monotonic() + 120
+    while len(plan(playground.flight_location, "SELECT * FROM big").endpoints) < 3:
+        if time.monotonic() > deadline:
+            raise TimeoutError("the regions' replicas are not on three stores after two minutes")
+        time.sleep(0.5)
+
+
+def through_adbc(cursor: adbc.Cursor) -> int:
+    return int(cursor.execute("SELECT * FROM big").fetch_arrow_table().nbytes)
+
+
+def through_dbapi(connection: rutile.Connection, size_bytes: int) -> int:
+    connection.execute("SELECT * FROM big").fetchall()
+    return size_bytes
+
+
+def main() -> None:
+    rows = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
+    table = table_of(rows)
+    print(f"{rows:,} rows, {table.nbytes / 1e6:.0f} MB of Arrow, best of {RUNS}, GB/s")
+    base = loopback(table)
+    print(f"  {'pyarrow Flight, loopback, table in memory':48} {base:6.2f}")
+    with Playground(3) as playground, adbc.connect(playground.flight_location, autocommit=True) as connection:
+        cursor = connection.cursor()
+        cursor.execute("CREATE TABLE big (id BIGINT PRIMARY KEY, price DOUBLE, discount DOUBLE, tax DOUBLE, text TEXT)")
+        cursor.adbc_ingest("big", table.to_reader(max_chunksize=32_768), mode="append")
+        for name, threads in (("one stream at a time", 1), ("all streams at once", 3)):
+            show(playground, f"stores' replicas, as loaded, {name}", threads, base)
+        asyncio.run(split(playground, rows))
+        wait_for_three(playground)
+        show(playground, f"stores' replicas, {PARTS} regions, one stream at a time", 1, base)
+        show(playground, f"stores' replicas, {PARTS} regions, all streams at once", 3, base)
+        rate = best(lambda: through_adbc(cursor))
+        print(f"  {'ADBC execute, fetch_arrow_table':48} {rate:6.2f}  {rate / base:5.2f} of loopback")
+        cursor.close()
+        with rutile.connect(playground.sql_address) as dbapi:
+            started = time.perf_counter()
+            size = through_dbapi(dbapi, table.nbytes)
+            rate = size / (time.perf_counter() - started) / 1e9
+            print(f"  {'DB-API fetchall (Python rows), once':48} {rate:6.3f}  {rate / base:5.3f} of loopback")
+
+
+def show(playground: Playground, what: str, threads: int, base: float) -> None:
+    endpoints = len(plan(playground.flight_location, "SELECT * FROM big").endpoints)
+    rate = best(lambda: fetch(playground.flight_location, threads))
+    print(f"  {what + f' ({endpoints} endpoints)':48} {rate:6.2f}  {rate / base:5.2f} of loopback")
+
+
+if __name__ == "__main__":
+    main()
