@@ -7,8 +7,9 @@ did not make (then the checkers look at the region afresh), or when something mo
 import enum
 from dataclasses import dataclass
 
+from rutile_pd.range_steps import MergeInto, SplitAt, TakeIn
 from rutile_pd.region_info import RegionInfo
-from rutile_pd.steps import AddLearner, MergeInto, Remove, Shape, SplitAt, Step, TakeIn, TransferLeader
+from rutile_pd.steps import AddLearner, Remove, Shape, Step, TransferLeader
 
 
 class Kind(enum.StrEnum):

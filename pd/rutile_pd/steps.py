@@ -42,7 +42,7 @@ class Step(Protocol):
         """Make of `shape` what the step will make of the region."""
 
 
-class _Plain:
+class Plain:
     """What most steps have in common."""
 
     __slots__ = ()
@@ -58,7 +58,7 @@ class _Plain:
 
 
 @dataclass(frozen=True, slots=True)
-class AddLearner(_Plain):
+class AddLearner(Plain):
     """A new peer that receives data but has no vote; done when it has caught up."""
 
     store_id: int
@@ -84,7 +84,7 @@ class AddLearner(_Plain):
 
 
 @dataclass(frozen=True, slots=True)
-class Promote(_Plain):
+class Promote(Plain):
     """A learner becomes a voter."""
 
     store_id: int
@@ -107,7 +107,7 @@ class Promote(_Plain):
 
 
 @dataclass(frozen=True, slots=True)
-class Demote(_Plain):
+class Demote(Plain):
     """A voter becomes a learner."""
 
     store_id: int
@@ -131,7 +131,7 @@ class Demote(_Plain):
 
 
 @dataclass(frozen=True, slots=True)
-class Remove(_Plain):
+class Remove(Plain):
     """A peer leaves."""
 
     store_id: int
@@ -157,7 +157,7 @@ class Remove(_Plain):
 
 
 @dataclass(frozen=True, slots=True)
-class TransferLeader(_Plain):
+class TransferLeader(Plain):
     """Another voter leads."""
 
     to_store_id: int
@@ -179,7 +179,7 @@ class TransferLeader(_Plain):
 
 
 @dataclass(frozen=True, slots=True)
-class EnterJoint(_Plain):
+class EnterJoint(Plain):
     """Learners become voters and voters learners in one change, while both majorities are needed (Raft thesis 4.3).
 
     So a peer moves without there ever being a voter less or more than wanted.
@@ -212,7 +212,7 @@ class EnterJoint(_Plain):
 
 
 @dataclass(frozen=True, slots=True)
-class LeaveJoint(_Plain):
+class LeaveJoint(Plain):
     """End a joint configuration. Stores do so by themselves; asking helps where nobody does."""
 
     promoted: tuple[Peer, ...] = ()
@@ -230,56 +230,6 @@ class LeaveJoint(_Plain):
 
     def __str__(self) -> str:
         return "leave the joint configuration"
-
-
-@dataclass(frozen=True, slots=True)
-class SplitAt(_Plain):
-    """The region is cut at keys, or where it halves if there are none. Done when it is another version."""
-
-    keys: tuple[bytes, ...]
-    version: int
-
-    def done(self, region: RegionInfo) -> bool:
-        return region.version > self.version
-
-    def order(self, region: RegionInfo) -> pdpb.RegionHeartbeatResponse:
-        policy = pdpb.USEKEY if self.keys else pdpb.APPROXIMATE
-        return pdpb.RegionHeartbeatResponse(split_region=pdpb.SplitRegion(policy=policy, keys=self.keys))
-
-    def __str__(self) -> str:
-        return f"split at {', '.join(key.hex() for key in self.keys) or 'the middle'}"
-
-
-@dataclass(frozen=True, slots=True)
-class MergeInto(_Plain):
-    """The region becomes a part of its neighbour, and is no more. Ended from outside, when the neighbour covers it."""
-
-    target: RegionInfo
-
-    def done(self, region: RegionInfo) -> bool:
-        return False
-
-    def order(self, region: RegionInfo) -> pdpb.RegionHeartbeatResponse:
-        return pdpb.RegionHeartbeatResponse(merge=pdpb.Merge(target=self.target.meta))
-
-    def __str__(self) -> str:
-        return f"merge into region {self.target.id}"
-
-
-@dataclass(frozen=True, slots=True)
-class TakeIn(_Plain):
-    """The other side of MergeInto: nothing else is to happen to the target until it covers the source."""
-
-    source: RegionInfo
-
-    def done(self, region: RegionInfo) -> bool:
-        return region.contains(self.source.start_key)
-
-    def order(self, region: RegionInfo) -> None:
-        return None
-
-    def __str__(self) -> str:
-        return f"take in region {self.source.id}"
 
 
 def _role(region: RegionInfo, peer: Peer) -> int | None:

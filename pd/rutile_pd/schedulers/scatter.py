@@ -13,7 +13,6 @@ from rutile_pd.placement.fit import RegionFit
 from rutile_pd.regions import Peer, RegionInfo
 from rutile_pd.schedulers.targets import may_hold, reshape
 from rutile_pd.schedulers.view import View
-from rutile_proto import metapb_pb2 as metapb
 
 REASON = "scatter-region"
 """What client-go waits for the end of, by this very name."""
@@ -29,7 +28,7 @@ class Scatterer:
 
     def can_touch(self, region: RegionInfo, view: View) -> bool:
         """Whether the region can be scattered now."""
-        return view.is_free(region) and all(peer.role == metapb.Voter for peer in region.peers)
+        return view.is_free(region) and not view.fit(region).orphans
 
     def operator(self, region: RegionInfo, group: str, view: View) -> Operator | None:
         """How to move a region that can be touched; None if it lies well."""
@@ -40,7 +39,7 @@ class Scatterer:
         roles = Wanted.like(region)
         if move is not None:
             del roles[move[0].store_id]
-            roles[move[1]] = metapb.Voter
+            roles[move[1]] = move[0].role
         assert region.leader is not None, "somebody leads a region that is scattered"
         newcomers = () if move is None else (move[1],)
         able = (region.leader.store_id, *view.heirs(region), *filter(view.accepts_leader, newcomers))

@@ -1,9 +1,9 @@
 """Splits regions where other placement rules begin to hold: one region cannot follow two lists of rules."""
 
 from rutile_pd.operators import Kind, Operator
+from rutile_pd.range_steps import SplitAt
 from rutile_pd.regions import RegionInfo
 from rutile_pd.schedulers.view import View
-from rutile_pd.steps import SplitAt
 
 MAX_KEYS = 64
 
