@@ -81,4 +81,5 @@ def show_bound(storage: bytes) -> str:
 def show_key(key: bytes) -> str:
     """A user key that `parse_key` reads back."""
     text = key.decode("ascii", errors="replace")
-    return text if text.isprintable() and "\\" not in text and "\ufffd" not in text else "hex:" + key.hex()
+    is_plain = text.isprintable() and "\\" not in text and "\ufffd" not in text and not text.startswith("hex:")
+    return text if is_plain else "hex:" + key.hex()
