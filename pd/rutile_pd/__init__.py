@@ -5,12 +5,26 @@
     people ── stores, operators, rules, settings ─►      │           administration.py, wishes.py
     store  ◄── change peers, transfer leader ──────      │           ids.py, safe_points.py, reserves.py
                                                          ▼
-                                                     storage.py ──►  an engine (RocksDB, or memory)
+                                                     storage.py: changes, staged
+                                                         │
+    members ◄── peer_transport.py ── replication.py ◄────┘ leadership.py: committed before they are told
+                                          │
+                                     replica.py: a Raft log, and the state it makes, in one engine
 
 **Time.** A timestamp is Unix milliseconds and a counter (rutile_proto.timestamps). The promise is that no timestamp is
 given twice and none is smaller than one given before, over restarts and whatever the machine's clock does. It is kept
 by writing down a limit a few seconds ahead before giving anything below it; a restart begins at the limit. Ids of
 stores, regions and peers work the same way, in chunks.
+
+**Several.** One member, or three or five with the same state: a key-value table that only the entries of a Raft log
+change (rutile_kv.raft). A group of one is the same with nobody else in it. Who leads loads the cores from the applied
+state, and throws them away when it ceases to (member.py). Two rules make its answers linearizable over any number of
+leaders (leadership.py): nothing is heard of before a majority has it, and nothing is said unless it is sure that nobody
+else led while it was asked, by the lease or by asking the others. A new leader gives timestamps above the committed
+limit, an old one gives none once another may lead: so time never goes back. Regions are hints, which need not survive.
+Followers name the leader and refuse the rest with "not leader" (door.py); they never forward. Members come as learners
+and go one at a time (membership.py). A founder that has lost its directory is not let in again, since it may have
+forgotten its votes (joining.py): founding therefore needs all members once.
 
 **Space.** The key space is cut into regions. Each region's leader reports it with its epoch, and the newer epoch wins:
 a report overlapping a region of a higher version is stale and dropped, otherwise it replaces whatever it overlaps. So
@@ -38,10 +52,11 @@ a region never gets a second peer on one store; no step takes a region below a m
 **Guests.** Clients of TiKV call more at PD's address than PD: etcd's member list and one of its keys
 (etcd_service.py), keyspaces by name (keyspace_service.py), gRPC's health. They get what Rutile has of it.
 
-Cores (everything but the *_service.py files, service.py, node.py and reserves.py, which wait) are plain synchronous
-objects that are told `now_ms`. It is a monotonic clock's, for durations; only timestamps and safe points see the wall
+Cores (cluster.py and what it uses, tso.py, ids.py, safe_points.py, replica.py, raft_log.py) are plain synchronous
+objects. Time comes to them as `now_ms`, or as ticks. It is a monotonic clock's, for durations; only timestamps and safe points see the wall
 clock.
 
 Left out, on purpose: witnesses, region labels, schedulers that shuffle for tests, balancing by the load of whole
-stores, writing to etcd, and the HTTP API of TiKV's PD.
+stores, writing to etcd, the HTTP API of TiKV's PD, changing a member's address, and going on after most members are lost for
+good.
 """
