@@ -53,10 +53,10 @@ a region never gets a second peer on one store; no step takes a region below a m
 (etcd_service.py), keyspaces by name (keyspace_service.py), gRPC's health. They get what Rutile has of it.
 
 Cores (cluster.py and what it uses, tso.py, ids.py, safe_points.py, replica.py, raft_log.py) are plain synchronous
-objects. Time comes to them as `now_ms`, or as ticks. It is a monotonic clock's, for durations; only timestamps and safe points see the wall
-clock.
+objects. Time comes to them as ticks or as `now_ms`, which is a monotonic clock's, for durations; only timestamps and
+safe points see the wall clock.
 
 Left out, on purpose: witnesses, region labels, schedulers that shuffle for tests, balancing by the load of whole
-stores, writing to etcd, the HTTP API of TiKV's PD, changing a member's address, and going on after most members are lost for
-good.
+stores, writing to etcd, the HTTP API of TiKV's PD, changing a member's address, and going on after most members are
+lost for good.
 """
