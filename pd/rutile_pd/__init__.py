@@ -39,9 +39,9 @@ Rules, labels, weights, limits, schedulers and settings are changed while the cl
 kept (settings.py).
 
 **Order.** Checkers look at one region, schedulers at the balance of stores (schedulers/); both make *operators*: a few
-steps that each change one thing (steps.py, moves.py). A region has at most one operator, of at least the urgency of
-whatever else wanted it. Its next step travels with the answer to a heartbeat until a heartbeat shows that it was done;
-an operator dies when its region changes in any way that is not its own doing, when a step would do harm by now, or when
+steps that each change one thing (steps.py, range_steps.py, moves.py). A region has at most one operator; a more urgent
+one takes its place. Its next step travels with the answer to a heartbeat until a heartbeat shows that it was done; an
+operator dies when its region changes in any way that is not its own doing, when a step would do harm by now, or when
 it is overdue. What became of it is remembered for a while. Scores count a store as it will be when the running
 operators are done (influence.py, scores.py), otherwise everything would go to the same empty store. PD may repeat
 itself or be wrong: a store obeys only what matches its own epoch and Raft's rules.
