@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rutile.engine import Database, DatabaseOptions
+from rutile.tikv_only import TikvOnlyClient
 from rutile_kv.client.client import Client
 
 
-async def open_database(pd_addresses: Sequence[str]) -> tuple[Client, Database]:
-    """Connect to the cluster and start a front end; the caller closes the database, then the client.
+async def open_database(pd_addresses: Sequence[str], *, tikv_only: bool = False) -> tuple[Client, Database]:
+    """Connect to the cluster and start a front end; the caller closes the database, then the client. `tikv_only`: the
+    stores are asked nothing that TiKV would not answer.
 
     Raises PdError when no placement driver answers.
     """
-    client = await Client.connect(pd_addresses)
+    client = await (TikvOnlyClient if tikv_only else Client).connect(pd_addresses)
     try:
         database = Database(client, options=DatabaseOptions(single_front_end=False))
         await database.start()

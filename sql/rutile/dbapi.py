@@ -300,7 +300,8 @@ def connect(target: str | Path | None = None, *, database: str | None = "test", 
       * None or ":memory:": an in-memory database of its own, gone when the connection closes;
       * a directory: the database in it, run in this process (made when missing);
       * "host:port": a SQL server (`rutile sql`, or the one `rutile playground` prints);
-      * "pd://host:port[,host:port]": a cluster by its placement driver, the SQL front end running in this process.
+      * "pd://host:port[,host:port]": a cluster by its placement driver, the SQL front end running in this process;
+      * "tikv://host:port[,host:port]": the same where only TiKV's protocol is spoken: rows are fetched, not pushed to.
 
     `database` is the one `USE`d at first. Raises OperationalError when nothing answers or the directory is not ours.
     """

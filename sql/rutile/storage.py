@@ -117,6 +117,9 @@ class FragmentResult(Protocol):
 class KvClient(Protocol):
     """The client's face to the front end."""
 
+    runs_fragments: bool
+    """Whether the stores run pushed-down fragments; else `run_fragment` runs them here."""
+
     async def timestamp(self) -> Timestamp: ...
 
     def snapshot(self, ts: int) -> KvSnapshot: ...

@@ -49,6 +49,9 @@ class Client:
     One client serves any number of concurrent tasks of one event loop. `SyncClient` is the same for plain threads.
     """
 
+    runs_fragments: bool = True
+    """Whether the stores run pushed-down fragments."""
+
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
 

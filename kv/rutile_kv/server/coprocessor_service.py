@@ -58,6 +58,7 @@ class CoprocessorService:
     cluster_id: int
     store_id: int
     closed: bool
+    tikv_only: bool
 
     async def Coprocessor(self, request: coprocessor.Request, context: RpcContext) -> coprocessor.Response:
         try:
@@ -111,7 +112,7 @@ class CoprocessorService:
         self, request: coprocessor.Request | coprocessor.BatchRequest, context: RpcContext, paging_rows: int = 0
     ) -> FragmentJob:
         """The checked request; raises UnsupportedKind, InvalidRequest."""
-        if request.tp != TP_FRAGMENT:
+        if request.tp != TP_FRAGMENT or self.tikv_only:
             raise UnsupportedKind(f"coprocessor requests of type {request.tp} are not supported, only {TP_FRAGMENT}")
         check_timestamp("start_ts", request.start_ts)
         fragment = _parse(request.data)

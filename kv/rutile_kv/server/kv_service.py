@@ -70,6 +70,8 @@ class ServiceParts:
     """None: Watch is refused."""
     others: Cluster | None = None
     """Reaches the other stores; None if there are none to ask."""
+    tikv_only: bool = False
+    """Answer nothing that TiKV would not."""
     patience_seconds: float = PATIENCE_SECONDS
     """For how long busy times are waited out."""
 
@@ -108,12 +110,14 @@ class StoreService(
         self.waiting = LockWaiting(parts.scheduler)
         self.detector = DeadlockDetector(parts.first_region_term)
         self.patience_seconds = parts.patience_seconds
+        self.tikv_only = parts.tikv_only
         self.closed = False
 
     def register(self, server: grpc.aio.Server) -> None:
         """Add all services to `server`."""
         tikvpb_pb2_grpc.add_TikvServicer_to_server(self, server)  # type: ignore[no-untyped-call]
-        rutilepb_pb2_grpc.add_RutileKvServicer_to_server(self, server)  # type: ignore[no-untyped-call]
+        if not self.tikv_only:
+            rutilepb_pb2_grpc.add_RutileKvServicer_to_server(self, server)  # type: ignore[no-untyped-call]
         deadlock_pb2_grpc.add_DeadlockServicer_to_server(self, server)  # type: ignore[no-untyped-call]
 
     def close(self) -> None:

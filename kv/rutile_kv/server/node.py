@@ -216,6 +216,7 @@ class StoreNode:
             watching=WatchParts(
                 watches, VersionStreams(watches, driver, engine, pd), RawStreams(watches, driver, self._clock)
             ),
+            tikv_only=self.config.tikv_only,
             first_region_term=FirstRegion(driver, pd).led_term,
         )
         service = self._service = StoreService(parts)

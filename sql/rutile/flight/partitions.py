@@ -64,6 +64,8 @@ class Partitions:
 
     async def plan(self, session: Session, sql: str, params: Sequence[object], user: str) -> PartitionedScan | None:
         """The parts of a query; None if it is not of that kind. Raises what planning raises."""
+        if not self._database.client.runs_fragments:
+            return None
         statement = parse(sql).statement
         if not isinstance(statement, st.Query) or not _may_be_scan(statement.expression):
             return None
