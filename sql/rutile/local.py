@@ -162,10 +162,10 @@ async def _open_embedded(path: Path | None) -> tuple[Database, Closer]:
     return node.database, node.close
 
 
-async def _open_cluster(pd_addresses: list[str]) -> tuple[Database, Closer]:
+async def _open_cluster(pd_addresses: list[str], *, tikv_only: bool) -> tuple[Database, Closer]:
     from rutile.cluster import open_database
 
-    client, database = await open_database(pd_addresses)
+    client, database = await open_database(pd_addresses, tikv_only=tikv_only)
 
     async def close() -> None:
         await database.close()
@@ -175,13 +175,13 @@ async def _open_cluster(pd_addresses: list[str]) -> tuple[Database, Closer]:
 
 
 def shared_database(target: str | Path | None) -> SharedDatabase:
-    """The front end in this process for a directory, for "pd://..." or (None) in memory; `release` it after use.
+    """The front end in this process for a directory, "pd://...", "tikv://..." or (None) in memory; `release` it after.
 
     Raises OperationalError 2003 when the directory or the cluster cannot be opened; the message says why.
     """
-    if isinstance(target, str) and target.startswith("pd://"):
-        addresses = target.removeprefix("pd://").split(",")
-        return SharedDatabase(lambda: _open_cluster(addresses))
+    scheme, is_cluster, addresses = str(target).partition("://")
+    if is_cluster and scheme in ("pd", "tikv"):
+        return SharedDatabase(lambda: _open_cluster(addresses.split(","), tikv_only=scheme == "tikv"))
     if target is None or target == ":memory:":  # the second is what sqlite3 and duckdb call it
         return _embedded(None)
     return _embedded(Path(target))
