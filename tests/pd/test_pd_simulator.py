@@ -34,6 +34,7 @@ def test_the_same_seed_makes_the_same_decisions():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_hundred_thousand_regions():
     outcome = pd_simulator.run(stores=100, regions=100_000, minutes=2)
     assert outcome.operators > 1_000
