@@ -16,6 +16,7 @@ from rutile.explain_index import index_node, index_text
 from rutile.expressions.compile import Environment, NotCompilable
 from rutile.planner.change import plan_delete, plan_update
 from rutile.planner.insert import plan_insert
+from rutile.planner.joined_change import is_joined, plan_joined
 from rutile.planner.point import (
     ConstantSelect,
     KeyFinder,
@@ -138,6 +139,8 @@ class _Explainer:
         """The tree of the query that finds or makes the rows."""
         if isinstance(statement, st.Insert):
             query = (await self._session.planned(lambda find: plan_insert(statement, find))).query
+        elif isinstance(statement, st.Update | st.Delete) and is_joined(statement):
+            query = (await self._session.planned(lambda find: plan_joined(statement, find))).query
         elif isinstance(statement, st.Update):
             query = (await self._session.planned(lambda find: plan_update(statement, find))).query
         else:

@@ -14,6 +14,7 @@ from rutile.access import Row, TableAccess
 from rutile.execution.change import run_change
 from rutile.execution.index_read import IndexRead
 from rutile.execution.insert import evaluate_rows
+from rutile.execution.joined_change import run_joined_change
 from rutile.execution.point import run_constant
 from rutile.execution.query import NO_TIMEOUT_S, ReadContext, RunFacts
 from rutile.explain import explain_query
@@ -22,6 +23,7 @@ from rutile.information_schema import virtual_schema
 from rutile.locking_reads import KeyQuery, LockWish, key_query, take_locks
 from rutile.planner.change import ChangePlan, plan_delete, plan_update
 from rutile.planner.insert import InsertPlan, insert_query, plan_insert, wrong_value_count
+from rutile.planner.joined_change import is_joined, plan_joined
 from rutile.planner.literals import bind
 from rutile.planner.names import OutputColumn, TableKey, base_tables, output_columns, qualify_names
 from rutile.planner.point import FindTable, NotPoint, plan_constant
@@ -50,6 +52,8 @@ class Queries:
                 return await self._query(expression, sql, environment)
             case st.Insert():
                 return await self._insert(statement, environment)
+            case st.Update() | st.Delete() if is_joined(statement):
+                return await self._joined_change(statement, environment)
             case st.Update():
                 plan = await self._session.planned(lambda find: plan_update(statement, find))
                 return await self._change(plan, environment, is_update=True)
@@ -220,7 +224,18 @@ class Queries:
             rows = await self._rows(query, txn)
             return await run_change(plan, rows, txn, environment, is_update=is_update)
 
-        return await self._session.write(plan.table, body)
+        return await self._session.write([plan.table], body)
+
+    async def _joined_change(self, statement: st.Update | st.Delete, environment: Environment) -> Result:
+        plan = await self._session.planned(lambda find: plan_joined(statement, find))
+        query = await self.plan(plan.query, environment)
+        is_update = isinstance(statement, st.Update)
+
+        async def body(txn: KvTransaction) -> Result:
+            rows = await self._rows(query, txn)
+            return await run_joined_change(plan, rows, txn, environment, is_update=is_update)
+
+        return await self._session.write([each.table for each in plan.tables], body)
 
 
 def _constant_result(expression: exp.Expr, environment: Environment) -> Result | None:

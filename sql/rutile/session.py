@@ -29,12 +29,13 @@ from rutile.parser import parse
 from rutile.planner.point import FindTable
 from rutile.queries import Queries
 from rutile.result import Result, SqlWarning
+from rutile.session_values import session_value
 from rutile.shaped import ShapedStatements
 from rutile.show import run_show
 from rutile.storage import KvTransaction
 from rutile.table_finder import table_finder
 from rutile.transactions import TransactionMode, TransactionState, read_only_transaction
-from rutile.variables import SERVER_VERSION, SessionVariables
+from rutile.variables import SessionVariables
 from rutile_coprocessor.watchdog import CancelToken
 from rutile_proto.errors import RutileError
 
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
 
 _NAME_ERRORS = (errors.ER_NO_SUCH_TABLE, errors.ER_BAD_DB, errors.ER_BAD_FIELD)
 """What a stale catalogue could be the cause of."""
-USER = "root@%"
 MAX_DEFINITION_CHANGES = 10
 """How often a statement runs again because a table's definition changed."""
 Planned = TypeVar("Planned")
@@ -62,9 +62,9 @@ class Session:
             database.client, database.catalog, database.tables, database.options.monotonic
         )
         self._user_variables: dict[str, object] = {}
-        self._warnings: list[SqlWarning] = []
-        self._last_insert_id = 0
-        self._row_count = 0
+        self.warnings: list[SqlWarning] = []
+        self.last_insert_id = 0
+        self.row_count = 0
         self._closed = False
         self._turn = asyncio.Lock()
         self._running: asyncio.Task[object] | None = None
@@ -138,36 +138,18 @@ class Session:
     def _note(self, result: Result) -> None:
         """What the next statement may ask of this one."""
         if result.info != "SHOW":
-            self._warnings = result.warnings
-        self._row_count = -1 if result.has_rows else result.affected_rows
-        self._last_insert_id = result.last_insert_id or self._last_insert_id
+            self.warnings = result.warnings
+        self.row_count = -1 if result.has_rows else result.affected_rows
+        self.last_insert_id = result.last_insert_id or self.last_insert_id
 
     def _explained(self, error: RutileError) -> SqlError:
         return errors.interrupted() if self._cancelled else errors.from_floor(error)
 
     def environment(self, params: tuple[object, ...]) -> Environment:
         """What expressions of this statement may ask."""
-        return Environment(params, self.shared.options.now(), self._session_value, self._user_variables)
-
-    def _session_value(self, name: str) -> object:
-        match name:
-            case "database()" | "schema()":
-                return self.database
-            case "user()" | "current_user()" | "session_user()" | "system_user()":
-                return USER
-            case "version()":
-                return SERVER_VERSION
-            case "connection_id()" | "pseudo_thread_id":
-                return self.connection_id
-            case "last_insert_id()" | "last_insert_id" | "identity":
-                return self._last_insert_id
-            case "row_count()" | "found_rows()":
-                return self._row_count
-            case "warning_count" | "error_count":
-                return len(self._warnings)
-            case "tidb_current_ts":
-                return self.transaction.current.start_ts if self.transaction.current else 0
-        return self.variables.get(name)
+        return Environment(
+            params, self.shared.options.now(), lambda name: session_value(self, name), self._user_variables
+        )
 
     # --- dispatch ---
 
@@ -212,21 +194,14 @@ class Session:
             case st.Admin():
                 return await run_admin(self, statement)
             case st.Show():
-                result = await run_show(statement, self.shared.catalog, self.variables, self._warnings, self.database)
+                result = await run_show(statement, self.shared.catalog, self.variables, self.warnings, self.database)
                 return replace(result, info="SHOW") if statement.what in ("warnings", "errors") else result
             case st.Use(name):
                 await self.use(name)
             case st.SetVariables():
                 await self._set(statement, environment)
             case st.Begin(read_only, pessimistic):
-                mode = self.mode
-                await self.transaction.begin(
-                    replace(
-                        mode,
-                        read_only=read_only or mode.read_only,
-                        pessimistic=mode.pessimistic if pessimistic is None else pessimistic,
-                    )
-                )
+                await self.transaction.begin(self.mode.begun(read_only=read_only, pessimistic=pessimistic))
             case st.Commit():
                 await self.transaction.commit()
             case st.Rollback(savepoint):
@@ -281,15 +256,15 @@ class Session:
         """Whether what a statement locks stays locked after it: a transaction is open, or opened by the statement."""
         return self.transaction.is_open or not self.autocommit
 
-    async def write(self, table: TableAccess, body: Callable[[KvTransaction], Awaitable[Result]]) -> Result:
+    async def write(self, tables: Sequence[TableAccess], body: Callable[[KvTransaction], Awaitable[Result]]) -> Result:
         """Run a data change: in the open transaction, or in one of its own. Raises 1792 in a read-only session."""
         if self.variables.get("transaction_read_only"):
             raise read_only_transaction()
         wait_s = self._lock_wait_s
         if self.holds_locks:
-            return await self.transaction.run(table, body, self.mode, wait_s)
+            return await self.transaction.run(tables, body, self.mode, wait_s)
         return await self.transaction.run_alone(
-            table, body, self.mode, self.variables.number("tidb_retry_limit"), wait_s
+            tables, body, self.mode, self.variables.number("tidb_retry_limit"), wait_s
         )
 
     async def lock(self, body: Callable[[KvTransaction], Awaitable[Locked]], wait_s: float | None = None) -> Locked:

@@ -65,9 +65,9 @@ class ShapedStatements:
             case PointSelect():
                 return await self._point_select(plan, environment)
             case PointUpdate():
-                return await self._session.write(plan.finder.table, lambda txn: run_update(plan, txn, environment))
+                return await self._session.write([plan.finder.table], lambda txn: run_update(plan, txn, environment))
             case PointDelete():
-                return await self._session.write(plan.finder.table, lambda txn: run_delete(plan, txn, environment))
+                return await self._session.write([plan.finder.table], lambda txn: run_delete(plan, txn, environment))
 
     async def _point_select(self, plan: PointSelect, environment: Environment) -> Result:
         """Outside a transaction, as of now. One row's newest committed version needs no timestamp. Several rows, or an
@@ -110,7 +110,7 @@ class ShapedStatements:
             outcome = await inserter.run(values)
             return Result(affected_rows=outcome.affected_rows, last_insert_id=outcome.last_insert_id, info=outcome.info)
 
-        return await self._session.write(plan.table, body)
+        return await self._session.write([plan.table], body)
 
 
 async def _select_for_update(plan: PointSelect, txn: KvTransaction, environment: Environment) -> Result:

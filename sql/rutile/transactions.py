@@ -15,8 +15,8 @@ to tidb_retry_limit times.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from rutile.access import TableAccess, TableAccesses
@@ -43,6 +43,11 @@ class TransactionMode:
     read_committed: bool = False
     """Pessimistic only: every statement reads what is newest."""
     read_only: bool = False
+
+    def begun(self, *, read_only: bool, pessimistic: bool | None) -> TransactionMode:
+        """The mode of a BEGIN that says so itself; None leaves it."""
+        chosen = self.pessimistic if pessimistic is None else pessimistic
+        return replace(self, read_only=self.read_only or read_only, pessimistic=chosen)
 
 
 class TransactionState:
@@ -130,20 +135,23 @@ class TransactionState:
 
     # --- statements ---
 
-    async def run(self, table: TableAccess, body: Body[Outcome], mode: TransactionMode, wait_s: float) -> Outcome:
-        """Run a data change on `table` in the open transaction: all of it, or none of it if it raises.
+    async def run(
+        self, tables: Sequence[TableAccess], body: Body[Outcome], mode: TransactionMode, wait_s: float
+    ) -> Outcome:
+        """Run a data change on `tables` in the open transaction: all of it, or none of it if it raises.
 
         `wait_s` seconds is what a pessimistic one waits for locks. Raises 1205, 1213 (the transaction is over then).
         """
         await self.ensure(mode)
         if self._mode.read_only:
             raise read_only_transaction()
-        known = self._written.get(table.schema.table_id)
-        if known is not None and known.info != table.info:
-            await self.rollback()
-            raise schema_changed(f"table {table.schema.database}.{table.schema.name} was altered")
+        for table in tables:
+            known = self._written.get(table.schema.table_id)
+            if known is not None and known.info != table.info:
+                await self.rollback()
+                raise schema_changed(f"table {table.schema.database}.{table.schema.name} was altered")
         outcome = await self.run_locking(body, mode, wait_s)
-        self._written[table.schema.table_id] = table
+        self._written.update((table.schema.table_id, table) for table in tables)
         return outcome
 
     async def run_locking(self, body: Body[Outcome], mode: TransactionMode, wait_s: float) -> Outcome:
@@ -181,7 +189,7 @@ class TransactionState:
         return CurrentView(txn, self._client.snapshot(ts), ts)
 
     async def run_alone(
-        self, table: TableAccess, body: Body[Outcome], mode: TransactionMode, retries: int, wait_s: float
+        self, tables: Sequence[TableAccess], body: Body[Outcome], mode: TransactionMode, retries: int, wait_s: float
     ) -> Outcome:
         """Run a data change in a transaction of its own, again after a conflict: locking what it needs if `mode` is
         pessimistic, otherwise up to `retries` times."""
@@ -193,17 +201,17 @@ class TransactionState:
                 await txn.rollback()
                 raise
             try:
-                await self._commit(txn, [table.info])
+                await self._commit(txn, [table.info for table in tables])
             except SqlError as error:
                 if _is_conflict(error) and mode.pessimistic:
-                    return await self._run_alone_locking(table, body, wait_s)
+                    return await self._run_alone_locking(tables, body, wait_s)
                 if not _is_conflict(error) or attempt == retries:
                     raise
                 continue
             return outcome
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    async def _run_alone_locking(self, table: TableAccess, body: Body[Outcome], wait_s: float) -> Outcome:
+    async def _run_alone_locking(self, tables: Sequence[TableAccess], body: Body[Outcome], wait_s: float) -> Outcome:
         txn = await self._client.begin(pessimistic=True)
         try:
             outcome = await self._run_current(txn, body, self._monotonic() + wait_s)
@@ -212,7 +220,7 @@ class TransactionState:
             if isinstance(error, AlreadyExist):
                 raise _duplicate(error, self._tables) from error
             raise
-        await self._commit(txn, [table.info])
+        await self._commit(txn, [table.info for table in tables])
         return outcome
 
     # --- savepoints ---

@@ -121,6 +121,7 @@ def test_an_index_is_made_while_transactions_write(playground: Playground) -> No
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_an_index_on_a_million_rows_is_made_while_transactions_write(playground: Playground, tmp_path: Path) -> None:
     file = tmp_path / "big.parquet"
     ids = pa.array(range(ROWS), pa.int64())

@@ -1,11 +1,13 @@
 """Running plans.
 
-    point.py     point plans: get, closures, put; no DuckDB, no Arrow
-    query.py     queries: whole in one store, split over all with a merge here, or here over fetched scans
-    overlay.py   scans of tables the transaction has written to
-    insert.py    INSERT and its relatives, row by row into the write buffer
-    change.py    UPDATE and DELETE over the rows a query found
-    write.py     the one place where a row becomes a put, an insert or a delete
+    point.py          point plans: get, closures, put; no DuckDB, no Arrow
+    query.py          queries: through indexes, whole in one store, split over all with a merge here, or here over
+                      fetched scans
+    index_read.py     which index path is taken, and the rows at its end
+    overlay.py        scans of tables the transaction has written to
+    insert.py         INSERT and its relatives, row by row into the write buffer
+    change.py         UPDATE and DELETE over the rows a query found; joined_change.py: over several tables
+    write.py          the one place where a row and its index entries become puts, inserts and deletes
 
 Everything here reads and writes through one `KvTransaction` or `KvSnapshot`; opening, committing and retrying it is
 `rutile.transactions`' business.

@@ -1,13 +1,16 @@
 """The planner: which keys a statement touches, what runs beside the data, and what is left to do here.
 
     shapes.py       a statement with its literals taken out -> a point plan or an INSERT, kept for all of that shape
-    point.py        SELECT, UPDATE, DELETE of rows named by their whole primary key, as closures (`rutile.expressions`)
+    point.py        SELECT, UPDATE, DELETE of rows named by a whole primary or unique key, as closures
+                    (`rutile.expressions`)
     insert.py       INSERT and REPLACE: which value goes to which column
     change.py       other UPDATEs and DELETEs: a query for the rows, and what happens to each
+    joined_change.py  those over several tables
     query.py        queries: QueryPlan, DuckDB text over named scans
       literals.py     parameters, variables, NOW() as literals, so that the text means the same wherever it runs
       names.py        tables found, columns qualified (sqlglot's `qualify`, and nothing else of its optimizer)
       scans.py        columns and conditions each table is read with; ranges.py: the key ranges they leave
+      index_paths.py  the indexes by which a scan's rows can be found; which is taken is decided when the query runs
       dialect.py      MySQL's meaning in DuckDB's dialect (`rutile.translate`); the split into fragment and merge
       fetch.py        the fragment that brings one scan's rows here
     tree.py         plans as trees, for EXPLAIN
@@ -20,7 +23,11 @@ Invariants:
   column sends the statement to the general path while it runs.
 * A table a query names several times is scanned once, with the union of what its uses need; filters are pushed only
   for a single use.
+* An index path leads to every row that the conditions leave, and perhaps to more: the query's own conditions are
+  checked on what it brings. Only a LIMIT it satisfies by its order relies on its ranges being exact. (Twin:
+  tests/sql/test_index_paths.py.)
 
-Not done, on purpose: statistics, join order and join methods. The unit of planning is the piece of a query that can run
-beside the data; how it joins there is DuckDB's business.
+Not done, on purpose: kept statistics (the index is asked instead, see `rutile.execution.index_read`), lookup joins,
+join order and join methods. The unit of planning is the piece of a query that can run beside the data; how it joins
+there is DuckDB's business.
 """

@@ -1,0 +1,52 @@
+"""UPDATE and DELETE over the rows of a join."""
+
+from __future__ import annotations
+
+from rutile.access import Row
+from rutile.execution.point import update_result
+from rutile.execution.write import RowWriter
+from rutile.expressions.compile import Environment
+from rutile.planner.joined_change import ChangedTable, JoinedChangePlan
+from rutile.result import Result
+from rutile.storage import KvTransaction
+
+
+async def run_joined_change(
+    plan: JoinedChangePlan, rows: list[Row], txn: KvTransaction, environment: Environment, *, is_update: bool
+) -> Result:
+    """Apply the plan to what its query gave; each row of each table once."""
+    matched, changed = 0, 0
+    for each in plan.tables:
+        writer = RowWriter(each.table, txn, environment)
+        done: set[bytes] = set()
+        for number, found in enumerate(rows, start=1):
+            key, old = _row_of(each, found)
+            if key is None or key in done:
+                continue
+            done.add(key)
+            if is_update:
+                changed += await writer.update(key, old, _new_row(each, writer, found, old, number))
+            else:
+                writer.delete(key, old)
+        matched += len(done)
+    return update_result(matched, changed) if is_update else Result(affected_rows=matched)
+
+
+def _row_of(each: ChangedTable, found: Row) -> tuple[bytes | None, Row]:
+    """The key and the row of one table in a row of the join; no key on the missing side of an outer join."""
+    table = each.table
+    end = each.start + len(table.schema.columns)
+    row = found[each.start : end]
+    row_id = found[end] if table.is_hidden else None
+    named_by = [row_id] if table.is_hidden else [row[position] for position in table.key_positions]
+    if None in named_by:
+        return None, row
+    assert row_id is None or isinstance(row_id, int)
+    return table.key_of_row(row, row_id), row
+
+
+def _new_row(each: ChangedTable, writer: RowWriter, found: Row, old: Row, number: int) -> Row:
+    row = list(old)
+    for position, place in each.computed:
+        row[position] = each.table.converters[position](found[place], number)
+    return writer.touched(old, row, {position for position, _ in each.computed}, number)
