@@ -16,8 +16,8 @@ Invariants:
 
 * A read raises max_ts before it looks at anything, and looks at locks that are still on their way too
   (`TxnScheduler.over`): a transaction that commits asynchronously gets a timestamp above every read that may have
-  missed it. After an election max_ts is unknown until PD has given a timestamp (max_ts_sync.py). A follower's read
-  raises the leader's max_ts before it is served (read_index_gate.py).
+  missed it. After an election or a merge max_ts is unknown until PD has given a timestamp (max_ts_sync.py). A
+  follower's read raises the leader's max_ts before it is served (read_index_gate.py).
 * No read below the safe point this store knows, and no version at or above it is ever removed (garbage_collector.py).
 * A view of the live engine is used up before the next await. What has to live longer is a snapshot, and whoever
   opened it closes it.

@@ -22,7 +22,9 @@ hold progress back for ever: the client is told of it and finds out about its ow
 
 *Raw data* has no timestamps. Its changes are told in the order of the region's log, and a position is an index in it,
 with what the region was at that index. Any leader of the region reads the log on from there (`raftstore.replay`), into
-splits and through them. Logs are cut at some time: then a watch ends with WatchHistoryGone.
+splits and through them. A region that merges takes its log along: watchers that are connected then are told all of it,
+and go on behind the entry of the target that took it over. Logs are cut at some time: then a watch ends with
+WatchHistoryGone, and so does one that was away while its region merged.
 
     changes     applied modifies -> versions, raw rows         locks     who holds progress back
     watcher     what waits for one reader; bounded             core      all watchers by region: the ApplyObserver
@@ -32,8 +34,8 @@ Invariants:
 
 1. What waits is bounded in bytes (`StoreConfig.watch_queue_bytes`); who reads too slowly gets what waits and then
    WatchFellBehind.
-2. A watcher never skips: when entries cannot have passed by here (a snapshot was installed, the region split or left
-   the store), it is ended with the region error that makes its client go elsewhere.
+2. A watcher never skips: when entries cannot have passed by here (a snapshot was installed, the region split, merged
+   or left the store), it is ended with the region error that makes its client go elsewhere.
 3. Progress is told only in the very turn in which leadership was confirmed; entries are told also while it is in
    doubt, for what is applied is committed.
 4. Nothing in here knows time, reads the engine on its own account, or waits; the shell is `server.watches`.
