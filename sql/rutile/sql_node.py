@@ -28,12 +28,16 @@ class SqlNode:
         mysql_address: str | None = None,
         mysql_options: ServerOptions | None = None,
         flight_options: FlightOptions | None = None,
+        *,
+        tikv_only: bool = False,
     ) -> None:
+        """`tikv_only`: the stores are asked nothing that TiKV would not answer."""
         self._pd_addresses = list(pd_addresses)
         self.address = address
         self.mysql_address = mysql_address
         self._mysql_options = mysql_options
         self._flight_options = flight_options
+        self._tikv_only = tikv_only
         self._flight: FlightSqlNode | None = None
 
     @property
@@ -45,7 +49,7 @@ class SqlNode:
 
     async def start(self) -> None:
         """Connect to the cluster, then listen. Raises PdError, PortInUse."""
-        self.client, self.database = await open_database(self._pd_addresses)
+        self.client, self.database = await open_database(self._pd_addresses, tikv_only=self._tikv_only)
         try:
             await self._listen()
         except BaseException:

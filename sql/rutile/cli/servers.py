@@ -92,6 +92,10 @@ def add_sql(verbs: Verbs) -> None:
         "--mysql-password-file", type=Path, metavar="FILE",
         help="root's password, for Flight too, is the first line of FILE (default: empty, on loopback only)",
     )  # fmt: skip
+    parser.add_argument(
+        "--tikv-only", action="store_true",
+        help="the stores at --pd speak TiKV's protocol and no more: fetch rows, run everything here",
+    )  # fmt: skip
     add_flight_options(parser, "Arrow Flight SQL clients, 31337 being the usual port")
     parser.set_defaults(run=_run_sql)
 
@@ -147,8 +151,12 @@ def _run_sql(options: argparse.Namespace) -> int:
     flight = flight_options(options, needs_secret=False)
     if flight is not None and not mysql_options.password:
         _check_loopback(options.flight_addr)
+    addresses = options.pd.split(",")
     return _serve(
-        options, lambda: SqlNode(options.pd.split(","), options.addr, options.mysql_addr, mysql_options, flight)
+        options,
+        lambda: SqlNode(
+            addresses, options.addr, options.mysql_addr, mysql_options, flight, tikv_only=options.tikv_only
+        ),
     )
 
 
