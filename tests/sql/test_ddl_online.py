@@ -180,6 +180,35 @@ def test_a_cancelled_job_takes_everything_back(monkeypatch: pytest.MonkeyPatch) 
     asyncio.run(run())
 
 
+def test_a_truncated_table_takes_the_job_along(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backfill, "BATCH_ROWS", 1)
+    monkeypatch.setattr(backfill, "NOTE_EVERY", 1)
+
+    async def run() -> None:
+        database = await front_end(FakeStore())
+        session = await prepared(database, 200)
+        other = await database.session("test")
+        statement = asyncio.create_task(session.execute("CREATE INDEX k ON t (a)"))
+
+        async def is_filling() -> bool:
+            job = await job_of(database)
+            return job is not None and job.row_count > 0
+
+        await until(is_filling)
+        await other.execute("TRUNCATE TABLE t")
+        with pytest.raises(SqlError) as caught:
+            await statement
+        assert caught.value.code == 1146
+        await other.execute("INSERT INTO t VALUES (1, 1)")
+        await session.execute("CREATE INDEX k ON t (a)")
+        await session.execute("ADMIN CHECK TABLE t")
+        await session.close()
+        await other.close()
+        await database.close()
+
+    asyncio.run(run())
+
+
 def test_a_front_end_that_missed_a_step_does_not_commit() -> None:
     async def run() -> None:
         store = FakeStore()

@@ -181,7 +181,9 @@ class Catalog:
         async def change(txn: KvTransaction, seen: CatalogSnapshot) -> TableInfo:
             info = _any_table(seen, database, name)
             old[:] = [info]
-            fresh = replace(info, schema=replace(info.schema, table_id=await meta.next_id(txn)))
+            # An index on its way in belongs to a job on the old id, which will find its table gone.
+            schema = replace(info.schema, table_id=await meta.next_id(txn))
+            fresh = replace(info, schema=schema, indexes=info.public_indexes)
             txn.put(meta.table_key(database, name), fresh.to_bytes())
             meta.forget_rows(txn, info.table_id)
             return fresh
