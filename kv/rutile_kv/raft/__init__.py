@@ -29,7 +29,8 @@ as an argument, and what is to be done goes out as a `Ready`, whose fields say w
 Where things are: `node.py` the door, `ready.py` what comes out of it, `messages.py` the values, `storage.py` what it
 reads; `core.py` terms and transitions; `follower.py`, `candidate.py`, `leader.py` the roles; `voting.py` answering
 candidates; `log.py` and `unstable.py`; `replication.py` and `progress.py` sending entries; `quorum.py` majorities;
-`conf_change.py` members; `read_index.py`, `lease.py` reads; `transfer.py`; `codec.py` to the wire and back. `docs/raft.md` goes by section of the paper.
+`conf_change.py` members; `read_index.py`, `lease.py` reads; `transfer.py`; `codec.py` to the wire and back.
+`docs/raft.md` goes by section of the paper.
 
 Two things differ from the papers. A configuration counts from when its entry is applied, as in etcd (`conf_change.py`
 says why that is safe). And a leader sends entries while it is still writing them, its own copy counting only once it is
