@@ -61,8 +61,11 @@ class Backend(Protocol):
 class SharedDatabase:
     """A running `Database`, its loop, and how many sessions use them; the last one to leave shuts both down."""
 
-    def __init__(self, open_database: Callable[[], Coroutine[Any, Any, tuple[Database, Closer]]]) -> None:
-        self.loop = LoopThread()
+    def __init__(
+        self, open_database: Callable[[], Coroutine[Any, Any, tuple[Database, Closer]]], loop: LoopThread | None = None
+    ) -> None:
+        """`loop` is stopped with the database."""
+        self.loop = loop or LoopThread()
         self.users = 1
         self.on_closed: Callable[[], None] | None = None
         try:

@@ -15,8 +15,9 @@ T = TypeVar("T")
 class LoopThread:
     """An event loop in a thread of its own."""
 
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
+    def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        """`loop` is run there and closed at the end."""
+        self._loop = loop or asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="rutile client", daemon=True)
         self._thread.start()
 

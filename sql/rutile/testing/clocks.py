@@ -10,10 +10,13 @@ EPOCH_MS = 1_700_000_000_000
 
 
 class LoopClock:
-    """The running loop's time, as both kinds of it: on a VirtualLoop, simulated time."""
+    """A loop's time, as both kinds of it: on a VirtualLoop, simulated time. Any thread may ask."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
 
     def monotonic(self) -> float:
-        return asyncio.get_running_loop().time()
+        return self._loop.time()
 
     def wall_ms(self) -> int:
         return EPOCH_MS + round(self.monotonic() * 1000)

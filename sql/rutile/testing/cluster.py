@@ -126,6 +126,7 @@ class InProcessCluster:
         for ghost in self._ghosts:
             ghost.cancel()
         await asyncio.gather(*self._ghosts, return_exceptions=True)
+        await self.network.close()
 
     def is_placed(self) -> bool:
         """Whether every region that stores know is led and has as many voters as it should, and no one else."""
@@ -168,7 +169,7 @@ class InProcessCluster:
     def client(self, name: str = "", options: ClientOptions | None = None) -> Client:
         """A client, on a machine of its own; closed with the cluster."""
         machine = Machine(name or f"client{len(self._clients) + 1}")
-        pace, options = self._pace(LoopClock()), options or ClientOptions()
+        pace, options = self._pace(LoopClock(self._loop)), options or ClientOptions()
         pd = pd_client(self.network, machine, self.pd_names, pace, options.pd_budget_s)
         stores = LocalStores(self.network.store_stubs(machine))
         client = Client(ClientCluster(pd, stores, pace, options))
@@ -253,7 +254,7 @@ class InProcessCluster:
     # --- inside -------------------------------------------------------------------------------------------------------
 
     def _add_place(self, name: str) -> None:
-        self.places[name] = Place(name, SkewedClock(LoopClock()))
+        self.places[name] = Place(name, SkewedClock(LoopClock(self._loop)))
 
     def _pace(self, clock: Any) -> Pace:
         return Pace(clock=clock, jitter=random.Random(self.random.getrandbits(32)).random)

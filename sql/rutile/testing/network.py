@@ -69,6 +69,7 @@ class SimulatedNetwork(LocalNetwork):
         self._receivers_by_name: dict[str, RaftReceiver] = {}
         self._cuts: dict[tuple[str, str], None] = {}
         self._under_way: dict[asyncio.Future[Any], Machine] = {}
+        self._tasks: dict[asyncio.Task[None], None] = {}
 
     # --- who is there -------------------------------------------------------------------------------------------------
 
@@ -99,6 +100,20 @@ class SimulatedNetwork(LocalNetwork):
         self._receivers_by_name.pop(machine.name, None)
         for outcome in [outcome for outcome, target in self._under_way.items() if target is machine]:
             _break(outcome, f"{machine.name} went away")
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str, context: Context | None = None) -> asyncio.Task[None]:
+        """Run `work` until it ends or the network is closed."""
+        task = asyncio.get_running_loop().create_task(work, name=name, context=context)
+        self._tasks[task] = None
+        task.add_done_callback(self._tasks.pop)
+        return task
+
+    async def close(self) -> None:
+        """End what is under way."""
+        while tasks := list(self._tasks):
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     # --- who reaches whom ---------------------------------------------------------------------------------------------
 
@@ -258,7 +273,7 @@ class SimulatedTransport(LocalTransport):
         await self._simulated.travel(self._machine, host.machine.name)
         self._simulated.note(f"{self._machine.name} > {host.machine.name}: snapshot of region {message.region_id}")
         with self._simulated.call_to(host.machine) as outcome:
-            _run_there(host, receiver.receive_snapshot(message, _each(data)), outcome)
+            _run_there(self._simulated, host, receiver.receive_snapshot(message, _each(data)), outcome)
             await outcome
         await self._simulated.travel(host.machine, self._machine.name)
 
@@ -268,7 +283,9 @@ async def _each(chunks: list[bytes]) -> AsyncIterator[bytes]:
         yield chunk
 
 
-def _run_there(host: _Host, work: Coroutine[Any, Any, Any], outcome: asyncio.Future[Any]) -> asyncio.Task[None]:
+def _run_there(
+    network: SimulatedNetwork, host: _Host, work: Coroutine[Any, Any, Any], outcome: asyncio.Future[Any]
+) -> asyncio.Task[None]:
     """Do `work` in the other machine's context; its result or failure goes to `outcome`. Whoever drops the outcome
     cancels the work, as gRPC does."""
 
@@ -285,7 +302,7 @@ def _run_there(host: _Host, work: Coroutine[Any, Any, Any], outcome: asyncio.Fut
             if not outcome.done():
                 outcome.set_result(result)
 
-    task = asyncio.get_running_loop().create_task(run(), context=host.context.copy())
+    task = network.spawn(run(), f"call to {host.machine.name}", host.context.copy())
     task.add_done_callback(lambda done: work.close())  # it may have been cancelled before it began
     outcome.add_done_callback(lambda done: task.cancel() if done.cancelled() else None)
     return task
@@ -326,7 +343,7 @@ class SimulatedStub:
             raise _unavailable(f"{self._target} is down")
         network.note(f"{self._sender.name} > {self._target}: {name}")
         with network.call_to(host.machine) as outcome:
-            _run_there(host, _serve(host.servicer, name, request, timeout_s), outcome)
+            _run_there(network, host, _serve(host.servicer, name, request, timeout_s), outcome)
             answer = await outcome
         await network.travel(host.machine, self._sender.name)
         network.note(f"{self._target} > {self._sender.name}: answer to {name}")
@@ -388,19 +405,18 @@ class SimulatedStream:
             self._open(host)
 
     def _open(self, host: _Host) -> None:
-        loop = asyncio.get_running_loop()
-        self._broken = loop.create_future()
+        self._broken = asyncio.get_running_loop().create_future()
         self._network._under_way[self._broken] = host.machine
         self._broken.add_done_callback(self._on_broken)
         request = self._requests
         if hasattr(request, "__aiter__"):
             inbox: asyncio.Queue[Any] = asyncio.Queue()
-            self._tasks.append(loop.create_task(self._send_requests(request, inbox), name=f"requests of {self._name}"))
+            self._tasks.append(self._network.spawn(self._send_requests(request, inbox), f"requests of {self._name}"))
             request = _drain(inbox)
         else:
             request = _copy(request)
         work = self._send_answers(host, request)
-        self._tasks.append(loop.create_task(work, name=f"answers of {self._name}", context=host.context.copy()))
+        self._tasks.append(self._network.spawn(work, f"answers of {self._name}", host.context.copy()))
 
     def _on_broken(self, broken: asyncio.Future[Any]) -> None:
         if not broken.cancelled():
