@@ -39,7 +39,10 @@ class IdsExhausted(PdError):
 class Cluster:
     """All state but timestamps and safe points."""
 
-    def __init__(self, cluster_id: int, storage: PdStorage, config: PdConfig, now_ms: int) -> None:
+    def __init__(
+        self, cluster_id: int, storage: PdStorage, config: PdConfig, now_ms: int, *, with_regions: bool = True
+    ) -> None:
+        """As the storage has it. Without regions, the caller gives them to `restore`, a few at a time."""
         self.id = cluster_id
         self.ids = IdAllocator(storage.id_end())
         self.settings = Settings(storage)
@@ -51,10 +54,11 @@ class Cluster:
         self.operators = self.conductor.operators
         self._storage = storage
         self._bootstrapped = storage.bootstrapped()
-        for saved in storage.regions():
-            self._restore(saved)
+        if with_regions:
+            for saved in storage.regions():
+                self.restore(saved)
 
-    def _restore(self, saved: pdpb.Region) -> None:
+    def restore(self, saved: pdpb.Region) -> None:
         """A region as it was when this PD last ran; a crash may have left one that a newer one replaced."""
         with contextlib.suppress(StaleRegion):
             self.regions.put(RegionInfo.of(saved.region, saved.leader))

@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 HANDOVER_S = 1.0
 """How long a leader that stops waits for another to take over."""
+REGIONS_AT_ONCE = 100
+"""Regions loaded before everybody else has a turn."""
 _MAX_ID = (1 << 63) - 1
 
 
@@ -108,15 +110,24 @@ class PdMember:
         own = self.door.own
         if storage.member(own.member_id) != own:
             storage.save_member(own)  # who was alone when it began had no address that others could need
-        now_ms = round(self._clock.monotonic() * 1000)
         state = PdState(
-            cluster=Cluster(storage.cluster_id(), storage, self._config, now_ms),
+            cluster=await self._load_cluster(storage),
             oracle=TimestampOracle(storage.timestamp_limit_ms()),
             safe_points=SafePoints(storage.safe_point(), storage.services()),
         )
         servicer = PdServicer(state, leadership, self._clock, self._config)
         await servicer.reserves.refresh()
         return servicer
+
+    async def _load_cluster(self, storage: PdStorage) -> Cluster:
+        """The cluster as it was left. The loop has its turns meanwhile, or this leadership would not outlast it."""
+        now_ms = round(self._clock.monotonic() * 1000)
+        cluster = Cluster(storage.cluster_id(), storage, self._config, now_ms, with_regions=False)
+        for count, region in enumerate(storage.regions(), 1):
+            cluster.restore(region)
+            if count % REGIONS_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return cluster
 
     async def _tick(self, servicer: PdServicer) -> None:
         while True:

@@ -20,7 +20,7 @@ before anybody hears of it: timestamps, ids, stores, safe points. A *hint* may g
 which the stores report again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rutile_kv.engine.api import CF_DEFAULT, Reader
 from rutile_pd.safe_points import ServiceSafePoint
@@ -125,9 +125,10 @@ class PdStorage:
         """All registered stores by id."""
         return [metapb.Store.FromString(value) for _, value in self._scan(_STORE)]
 
-    def regions(self) -> list[pdpb.Region]:
-        """All regions by id."""
-        return [pdpb.Region.FromString(value) for _, value in self._scan(_REGION)]
+    def regions(self) -> Iterator[pdpb.Region]:
+        """All regions by id, lazily: there may be very many."""
+        pairs = self._applied.scan(CF_DEFAULT, _REGION, prefix_next(_REGION))
+        return (pdpb.Region.FromString(value) for _, value in pairs)
 
     def settings(self, prefix: str) -> list[tuple[str, bytes]]:
         """(rest of the name, JSON) of the settings whose names begin so, by name."""
