@@ -231,6 +231,23 @@ def test_a_front_end_that_missed_a_step_does_not_commit() -> None:
     asyncio.run(run())
 
 
+def test_the_history_of_jobs_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "MAX_HISTORY", 3)
+
+    async def run() -> None:
+        database = await front_end(FakeStore())
+        session = await prepared(database, 1)
+        for at in range(5):
+            await session.execute(f"CREATE INDEX k{at} ON t (a)")
+        shown = (await session.execute("ADMIN SHOW DDL JOBS 10")).rows()
+        assert [row[3] for row in shown] == ["add index"] * 3
+        assert [row[0] for row in shown] == sorted((row[0] for row in shown), reverse=True)
+        await session.close()
+        await database.close()
+
+    asyncio.run(run())
+
+
 def test_check_table_finds_what_is_wrong() -> None:
     async def run() -> None:
         store = FakeStore()

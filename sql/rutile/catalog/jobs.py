@@ -21,6 +21,8 @@ from rutile_proto.timestamps import physical_ms
 OWNER_KEY = meta_key("ddl_owner")
 OWNER_LEASE_MS = 10_000
 """An owner that takes no step for so long is taken for dead."""
+MAX_HISTORY = 1_000
+"""Jobs that are over and still listed; the oldest go."""
 _JOBS = meta_key("ddl_job")
 _HISTORY = meta_key("ddl_history")
 
@@ -114,6 +116,13 @@ def save(txn: MetaWriter, job: Job) -> None:
         txn.put(history_key(job.id), job.to_bytes())
     else:
         txn.put(job_key(job.id), job.to_bytes())
+
+
+async def forget_old(txn: MetaWriter) -> None:
+    """Leave room in the history for one more job."""
+    listed = await meta.scan_all(txn, _HISTORY)
+    for key, _ in listed[: max(0, len(listed) - MAX_HISTORY + 1)]:
+        txn.delete(key)
 
 
 async def own(txn: MetaWriter, front_end: str, now_ts: int) -> bool:

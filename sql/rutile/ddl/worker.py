@@ -156,6 +156,7 @@ class DdlWorker:
                 txn.put(meta.table_key(changed.schema.database, changed.schema.name), changed.to_bytes())
             if moved.state.is_over:
                 moved = replace(moved, ended_ms=physical_ms(now))
+                await jobs.forget_old(txn)
             jobs.save(txn, moved)
             taken.append(moved)
             return changed
