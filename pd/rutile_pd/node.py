@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from rutile_kv.engine.api import Engine
+from rutile_kv.engine.failing import with_failpoints
 from rutile_kv.engine.memory import MemoryEngine
 from rutile_kv.engine.options import MIB, EngineOptions
 from rutile_kv.engine.rocks import RocksEngine
@@ -122,7 +123,7 @@ class PdNode:
     def _open_engine(self) -> Engine:
         if self._data_dir is None:
             return MemoryEngine()
-        return RocksEngine.open(self._data_dir, options=_ENGINE_OPTIONS)
+        return with_failpoints(RocksEngine.open(self._data_dir, options=_ENGINE_OPTIONS), "pd")
 
     def _make_member(self, engine: Engine) -> PdMember:
         record = open_member(engine, self.config.name, self._founders, secrets.randbelow(_MAX_ID) + 1)

@@ -26,6 +26,7 @@ from rutile_kv.client.parallel import cancel_all
 from rutile_kv.client.pd import PdClient
 from rutile_kv.client.scan_parts import FLIGHT_LABEL
 from rutile_kv.engine.api import Engine
+from rutile_kv.engine.failing import with_failpoints
 from rutile_kv.engine.memory import MemoryEngine
 from rutile_kv.engine.options import machine_memory_bytes
 from rutile_kv.engine.rocks import RocksEngine
@@ -249,7 +250,7 @@ class StoreNode:
             return self._engine
         if self.config.data_dir is None:
             return MemoryEngine()
-        return RocksEngine.open(self.config.data_dir)
+        return with_failpoints(RocksEngine.open(self.config.data_dir), "store")
 
     def _pd_client(self) -> PdClient:
         if self._given_pd_client is not None:
