@@ -94,13 +94,14 @@ async def split(playground: Playground, rows: int) -> None:
         await client.wait_for_regions(keys)
 
 
-def wait_for_three(playground: Playground) -> None:
-    """Until the regions have replicas on all stores."""
+async def wait_for_replicas(playground: Playground) -> None:
+    """Until every region is on three stores: what is cut from it later is so, too."""
     deadline = time.monotonic() + 120
-    while len(plan(playground.flight_location, "SELECT * FROM big").endpoints) < 3:
-        if time.monotonic() > deadline:
-            raise TimeoutError("the regions' replicas are not on three stores after two minutes")
-        time.sleep(0.5)
+    async with await Client.connect([playground.pd_address]) as client:
+        while not all(len(each.region.peers) == 3 for each in await client.pd.scan_regions(b"", b"", 100)):
+            if time.monotonic() > deadline:
+                raise TimeoutError("the regions are not on three stores after two minutes")
+            await asyncio.sleep(0.5)
 
 
 def through_adbc(cursor: adbc.Cursor) -> int:
@@ -119,13 +120,13 @@ def main() -> None:
     base = loopback(table)
     print(f"  {'pyarrow Flight, loopback, table in memory':48} {base:6.2f}")
     with Playground(3) as playground, adbc.connect(playground.flight_location, autocommit=True) as connection:
+        asyncio.run(wait_for_replicas(playground))
         cursor = connection.cursor()
         cursor.execute("CREATE TABLE big (id BIGINT PRIMARY KEY, price DOUBLE, discount DOUBLE, tax DOUBLE, text TEXT)")
         cursor.adbc_ingest("big", table.to_reader(max_chunksize=32_768), mode="append")
         for name, threads in (("one stream at a time", 1), ("all streams at once", 3)):
             show(playground, f"stores' replicas, as loaded, {name}", threads, base)
         asyncio.run(split(playground, rows))
-        wait_for_three(playground)
         show(playground, f"stores' replicas, {PARTS} regions, one stream at a time", 1, base)
         show(playground, f"stores' replicas, {PARTS} regions, all streams at once", 3, base)
         rate = best(lambda: through_adbc(cursor))

@@ -32,7 +32,10 @@ async def scan_parts(cluster: Cluster, ranges: Sequence[KeyRange]) -> list[ScanP
     wanted = union(ranges)
     if not wanted:
         return []
-    regions = await region_parts(cluster, wanted, cluster.read_backoff("parts of a scan"))
+    backoff = cluster.read_backoff("parts of a scan")
+    for known in await region_parts(cluster, wanted, backoff):
+        cluster.regions.forget(known.region)  # nothing else would tell this client of regions cut since: ask for them
+    regions = await region_parts(cluster, wanted, backoff)
     locations = {store.id: found for store in await cluster.pd.all_stores() if (found := _location(store))}
     parts: dict[str | None, list[KeyRange]] = {}
     dealt: dict[int, int] = dict.fromkeys(locations, 0)
