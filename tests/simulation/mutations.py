@@ -26,7 +26,6 @@ from rutile_kv.raftstore.events import StoreReady
 from rutile_kv.raftstore.peer_storage import PeerStorage
 from rutile_kv.raftstore.registry import Registry
 from rutile_kv.raftstore.store import Store
-from rutile_kv.txn.max_ts import MaxTs
 from rutile_pd.storage import PdStorage
 
 GOLDEN = -1
@@ -174,11 +173,6 @@ def read_past_locks() -> Iterator[None]:
         yield
 
 
-def forget_reads() -> Any:
-    """max_ts is not raised by reads: async commit slips in below them."""
-    return patch.object(MaxTs, "raise_to", lambda self, ts: None)
-
-
 CUT_OFF = RegionWorld(stores=5, partition=1.0, heal=0.5, pause=1.0, clients=6, split=0.0, merge=0.0)
 POWER = RegionWorld(crash=1.5, max_down_ms=500, max_sync_ms=80)
 BORDERS = RegionWorld(split=3.0, merge=2.0, transfer=2.0, late=0.1)
@@ -193,15 +187,14 @@ MUTATIONS = (
     Mutation("vote for a candidate with a shorter log", vote_for_a_shorter_log, 0, 20),
     Mutation("commit an entry of an old term by counting", commit_an_old_term_by_counting, GOLDEN, 1),
     Mutation("acknowledge before the sync", acknowledge_before_the_sync, 1, 30, POWER),
-    Mutation("trust an old lease", trust_an_old_lease, 1, 30, CUT_OFF),
-    Mutation("confirm reads without asking", confirm_reads_without_asking, 1, 30, CUT_OFF),
-    Mutation("forget the epoch", forget_the_epoch, 1, 30, BORDERS),
+    Mutation("trust an old lease", trust_an_old_lease, 1, 30, CUT_OFF, slow=True),
+    Mutation("confirm reads without asking", confirm_reads_without_asking, 1, 30, CUT_OFF, slow=True),
+    Mutation("forget the epoch", forget_the_epoch, 1, 30, BORDERS, slow=True),
     Mutation("apply twice", apply_twice, 1, 10, POWER),
-    Mutation("lose a tombstone", lose_tombstones, 1, 30, MOVES),
+    Mutation("lose a tombstone", lose_tombstones, 1, 30, MOVES, slow=True),
     Mutation("split without raising the version", split_without_a_new_version, 1, 5, BORDERS),
     Mutation("merge without waiting for the source's entries", merge_without_waiting, 1, 60, MERGES),
     Mutation("forget which ids were given out", forget_ids, 1, 20, RegionWorld(pd_crash=1.0, split=2.0)),
-    Mutation("timestamps not persisted ahead", forget_timestamps, 2, 6, CLOCKS),
+    Mutation("timestamps not persisted ahead", forget_timestamps, 2, 6, CLOCKS, slow=True),
     Mutation("read past locks", read_past_locks, 2, 6, CROWD),
-    Mutation("drop the raise of max_ts", forget_reads, 2, 40, CROWD, slow=True),
 )

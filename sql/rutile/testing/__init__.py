@@ -10,6 +10,7 @@ are given other things to stand on:
       loop     ClusterLoop        can let one machine stand still, as SIGSTOP does
                VirtualLoop        the same in simulated time: the same seed gives the same run
 
+* fixture.py: `RutileCluster` with SQL connections, and the pytest fixture `rutile_cluster` (docs/testing.md).
 * cluster.py: `InProcessCluster`, and the faults one can ask it for. placement.py: its placement drivers.
 * disk.py, network.py, clocks.py, loops.py: the parts above. trace.py: what happened, and a hash of it.
 
