@@ -13,7 +13,11 @@ from rutile_kv.engine.api import CF_DEFAULT, CF_WRITE, Modify, Reader
 from rutile_kv.engine.memory import MemoryEngine
 from rutile_kv.mvcc.reader import MvccReader
 from rutile_kv.mvcc.records import SHORT_VALUE_LIMIT_BYTES, Write, WriteKind
+from rutile_kv.raftstore.peer_storage import INITIAL_INDEX
 from rutile_kv.raftstore.region_reader import RegionReader
+from rutile_kv.server.mirror_upkeep import MirrorUpkeep
+from rutile_kv.server.ranges import intersect
+from rutile_kv.server.region_store import user_range
 from rutile_kv.txn.model import Command
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto.errors import TxnError
@@ -33,38 +37,46 @@ ALL_COLUMNS = ("name", "legs", HIDDEN_HANDLE)
 WHOLE = (table_range(SCHEMA.table_id),)
 CODEC = RowCodec(SCHEMA)
 
+BIGGER = SCHEMA.add_column(Column(3, "colour", ColumnType(Kind.VARCHAR, length=10), default="grey"))
+"""The table after ALTER TABLE; rows written before and after it stand side by side."""
+BIGGER_CODEC = RowCodec(BIGGER)
+
 
 @dataclass(frozen=True)
 class View:
-    """What a reader holds on to: a snapshot with its region, and the mirror as it was then."""
+    """What a reader holds on to: a snapshot of each region, and the mirror as it was then."""
 
-    data: RegionData
+    parts: tuple[RegionData, ...]
     snapshot: Reader
+    schema: TableSchema
 
 
 class MirrorWorld:
-    """One region, at first over all keys."""
+    """One store, at first with one region over all keys."""
 
     def __init__(self, cache: ArrowCache | None = None) -> None:
         self.engine = MemoryEngine()
-        self.region = metapb.Region(id=3, region_epoch=metapb.RegionEpoch(conf_ver=1, version=1))
-        self.index = 1
+        self.regions = [metapb.Region(id=3, region_epoch=metapb.RegionEpoch(conf_ver=1, version=1))]
+        self.indexes = {3: 1}
+        self.schema = SCHEMA
         self.cache = ArrowCache() if cache is None else cache
-        self.cache.follow()
+        self.upkeep = MirrorUpkeep(self.cache)
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
     def apply(self, modifies: Sequence[Modify]) -> None:
-        """One log entry; what lies beyond the region is another region's."""
+        """One log entry in each region it concerns."""
         batch = self.engine.batch()
-        self.index += 1
+        for region in self.regions:
+            inside = [each for each in modifies if is_inside(region, each[1])]
+            if inside:
+                self.indexes[region.id] += 1
+                self.upkeep.on_applied(region, self.indexes[region.id], inside)
         for cf, key, value in modifies:
             if value is None:
                 batch.delete(cf, key)
             else:
                 batch.put(cf, key, value)
-        end = self.region.end_key
-        self.cache.applied(self.region.id, self.index, [each for each in modifies if not end or each[1] < end])
         self.engine.write(batch)
 
     def execute(self, command: Command[object]) -> bool:
@@ -82,21 +94,66 @@ class MirrorWorld:
 
     def bulk(self, commit_ts: int, rows: dict[int, Row | None]) -> None:
         """Commit rows without locks, as a bulk load does."""
-        self.apply([modify for handle, row in rows.items() for modify in committed(handle, commit_ts, row)])
+        self.apply(
+            [modify for handle, row in rows.items() for modify in committed(handle, commit_ts, row, self.schema)]
+        )
 
-    def split(self, handle: int) -> None:
-        """The region keeps what is below `handle`."""
-        epoch = metapb.RegionEpoch(conf_ver=1, version=self.region.region_epoch.version + 1)
-        self.region = metapb.Region(id=3, end_key=storage_key(row_key(handle)), region_epoch=epoch)
-        self.index += 1
-        self.cache.drop_region(3)
+    # --- regions ------------------------------------------------------------------------------------------------------
+
+    def split(self, *handles: int) -> None:
+        self.split_at([storage_key(row_key(handle)) for handle in handles])
+
+    def split_at(self, borders: list[bytes]) -> None:
+        """Cut the first region that has borders inside it; its rightmost part goes on under its id."""
+        before = next((each for each in self.regions if any(is_cut(each, border) for border in borders)), None)
+        if before is None:
+            return
+        inside = sorted(border for border in borders if is_cut(before, border))
+        version = before.region_epoch.version + len(inside)
+        starts, ends = [before.start_key, *inside], [*inside, before.end_key]
+        parts = []
+        for start, end in zip(starts, ends, strict=True):
+            number = before.id if end == before.end_key else max(self.indexes) + 1
+            self.indexes.setdefault(number, INITIAL_INDEX)
+            epoch = metapb.RegionEpoch(conf_ver=1, version=version)
+            parts.append(metapb.Region(id=number, start_key=start, end_key=end, region_epoch=epoch))
+        self.indexes[before.id] += 1
+        for part in (parts[-1], *parts[:-1]):
+            self.upkeep.on_region_changed(part, before)
+        at = self.regions.index(before)
+        self.regions[at : at + 1] = parts
+
+    def merge(self, at: int, into_left: bool = False) -> None:
+        """Two neighbours become one, if there are two."""
+        if len(self.regions) < 2:
+            return
+        at %= len(self.regions) - 1
+        left, right = self.regions[at : at + 2]
+        source, target = (right, left) if into_left else (left, right)
+        prepared = with_version(source, source.region_epoch.version + 1)
+        self.upkeep.on_region_changed(prepared, source)
+        self.indexes[target.id] += 1
+        version = max(prepared.region_epoch.version, target.region_epoch.version) + 1
+        after = with_version(target, version)
+        after.start_key, after.end_key = left.start_key, right.end_key
+        self.upkeep.on_region_merged(prepared, after, self.indexes[target.id])
+        self.upkeep.on_region_changed(after, target)
+        self.regions[at : at + 2] = [after]
+
+    def alter(self) -> None:
+        """From here on rows have one more column."""
+        self.schema = BIGGER
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
     def view(self) -> View:
-        snapshot = RegionReader(self.engine.snapshot(), self.region)
-        pin = self.cache.pin(self.region.id, [SCHEMA.table_id], self.index)
-        return View(RegionData(self.region, snapshot, pin), snapshot)
+        snapshot = self.engine.snapshot()
+        table_ids = [SCHEMA.table_id]
+        parts = [
+            RegionData(each, RegionReader(snapshot, each), self.cache.pin(each.id, table_ids, self.indexes[each.id]))
+            for each in self.regions
+        ]
+        return View(tuple(parts), snapshot, self.schema)
 
     def read(
         self,
@@ -111,19 +168,47 @@ class MirrorWorld:
 def read_view(
     view: View, reader: MirrorReader, ts: int, columns: tuple[str, ...], ranges: tuple[tuple[bytes, bytes], ...]
 ) -> TableRead:
-    return reader.read(view.data, TableRequest(SCHEMA, columns, ranges, ts), lambda size_bytes: None)
+    """The rows of all regions; the path is that of the region that had most to do."""
+    reads = []
+    for data in view.parts:
+        inside = intersect(ranges, intersect([user_range(data.region)], WHOLE))
+        if inside:
+            reads.append(reader.read(data, TableRequest(view.schema, columns, inside, ts), lambda size_bytes: None))
+    paths = [read.path for read in reads]
+    path = next(each for each in ("rows", "mirror+delta", "mirror") if each in paths or not paths)
+    return TableRead([batch for read in reads for batch in read.batches], sum(r.rows_decoded for r in reads), path)
 
 
-def committed(handle: int, commit_ts: int, row: Row | None) -> list[Modify]:
+def is_inside(region: metapb.Region, key: bytes) -> bool:
+    return region.start_key <= key and (not region.end_key or key < region.end_key)
+
+
+def is_cut(region: metapb.Region, border: bytes) -> bool:
+    return is_inside(region, border) and border != region.start_key
+
+
+def with_version(region: metapb.Region, version: int) -> metapb.Region:
+    changed = metapb.Region()
+    changed.CopyFrom(region)
+    changed.region_epoch.version = version
+    return changed
+
+
+def committed(handle: int, commit_ts: int, row: Row | None, schema: TableSchema = SCHEMA) -> list[Modify]:
     """What a commit of one row leaves, its value in the family default if it is long."""
     kind = WriteKind.DELETE if row is None else WriteKind.PUT
-    value = None if row is None else CODEC.encode_row(row)
+    value = None if row is None else encode(row, schema)
     key = storage_key(row_key(handle))
     modifies: list[Modify] = []
     if value is not None and len(value) > SHORT_VALUE_LIMIT_BYTES:
         modifies.append((CF_DEFAULT, versioned_key(key, commit_ts - 1), value))
         value = None
     return [*modifies, (CF_WRITE, versioned_key(key, commit_ts), Write(kind, commit_ts - 1, value).to_bytes())]
+
+
+def encode(row: Row, schema: TableSchema) -> bytes:
+    """The row in the layout of `schema`; its colour, if it has one, is made of its legs."""
+    return CODEC.encode_row(row) if schema is SCHEMA else BIGGER_CODEC.encode_row((*row, f"colour {row[1]}"[:10]))
 
 
 def row_key(handle: int) -> bytes:

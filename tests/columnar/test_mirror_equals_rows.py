@@ -5,15 +5,16 @@ from dataclasses import dataclass, field
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mirror_world import ALL_COLUMNS, CODEC, WHOLE, MirrorWorld, Row, View, read_view, row_key, rows_of
+from mirror_world import ALL_COLUMNS, BIGGER, WHOLE, MirrorWorld, Row, View, encode, read_view, row_key, rows_of
 
-from rutile_coprocessor.schema import HIDDEN_HANDLE
+from rutile_coprocessor.schema import HIDDEN_HANDLE, TableSchema
 from rutile_kv.columnar import overlay, rows
 from rutile_kv.columnar.cache import ArrowCache
 from rutile_kv.columnar.mirror import MirrorReader
 from rutile_kv.mvcc.bulk import first_lock
 from rutile_kv.txn.commands import BatchRollback, CollectGarbage, Commit, Prewrite
 from rutile_kv.txn.model import Mutation, Op
+from rutile_proto.keys import storage_key
 
 HANDLES = st.integers(-3, 6)
 ROWS = st.none() | st.tuples(st.none() | st.sampled_from(["cat", "", "long " * 80]), st.none() | st.integers(0, 99))
@@ -44,7 +45,9 @@ STEPS = st.lists(
         st.tuples(st.just("commit"), SLOT),
         st.tuples(st.just("rollback"), SLOT, HANDLES, AGES),
         st.tuples(st.just("garbage"), AGES),
-        st.tuples(st.just("split"), st.integers(5, 6)),
+        st.tuples(st.just("split"), st.lists(HANDLES, min_size=1, max_size=3, unique=True)),
+        st.tuples(st.just("merge"), st.integers(0, 3), st.booleans()),
+        st.tuples(st.just("alter")),
         st.tuples(st.just("view"), SLOT),
         st.tuples(st.just("read"), READS, SLOT),
         st.tuples(st.just("read"), READS, NOW),
@@ -83,7 +86,7 @@ class History:
         if slot in self.open_txns or start_ts in self.begun:
             return
         self.begun.add(start_ts)
-        mutations = tuple(mutation(handle, row) for handle, row in rows.items())
+        mutations = tuple(mutation(handle, row, self.world.schema) for handle, row in rows.items())
         if self.world.execute(Prewrite(mutations, mutations[0].key, start_ts, 1000)):
             self.open_txns[slot] = start_ts, tuple(mutation.key for mutation in mutations)
 
@@ -110,8 +113,14 @@ class History:
         keys = tuple(row_key(handle) for handle in range(-3, 7))
         self.world.execute(CollectGarbage(keys, self.safe_point, 100))
 
-    def split(self, handle: int) -> None:
-        self.world.split(handle)
+    def split(self, handles: list[int]) -> None:
+        self.world.split(*handles)
+
+    def merge(self, at: int, into_left: bool) -> None:
+        self.world.merge(at, into_left)
+
+    def alter(self) -> None:
+        self.world.alter()
 
     def view(self, slot: int) -> None:
         self.views[slot] = self.world.view(), self.safe_point
@@ -121,6 +130,7 @@ class History:
         view, safe_point = self.views.get(slot, (None, 0)) if slot is not None else (None, 0)
         if view is None:
             view, safe_point = self.world.view(), self.safe_point
+        columns = (*columns, "colour") if view.schema is BIGGER else columns
         ts = max(self.clock - age, safe_point)
         if first_lock(view.snapshot, b"", None, ts) is not None:
             return
@@ -130,10 +140,10 @@ class History:
         self.paths.append(read.path)
 
 
-def mutation(handle: int, row: Row | None) -> Mutation:
+def mutation(handle: int, row: Row | None, schema: TableSchema) -> Mutation:
     if row is None:
         return Mutation(Op.DELETE, row_key(handle))
-    return Mutation(Op.PUT, row_key(handle), CODEC.encode_row(row))
+    return Mutation(Op.PUT, row_key(handle), encode(row, schema))
 
 
 def run(steps: list[tuple[object, ...]], mirror: MirrorReader, cache: ArrowCache) -> History:
@@ -147,8 +157,9 @@ def run(steps: list[tuple[object, ...]], mirror: MirrorReader, cache: ArrowCache
 @given(STEPS, st.sampled_from([1, 3, 1000]), st.sampled_from([4, 1000]))
 def test_same_rows_from_both_paths(steps: list[tuple[object, ...]], fold_entries: int, max_log: int) -> None:
     cache = ArrowCache(max_log_entries=max_log)
-    run(steps, MirrorReader(cache, fold_entries), cache)
-    cache.drop_region(3)
+    history = run(steps, MirrorReader(cache, fold_entries), cache)
+    for region in history.world.regions:
+        cache.drop_region(region.id)
     assert cache.size_bytes == 0, "what was added to the size was taken off again"
 
 
@@ -269,11 +280,41 @@ def test_a_log_that_nobody_reads_ends_with_its_bases() -> None:
     assert [world.read(reader, 40).path for _ in range(2)] == ["rows", "mirror"]
 
 
-def test_a_region_holds_only_its_part_of_the_table() -> None:
+def test_a_split_cuts_base_and_delta_and_a_merge_joins_them() -> None:
+    world, reader = mirrored()
+    world.bulk(10, {handle: (str(handle), 0) for handle in range(6)})
+    world.read(reader, 20)
+    world.write(1, 30, ("first", 1))
+    world.write(5, 31, None)
+    expected = [("0",), ("first",), ("2",), ("3",), ("4",)]
+    for change in (lambda: world.split(2, 4), lambda: world.merge(0), lambda: world.merge(0, into_left=True)):
+        change()
+        read = world.read(reader, 40, ("name",))
+        assert (read.path != "rows", rows_of(read)) == (True, expected)
+    assert len(world.regions) == 1
+    world.write(2, 50, ("second", 2))
+    assert rows_of(world.read(reader, 60, ("name",)))[2] == ("second",)
+
+
+def test_a_half_that_has_no_rows_of_the_table_joins_and_one_that_was_never_read_does_not() -> None:
     world, reader = mirrored()
     world.bulk(10, {handle: (str(handle), 0) for handle in range(4)})
+    world.read(reader, 20)
+    world.split_at([storage_key(border) for border in WHOLE[0]])
+    world.merge(1, into_left=True)
+    world.merge(0)
+    assert (len(world.regions), world.read(reader, 20).path) == (1, "mirror")
     world.split(2)
-    inside = ((WHOLE[0][0], row_key(2)),)
-    assert world.read(reader, 20, ("name",), inside).path == "rows"
-    again = world.read(reader, 20, ("name",), inside)
-    assert (again.path, rows_of(again)) == ("mirror", [("0",), ("1",)])
+    world.upkeep.on_snapshot_installed(world.regions[0], 9)
+    world.merge(0)
+    assert [world.read(reader, 20).path for _ in range(2)] == ["rows", "mirror"]
+
+
+def test_work_on_a_base_is_lost_when_its_region_splits_meanwhile() -> None:
+    world, reader = mirrored()
+    world.bulk(10, {handle: (str(handle), 0) for handle in range(4)})
+    late = world.view()
+    world.split(2)
+    assert len(rows_of(read_view(late, reader, 20, ALL_COLUMNS, WHOLE))) == 4
+    assert len(world.cache) == 0
+    assert [world.read(reader, 20).path for _ in range(2)] == ["rows", "mirror"]

@@ -116,10 +116,10 @@ def test_views_are_all_or_none_and_pins_are_of_their_snapshots_index() -> None:
     asyncio.run(main())
 
 
-def test_the_mirror_forgets_a_region_that_splits_or_leaves() -> None:
+def test_the_mirror_cuts_a_region_that_splits_and_forgets_one_that_leaves() -> None:
     cache = ArrowCache()
     upkeep = MirrorUpkeep(cache)
-    before, after = make_region(1), make_region(1, b"", b"m", version=2)
+    before, after = make_region(1), make_region(1, b"", storage_key(b"m"), version=2)
 
     def keep(region_id: int) -> None:
         pin = cache.pin(region_id, [7], 1)
@@ -132,6 +132,11 @@ def test_the_mirror_forgets_a_region_that_splits_or_leaves() -> None:
     upkeep.on_region_changed(before, before)
     assert len(cache) == 3
     upkeep.on_region_changed(after, before)
+    assert len(cache) == 3
+    upkeep.on_region_changed(make_region(4, storage_key(b"m"), b"", version=2), before)
+    assert len(cache) == 4
+    upkeep.on_region_destroyed(after)
+    upkeep.on_region_destroyed(make_region(4))
     upkeep.on_snapshot_installed(make_region(2), 9)
     upkeep.on_region_destroyed(make_region(3))
     assert len(cache) == 0

@@ -11,8 +11,9 @@ is kept, per (region, region epoch version, table, layout), in two parts:
 
 When may a read at `ts` on a snapshot of applied index B use them instead of the rows?  Each condition is needed:
 
-1. *Base and log are of one life of the region.* A base belongs to the log that continues it; when the region's range
-   changes, a snapshot replaces its data or it leaves the store, both go. A log with a gap never exists.
+1. *Base and log are of one life of the region.* A base belongs to the log that continues it; when a snapshot replaces
+   the region's data or it leaves the store, both go. A split cuts both, a merge joins both (`parts`), under the key of
+   the new range and in a new log, so work begun before it is refused. A log with a gap never exists.
 2. *Nothing after B is seen, and everything up to B.* The reader's pin is taken in the turn of the loop its snapshot is
    taken in, and carries B: entries above B are cut off. (That B is fresh enough was shown before, by lease or
    ReadIndex.)
@@ -32,7 +33,7 @@ fold never disturbs a running reader: it keeps what it was pinned to. A log nobo
 
 Columns are decoded when first asked for and join the base of the same index.
 
-Left out, on purpose, for now: files on disk (a base dies with the process), min/max pruning, slicing a base when its
-region splits (it is dropped), and folding in the background (the read that meets a long delta pays for it).
+Left out, on purpose, for now: files on disk (a base dies with the process), min/max pruning, and folding in the
+background (the read that meets a long delta pays for it).
 The row path is the twin the mirror is tested against: `rows.read_rows` and `mirror.MirrorReader` answer alike.
 """

@@ -58,6 +58,26 @@ class TableBase:
         newest = max(self.max_commit_ts, other.max_commit_ts)
         return TableBase(self.index, newest, self.keys, {**self.columns, **added})
 
+    def within(self, bounds: KeyRange) -> TableBase:
+        """The rows inside `bounds`: slices, no copies."""
+        cut = [(number, low, high) for number, keys in enumerate(self.keys) for low, high in _positions(keys, [bounds])]
+        chosen = cut or [(0, 0, 0)]
+        keys = tuple(self.keys[number][low:high] for number, low, high in chosen)
+        columns = {
+            each: tuple(chunks[number].slice(low, high - low) for number, low, high in chosen)
+            for each, chunks in self.columns.items()
+        }
+        return TableBase(self.index, self.max_commit_ts, keys, columns)
+
+    def beside(self, other: TableBase) -> TableBase:
+        """The rows of two neighbours, with the columns both have, as of this base's index."""
+        first, second = sorted((self, other), key=_first_key)
+        parts = [part for part in (first, second) if part.row_count] or [first]
+        keys = tuple(keys for part in parts for keys in part.keys)
+        shared = [each for each in self.columns if each in other.columns]
+        columns = {each: tuple(chunk for part in parts for chunk in part.columns[each]) for each in shared}
+        return TableBase(self.index, max(self.max_commit_ts, other.max_commit_ts), keys, columns)
+
     def batches(self, column_ids: Sequence[int], schema: pa.Schema, ranges: Sequence[KeyRange]) -> list[pa.RecordBatch]:
         """The rows within `ranges` (disjoint, ascending), in key order: slices, no copies.
 
@@ -70,6 +90,15 @@ class TableBase:
                 sliced = [array.slice(low, high - low) for array in arrays]
                 found.append(pa.RecordBatch.from_arrays(sliced, schema=schema))
         return found
+
+
+def overlaps(one: KeyRange, other: KeyRange) -> bool:
+    """Whether two ranges have a key in common."""
+    return (not other[1] or one[0] < other[1]) and (not one[1] or other[0] < one[1])
+
+
+def _first_key(base: TableBase) -> bytes:
+    return key_at(base.keys[0], 0) if base.row_count else b""
 
 
 def lower_bound(keys: SortedKeys, bound: bytes) -> int:

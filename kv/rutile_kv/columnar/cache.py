@@ -15,7 +15,9 @@ from dataclasses import dataclass
 
 from rutile_kv.columnar.base import TableBase
 from rutile_kv.columnar.delta import STEM_LENGTH, DeltaLog, Entries, table_stem
+from rutile_kv.columnar.parts import RegionMirror, TableMirror
 from rutile_kv.engine.api import CF_WRITE, Modify
+from rutile_proto import metapb_pb2 as metapb
 
 DEFAULT_BUDGET_BYTES = 256 * 1024 * 1024
 MAX_LOG_ENTRIES = 65_536
@@ -129,9 +131,34 @@ class ArrowCache:
     def drop_region(self, region_id: int) -> None:
         """Forget all of a region: it left this store, or its data or range are others now."""
         with self._mutex:
-            for stem in list(self._logs.get(region_id, ())):
-                self._drop_log(region_id, stem)
-            self._logs.pop(region_id, None)
+            self._drop_region(region_id)
+
+    def take(self, region: metapb.Region) -> RegionMirror:
+        """All that is held of a region, which is held no longer. Work on new bases for it is refused from here on."""
+        with self._mutex:
+            logs = self._logs.get(region.id, {})
+            bases: dict[int, dict[int, TableBase]] = {}
+            for key, base in self._bases.items():
+                if key.region_id == region.id:
+                    bases.setdefault(key.table_id, {})[key.layout_version] = base
+            tables = {each: TableMirror(logs[table_stem(each)], found) for each, found in bases.items()}
+            self._drop_region(region.id)
+            return RegionMirror(region, tables)
+
+    def adopt(self, mirror: RegionMirror) -> None:
+        """Hold `mirror` of a region of which nothing is held."""
+        region = mirror.region
+        if not mirror.tables:
+            return
+        with self._mutex:
+            logs = self._logs.setdefault(region.id, {})
+            for table_id, table in mirror.tables.items():
+                logs[table_stem(table_id)] = table.log
+                self._size_bytes += table.log.size_bytes
+                for layout, base in table.bases.items():
+                    self._bases[BaseKey(region.id, region.region_epoch.version, table_id, layout)] = base
+                    self._size_bytes += base.size_bytes
+            self._evict()
 
     def clear(self) -> None:
         with self._mutex:
@@ -198,6 +225,11 @@ class ArrowCache:
         self._size_bytes -= log.size_bytes
         for key in self._keys_of(region_id, stem):
             self._remove(key)
+
+    def _drop_region(self, region_id: int) -> None:
+        for stem in list(self._logs.get(region_id, ())):
+            self._drop_log(region_id, stem)
+        self._logs.pop(region_id, None)
 
     def _evict(self) -> None:
         while self._size_bytes > self._budget_bytes:

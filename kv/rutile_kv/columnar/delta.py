@@ -54,10 +54,10 @@ class DeltaLog:
 
     __slots__ = ("entries", "since", "size_bytes")
 
-    def __init__(self, since: int) -> None:
+    def __init__(self, since: int, entries: Entries | None = None) -> None:
         self.since = since
-        self.entries = Entries()
-        self.size_bytes = 0
+        self.entries = Entries() if entries is None else entries
+        self.size_bytes = self.entries.size_bytes
 
     def append(self, index: int, version: bytes, record: bytes) -> int:
         """Add the newest entry; returns its bytes."""
