@@ -1,4 +1,4 @@
-"""rutilepdadmin.PdAdmin: what `rutile ctl` asks for. Reads show this moment; changes are durable when answered."""
+"""pdadminpb.PdAdmin: what `rutile ctl` asks for. Reads show this moment; changes are durable when answered."""
 
 from typing import Any
 

@@ -35,82 +35,82 @@ class PdAdminStub(object):
             channel: A grpc.Channel.
         """
         self.ListStores = channel.unary_unary(
-                '/rutilepdadmin.PdAdmin/ListStores',
+                '/pdadminpb.PdAdmin/ListStores',
                 request_serializer=rutile__proto_dot_pdadminpb__pb2.ListStoresRequest.SerializeToString,
                 response_deserializer=rutile__proto_dot_pdadminpb__pb2.ListStoresResponse.FromString,
                 _registered_method=True)
         self.SetStore = channel.unary_unary(
-                '/rutilepdadmin.PdAdmin/SetStore',
+                '/pdadminpb.PdAdmin/SetStore',
                 request_serializer=rutile__proto_dot_pdadminpb__pb2.SetStoreRequest.SerializeToString,
                 response_deserializer=rutile__proto_dot_pdadminpb__pb2.ChangeResponse.FromString,
                 _registered_method=True)
         self.RemoveStore = channel.unary_unary(
-                '/rutilepdadmin.PdAdmin/RemoveStore',
+                '/pdadminpb.PdAdmin/RemoveStore',
                 request_serializer=rutile__proto_dot_pdadminpb__pb2.StoreRequest.SerializeToString,
                 response_deserializer=rutile__proto_dot_pdadminpb__pb2.ChangeResponse.FromString,
                 _registered_method=True)
         self.CancelRemoval = channel.unary_unary(
-                '/rutilepdadmin.PdAdmin/CancelRemoval',
+                '/pdadminpb.PdAdmin/CancelRemoval',
                 request_serializer=rutile__proto_dot_pdadminpb__pb2.StoreRequest.SerializeToString,
                 response_deserializer=rutile__proto_dot_pdadminpb__pb2.ChangeResponse.FromString,
                 _registered_method=True)
         self.ListOperators = channel.unary_unary(
-                '/rutilepdadmin.PdAdmin/ListOperators',
+                '/pdadminpb.PdAdmin/ListOperators',
                 request_serializer=rutile__proto_dot_pdadminpb__pb2.ListOperatorsRequest.SerializeToString,
                 response_deserializer=rutile__proto_dot_pdadminpb__pb2.ListOperatorsResponse.FromString,
                 _registered_method=True)
         self.AddOperator = channel.unary_unary(
-                '/rutilepdadmin.PdAdmin/AddOperator',
+                '/pdadminpb.PdAdmin/AddOperator',
                 request_serializer=rutile__proto_dot_pdadminpb__pb2.AddOperatorRequest.SerializeToString,
                 response_deserializer=rutile__proto_dot_pdadminpb__pb2.AddOperatorResponse.FromString,
                 _registered_method=True)
         self.CancelOperator = channel.unary_unary(
-                '/rutilepdadmin.PdAdmin/CancelOperator',
+                '/pdadminpb.PdAdmin/CancelOperator',
                 request_serializer=rutile__proto_dot_pdadminpb__pb2.CancelOperatorRequest.SerializeToString,
                 response_deserializer=rutile__proto_dot_pdadminpb__pb2.ChangeResponse.FromString,
                 _registered_method=True)
         self.ListSchedulers = channel.unary_unary(
-                '/rutilepdadmin.PdAdmin/ListSchedulers',
+                '/pdadminpb.PdAdmin/ListSchedulers',
                 request_serializer=rutile__proto_dot_pdadminpb__pb2.ListSchedulersRequest.SerializeToString,
                 response_deserializer=rutile__proto_dot_pdadminpb__pb2.ListSchedulersResponse.FromString,
                 _registered_method=True)
         self.ChangeScheduler = channel.unary_unary(
-                '/rutilepdadmin.PdAdmin/ChangeScheduler',
+                '/pdadminpb.PdAdmin/ChangeScheduler',
                 request_serializer=rutile__proto_dot_pdadminpb__pb2.ChangeSchedulerRequest.SerializeToString,
                 response_deserializer=rutile__proto_dot_pdadminpb__pb2.ChangeResponse.FromString,
                 _registered_method=True)
         self.GetRules = channel.unary_unary(
-                '/rutilepdadmin.PdAdmin/GetRules',
+                '/pdadminpb.PdAdmin/GetRules',
                 request_serializer=rutile__proto_dot_pdadminpb__pb2.GetRulesRequest.SerializeToString,
                 response_deserializer=rutile__proto_dot_pdadminpb__pb2.GetRulesResponse.FromString,
                 _registered_method=True)
         self.ChangeRules = channel.unary_unary(
-                '/rutilepdadmin.PdAdmin/ChangeRules',
+                '/pdadminpb.PdAdmin/ChangeRules',
                 request_serializer=rutile__proto_dot_pdadminpb__pb2.ChangeRulesRequest.SerializeToString,
                 response_deserializer=rutile__proto_dot_pdadminpb__pb2.ChangeResponse.FromString,
                 _registered_method=True)
         self.GetSettings = channel.unary_unary(
-                '/rutilepdadmin.PdAdmin/GetSettings',
+                '/pdadminpb.PdAdmin/GetSettings',
                 request_serializer=rutile__proto_dot_pdadminpb__pb2.GetSettingsRequest.SerializeToString,
                 response_deserializer=rutile__proto_dot_pdadminpb__pb2.GetSettingsResponse.FromString,
                 _registered_method=True)
         self.SetSetting = channel.unary_unary(
-                '/rutilepdadmin.PdAdmin/SetSetting',
+                '/pdadminpb.PdAdmin/SetSetting',
                 request_serializer=rutile__proto_dot_pdadminpb__pb2.SetSettingRequest.SerializeToString,
                 response_deserializer=rutile__proto_dot_pdadminpb__pb2.ChangeResponse.FromString,
                 _registered_method=True)
         self.CheckRegions = channel.unary_unary(
-                '/rutilepdadmin.PdAdmin/CheckRegions',
+                '/pdadminpb.PdAdmin/CheckRegions',
                 request_serializer=rutile__proto_dot_pdadminpb__pb2.CheckRegionsRequest.SerializeToString,
                 response_deserializer=rutile__proto_dot_pdadminpb__pb2.CheckRegionsResponse.FromString,
                 _registered_method=True)
         self.HotRegions = channel.unary_unary(
-                '/rutilepdadmin.PdAdmin/HotRegions',
+                '/pdadminpb.PdAdmin/HotRegions',
                 request_serializer=rutile__proto_dot_pdadminpb__pb2.HotRegionsRequest.SerializeToString,
                 response_deserializer=rutile__proto_dot_pdadminpb__pb2.HotRegionsResponse.FromString,
                 _registered_method=True)
         self.RangeStatistics = channel.unary_unary(
-                '/rutilepdadmin.PdAdmin/RangeStatistics',
+                '/pdadminpb.PdAdmin/RangeStatistics',
                 request_serializer=rutile__proto_dot_pdadminpb__pb2.RangeStatisticsRequest.SerializeToString,
                 response_deserializer=rutile__proto_dot_pdadminpb__pb2.RangeStatisticsResponse.FromString,
                 _registered_method=True)
@@ -300,9 +300,9 @@ def add_PdAdminServicer_to_server(servicer, server):
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
-            'rutilepdadmin.PdAdmin', rpc_method_handlers)
+            'pdadminpb.PdAdmin', rpc_method_handlers)
     server.add_generic_rpc_handlers((generic_handler,))
-    server.add_registered_method_handlers('rutilepdadmin.PdAdmin', rpc_method_handlers)
+    server.add_registered_method_handlers('pdadminpb.PdAdmin', rpc_method_handlers)
 
 
  # This class is part of an EXPERIMENTAL API.
@@ -323,7 +323,7 @@ class PdAdmin(object):
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/rutilepdadmin.PdAdmin/ListStores',
+            '/pdadminpb.PdAdmin/ListStores',
             rutile__proto_dot_pdadminpb__pb2.ListStoresRequest.SerializeToString,
             rutile__proto_dot_pdadminpb__pb2.ListStoresResponse.FromString,
             options,
@@ -350,7 +350,7 @@ class PdAdmin(object):
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/rutilepdadmin.PdAdmin/SetStore',
+            '/pdadminpb.PdAdmin/SetStore',
             rutile__proto_dot_pdadminpb__pb2.SetStoreRequest.SerializeToString,
             rutile__proto_dot_pdadminpb__pb2.ChangeResponse.FromString,
             options,
@@ -377,7 +377,7 @@ class PdAdmin(object):
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/rutilepdadmin.PdAdmin/RemoveStore',
+            '/pdadminpb.PdAdmin/RemoveStore',
             rutile__proto_dot_pdadminpb__pb2.StoreRequest.SerializeToString,
             rutile__proto_dot_pdadminpb__pb2.ChangeResponse.FromString,
             options,
@@ -404,7 +404,7 @@ class PdAdmin(object):
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/rutilepdadmin.PdAdmin/CancelRemoval',
+            '/pdadminpb.PdAdmin/CancelRemoval',
             rutile__proto_dot_pdadminpb__pb2.StoreRequest.SerializeToString,
             rutile__proto_dot_pdadminpb__pb2.ChangeResponse.FromString,
             options,
@@ -431,7 +431,7 @@ class PdAdmin(object):
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/rutilepdadmin.PdAdmin/ListOperators',
+            '/pdadminpb.PdAdmin/ListOperators',
             rutile__proto_dot_pdadminpb__pb2.ListOperatorsRequest.SerializeToString,
             rutile__proto_dot_pdadminpb__pb2.ListOperatorsResponse.FromString,
             options,
@@ -458,7 +458,7 @@ class PdAdmin(object):
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/rutilepdadmin.PdAdmin/AddOperator',
+            '/pdadminpb.PdAdmin/AddOperator',
             rutile__proto_dot_pdadminpb__pb2.AddOperatorRequest.SerializeToString,
             rutile__proto_dot_pdadminpb__pb2.AddOperatorResponse.FromString,
             options,
@@ -485,7 +485,7 @@ class PdAdmin(object):
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/rutilepdadmin.PdAdmin/CancelOperator',
+            '/pdadminpb.PdAdmin/CancelOperator',
             rutile__proto_dot_pdadminpb__pb2.CancelOperatorRequest.SerializeToString,
             rutile__proto_dot_pdadminpb__pb2.ChangeResponse.FromString,
             options,
@@ -512,7 +512,7 @@ class PdAdmin(object):
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/rutilepdadmin.PdAdmin/ListSchedulers',
+            '/pdadminpb.PdAdmin/ListSchedulers',
             rutile__proto_dot_pdadminpb__pb2.ListSchedulersRequest.SerializeToString,
             rutile__proto_dot_pdadminpb__pb2.ListSchedulersResponse.FromString,
             options,
@@ -539,7 +539,7 @@ class PdAdmin(object):
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/rutilepdadmin.PdAdmin/ChangeScheduler',
+            '/pdadminpb.PdAdmin/ChangeScheduler',
             rutile__proto_dot_pdadminpb__pb2.ChangeSchedulerRequest.SerializeToString,
             rutile__proto_dot_pdadminpb__pb2.ChangeResponse.FromString,
             options,
@@ -566,7 +566,7 @@ class PdAdmin(object):
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/rutilepdadmin.PdAdmin/GetRules',
+            '/pdadminpb.PdAdmin/GetRules',
             rutile__proto_dot_pdadminpb__pb2.GetRulesRequest.SerializeToString,
             rutile__proto_dot_pdadminpb__pb2.GetRulesResponse.FromString,
             options,
@@ -593,7 +593,7 @@ class PdAdmin(object):
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/rutilepdadmin.PdAdmin/ChangeRules',
+            '/pdadminpb.PdAdmin/ChangeRules',
             rutile__proto_dot_pdadminpb__pb2.ChangeRulesRequest.SerializeToString,
             rutile__proto_dot_pdadminpb__pb2.ChangeResponse.FromString,
             options,
@@ -620,7 +620,7 @@ class PdAdmin(object):
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/rutilepdadmin.PdAdmin/GetSettings',
+            '/pdadminpb.PdAdmin/GetSettings',
             rutile__proto_dot_pdadminpb__pb2.GetSettingsRequest.SerializeToString,
             rutile__proto_dot_pdadminpb__pb2.GetSettingsResponse.FromString,
             options,
@@ -647,7 +647,7 @@ class PdAdmin(object):
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/rutilepdadmin.PdAdmin/SetSetting',
+            '/pdadminpb.PdAdmin/SetSetting',
             rutile__proto_dot_pdadminpb__pb2.SetSettingRequest.SerializeToString,
             rutile__proto_dot_pdadminpb__pb2.ChangeResponse.FromString,
             options,
@@ -674,7 +674,7 @@ class PdAdmin(object):
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/rutilepdadmin.PdAdmin/CheckRegions',
+            '/pdadminpb.PdAdmin/CheckRegions',
             rutile__proto_dot_pdadminpb__pb2.CheckRegionsRequest.SerializeToString,
             rutile__proto_dot_pdadminpb__pb2.CheckRegionsResponse.FromString,
             options,
@@ -701,7 +701,7 @@ class PdAdmin(object):
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/rutilepdadmin.PdAdmin/HotRegions',
+            '/pdadminpb.PdAdmin/HotRegions',
             rutile__proto_dot_pdadminpb__pb2.HotRegionsRequest.SerializeToString,
             rutile__proto_dot_pdadminpb__pb2.HotRegionsResponse.FromString,
             options,
@@ -728,7 +728,7 @@ class PdAdmin(object):
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/rutilepdadmin.PdAdmin/RangeStatistics',
+            '/pdadminpb.PdAdmin/RangeStatistics',
             rutile__proto_dot_pdadminpb__pb2.RangeStatisticsRequest.SerializeToString,
             rutile__proto_dot_pdadminpb__pb2.RangeStatisticsResponse.FromString,
             options,

@@ -18,7 +18,8 @@ CORES = {
     "kv/rutile_kv/raftstore": ("driver.py", "region_checks.py", "snapshot_transfer.py"),
     "pd/rutile_pd": (
         *("node.py", "member.py", "door.py", "service.py", "boundary.py", "heartbeat_service.py", "region_service.py"),
-        *("replication.py", "leadership.py", "peer_transport.py", "members_service.py", "etcd_service.py", "joining.py"),
+        *("replication.py", "leadership.py", "peer_transport.py", "members_service.py", "etcd_service.py"),
+        "joining.py",
     ),
 }
 """Folders of pure state machines, with the shells among their files."""

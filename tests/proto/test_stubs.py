@@ -110,7 +110,9 @@ def _field(field):
     if is_map:
         key, value = field.message_type.fields
         return field.name, field.number, f"map<{_type(key)},{_type(value)}>"
-    return field.name, field.number, ("repeated" if field.is_repeated else "") + _type(field)
+    is_optional = field.containing_oneof is not None and field.containing_oneof.name == f"_{field.name}"
+    label = "repeated" if field.is_repeated else "optional" if is_optional else ""
+    return field.name, field.number, label + _type(field)
 
 
 def qualified(facts, package, known):
@@ -126,8 +128,8 @@ def qualified(facts, package, known):
         if text.startswith("map<"):
             key, value = text[4:-1].split(",")
             return f"map<{key},{name(value, scope)}>"
-        repeated = "repeated" if text.startswith("repeated") else ""
-        return repeated + name(text.removeprefix("repeated"), scope)
+        label = next((label for label in ("repeated", "optional") if text.startswith(label)), "")
+        return label + name(text.removeprefix(label), scope)
 
     return {
         scope: {(field, number, type_(text, scope)) for field, number, text in fields}

@@ -81,8 +81,15 @@ def test_every_error_class_of_the_tree_is_covered():
         below = [child for child in kind.__subclasses__() if child.__module__ == errors.__name__]
         return [leaf for child in below for leaf in leaves(child)] if below else [kind]
 
-    covered = {type(error) for error in REGION_ERRORS + KEY_ERRORS} | {errors.LockWaitTimeout}
+    covered = {type(error) for error in REGION_ERRORS + KEY_ERRORS} | {errors.LockWaitTimeout, errors.RegionDamaged}
     assert set(leaves(errors.RegionError)) | set(leaves(errors.TxnError)) <= covered
+
+
+def test_a_damaged_region_travels_as_text():
+    damaged = errors.RegionDamaged(5, "the hashes differ at index 9")
+    assert as_fields(region_error_from_pb(region_error_to_pb(damaged))) == as_fields(
+        errors.UnknownRegionError(str(damaged))
+    )
 
 
 def test_a_lock_wait_timeout_shows_the_lock():

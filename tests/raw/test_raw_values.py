@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rutile_kv.engine.api import RAW_CFS
-from rutile_proto.boundaries import boundaries_before, boundary_before, is_boundary
 from rutile_kv.raw.families import raw_family
 from rutile_kv.raw.values import MAX_EXPIRY_S, decode_value, encode_value, expiry, live_value
+from rutile_proto.boundaries import boundaries_before, boundary_before, is_boundary
 from rutile_proto.codec import encode_bytes
 from rutile_proto.errors import EngineCorrupt, InvalidRequest
 

@@ -13,11 +13,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
 
-from rutile_coprocessor.fragment import Fragment
 from rutile_kv.client.backoff import REGION_MOVED, STORE_BUSY, Backoff
 from rutile_kv.client.cluster import Cluster
 from rutile_kv.client.coprocessor import run_fragment
@@ -25,6 +24,9 @@ from rutile_kv.client.key_ranges import is_empty, lesser_end, union
 from rutile_proto import ticketpb_pb2 as ticketpb
 from rutile_proto.errors import InvalidRequest, LockFacts, RegionError, ServerIsBusy
 from rutile_proto.keys import storage_key
+
+if TYPE_CHECKING:
+    from rutile_coprocessor.fragment import Fragment
 
 REGION_TIMEOUT_S = 60.0
 """Reading one region, retries and all."""
@@ -65,6 +67,8 @@ class TicketScan:
 
     def __init__(self, cluster: Cluster, ticket: ticketpb.ScanTicket, replicas: Replicas | None = None) -> None:
         """InvalidRequest unless the ticket's fragment is rowwise over one scan."""
+        from rutile_coprocessor.fragment import Fragment  # loads DuckDB, which key-value clients do not pay for
+
         self._cluster = cluster
         self._ticket = ticket
         self._replicas = replicas
