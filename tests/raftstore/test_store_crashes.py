@@ -187,7 +187,7 @@ def test_a_half_installed_snapshot_is_thrown_away_and_asked_for_again(cluster):
     cluster.isolate(3)
     for number in range(40):
         cluster.write((b"%03d" % number, b"v"))
-    cluster.wait(lambda: cluster.leader().truncated_index > 30)
+    cluster.wait(lambda: cluster.leader().truncated_index > 20)
     victim = cluster.machines[3]
     victim._install = lambda install: None
     cluster.heal()

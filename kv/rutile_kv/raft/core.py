@@ -95,6 +95,12 @@ class Core:
             self.last_contact_tick = max(self.last_contact_tick, self.tick_count - silent_ticks)
         self.role.skipped(silent_ticks)
 
+    def stand_still(self, count: int) -> None:
+        """Count ticks in which this peer could hear nobody: leases end, but nobody's silence grows by them."""
+        self.tick_count += count
+        self.last_contact_tick += count
+        self.role.stood_still(count)
+
     def step(self, message: Message) -> None:
         """Take any message: bring the terms together (paper §5.1), then answer votes here and leave the rest to the
         role."""

@@ -84,6 +84,9 @@ class Leader(RoleState):
         self._heartbeat_elapsed = self._quorum_elapsed = 0
         self.replication.excuse_silence()
 
+    def stood_still(self, count: int) -> None:
+        self.replication.shift_contacts(count)
+
     def _hears_quorum(self) -> bool:
         """True if a majority answered within the last election timeout, or if that is not asked for (thesis §6.2)."""
         heard = self.replication.take_activity()

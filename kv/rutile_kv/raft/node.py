@@ -51,6 +51,11 @@ class RawNode:
         `silent_ticks` ago, which the caller knows from elsewhere; a leader gives everybody the benefit of the doubt."""
         self._core.skip_ticks(count, silent_ticks)
 
+    def stand_still(self, count: int) -> None:
+        """This process stood still for `count` ticks and was deaf meanwhile. What was promised until some tick (a
+        lease) is over if that has passed; but that nothing was heard from the others says nothing about them."""
+        self._core.stand_still(count)
+
     def campaign(self) -> None:
         """Start an election now instead of at the timeout. Does nothing on a leader, a learner, or a peer that still
         has a configuration change to apply."""

@@ -236,6 +236,11 @@ class Replication:
         for progress in self.progress.values():
             progress.heard(self._core.tick_count)
 
+    def shift_contacts(self, ticks: int) -> None:
+        """Let everybody have been silent for as long as before, although `ticks` more have passed."""
+        for progress in self.progress.values():
+            progress.last_active_tick += ticks
+
     def most_advanced_voter(self) -> int | None:
         """Of the other voters, the one that has most of the log; the smallest id of several."""
         conf_state = self._core.conf_state

@@ -28,6 +28,9 @@ class RoleState:
     def skipped(self, silent_ticks: int) -> None:
         """Ticks passed unnoticed, for the last `silent_ticks` of which the leader may have been gone."""
 
+    def stood_still(self, count: int) -> None:
+        """For so many ticks this process could hear nobody."""
+
     def step(self, message: Message) -> None:
         """Take a message of the current term; votes are answered before (`voting.py`)."""
         raise NotImplementedError

@@ -71,7 +71,7 @@ class StoreConfig:
 
     hibernate_after_ticks: int = 50
     """A region that nobody used for this long goes to sleep (see `hibernation`); 0: never."""
-    hibernate_answer_ticks: int = 4
+    hibernate_answer_ticks: int = 6
     """So long a leader that wants to sleep waits for the consent of all members; well below the election timeout."""
     store_ping_ticks: int = 3
     """How often stores with sleeping regions in common ping each other. After an election timeout of silence the

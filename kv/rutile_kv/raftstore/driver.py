@@ -26,6 +26,7 @@ from rutile_kv.raftstore.events import (
     ReadIndex,
     Result,
     Split,
+    StoodStill,
     StoreReady,
     StoreUnreachable,
     Tick,
@@ -60,9 +61,8 @@ log = logging.getLogger(__name__)
 
 MAX_WAITING = 65_536
 """Requests that wait for Raft; further ones are refused with ServerIsBusy."""
-MAX_TICKS_AT_ONCE = 40
-"""After a long pause this many ticks are made up for: enough to end every lease and every leadership without
-contact."""
+CATCH_UP_PART = 0.1
+"""Of a tick, between two ticks that are made up for: time for what has come meanwhile."""
 MAX_RECEIVING_SNAPSHOTS = 4
 
 
@@ -98,7 +98,7 @@ class StoreDriver:
         self._tasks: dict[asyncio.Task[None], None] = {}
         self._rounds_task: asyncio.Task[None] | None = None
         self._unreachable: dict[int, None] = {}
-        self._window_ticks = 0
+        self._window_began_tick = store.tick_count
         self._sync = Sync(engine, clock)
         self._files = ThreadPoolExecutor(1, thread_name_prefix="rutile-snapshot")
         self._snapshots = SnapshotTransfer(
@@ -363,18 +363,30 @@ class StoreDriver:
     async def _ticks(self) -> None:
         while not self._stopping:
             await asyncio.sleep(self._tick_seconds)
-            due = self._now_tick() - self.store.tick_count
-            for _ in range(min(due, MAX_TICKS_AT_ONCE)):
-                self.store.step(Tick())
-            self._started_at += max(0, due - MAX_TICKS_AT_ONCE) * self._tick_seconds
-            self._window_ticks += due
-            if self._window_ticks * self._tick_seconds >= WINDOW_SECONDS:
-                self._window_ticks = 0
+            await self._catch_up()
+            if (self.store.tick_count - self._window_began_tick) * self._tick_seconds >= WINDOW_SECONDS:
+                self._window_began_tick = self.store.tick_count
                 self._end_load_window()
             unreachable, self._unreachable = self._unreachable, {}
             for store_id in unreachable:
                 self.store.step(StoreUnreachable(store_id))
             self._wake.set()
+
+    async def _catch_up(self) -> None:
+        """Step the ticks that are due, with a rest for messages between them: a store that is late must not take its
+        own deafness for the silence of others, or a thousand regions elect leaders and make it later still. Of a long
+        pause only the last few ticks are ticks."""
+        due = self._now_tick() - self.store.tick_count
+        made_up = self.store.config.election_timeout_ticks // 2
+        if due > made_up:
+            self.store.step(StoodStill(due - made_up))
+        for number in range(min(due, made_up)):
+            if number:
+                self._wake.set()
+                await asyncio.sleep(self._tick_seconds * CATCH_UP_PART)
+            if self._stopping:
+                return
+            self.store.step(Tick())
 
     async def _cut(self, region: metapb.Region, keys: Sequence[bytes]) -> None:
         """Cut a region led from here, if it still is what it was."""

@@ -26,6 +26,14 @@ class Tick:
 
 
 @dataclass(frozen=True, slots=True)
+class StoodStill:
+    """So many ticks have passed in which this store heard nothing, since it did nothing: its process was stopped, or
+    had no processor. Leases end by them; the silence of the others is nothing to act upon."""
+
+    ticks: int
+
+
+@dataclass(frozen=True, slots=True)
 class RaftMessageReceived:
     """Another store sent this. Snapshots come as `SnapshotReceived`."""
 
@@ -149,6 +157,7 @@ class TransferLeader:
 
 Event: TypeAlias = (
     Tick
+    | StoodStill
     | RaftMessageReceived
     | SnapshotReceived
     | SnapshotInstalled

@@ -71,6 +71,13 @@ class Hibernation:
                 self._wake_all_with(store_id, round_)
             round_.ready.messages.extend(self._ping(store_id) for store_id in self._sharing)
 
+    def stood_still(self, ticks: int) -> None:
+        """So many ticks passed in which this store heard nobody: they count for sleep, not for anybody's silence."""
+        self._tick += ticks
+        self._heard = {store_id: heard + ticks for store_id, heard in self._heard.items()}
+        for peer in self._unconfirmed.values():
+            peer.rest.answer_by_tick += ticks
+
     def consider(self, peer: Peer, round_: Round) -> None:
         """A tick of a leader that is awake: ask the others to sleep if nobody needs this region."""
         rest, mark = peer.rest, (peer.term, peer.node.last_index)

@@ -6,7 +6,6 @@ from rutile_kv.raft.codec import message_to_pb
 from rutile_kv.raft.messages import Message, MessageKind
 from rutile_kv.raftstore.events import SendSnapshot
 from rutile_kv.raftstore.peer_storage import PeerStorage
-from rutile_kv.raftstore.region_change import find_peer
 from rutile_kv.raftstore.round import Round
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto import raft_serverpb_pb2 as raft_serverpb
@@ -21,17 +20,27 @@ class Outbox:
     def __init__(self, sender: metapb.Peer, storage: PeerStorage) -> None:
         self.sender = sender
         self._storage = storage
+        self._members_of: metapb.Region | None = None
+        self._members: dict[int, metapb.Peer] = {}
         self._strangers: dict[int, metapb.Peer] = {}
         """Peers that sent something but are no members as far as is known here: the leader of a newer region."""
 
     def note(self, peer: metapb.Peer) -> None:
         """Remember where a message came from."""
-        if find_peer(self._storage.region, peer.id) is None:
+        if self.member(peer.id) is None:
             self._strangers[peer.id] = peer
+
+    def member(self, peer_id: int) -> metapb.Peer | None:
+        """A member of the region as it is now. Asked for every message; regions are replaced, never changed."""
+        region = self._storage.region
+        if region is not self._members_of:
+            self._members_of = region
+            self._members = {peer.id: peer for peer in region.peers}
+        return self._members.get(peer_id)
 
     def find_peer(self, peer_id: int) -> metapb.Peer | None:
         """A member, or a peer that once sent something."""
-        return find_peer(self._storage.region, peer_id) or self._strangers.get(peer_id)
+        return self.member(peer_id) or self._strangers.get(peer_id)
 
     def put(self, messages: Sequence[Message], out: list[raft_serverpb.RaftMessage], round_: Round) -> None:
         """Address `messages` into `out`; snapshots go where the round keeps them."""

@@ -147,6 +147,11 @@ class Peer:
     def note_contact(self) -> None:
         self._heard_at = self.node.tick_count
 
+    def stand_still(self, ticks: int) -> None:
+        """So many ticks have passed in which nothing could be heard."""
+        self.node.stand_still(ticks)
+        self._heard_at += ticks
+
     def may_read_now(self, lag_ticks: int) -> bool:
         """True if what is applied here is all that anybody was told of: a leader with a lease that has applied an
         entry of its own term. Not while a split or a merge is under way: the keys may be served by another region
@@ -167,7 +172,7 @@ class Peer:
             not (self.split_check_running or self.heartbeat_due or self._writes or len(self.reads) or self.proposals)
             and not self.is_merging
             and self.node.is_quiet()
-            and all(other.silent_ticks <= 2 * self._config.heartbeat_ticks for other in self.node.status().progress)
+            and all(other.silent_ticks < self._config.election_timeout_ticks for other in self.node.status().progress)
         )
 
     def is_settled_at(self, term: int, last_index: int) -> bool:

@@ -88,7 +88,7 @@ class Gate:
             self.doomed[peer.region_id] = Doom(region.region_epoch)
             return False
         stale_target = message.to_peer.id < peer.id
-        stranger = find_peer(region, message.from_peer.id) is None
+        stranger = peer.outbox.member(message.from_peer.id) is None
         stale_sender = stranger and is_epoch_stale(message.region_epoch, region.region_epoch)
         if stale_sender:
             known = raft_serverpb.RegionLocalState(region=region, absorbed_region_ids=peer.storage.absorbed)

@@ -30,6 +30,7 @@ from rutile_kv.raftstore.events import (
     SnapshotSent,
     Split,
     SplitChecked,
+    StoodStill,
     StoreReady,
     StoreUnreachable,
     Tick,
@@ -86,6 +87,8 @@ class Store:
         match event:
             case Tick():
                 self._tick()
+            case StoodStill():
+                self._stood_still(event.ticks)
             case RaftMessageReceived():
                 self._on_raft_message(event.message)
             case Write() | ReadIndex() | Split() | ChangePeers() | CheckConsistency() | Merge() | TransferLeader():
@@ -339,6 +342,12 @@ class Store:
                 self._hibernation.consider(peer, self._round)
             self._touch_if_busy(peer)
         self._merges.tick(self.tick_count, self._round)
+
+    def _stood_still(self, ticks: int) -> None:
+        self.tick_count += ticks
+        self._hibernation.stood_still(ticks)
+        for peer in self._registry.awake.values():
+            peer.stand_still(ticks)
 
     def _wake(self, peer: Peer) -> None:
         self._hibernation.wake(peer, self._round)
