@@ -24,6 +24,7 @@ from rutile_coprocessor.whitelist import (
     SYSTEM_NAME_PREFIXES,
     VALUE_NODES,
 )
+from rutile_coprocessor.whitelist_nested import DUCKDB_NAMES, DUCKDB_NODES, HERE_NAMES, HERE_NODES, NESTED_NODES
 from rutile_proto import coprocessor_pb2 as coprocessor
 from rutile_proto import rutilepb_pb2 as rutilepb
 from rutile_proto.errors import FragmentRefused
@@ -36,8 +37,9 @@ CHECKED_TEXTS = 1_024
 """How many checked texts are remembered."""
 
 DUCKDB = Dialect.get_or_raise("duckdb")
-_ALLOWED_NODES = QUERY_NODES | VALUE_NODES | FUNCTION_NODES
-_TABLE_PARTS = frozenset({"this", "alias", "joins"})
+_ALLOWED_NODES = QUERY_NODES | VALUE_NODES | FUNCTION_NODES | NESTED_NODES | DUCKDB_NODES
+_ALLOWED_NAMES = FUNCTION_NAMES | DUCKDB_NAMES
+_TABLE_PARTS = frozenset({"this", "alias", "joins", "sample"})
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,8 @@ class Fragment:
     page_rows: int = DEFAULT_PAGE_ROWS
     rowwise: bool = False
     """Each result row comes from one row of the one scan, in its order: a page can be resumed behind the last key."""
+    here: bool = False
+    """It runs in the front end, once: it may look at the clock and roll dice. Never sent to a store."""
 
     def to_proto(self) -> rutilepb.Fragment:
         return rutilepb.Fragment(
@@ -86,7 +90,7 @@ class Fragment:
 
     def checked_sql(self) -> str:
         """The text to run. Raises FragmentRefused."""
-        return check_fragment(self.sql, tuple(scan.name for scan in self.scans))
+        return check_fragment(self.sql, tuple(scan.name for scan in self.scans), here=self.here)
 
 
 def _scan_to_proto(scan: Scan) -> rutilepb.FragmentScan:
@@ -100,11 +104,11 @@ def _scan_from_proto(message: rutilepb.FragmentScan) -> Scan:
 
 
 @lru_cache(maxsize=CHECKED_TEXTS)
-def check_fragment(sql: str, scan_names: tuple[str, ...]) -> str:
+def check_fragment(sql: str, scan_names: tuple[str, ...], *, here: bool = False) -> str:
     """The fragment's SQL written anew from its checked tree. Raises FragmentRefused, naming what is not allowed."""
     try:
         query = _parse(sql)
-        _check_nodes(query)
+        _check_nodes(query, here)
         _check_tables(query, scan_names)
         return query.sql(dialect=DUCKDB, unsupported_level=ErrorLevel.RAISE)
     except SqlglotError as error:
@@ -137,13 +141,15 @@ def _check_nesting(tokens: Iterable[Token]) -> None:
             depth -= 1
 
 
-def _check_nodes(query: exp.Expr) -> None:
+def _check_nodes(query: exp.Expr, here: bool) -> None:
+    nodes = _ALLOWED_NODES | HERE_NODES if here else _ALLOWED_NODES
+    names = _ALLOWED_NAMES | HERE_NAMES if here else _ALLOWED_NAMES
     for node in query.walk():
         kind = type(node)
         if kind in (exp.Anonymous, exp.AnonymousAggFunc):
-            if node.name.lower() not in FUNCTION_NAMES:
+            if node.name.lower() not in names:
                 raise FragmentRefused(f"function {node.name} is not allowed in a fragment")
-        elif kind not in _ALLOWED_NODES:
+        elif kind not in nodes:
             raise FragmentRefused(f"{_name(node)} is not allowed in a fragment: {node.sql(dialect=DUCKDB)[:80]}")
 
 

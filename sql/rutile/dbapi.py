@@ -107,12 +107,15 @@ class Cursor:
             for c in self._result.columns
         ]
 
-    def execute(self, sql: str, params: Sequence[object] = ()) -> Self:
-        """Run one statement with `?` placeholders; returns the cursor, so that fetches can follow at once."""
+    def execute(self, sql: str, params: Sequence[object] = (), *, dialect: str = "mysql") -> Self:
+        """Run one statement with `?` placeholders; returns the cursor, so that fetches can follow at once.
+
+        `dialect="duckdb"` is for statements that are DuckDB's (see `rutile.duckdb_door`): its semantics, its types.
+        """
         self._check_open()
         if isinstance(params, str | bytes | Mapping):
             raise ProgrammingError("parameters are a sequence in the order of the `?` placeholders")
-        result = self.connection._run(sql, params)
+        result = self.connection._run(sql, params, dialect)
         self._result = result
         self._rows = iter(())
         self._rows_loaded = False
@@ -206,9 +209,9 @@ class Connection:
         self._open_backend()
         return Cursor(self)
 
-    def execute(self, sql: str, params: Sequence[object] = ()) -> Cursor:
+    def execute(self, sql: str, params: Sequence[object] = (), *, dialect: str = "mysql") -> Cursor:
         """`cursor().execute(sql, params)` in one step."""
-        return self.cursor().execute(sql, params)
+        return self.cursor().execute(sql, params, dialect=dialect)
 
     def executemany(self, sql: str, sequence_of_params: Sequence[Sequence[object]]) -> Cursor:
         """`cursor().executemany(...)` in one step."""
@@ -265,11 +268,11 @@ class Connection:
             raise InterfaceError("the connection is closed")
         return self._backend
 
-    def _run(self, sql: str, params: Sequence[object]) -> StatementResult:
+    def _run(self, sql: str, params: Sequence[object], dialect: str = "mysql") -> StatementResult:
         backend = self._open_backend()
         if not self.autocommit and not backend.in_transaction:
             backend.execute("BEGIN", ())
-        return backend.execute(sql, params)
+        return backend.execute(sql, params, dialect)
 
     def _transaction_if_none(self) -> _ImplicitTransaction:
         return _ImplicitTransaction(self)

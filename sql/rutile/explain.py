@@ -49,6 +49,14 @@ async def explain_query(session: Session, statement: st.Explain, environment: En
     return result
 
 
+async def explain_plan(session: Session, plan: QueryPlan, *, analyze: bool) -> Result:
+    """The same for a query that is planned already."""
+    tree = await _Explainer(session, session.environment(())).query_tree(plan, analyze)
+    result = _analyzed(tree) if analyze else _planned(tree)
+    result.plan = tree
+    return result
+
+
 def _planned(tree: PlanNode) -> Result:
     rows = [(name, node.est_rows, node.task, node.access, node.info) for name, node in tree.lines()]
     return _rows(["id", "estRows", "task", "access object", "operator info"], rows)
@@ -77,7 +85,7 @@ class _Explainer:
             return await self._point_tree(point, statement, analyze)
         if isinstance(statement, st.Query):
             plan = await self._session.queries.plan(statement.expression, self._environment)
-            return await self._query_tree(plan, analyze)
+            return await self.query_tree(plan, analyze)
         return await self._change_tree(statement, sql, analyze)
 
     # --- point plans ---
@@ -106,7 +114,7 @@ class _Explainer:
 
     # --- queries ---
 
-    async def _query_tree(self, plan: QueryPlan, analyze: bool) -> PlanNode:
+    async def query_tree(self, plan: QueryPlan, analyze: bool) -> PlanNode:
         if not analyze:
             return await self._expected_tree(plan)
         result, facts = await self._session.queries.run_plan(plan)
@@ -123,6 +131,8 @@ class _Explainer:
         mode = str(self._session.variables.get("rutile_read_mode"))
         if plan.virtual or not plan.scans:
             return "local"
+        if not plan.pushable:
+            return "per_store"
         return "whole" if mode == "auto" else mode
 
     async def _change_tree(self, statement: st.Statement, sql: str, analyze: bool) -> PlanNode:

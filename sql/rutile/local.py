@@ -44,7 +44,7 @@ class StatementResult(Protocol):
 class Backend(Protocol):
     """One session somewhere."""
 
-    def execute(self, sql: str, params: Sequence[object]) -> StatementResult: ...
+    def execute(self, sql: str, params: Sequence[object], dialect: str = "mysql") -> StatementResult: ...
 
     @property
     def in_transaction(self) -> bool: ...
@@ -109,9 +109,9 @@ class LocalBackend:
             shared.release()
             raise exception_of(error) if isinstance(error, SqlError) else error from error
 
-    def execute(self, sql: str, params: Sequence[object]) -> StatementResult:
+    def execute(self, sql: str, params: Sequence[object], dialect: str = "mysql") -> StatementResult:
         try:
-            return self._shared.loop.run(self._session.execute(sql, params))
+            return self._shared.loop.run(self._session.execute(sql, params, dialect))
         except SqlError as error:
             raise exception_of(error) from error
 

@@ -19,10 +19,10 @@ def parse_expression(sql: str) -> exp.Expr:
     return query.expressions[0]  # type: ignore[no-any-return]
 
 
-def parse_tree(sql: str) -> exp.Expr:
+def parse_tree(sql: str, dialect: str = "mysql") -> exp.Expr:
     """The tree of one statement. Raises 1064."""
     try:
-        return sqlglot.parse_one(sql, read="mysql")
+        return sqlglot.parse_one(sql, read=dialect)
     except (SqlglotError, TypeError) as error:  # its compiled classes raise TypeError for some malformed input
         raise _syntax_error_of(error, sql) from error
     except RecursionError as error:

@@ -148,7 +148,7 @@ class Queries:
         """Run a query as the session's transaction and variables have it."""
         txn = await self._reading_transaction()
         table, facts = await self._read(plan, txn, time_limited=True)
-        return shaped(table, plan.columns), facts
+        return Result.of_table(table) if plan.dialect == "duckdb" else shaped(table, plan.columns), facts
 
     async def _reading_transaction(self) -> KvTransaction | None:
         session = self._session
@@ -191,7 +191,7 @@ class Queries:
         try:
             return await self._session.shared.runner.run(plan, context)
         except FragmentFailed as error:
-            if DECIMAL_OVERFLOW not in str(error):
+            if DECIMAL_OVERFLOW not in str(error) or plan.dialect == "duckdb":
                 raise
             return await self._session.shared.runner.run(plan.widened(), context)
 
@@ -211,6 +211,11 @@ class Queries:
         if len(query.columns) != len(plan.positions):
             raise wrong_value_count(1)
         # The rows are read by the transaction that writes them: in autocommit, again at each attempt.
+        return await self._session.shaped.insert_rows(plan, lambda txn: self._rows(query, txn), environment)
+
+    async def insert_query(self, plan: InsertPlan, query: QueryPlan) -> Result:
+        """Insert what a planned query gives; it is run by the transaction that writes."""
+        environment = self._session.environment(())
         return await self._session.shaped.insert_rows(plan, lambda txn: self._rows(query, txn), environment)
 
     async def _rows(self, query: QueryPlan, txn: KvTransaction) -> list[Row]:

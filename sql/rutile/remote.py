@@ -79,9 +79,9 @@ class RemoteBackend:
         """Whether the server said a transaction was open after the last statement."""
         return self._in_transaction
 
-    def execute(self, sql: str, params: Sequence[object]) -> RemoteResult:
+    def execute(self, sql: str, params: Sequence[object], dialect: str = "mysql") -> RemoteResult:
         """Run one statement; raises the server's error with its MySQL code."""
-        execute = rutilepb.SqlExecute(sql=sql, params=[to_value(value) for value in params])
+        execute = rutilepb.SqlExecute(sql=sql, params=[to_value(value) for value in params], dialect=dialect)
         return self._converse(rutilepb.SqlRequest(execute=execute))
 
     def duplicate(self) -> RemoteBackend:

@@ -112,7 +112,7 @@ class _Conversation:
         if self._session is None:
             raise SqlError(1043, "Bad handshake: the first message of a session is hello", sqlstate="08S01")
         params = [from_value(value) for value in request.execute.params]
-        result = await self._session.execute(request.execute.sql, params)
+        result = await self._session.execute(request.execute.sql, params, request.execute.dialect or "mysql")
         if result.columns:
             async for page in _pages(result.arrow()):
                 yield rutilepb.SqlResponse(id=request.id, arrow_ipc=page)

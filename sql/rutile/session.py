@@ -22,6 +22,7 @@ from rutile.access import TableAccess
 from rutile.admin import run_admin
 from rutile.definitions import run_definition
 from rutile.describe import Description, describe
+from rutile.duckdb_door import DuckDbDoor
 from rutile.errors import SqlError
 from rutile.expressions.compile import Environment, NotCompilable, constant_value
 from rutile.lexer import shape_of, split_statements
@@ -72,18 +73,22 @@ class Session:
         self.cancel_token = CancelToken()
         self.shaped = ShapedStatements(self)
         self.queries = Queries(self)
+        self.door = DuckDbDoor(self)
 
     @property
     def in_transaction(self) -> bool:
         """Whether a transaction is open."""
         return self.transaction.is_open
 
-    async def execute(self, sql: str, params: Sequence[object] = ()) -> Result:
-        """Run one statement; `?` stand for `params`. Raises SqlError."""
+    async def execute(self, sql: str, params: Sequence[object] = (), dialect: str = "mysql") -> Result:
+        """Run one statement; `?` stand for `params`. Raises SqlError.
+
+        In the dialect "duckdb" it is one of those in `rutile.duckdb_door`, and its result has DuckDB's types.
+        """
         async with self._turn:
             self._start()
             try:
-                result = await self._execute_on_current(sql, params)
+                result = await self._execute_on_current(sql, params, dialect)
             except asyncio.CancelledError:
                 if not self._cancelled or self._running is None:
                     raise
@@ -124,6 +129,7 @@ class Session:
     async def close(self) -> None:
         """Roll back what is open. A closed session executes nothing."""
         self._closed = True
+        self.door.relations.clear()
         await self.transaction.rollback()
 
     # --- around a statement ---
@@ -153,19 +159,23 @@ class Session:
 
     # --- dispatch ---
 
-    async def _execute_on_current(self, sql: str, params: Sequence[object]) -> Result:
+    async def _execute_on_current(self, sql: str, params: Sequence[object], dialect: str) -> Result:
         """Run a statement; outside of a transaction again when a definition changed under it: nobody has seen it."""
         within = self.holds_locks
         for _ in range(MAX_DEFINITION_CHANGES):
             try:
-                return await self._execute(sql, params)
+                return await self._execute(sql, params, dialect)
             except SqlError as error:
                 if error.code != errors.ER_SCHEMA_CHANGED or within:
                     raise
                 await self.shared.catalog.refresh()
-        return await self._execute(sql, params)
+        return await self._execute(sql, params, dialect)
 
-    async def _execute(self, sql: str, params: Sequence[object]) -> Result:
+    async def _execute(self, sql: str, params: Sequence[object], dialect: str) -> Result:
+        if dialect == "duckdb":
+            return await self.door.run(sql, params)
+        if dialect != "mysql":
+            raise errors.not_supported(f"the dialect {dialect!r}: there are mysql and duckdb")
         shape = shape_of(sql, params)
         if shape is not None:
             result = await self.shaped.run(shape)

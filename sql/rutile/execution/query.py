@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
@@ -75,21 +75,31 @@ class QueryRunner:
         facts.seconds = self._monotonic() - started
         return table, facts
 
-    async def on_nothing(self, plan: QueryPlan) -> pa.Table:
+    async def on_nothing(self, plan: QueryPlan, limit: str = " LIMIT 0") -> pa.Table:
         """The plan's result without its rows: what its columns are. Nothing is run. Raises RutileError."""
         sources = {scan.name: _empty(scan) for scan in plan.scans}
         for name in plan.virtual:
             rows = virtual_rows(name, CatalogSnapshot(0))
             sources[relation_name(("information_schema", name))] = ScanSource([], rows.schema)
         context = ReadContext(0, "local", None, CatalogSnapshot(0), NO_TIMEOUT_S, CancelToken())
-        return await self._here(f"SELECT * FROM ({plan.sql}) AS nothing LIMIT 0", sources, context, RunFacts())
+        sql = f"SELECT * FROM ({plan.sql}) AS nothing{limit}"
+        return await self._here(sql, sources | _held(plan), context, RunFacts())
+
+    async def types_of(self, plan: QueryPlan) -> tuple[list[str], list[str]]:
+        """The names and DuckDB's types of the plan's result. Nothing is run. Raises RutileError."""
+        names = (await self.on_nothing(plan)).column_names
+        places = [f"c{place}" for place in range(len(names))]
+        kinds = ", ".join(f"TYPEOF(ANY_VALUE({place})) AS {place}" for place in places)
+        typed = replace(plan, sql=f"SELECT {kinds} FROM ({plan.sql}) AS nothing({', '.join(places)}) WHERE FALSE")
+        rows = (await self.on_nothing(typed, "")).to_pylist()
+        return list(names), [rows[0][place] for place in places]
 
     async def _dispatch(self, plan: QueryPlan, context: ReadContext, facts: RunFacts) -> pa.Table:
         dirty = _dirty_scans(plan, context.txn)
         reads = await self.index_reads(plan, context)
         if reads is not None:
             return await self._indexed(plan, reads, context, facts)
-        if dirty or plan.virtual or not plan.scans:
+        if dirty or plan.virtual or not plan.scans or not plan.pushable:
             return await self._local(plan, context, facts, dirty, pushed=context.mode != "local")
         if context.mode in ("auto", "whole"):
             try:
@@ -123,7 +133,7 @@ class QueryRunner:
             batch = await fetch_rows(scan, reads[scan.name], self._reader(context))
             facts.rows_fetched[scan.name] = batch.num_rows
             sources[scan.name] = ScanSource([batch], scan.schema.arrow_schema(scan.columns))
-        return await self._here(plan.sql, sources, context, facts)
+        return await self._here(plan.sql, sources | _held(plan), context, facts)
 
     def _reader(self, context: ReadContext) -> KvSnapshot:
         return context.txn if context.txn is not None else self._client.snapshot(context.ts)
@@ -178,7 +188,7 @@ class QueryRunner:
         for name in plan.virtual:
             rows = virtual_rows(name, context.catalog)
             sources[relation_name(("information_schema", name))] = ScanSource([rows], rows.schema)
-        return await self._here(plan.sql, sources, context, facts)
+        return await self._here(plan.sql, sources | _held(plan), context, facts)
 
     async def _fetch(
         self, scan: ScanPlan, context: ReadContext, facts: RunFacts, is_dirty: bool, pushed: bool
@@ -200,7 +210,7 @@ class QueryRunner:
     ) -> pa.Table:
         """Run `sql` over relations in this process, in a thread."""
         scans = tuple(Scan(name, _NO_SCHEMA, ()) for name in sources)
-        fragment = Fragment(sql, scans)
+        fragment = Fragment(sql, scans, here=True)
         started = self._monotonic()
         table = await asyncio.to_thread(self._collect, fragment, dict(sources), context)
         facts.merge_seconds = self._monotonic() - started
@@ -214,6 +224,11 @@ class QueryRunner:
 
 _NO_SCHEMA = virtual_schema("schemata") or TableSchema(0, "", ())
 """The executor takes a relation's columns from its rows; a fragment's scans only need some schema."""
+
+
+def _held(plan: QueryPlan) -> dict[str, ScanSource]:
+    """The session's own relations that the query reads."""
+    return {name: ScanSource(table.to_batches(), table.schema) for name, table in plan.held.items()}
 
 
 def _empty(scan: ScanPlan) -> ScanSource:

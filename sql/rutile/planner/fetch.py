@@ -19,8 +19,13 @@ def fetch_fragment(scan: ScanPlan, *, pushed: bool) -> Fragment:
     select = exp.Select(expressions=columns).from_(table)
     for condition in filters:
         select = select.where(condition)
-    sql, _ = translate(select, {scan.name: scan.schema}, wide_decimals=False, one_relation=False)
-    return Fragment(sql, (fragment_scan(scan),), rowwise=True)
+    return Fragment(_text(select, scan), (fragment_scan(scan),), rowwise=True)
+
+
+def _text(select: exp.Select, scan: ScanPlan) -> str:
+    if scan.dialect == "duckdb":
+        return select.sql(dialect="duckdb")
+    return translate(select, {scan.name: scan.schema}, wide_decimals=False, one_relation=False)[0]
 
 
 def _alias(scan: ScanPlan) -> exp.Identifier:

@@ -12,8 +12,10 @@ the session's `rutile_read_mode`:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
+import pyarrow as pa
 from sqlglot import exp
 
 from rutile.access import TableAccess
@@ -40,6 +42,12 @@ class QueryPlan:
     named: exp.Expr
     """The same with the relations' names for tables: what is translated."""
     relations: Mapping[str, TableSchema]
+    dialect: Literal["mysql", "duckdb"] = "mysql"
+    """What the user wrote. A query in DuckDB's dialect has results in DuckDB's types, and no `columns`."""
+    held: Mapping[str, pa.Table] = field(default_factory=dict)
+    """The session's own relations among its tables, by name."""
+    pushable: bool = True
+    """Whether stores may run it: it asks for nothing that is only here, such as the time or a held relation."""
 
     def widened(self) -> QueryPlan:
         """The plan with all products of decimals in 38 digits: slower, for when 18 were too few."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from sqlglot import exp
 from sqlglot.optimizer.scope import Scope
@@ -33,6 +34,8 @@ class ScanPlan:
     """Conditions each of its rows must meet for the query, with columns as written there (alias.column)."""
     paths: tuple[IndexPath, ...] = ()
     """Ways to its rows through an index, the most promising first."""
+    dialect: Literal["mysql", "duckdb"] = "mysql"
+    """What `filters` are written in."""
 
     @property
     def schema(self) -> TableSchema:
@@ -47,22 +50,33 @@ class _Use:
     ranges: list[KeyRange] = field(default_factory=list)
     full: bool = False
     filters: tuple[exp.Expr, ...] = ()
+    searched: tuple[exp.Expr, ...] = ()
+    """Those of `filters` that index paths are looked for with."""
     hints: IndexHints = field(default_factory=IndexHints)
     uses: int = 0
 
 
-def plan_scans(expression: exp.Expr, tables: Mapping[TableKey, TableAccess]) -> list[ScanPlan]:
-    """The scans of a qualified query, in the order the tables first appear; tables not in `tables` are virtual."""
+def plan_scans(
+    expression: exp.Expr,
+    tables: Mapping[TableKey, TableAccess],
+    *,
+    searches: Callable[[exp.Expr], bool] = lambda condition: True,
+    ordered: bool = True,
+) -> list[ScanPlan]:
+    """The scans of a qualified query, in the order the tables first appear; tables not in `tables` are virtual.
+
+    `searches` says which conditions may narrow key ranges, `ordered` whether NULLs sort as they do in keys: first.
+    """
     uses = {key: _Use() for key in tables}
     for scope in scopes_of(expression):
         for alias, source in _base_sources(scope):
             key = (source.db.lower(), source.name.lower())
             if key not in tables:
                 continue
-            _gather(uses[key], tables[key].schema, scope, alias)
+            _gather(uses[key], tables[key].schema, scope, alias, searches)
             uses[key].hints = read_hints(source, scope.expression, tables[key])
     used = [key for key in uses if uses[key].uses]
-    order = order_of(expression) if len(used) == 1 and _all_filter(expression, uses[used[0]]) else None
+    order = order_of(expression) if ordered and len(used) == 1 and _all_filter(expression, uses[used[0]]) else None
     return [_scan(tables[key], uses[key], order) for key in used]
 
 
@@ -83,7 +97,7 @@ def _base_sources(scope: Scope) -> Iterator[tuple[str, exp.Table]]:
             yield alias, source
 
 
-def _gather(use: _Use, schema: TableSchema, scope: Scope, alias: str) -> None:
+def _gather(use: _Use, schema: TableSchema, scope: Scope, alias: str, searches: Callable[[exp.Expr], bool]) -> None:
     use.uses += 1
     for column in scope.columns:
         if column.table != alias:
@@ -93,12 +107,14 @@ def _gather(use: _Use, schema: TableSchema, scope: Scope, alias: str) -> None:
         elif column.name == HIDDEN_HANDLE:
             use.columns[HIDDEN_HANDLE] = None
     own = [condition for condition in _conditions(scope) if _only_of(condition, alias)]
-    ranges = key_ranges(schema, own)
+    searched = [condition for condition in own if searches(condition)]
+    ranges = key_ranges(schema, searched)
     if ranges is None:
         use.full = True
     else:
         use.ranges += ranges
     use.filters = tuple(own) if _filters_apply(scope, alias) else ()
+    use.searched = tuple(searched) if use.filters else ()
 
 
 def _conditions(scope: Scope) -> list[exp.Expr]:
@@ -142,7 +158,7 @@ def _scan(table: TableAccess, use: _Use, order: Order | None) -> ScanPlan:
     name = scan_name((schema.database.lower(), schema.name.lower()))
     if use.uses > 1:
         return ScanPlan(name, table, columns, ranges, full)
-    paths = index_paths(table, use.filters, columns, use.hints, order)
+    paths = index_paths(table, use.searched, columns, use.hints, order)
     return ScanPlan(name, table, columns, ranges, full, use.filters, paths)
 
 
