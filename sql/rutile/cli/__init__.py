@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(
-        level=getattr(logging, options.log_level.upper()),
+        level=getattr(logging, (options.log_level or options.usual_log_level).upper()),
         format="%(asctime)s %(levelname)s %(name)s %(message)s",
         stream=sys.stderr,
     )
@@ -75,7 +75,8 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     levels = ["debug", "info", "warning", "error"]
-    parser.add_argument("--log-level", default="info", choices=levels, help="how much to log (default: info)")
+    parser.add_argument("--log-level", choices=levels, help="how much to log (default: info; of the shell: warning)")
+    parser.set_defaults(usual_log_level="info")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for add in VERBS:
         add(verbs)

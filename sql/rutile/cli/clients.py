@@ -7,6 +7,9 @@ from pathlib import Path
 
 from rutile.cli.verbs import DEFAULT_PD, DEFAULT_SQL, Verbs, add_verb
 
+FORMATS = ("table", "box", "markdown", "line", "csv", "json")
+"""What `rutile.display` writes; named here, so that `rutile --help` does not load it."""
+
 
 def add_shell(verbs: Verbs) -> None:
     """`rutile shell`."""
@@ -19,8 +22,9 @@ def add_shell(verbs: Verbs) -> None:
     parser.add_argument("target", nargs="?", default=DEFAULT_SQL, help=f"where to connect (default {DEFAULT_SQL})")
     parser.add_argument("-e", "--execute", metavar="SQL", help="run these statements and leave")
     parser.add_argument("-D", "--database", default="test", help="database to USE first (default test)")
-    parser.add_argument("--format", choices=["table", "csv", "json"], default="table", help="how to print results")
-    parser.set_defaults(run=_run_shell)
+    parser.add_argument("--format", choices=FORMATS, default="table", help="how to print results (default table)")
+    parser.add_argument("--force", action="store_true", help="go on after an error in a script; the exit code stays 1")
+    parser.set_defaults(run=_run_shell, usual_log_level="warning")
 
 
 def add_import(verbs: Verbs) -> None:
@@ -47,7 +51,7 @@ def _run_shell(options: argparse.Namespace) -> int:
 
     connection = connect(options.target, database=options.database)
     try:
-        return run_shell(connection, script=options.execute, fmt=options.format)
+        return run_shell(connection, script=options.execute, fmt=options.format, force=options.force)
     finally:
         connection.close()
 

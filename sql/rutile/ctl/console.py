@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TextIO, TypeAlias
 
-from rutile.shell import write_table
+from rutile.display import write_table
 from rutile_kv.client.pd import PdClient
 from rutile_kv.client.pd_leader import PdConnection, PdLeader, bare_address
 from rutile_kv.env import rpc
