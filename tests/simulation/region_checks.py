@@ -42,6 +42,11 @@ class Checks:
         self._epochs: dict[tuple[int, int], tuple[int, int, int, int]] = {}
         self._going: dict[int, dict[int, int]] = {}
         self.looks = 0
+        self.born: dict[int, None] = {}
+        """Regions that began as a part of another."""
+        self.merged: dict[int, None] = {}
+        """Regions that were handed over to another."""
+        self.snapshots = 0
 
     # --- what the simulation tells ------------------------------------------------------------------------------------
 
@@ -178,13 +183,14 @@ class _Witness:
         self._checks.applied_at(self._store_id, region.id, index, modifies)
 
     def on_region_changed(self, region: metapb.Region, came_from: metapb.Region | None) -> None:
-        """Looked at after the write."""
+        if came_from is not None and came_from.id != region.id:
+            self._checks.born[region.id] = None
 
     def on_snapshot_installed(self, region: metapb.Region, index: int) -> None:
-        """Looked at after the write."""
+        self._checks.snapshots += 1
 
     def on_region_merged(self, source: metapb.Region, target: metapb.Region, index: int) -> None:
-        """Looked at after the write."""
+        self._checks.merged[source.id] = None
 
     def on_region_destroyed(self, region: metapb.Region) -> None:
         """Looked at after the write."""

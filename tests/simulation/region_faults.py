@@ -171,7 +171,11 @@ class Misfortune:
         machine, info = found
         regions = [each.region for each in self._simulation.newest_leaders().values()]
         target = next((region for region in regions if region.start_key == info.region.end_key), None)
-        if target is not None and target.start_key:
+        if target is None or not target.start_key:
+            return
+        if self._simulation.random.random() < 0.5:
+            self._simulation.pd_proxy.ask_merge(info.region.id, target.id)
+        else:
             self._simulation.request(machine, "merge", lambda token: Merge(token, context_of(info), target))
 
     def _add_store(self) -> None:

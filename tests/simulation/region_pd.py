@@ -6,6 +6,7 @@ What its shell does is done here in the same order: whatever must outlive it is 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from region_network import PD
@@ -18,7 +19,9 @@ from rutile_kv.raftstore.pd_commands import context_of, event_of
 from rutile_pd.cluster import Cluster, IdsExhausted
 from rutile_pd.config import PdConfig
 from rutile_pd.storage import Changes, PdStorage
+from rutile_pd.wishes import MOST_IDS, Wishes
 from rutile_proto import metapb_pb2 as metapb
+from rutile_proto import pdadminpb_pb2 as pdadminpb
 from rutile_proto import pdpb_pb2 as pdpb
 from rutile_proto import rutilepb_pb2 as rutilepb
 from rutile_proto.errors import InvalidRequest, PdError, RutileError
@@ -47,6 +50,7 @@ class PdProxy:
     def __init__(self, simulation: RegionSimulation) -> None:
         self._simulation = simulation
         self.disk = ForgetfulDisk()
+        self._config = replace(CONFIG, split_merge_interval_s=simulation.world.merge_interval_s)
         self.up = False
         self.cluster: Cluster
         self._storage: PdStorage
@@ -60,7 +64,7 @@ class PdProxy:
         if self.up:
             return
         self._storage = PdStorage(self.disk)
-        self.cluster = Cluster(CLUSTER_ID, self._storage, CONFIG, self._simulation.now_ms)
+        self.cluster = Cluster(CLUSTER_ID, self._storage, self._config, self._simulation.now_ms)
         self._epochs.clear()
         self.up = True
 
@@ -148,6 +152,18 @@ class PdProxy:
             self._answer(machine, lambda: self._split(machine, asked, requests))
 
         self._send(machine, ask)
+
+    def ask_merge(self, source: int, target: int) -> None:
+        """Somebody tells PD to merge two regions; it moves their peers together first."""
+        if not self.up:
+            return
+        request = pdadminpb.AddOperatorRequest(region_id=source)
+        request.merge.target_region_id = target
+        wishes = Wishes(self.cluster)
+        try:
+            self.with_ids(MOST_IDS, lambda: wishes.begin(request, self._simulation.now_ms))
+        except (PdError, InvalidRequest) as error:
+            self._simulation.note(f"PD will not merge regions {source} and {target}: {error}")
 
     def _split(self, machine: Machine, region: metapb.Region, requests: Sequence[rutilepb.SplitRequest]) -> None:
         info = machine.store.region_info(region.id)

@@ -191,11 +191,16 @@ class RegionSimulation:
         """How much time has passed in here."""
         return self.now_ms / 1000
 
+    def borders_moved(self) -> tuple[int, int]:
+        """(regions that began as a part of another, regions that were handed over to another)."""
+        return len(self.checks.born), len(self.checks.merged)
+
     def summary(self) -> str:
         """What happened, in a line."""
         return (
             f"{self.simulated_s():.0f} s, {self.clients.acknowledged} writes, {self.clients.reads} reads,"
-            f" {len(self.newest_leaders())} regions, {len(self.machines)} stores"
+            f" {len(self.newest_leaders())} regions after {len(self.checks.born)} splits and {len(self.checks.merged)}"
+            f" merges, {self.checks.snapshots} snapshots, {len(self.machines)} stores"
         )
 
     def describe(self) -> str:

@@ -40,6 +40,8 @@ class RegionWorld:
     change: float = 0.1
     split: float = 0.3
     merge: float = 0.2
+    merge_interval_s: float = 3_600.0
+    """How long after a split, or its own start, PD leaves a region alone that is small; and all of them are."""
     add_store: float = 0.03
     remove_store: float = 0.0
     kill_store: float = 0.0
@@ -69,8 +71,9 @@ class RegionWorld:
             pd_crash=rng.choice((0, 0.2)),
             transfer=rng.choice((0, 0.5, 2.0)),
             change=rng.choice((0, 0.3, 1.0)),
-            split=rng.choice((0.3, 1.0, 3.0)),
-            merge=rng.choice((0, 1.0, 4.0)),
+            split=rng.choice((1.0, 1.0, 3.0)),
+            merge=rng.choice((0.3, 1.0, 4.0)),
+            merge_interval_s=rng.choice((1.0, 2.0, 3_600.0)),
             add_store=rng.choice((0, 0.1)),
             remove_store=rng.choice((0, 0.05)),
             kill_store=rng.choice((0, 0.1)),

@@ -62,6 +62,8 @@ class ShellSimulation:
         self._loop: VirtualLoop | None = None
         self.trace = Trace(self._time)
         self.histories = Histories()
+        self._regions: dict[int, bool] = {}
+        """Every region that was ever seen, and whether it is still there."""
         self.cluster: InProcessCluster
 
     def run(self) -> None:
@@ -76,11 +78,16 @@ class ShellSimulation:
         """How much time has passed in here."""
         return self._time() - START_S
 
+    def borders_moved(self) -> tuple[int, int]:
+        """(regions that began as a part of another, regions that were handed over to another)."""
+        return max(0, len(self._regions) - 1), sum(not is_there for is_there in self._regions.values())
+
     def summary(self) -> str:
         """What happened, in a line."""
-        histories = self.histories
+        histories, (splits, merges) = self.histories, self.borders_moved()
         return (
-            f"{self.simulated_s():.0f} s, {len(histories.lists)} list transactions, {histories.transfers} transfers,"
+            f"{self.simulated_s():.0f} s, {splits} splits, {merges} merges,"
+            f" {len(histories.lists)} list transactions, {histories.transfers} transfers,"
             f" {len(histories.readings)} counts, {len(histories.registers)} registers"
         )
 
@@ -93,6 +100,7 @@ class ShellSimulation:
             seed=self.random.getrandbits(32),
             limits=self.world.limits(),
             max_store_down_s=6.0,
+            merge_interval_s=self.world.merge_interval_s,
         )
         self.cluster = InProcessCluster(settings)
         self.cluster.note = self.cluster.network.note = self.trace.note
@@ -101,6 +109,7 @@ class ShellSimulation:
         self.cluster.network.conditions = self.world.conditions
         workers = self._workers()
         tasks = [asyncio.ensure_future(worker.run()) for worker in workers]
+        looking = asyncio.ensure_future(self._count_regions())
         storm = Storm(self.cluster, self.world, random.Random(self.random.getrandbits(32)))
         await storm.blow(self.world.chaos_s)
         await self._mend(storm)
@@ -109,6 +118,7 @@ class ShellSimulation:
             worker.stopped = True
         await self._join(tasks)
         await self.cluster.until(self.is_whole, MENDING_S)
+        looking.cancel()
         await self._look_at_everything()
         await self.cluster.close()
 
@@ -161,6 +171,14 @@ class ShellSimulation:
             info.region.id in leaders and info.applied_index == leaders[info.region.id].applied_index
             for info in followers
         )
+
+    async def _count_regions(self) -> None:
+        """Until cancelled; a region that comes and goes between two looks is not counted."""
+        while True:
+            nodes = [place.node for place in self.cluster.stores if isinstance(place.node, StoreNode)]
+            there = [info.region.id for node in nodes for info in node.driver.region_infos()]
+            self._regions = {region_id: region_id in there for region_id in (*self._regions, *there)}
+            await asyncio.sleep(0.05)
 
     async def _look_at_everything(self) -> None:
         """The last word: a new client reads all there is."""

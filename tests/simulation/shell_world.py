@@ -28,6 +28,7 @@ class ShellWorld:
     skew: float = 0.1
     disk_error: float = 0.0
     split: float = 0.5
+    merge_interval_s: float = 3_600.0
     transfer: float = 0.3
     add_store: float = 0.0
     max_down_s: float = 3.0
@@ -55,7 +56,8 @@ class ShellWorld:
             one_way=rng.choice((0.0, 0.2)),
             skew=rng.choice((0.0, 0.3)),
             disk_error=rng.choice((0.0, 0.0, 0.1)),
-            split=rng.choice((0.2, 1.0)),
+            split=rng.choice((1.0, 2.0)),
+            merge_interval_s=rng.choice((0.5, 2.0, 3_600.0)),
             transfer=rng.choice((0.0, 0.5)),
             add_store=rng.choice((0.0, 0.1)),
             max_down_s=rng.choice((0.3, 3.0)),

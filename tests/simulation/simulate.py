@@ -11,8 +11,9 @@ import argparse
 import sys
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Protocol
@@ -42,6 +43,9 @@ class Run(Protocol):
     def summary(self) -> str:
         """What happened, in a line."""
 
+    def borders_moved(self) -> tuple[int, int]:
+        """(regions that began as a part of another, regions that were handed over to another)."""
+
 
 RINGS: dict[int, Callable[[int], Run]] = {0: GroupSimulation, 1: RegionSimulation, 2: ShellSimulation}
 
@@ -66,22 +70,38 @@ def replay_line(ring: int, seed: int) -> str:
 class Tally:
     """What a long run has done so far."""
 
-    seeds: int = 0
+    seeds: Counter[int] = field(default_factory=Counter)
+    """By ring."""
     simulated_s: float = 0.0
+    splits: int = 0
+    merges: int = 0
+    with_both: int = 0
+    """Seeds with splits and merges."""
     failures: int = 0
-    began: float = 0.0
+    began: float = field(default_factory=time.monotonic)
+
+    def add(self, ring: int, made: Run) -> None:
+        """A seed has been lived through."""
+        self.seeds[ring] += 1
+        self.simulated_s += made.simulated_s()
+        splits, merges = made.borders_moved()
+        self.splits += splits
+        self.merges += merges
+        self.with_both += splits > 0 and merges > 0
 
     def __str__(self) -> str:
-        took = time.monotonic() - self.began
+        took, seeds = time.monotonic() - self.began, self.seeds.total()
+        rings = ", ".join(f"{number} in ring {ring}" for ring, number in sorted(self.seeds.items()))
         return (
-            f"{self.seeds} seeds, {self.simulated_s / 3600:.2f} simulated hours, {self.seeds / took:.2f} seeds/s,"
+            f"{seeds} seeds ({rings}), {self.simulated_s / 3600:.2f} simulated hours, {seeds / took:.2f} seeds/s;"
+            f" {self.splits} splits, {self.merges} merges, both in {self.with_both} seeds;"
             f" {self.failures} failures in {took:.0f} s"
         )
 
 
 def run_long(first: int, minutes: float, rings: list[int]) -> int:
     """Seed after seed, the rings taking turns, until the time is up or Ctrl-C. Returns the number of failures."""
-    tally = Tally(began=time.monotonic())
+    tally = Tally()
     deadline = tally.began + minutes * 60
     try:
         for seed in count(first):
@@ -98,15 +118,17 @@ def run_long(first: int, minutes: float, rings: list[int]) -> int:
 
 
 def _try_seed(ring: int, seed: int, tally: Tally) -> None:
-    tally.seeds += 1
     made = RINGS[ring](seed)
     try:
         made.run()
     except Exception as error:
         tally.failures += 1
-        print(f"ring {ring}, seed {seed}: {type(error).__name__}: {str(error)[:300]}; {replay_line(ring, seed)}")
+        print(
+            f"ring {ring}, seed {seed}: {type(error).__name__}: {str(error)[:300]}; {replay_line(ring, seed)}",
+            flush=True,
+        )
     finally:
-        tally.simulated_s += made.simulated_s()
+        tally.add(ring, made)
 
 
 def run_one(ring: int, seed: int, lines: int) -> int:

@@ -52,6 +52,9 @@ class ClusterSettings:
     tick_seconds: float = 0.05
     max_store_down_s: float = 10.0
     """When a store that is down counts as lost and its regions are brought elsewhere."""
+    merge_interval_s: float = 3_600.0
+    """After a split, or after its own start, the placement driver lets small regions be for so long; then it merges
+    them."""
     gc_life_time_seconds: float = 600.0
     gc_interval_seconds: float = 600.0
     gc_poll_seconds: float = 10.0
@@ -273,6 +276,7 @@ class InProcessCluster:
             max_replicas=self.settings.replicas,
             max_store_down_s=self.settings.max_store_down_s,
             store_disconnected_s=self.settings.max_store_down_s / 4,
+            split_merge_interval_s=self.settings.merge_interval_s,
             tick_s=0.1,
         )
         disk = place.disk
