@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rutile_coprocessor.row import RowCodec
 from rutile_coprocessor.schema import HIDDEN_HANDLE, Column, ColumnType, Kind, TableSchema
-from rutile_kv.columnar.cache import ArrowCache
+from rutile_kv.columnar.cache import ArrowCache, BaseKey
 from rutile_kv.columnar.mirror import MirrorReader, RegionData, TableRead, TableRequest
 from rutile_kv.engine.api import CF_DEFAULT, CF_WRITE, Modify, Reader
 from rutile_kv.engine.memory import MemoryEngine
@@ -143,6 +143,16 @@ class MirrorWorld:
     def alter(self) -> None:
         """From here on rows have one more column."""
         self.schema = BIGGER
+
+    def fold(self, reader: MirrorReader) -> list[bool]:
+        """Fold what every region's bases have for deltas; whether there were any."""
+        return [
+            reader.fold(
+                BaseKey(part.region.id, part.region.region_epoch.version, SCHEMA.table_id, layout), part, lambda _: None
+            )
+            for part in self.view().parts
+            for layout in (self.schema.layout_version,)
+        ]
 
     # --- reading ------------------------------------------------------------------------------------------------------
 

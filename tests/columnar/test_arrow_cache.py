@@ -2,6 +2,7 @@
 
 import pyarrow as pa
 import pytest
+from mirror_world import SCHEMA
 
 from rutile_kv.columnar.base import TableBase
 from rutile_kv.columnar.cache import ArrowCache, BaseKey, RegionPin
@@ -14,7 +15,7 @@ TABLE = 7
 
 def base(index: int, *columns: int, rows: int = 8) -> TableBase:
     keys = [b"%04d" % row for row in range(rows)]
-    return TableBase(index, 1, (keys,), {column: (pa.array(range(rows), pa.int64()),) for column in columns})
+    return TableBase(index, 1, (keys,), {column: (pa.array(range(rows), pa.int64()),) for column in columns}, SCHEMA)
 
 
 def key(region_id: int) -> BaseKey:
@@ -53,7 +54,7 @@ def test_a_base_goes_with_the_delta_up_to_the_pin() -> None:
     early = pin(cache, 1, 6)
     cache.applied(1, 7, [write(TABLE), write(TABLE, 3)])
     for pinned, indexes in ((early, [6]), (pin(cache, 1, 7), [6, 7, 7])):
-        held = cache.find(key(1), pinned)
+        held = cache.find(key(1), pinned, 100)
         assert held is not None
         assert held.delta.indexes == indexes
 
@@ -65,10 +66,10 @@ def test_an_older_pin_keeps_what_a_newer_base_replaced() -> None:
     early = pin(cache, 1, 6)
     cache.applied(1, 7, [write(TABLE)])
     keep(cache, 1, 7, 1)
-    held = cache.find(key(1), early)
+    held = cache.find(key(1), early, 100)
     assert held is not None
     assert (held.base.index, held.delta.indexes) == (5, [6])
-    newest = cache.find(key(1), pin(cache, 1, 7))
+    newest = cache.find(key(1), pin(cache, 1, 7), 100)
     assert newest is not None
     assert (newest.base.index, len(newest.delta)) == (7, 0)
 
@@ -79,9 +80,9 @@ def test_columns_of_one_index_join_in_the_chunks_of_the_first_and_a_stale_offer_
     keep(cache, 1, 5, 1)
     halves = pa.array([0, 1, 2], pa.int64()), pa.array([3, 4, 5, 6, 7], pa.int64())
     keys = [b"%04d" % row for row in range(8)]
-    cache.put(key(1), TableBase(5, 9, (keys[:3], keys[3:]), {2: halves}), pin(cache, 1, 5))
+    cache.put(key(1), TableBase(5, 9, (keys[:3], keys[3:]), {2: halves}, SCHEMA), pin(cache, 1, 5))
     cache.put(key(1), base(4, 3), pinned)
-    held = cache.find(key(1), pin(cache, 1, 5))
+    held = cache.find(key(1), pin(cache, 1, 5), 100)
     assert held is not None
     assert held.base.missing([1, 2, 3]) == [3]
     assert [array.to_pylist() for array in held.base.columns[2]] == [list(range(8))]
@@ -92,14 +93,14 @@ def test_least_recently_used_goes_first_when_the_budget_is_full_and_its_log_with
     cache = followed(budget_bytes=2 * base(1, 1).size_bytes)
     for region_id in (1, 2):
         keep(cache, region_id, 1, 1)
-    cache.find(key(1), pin(cache, 1, 1))
+    cache.find(key(1), pin(cache, 1, 1), 100)
     stale = pin(cache, 2, 1)
     keep(cache, 3, 1, 1)
-    assert cache.find(key(2), pin(cache, 2, 1)) is None
-    assert cache.find(key(1), pin(cache, 1, 1)) is not None
+    assert cache.find(key(2), pin(cache, 2, 1), 100) is None
+    assert cache.find(key(1), pin(cache, 1, 1), 100) is not None
     assert cache.counters.evictions == 1
     cache.put(key(2), base(1, 1), stale)
-    assert cache.find(key(2), pin(cache, 2, 1)) is None, "its log has a gap: it was gone for a while"
+    assert cache.find(key(2), pin(cache, 2, 1), 100) is None, "its log has a gap: it was gone for a while"
 
 
 def test_logs_count_and_are_given_up_last() -> None:
@@ -126,8 +127,8 @@ def test_a_region_can_be_forgotten_while_a_base_for_it_is_being_made() -> None:
     pinned = pin(cache, 1, 1)
     cache.drop_region(1)
     cache.put(key(1), base(1, 1), pinned)
-    assert cache.find(key(1), pin(cache, 1, 1)) is None
-    assert cache.find(key(2), pin(cache, 2, 1)) is not None
+    assert cache.find(key(1), pin(cache, 1, 1), 100) is None
+    assert cache.find(key(2), pin(cache, 2, 1), 100) is not None
 
 
 def test_forgetting_leaves_handed_out_entries_whole() -> None:

@@ -12,7 +12,7 @@ READERS, ROUNDS, ROWS = 3, 60, 200
 
 def test_concurrent_readers_agree_with_their_snapshots() -> None:
     cache = ArrowCache(max_log_entries=600)
-    world, reader = MirrorWorld(cache), MirrorReader(cache, fold_entries=40)
+    world, reader = MirrorWorld(cache), MirrorReader(cache)
     world.bulk(10, dict.fromkeys(range(ROWS), ("cat", 0)))
     wrong: list[str] = []
     paths: list[str] = []

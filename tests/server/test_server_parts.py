@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from server_tools import until
 
+from rutile_coprocessor.schema import Column, ColumnType, Kind, TableSchema
 from rutile_kv.columnar.base import TableBase
 from rutile_kv.columnar.cache import ArrowCache, BaseKey
 from rutile_kv.raftstore.store import RegionInfo
@@ -116,6 +117,9 @@ def test_views_are_all_or_none_and_pins_are_of_their_snapshots_index() -> None:
     asyncio.run(main())
 
 
+TABLE = TableSchema(7, "t", (Column(1, "a", ColumnType(Kind.INT)),))
+
+
 def test_the_mirror_cuts_a_region_that_splits_and_forgets_one_that_leaves() -> None:
     cache = ArrowCache()
     upkeep = MirrorUpkeep(cache)
@@ -124,7 +128,7 @@ def test_the_mirror_cuts_a_region_that_splits_and_forgets_one_that_leaves() -> N
     def keep(region_id: int) -> None:
         pin = cache.pin(region_id, [7], 1)
         assert pin is not None
-        cache.put(BaseKey(region_id, 1, 7, 0), TableBase(1, 1, ([b"k"],), {1: (pa.array([1]),)}), pin)
+        cache.put(BaseKey(region_id, 1, 7, 0), TableBase(1, 1, ([b"k"],), {1: (pa.array([1]),)}, TABLE), pin)
 
     for region_id in (1, 2, 3):
         keep(region_id)

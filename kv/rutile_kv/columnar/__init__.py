@@ -26,14 +26,16 @@ When may a read at `ts` on a snapshot of applied index B use them instead of the
 Then the rows are, per key: the newest record of the delta not above `ts`, if it has one, else the row of the base.
 `overlay` computes that in bulk and copies only the chunks the delta touches.
 
-A read that sees all of the delta leaves behind what it computed as the next base when that has every column of the
-old one, and makes it so (it folds) once the delta is long. Bases and logs are immutable or append-only and cut, so a
-fold never disturbs a running reader: it keeps what it was pinned to. A log nobody reads ends at
-`cache.MAX_LOG_ENTRIES`, and its bases with it: much more than that is better decoded anew. One budget covers both.
+A read that sees all of the delta and has every column of the base leaves behind what it computed as the next base.
+Otherwise it is charged for the delta, and once all reads have paid what making a new base costs, one is made behind
+their backs (`mirror.MirrorReader.fold`, called by the server's `MirrorFolder`). No query waits for that. The base that
+was replaced stays until the next: a reader whose timestamp is of a moment before uses that one. Bases and logs are
+immutable or append-only and cut, so a fold never disturbs a running reader: it keeps what it was pinned to. A log
+nobody reads ends at `cache.MAX_LOG_ENTRIES`, and its bases with it: much more than that is better decoded anew. One
+budget covers all.
 
 Columns are decoded when first asked for and join the base of the same index.
 
-Left out, on purpose, for now: files on disk (a base dies with the process), min/max pruning, and folding in the
-background (the read that meets a long delta pays for it).
+Left out, on purpose, for now: files on disk (a base dies with the process) and min/max pruning.
 The row path is the twin the mirror is tested against: `rows.read_rows` and `mirror.MirrorReader` answer alike.
 """

@@ -10,6 +10,7 @@ from itertools import accumulate
 
 import pyarrow as pa
 
+from rutile_coprocessor.schema import TableSchema
 from rutile_proto.codec import ByteMatrix
 
 KeyRange = tuple[bytes, bytes]
@@ -34,6 +35,8 @@ class TableBase:
     """User keys per chunk, ascending: they cut key ranges out of the base."""
     columns: Mapping[int, tuple[pa.Array, ...]]
     """Chunks by column id: an id keeps its type for ever, while a name may be given to another column."""
+    schema: TableSchema
+    """The layout the columns were decoded by, for whoever goes on with them."""
 
     @property
     def row_count(self) -> int:
@@ -44,6 +47,13 @@ class TableBase:
         """Bytes of column buffers and keys."""
         arrays: int = sum(array.nbytes for chunks in self.columns.values() for array in chunks)
         return arrays + sum(map(_keys_size_bytes, self.keys))
+
+    def size_beside(self, newer: TableBase) -> int:
+        """Bytes that this base holds and `newer`, made from it, does not."""
+        shared = {id(array) for chunks in newer.columns.values() for array in chunks}
+        arrays: int = sum(a.nbytes for chunks in self.columns.values() for a in chunks if id(a) not in shared)
+        kept = set(map(id, newer.keys))
+        return arrays + sum(_keys_size_bytes(keys) for keys in self.keys if id(keys) not in kept)
 
     def missing(self, column_ids: Sequence[int]) -> list[int]:
         """Those of `column_ids` not decoded yet, in the order asked."""
@@ -56,7 +66,7 @@ class TableBase:
         lengths = list(map(len, self.keys))
         added = {each: _in_chunks(other.columns[each], lengths) for each in other.columns if each not in self.columns}
         newest = max(self.max_commit_ts, other.max_commit_ts)
-        return TableBase(self.index, newest, self.keys, {**self.columns, **added})
+        return TableBase(self.index, newest, self.keys, {**self.columns, **added}, self.schema)
 
     def within(self, bounds: KeyRange) -> TableBase:
         """The rows inside `bounds`: slices, no copies."""
@@ -67,7 +77,7 @@ class TableBase:
             each: tuple(chunks[number].slice(low, high - low) for number, low, high in chosen)
             for each, chunks in self.columns.items()
         }
-        return TableBase(self.index, self.max_commit_ts, keys, columns)
+        return TableBase(self.index, self.max_commit_ts, keys, columns, self.schema)
 
     def beside(self, other: TableBase) -> TableBase:
         """The rows of two neighbours, with the columns both have, as of this base's index."""
@@ -76,7 +86,8 @@ class TableBase:
         keys = tuple(keys for part in parts for keys in part.keys)
         shared = [each for each in self.columns if each in other.columns]
         columns = {each: tuple(chunk for part in parts for chunk in part.columns[each]) for each in shared}
-        return TableBase(self.index, max(self.max_commit_ts, other.max_commit_ts), keys, columns)
+        newest = max(self.max_commit_ts, other.max_commit_ts)
+        return TableBase(self.index, newest, keys, columns, self.schema)
 
     def batches(self, column_ids: Sequence[int], schema: pa.Schema, ranges: Sequence[KeyRange]) -> list[pa.RecordBatch]:
         """The rows within `ranges` (disjoint, ascending), in key order: slices, no copies.

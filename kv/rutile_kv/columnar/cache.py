@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rutile_kv.columnar.base import TableBase
@@ -40,7 +40,7 @@ class TablePin:
 
     log: DeltaLog
     entries: Entries
-    bases: Mapping[BaseKey, TableBase]
+    bases: Mapping[BaseKey, tuple[TableBase, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,12 @@ class ArrowCache:
     def __init__(self, budget_bytes: int = DEFAULT_BUDGET_BYTES, max_log_entries: int = MAX_LOG_ENTRIES) -> None:
         self._budget_bytes = budget_bytes
         self._max_log_entries = max_log_entries
-        self._bases: OrderedDict[BaseKey, TableBase] = OrderedDict()
+        self._bases: OrderedDict[BaseKey, tuple[TableBase, ...]] = OrderedDict()
+        """The newest first, then the one before it."""
+        self._sizes: dict[BaseKey, int] = {}
+        self._debts: dict[BaseKey, int] = {}
+        """What reads have paid for the delta of a base since it was made, in bytes."""
+        self._on_due: Callable[[], None] = nobody
         self._logs: dict[int, dict[bytes, DeltaLog]] = {}
         self._size_bytes = 0
         self._is_followed = False
@@ -109,7 +114,7 @@ class ArrowCache:
     def _pin_table(self, region_id: int, table_id: int, logs: dict[bytes, DeltaLog], index: int) -> TablePin:
         log = logs.setdefault(table_stem(table_id), DeltaLog(index))
         bases = {
-            key: base for key, base in self._bases.items() if (key.region_id, key.table_id) == (region_id, table_id)
+            key: held for key, held in self._bases.items() if (key.region_id, key.table_id) == (region_id, table_id)
         }
         return TablePin(log, log.entries, bases)
 
@@ -138,9 +143,9 @@ class ArrowCache:
         with self._mutex:
             logs = self._logs.get(region.id, {})
             bases: dict[int, dict[int, TableBase]] = {}
-            for key, base in self._bases.items():
+            for key, generations in self._bases.items():
                 if key.region_id == region.id:
-                    bases.setdefault(key.table_id, {})[key.layout_version] = base
+                    bases.setdefault(key.table_id, {})[key.layout_version] = generations[0]
             tables = {each: TableMirror(logs[table_stem(each)], found) for each, found in bases.items()}
             self._drop_region(region.id)
             return RegionMirror(region, tables)
@@ -156,47 +161,81 @@ class ArrowCache:
                 logs[table_stem(table_id)] = table.log
                 self._size_bytes += table.log.size_bytes
                 for layout, base in table.bases.items():
-                    self._bases[BaseKey(region.id, region.region_epoch.version, table_id, layout)] = base
-                    self._size_bytes += base.size_bytes
+                    self._hold(BaseKey(region.id, region.region_epoch.version, table_id, layout), (base,))
             self._evict()
 
     def clear(self) -> None:
         with self._mutex:
             self._bases.clear()
+            self._sizes.clear()
+            self._debts.clear()
             self._logs.clear()
             self._size_bytes = 0
 
+    # --- folding ------------------------------------------------------------------------------------------------------
+
+    def when_due(self, tell: Callable[[], None]) -> None:
+        """Call `tell`, from any thread, when `due` may have something new."""
+        self._on_due = tell
+
+    def charge(self, key: BaseKey, cost_bytes: int) -> None:
+        """A read paid so much for what was committed since the base of `key`."""
+        with self._mutex:
+            if key in self._bases:
+                self._debts[key] = self._debts.get(key, 0) + cost_bytes
+                is_due = self._is_due(key)
+            else:
+                is_due = False
+        if is_due:
+            self._on_due()
+
+    def due(self) -> list[BaseKey]:
+        """The bases worth folding their deltas into: reads have paid as much for the delta as the fold will cost."""
+        with self._mutex:
+            return [key for key in self._debts if self._is_due(key)]
+
+    def settle(self, key: BaseKey) -> None:
+        """What was charged is about to be paid."""
+        with self._mutex:
+            self._debts.pop(key, None)
+
+    def discard(self, key: BaseKey) -> None:
+        """Forget one base."""
+        with self._mutex:
+            self._remove(key)
+
     # --- readers ------------------------------------------------------------------------------------------------------
 
-    def find(self, key: BaseKey, pin: RegionPin) -> Held | None:
-        """The newest base that is not ahead of the pin, with the delta up to the pin."""
+    def find(self, key: BaseKey, pin: RegionPin, ts: int) -> Held | None:
+        """The newest base that is not ahead of the pin, nor of `ts` if there is one, with the delta up to the pin."""
         table = pin.tables[key.table_id]
         with self._mutex:
-            base, entries = self._bases.get(key), table.log.entries
-            if base is None or base.index > pin.index or not self._is_live(key, table.log):
-                base, entries = table.bases.get(key), table.entries
+            current, entries = self._bases.get(key, ()), table.log.entries
+            fitting = _fitting(current, pin.index, ts) if self._is_live(key, table.log) else None
+            if fitting is None:
+                fitting, entries = _fitting(table.bases.get(key, ()), pin.index, ts), table.entries
             else:
                 self._bases.move_to_end(key)
-            if base is None:
+            if fitting is None:
                 self.counters.misses += 1
                 return None
             self.counters.hits += 1
-            return Held(base, entries.between(base.index, pin.index))
+            return Held(fitting, entries.between(fitting.index, pin.index))
 
     def put(self, key: BaseKey, base: TableBase, pin: RegionPin) -> TableBase:
         """Keep `base`, read or folded under `pin`, joined with the columns held for its index; returns what a reader
-        should use. It is not kept if the log that continues it is gone, or if a newer one is there."""
+        should use. It is not kept if the log that continues it is gone, or if a newer one is there. The one it
+        replaces stays until the next, for readers with timestamps of a moment ago."""
         log = pin.tables[key.table_id].log
         with self._mutex:
-            held = self._bases.get(key)
-            if held is not None and held.index > base.index:
+            older = self._bases.get(key, ())
+            if older and older[0].index > base.index:
                 return base
-            if held is not None and held.index == base.index:
-                base = held.join(base)
+            if older and older[0].index == base.index:
+                base, older = older[0].join(base), older[1:]
             if base.size_bytes <= self._budget_bytes and base.index >= log.since and self._is_live(key, log):
                 self._remove(key)
-                self._bases[key] = base
-                self._size_bytes += base.size_bytes
+                self._hold(key, (base, *older[:1]))
                 self._trim(key, log)
                 self._evict()
             return base
@@ -209,16 +248,26 @@ class ArrowCache:
     def _trim(self, key: BaseKey, log: DeltaLog) -> None:
         """No base of the table needs what lies behind the oldest of them."""
         before = log.size_bytes
-        log.forget(min(self._bases[each].index for each in self._keys_of(key.region_id, table_stem(key.table_id))))
+        keys = self._keys_of(key.region_id, table_stem(key.table_id))
+        log.forget(min(self._bases[each][-1].index for each in keys))
         self._size_bytes += log.size_bytes - before
 
     def _keys_of(self, region_id: int, stem: bytes) -> list[BaseKey]:
         return [key for key in self._bases if key.region_id == region_id and table_stem(key.table_id) == stem]
 
+    def _is_due(self, key: BaseKey) -> bool:
+        return self._debts.get(key, 0) > self._bases[key][0].size_bytes
+
+    def _hold(self, key: BaseKey, generations: tuple[TableBase, ...]) -> None:
+        newest = generations[0]
+        self._bases[key] = generations
+        self._sizes[key] = newest.size_bytes + sum(older.size_beside(newest) for older in generations[1:])
+        self._size_bytes += self._sizes[key]
+
     def _remove(self, key: BaseKey) -> None:
-        base = self._bases.pop(key, None)
-        if base is not None:
-            self._size_bytes -= base.size_bytes
+        if self._bases.pop(key, None) is not None:
+            self._size_bytes -= self._sizes.pop(key)
+            self._debts.pop(key, None)
 
     def _drop_log(self, region_id: int, stem: bytes) -> None:
         log = self._logs[region_id].pop(stem)
@@ -243,3 +292,13 @@ class ArrowCache:
             stem = table_stem(key.table_id)
             if not self._keys_of(key.region_id, stem):
                 self._drop_log(key.region_id, stem)
+
+
+def _fitting(generations: Sequence[TableBase], index: int, ts: int) -> TableBase | None:
+    """The newest base of an index not above `index`; rather one that a read at `ts` may use."""
+    old_enough = [base for base in generations if base.index <= index]
+    return next((base for base in old_enough if base.max_commit_ts <= ts), old_enough[0] if old_enough else None)
+
+
+def nobody() -> None:
+    """Nobody folds."""

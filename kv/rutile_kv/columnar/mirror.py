@@ -7,7 +7,7 @@ whole part of the region; reads of small ranges are served from one if it is the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import pyarrow as pa
@@ -24,10 +24,10 @@ from rutile_proto.keys import table_range, user_bound
 
 HIDDEN_HANDLE_ID = -1
 """The hidden handle's place among column ids, which are positive."""
-FOLD_ENTRIES = 16_384
-"""A delta this long is folded into all columns of its base by the read that meets it."""
-FOLD_SHARE = 4
-"""And so is one with this part of the rows of its base."""
+ENTRY_COST_BYTES = 4096
+"""What a record of the delta costs a read, in bytes copied in the same time."""
+FOREVER = (1 << 64) - 1
+"""A timestamp above all."""
 
 Path = Literal["rows", "mirror", "mirror+delta"]
 
@@ -73,9 +73,8 @@ class TableRequest:
 class MirrorReader:
     """Reads tables of regions. Used by several worker threads at once; the cache does the locking."""
 
-    def __init__(self, cache: ArrowCache | None, fold_entries: int = FOLD_ENTRIES) -> None:
+    def __init__(self, cache: ArrowCache | None) -> None:
         self._cache = cache
-        self._fold_entries = fold_entries
 
     def read(self, data: RegionData, request: TableRequest, check: Check) -> TableRead:
         """The rows of `request` in the region. The caller has checked the locks of its ranges at its timestamp.
@@ -85,7 +84,19 @@ class MirrorReader:
         if self._cache is None or data.pin is None:
             return _from_rows(data, request, check)
         whole = part_of_region(request.schema.table_id, data.region)
-        return _Reading(self._cache, data, data.pin, request, whole, check, self._fold_entries).run()
+        return _Reading(self._cache, data, data.pin, request, whole, check).run()
+
+    def fold(self, key: BaseKey, data: RegionData, check: Check) -> bool:
+        """Make the delta of `key` a part of its base, with all its columns; False if there is no such base any more.
+
+        Nothing but what is committed goes in, and all of it: whoever reads below it uses the base before it.
+        """
+        held = None if self._cache is None or data.pin is None else self._cache.find(key, data.pin, FOREVER)
+        if self._cache is None or data.pin is None or held is None:
+            return False
+        schema, whole = held.base.schema, part_of_region(key.table_id, data.region)
+        request = TableRequest(schema, tuple(_names(schema, [*held.base.columns])), [whole], FOREVER)
+        return _Reading(self._cache, data, data.pin, request, whole, check).run().path != "rows"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +110,9 @@ class _Reading:
     whole: KeyRange
     """The table's part of the region."""
     check: Check
-    fold_entries: int
 
     def run(self) -> TableRead:
-        held = self.cache.find(self._key, self.pin)
+        held = self.cache.find(self._key, self.pin, self.request.ts)
         if held is not None and self.request.ts < held.base.max_commit_ts:
             return self._from_rows()
         if held is not None and not held.base.missing(self.request.column_ids):
@@ -130,12 +140,12 @@ class _Reading:
         overlay = self._overlay(held)
         if overlay is None:
             return TableRead(self._cut(held.base), 0, "mirror")
-        wanted = self.request.column_ids
-        if self._is_to_fold(held, overlay):
-            wanted = [*held.base.columns]
-        current = self._laid_over(held.base, overlay, wanted)
+        current = self._laid_over(held.base, overlay, self.request.column_ids)
         if self._is_newest(overlay) and not current.missing([*held.base.columns]):
             self.cache.put(self._key, current, self.pin)
+        else:
+            copied = current.size_beside(held.base)
+            self.cache.charge(self._key, copied + ENTRY_COST_BYTES * len(held.delta))
         return TableRead(self._cut(current), len(overlay.rows.values), "mirror+delta")
 
     def _build(self, held: Held | None) -> TableRead:
@@ -156,7 +166,7 @@ class _Reading:
         """The base with all its columns as of the pin's index; the reader has seen that it reads the newest state."""
         overlay, base = self._overlay(held), held.base
         if overlay is None:
-            return TableBase(self.pin.index, base.max_commit_ts, base.keys, base.columns)
+            return replace(base, index=self.pin.index)
         return self._laid_over(base, overlay, [*base.columns])
 
     # --- steps --------------------------------------------------------------------------------------------------------
@@ -171,14 +181,9 @@ class _Reading:
         """Whether the overlay makes the base what the table is at the pin's index, so that it can be the next base."""
         return self._is_whole and overlay.max_commit_ts <= self.request.ts
 
-    def _is_to_fold(self, held: Held, overlay: Overlay) -> bool:
-        length = len(held.delta)
-        return self._is_newest(overlay) and length >= min(self.fold_entries, held.base.row_count // FOLD_SHARE)
-
     def _laid_over(self, base: TableBase, overlay: Overlay, column_ids: Sequence[int]) -> TableBase:
         schema = self.request.schema
-        name_of = {column_id(schema, column.name): column.name for column in schema.columns}
-        names = [name_of.get(each, HIDDEN_HANDLE) for each in column_ids]
+        names = _names(schema, column_ids)
         rows = overlay.rows
         handles = handles_of(rows.keys) if HIDDEN_HANDLE in names else None
         batch = RowCodec(schema).decode_batch(rows.values, handles, names)
@@ -191,6 +196,11 @@ class _Reading:
 
 def column_id(schema: TableSchema, name: str) -> int:
     return HIDDEN_HANDLE_ID if name == HIDDEN_HANDLE else schema.column(name).id
+
+
+def _names(schema: TableSchema, column_ids: Sequence[int]) -> list[str]:
+    name_of = {column.id: column.name for column in schema.columns}
+    return [name_of.get(each, HIDDEN_HANDLE) for each in column_ids]
 
 
 def part_of_region(table_id: int, region: metapb.Region) -> KeyRange:
@@ -211,7 +221,7 @@ def _base_of(scan: RowScan, column_ids: Sequence[int], request: TableRequest, in
     empty = pa.RecordBatch.from_pylist([], schema=request.schema.arrow_schema(names))
     batches, keys = scan.batches or [empty], scan.keys or [[]]
     columns = {wanted: tuple(batch.column(position) for batch in batches) for position, wanted in enumerate(column_ids)}
-    return TableBase(index, scan.max_commit_ts, tuple(keys), columns)
+    return TableBase(index, scan.max_commit_ts, tuple(keys), columns, request.schema)
 
 
 def _from_rows(data: RegionData, request: TableRequest, check: Check) -> TableRead:

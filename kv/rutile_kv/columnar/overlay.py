@@ -128,7 +128,8 @@ def lay_over(
     if not made.keys:
         made.append([], {each: array.slice(0, 0) for each, array in added.items()})
     newest = max(base.max_commit_ts, overlay.max_commit_ts)
-    return TableBase(index, newest, tuple(made.keys), {each: tuple(arrays) for each, arrays in made.columns.items()})
+    columns = {each: tuple(arrays) for each, arrays in made.columns.items()}
+    return TableBase(index, newest, tuple(made.keys), columns, base.schema)
 
 
 @dataclass(slots=True)
