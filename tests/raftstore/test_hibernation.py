@@ -6,7 +6,7 @@ from itertools import count
 import pytest
 
 from rutile_kv.raftstore.config import StoreConfig
-from rutile_kv.raftstore.events import RaftMessageReceived, ReadIndex, TransferLeader, Write
+from rutile_kv.raftstore.events import RaftMessageReceived, ReadIndex, StoodStill, TransferLeader, Write
 from rutile_proto import eraftpb_pb2 as eraftpb
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto import raft_serverpb_pb2 as raft_serverpb
@@ -253,3 +253,68 @@ def test_sleep_under_fire(new_cluster, seed):
         completion = cluster.completions.get(token)
         if completion is not None and completion.error is None:
             assert cluster.get(1, key) == b"v", f"{key!r} was acknowledged"
+
+
+def grow_to(cluster, regions):
+    """So many regions, cut a hundred at a time."""
+    for first in range(2, regions + 1, 100):
+        cluster.split(*((b"%05d" % number, number) for number in range(first, min(first + 100, regions + 1))))
+
+
+def awake_counts(cluster):
+    return [len(machine.store._registry.awake) for machine in cluster.machines.values()]
+
+
+def test_a_thousand_regions_come_to_rest(new_cluster):
+    cluster = new_cluster(config=StoreConfig(hibernate_after_ticks=6, split_check_ticks=3)).grow()
+    grow_to(cluster, 1_000)
+    cluster.wait(lambda: awake_counts(cluster) == [0, 0, 0], ticks=60)
+    before, beats = len(cluster.sent), len(cluster.heartbeats)
+    cluster.tick(30)
+    assert raft_messages(cluster, before) == []
+    checks = 1_000 * 30 / cluster.config.asleep_check_ticks
+    assert len(cluster.sent) - before <= 6 * checks + 3 * 2 * 11, "questions of followers, and pings"
+    assert len(cluster.heartbeats) - beats <= 1.5 * checks
+    cluster.split((b"00500x", 5_000), region_id=501)
+    assert cluster.region(5_000).end_key == b"00500x"
+    assert max(awake_counts(cluster)) <= 3, "only those who are concerned"
+
+
+def test_a_store_that_stood_still_wakes_nobody_and_elects_nobody(sleepy):
+    sleepy.split((b"m", 2))
+    put_to_sleep(sleepy, 1)
+    put_to_sleep(sleepy, 2)
+    sleepy.write((b"z", b"v"))
+    terms = [sleepy.leader(region_id).term for region_id in (1, 2)]
+    for machine in sleepy.machines.values():
+        machine.step(StoodStill(500))
+        machine.step_tick()
+    sleepy.settle()
+    sleepy.tick(15)
+    assert asleep(sleepy, 2) == [1, 2, 3]
+    assert [sleepy.leader(region_id).term for region_id in (1, 2)] == terms
+
+
+def test_a_lease_is_over_after_standing_still(cluster):
+    leader = cluster.leader().peer.store_id
+    machine = cluster.machines[leader]
+    cluster.tick(4)
+    assert machine.store.read_now(cluster.context(leader), 0) is not None
+    machine.step(StoodStill(12))
+    machine.turn()
+    assert machine.store.read_now(cluster.context(leader), 0) is None
+    cluster.tick(3)
+    assert machine.store.read_now(cluster.context(leader), 0) is not None
+
+
+def test_only_followers_of_a_silent_store_wake_at_once(sleepy):
+    sleepy.split((b"m", 2))
+    sleepy.move_leader(1, 1)
+    sleepy.move_leader(2, 2)
+    for region_id in (1, 2):
+        put_to_sleep(sleepy, region_id)
+    sleepy.machines[1].crash()
+    sleepy.tick(SLEEPY.election_timeout_ticks + 2 * SLEEPY.store_ping_ticks)
+    assert asleep(sleepy, 1) == [] and asleep(sleepy, 2) == [2, 3]
+    sleepy.tick(SLEEPY.down_peer_ticks)
+    assert asleep(sleepy, 2) == [], "PD hears that a member is down"

@@ -9,6 +9,7 @@ from rutile_kv.client.backoff import Backoff, Pace
 from rutile_kv.client.connections import StoreConnections
 from rutile_kv.client.gc_hold import GcHold
 from rutile_kv.client.heartbeat import Hearts
+from rutile_kv.client.leader_watch import LeaderWatch
 from rutile_kv.client.lock_resolver import LockResolver
 from rutile_kv.client.pd import PdClient
 from rutile_kv.client.raw_points import RawPoints
@@ -55,7 +56,7 @@ class Cluster:
         self.pace = pace or Pace()
         self.options = options or ClientOptions()
         self.regions = RegionCache(pd)
-        self.sender = RegionSender(self.regions, stores)
+        self.sender = RegionSender(self.regions, stores, LeaderWatch(pd, self.regions, self.pace))
         self.router = Router(self.regions, self.sender)
         self.raw_router = Router(self.regions, self.sender, place=bytes)
         self.locks = LockResolver(self.router, pd)

@@ -7,9 +7,10 @@ from typing import Any, Literal, TypeAlias
 
 import grpc
 
-from rutile_kv.client.backoff import NOT_READY, STORE_UNREACHABLE, Backoff, BackoffKind
+from rutile_kv.client.backoff import LEADER_MOVED, NOT_READY, STORE_UNREACHABLE, Backoff, BackoffKind
 from rutile_kv.client.calls import Stub, answer_of, kind_of
 from rutile_kv.client.connections import StoreConnections, StoreGone
+from rutile_kv.client.leader_watch import LeaderWatch, LedElsewhere
 from rutile_kv.client.region_cache import CachedRegion, RegionCache
 from rutile_kv.client.region_errors import correct
 from rutile_proto import errorpb_pb2 as errorpb
@@ -38,9 +39,10 @@ class Missed:
 class RegionSender:
     """Sends to the leader a `CachedRegion` names."""
 
-    def __init__(self, regions: RegionCache, stores: StoreConnections) -> None:
+    def __init__(self, regions: RegionCache, stores: StoreConnections, watch: LeaderWatch) -> None:
         self._regions = regions
         self._stores = stores
+        self._watch = watch
 
     async def send(
         self, region: CachedRegion, method: str, request: Any, backoff: Backoff, *, service: Service = "tikv"
@@ -52,7 +54,10 @@ class RegionSender:
         """
         try:
             stub = await self.stub(region.leader.store_id, backoff, service)
-            answer = await answer_of(getattr(stub, method)(request, timeout=backoff.clip(CALL_TIMEOUT_S)))
+            async with self._watch.over(region):
+                answer = await answer_of(getattr(stub, method)(request, timeout=backoff.clip(CALL_TIMEOUT_S)))
+        except TimeoutError:
+            return Missed(LedElsewhere(f"store {region.leader.store_id} does not answer"), True, LEADER_MOVED)
         except StoreGone as error:
             self._regions.try_next_peer(region)
             return Missed(error, False, STORE_UNREACHABLE)

@@ -60,7 +60,10 @@ async def _region(cluster: Cluster, key: bytes, backoff: Backoff) -> CachedRegio
 
 
 async def _split(cluster: Cluster, region: CachedRegion, keys: Sequence[bytes], backoff: Backoff) -> None:
-    request = kvrpcpb.SplitRegionRequest(context=region.context(), split_keys=keys)
+    inside = [key for key in keys if key != region.user_start]  # one may have become a border since it was missed
+    if not inside:
+        return
+    request = kvrpcpb.SplitRegionRequest(context=region.context(), split_keys=inside)
     answer = await cluster.sender.send(region, "SplitRegion", request, backoff)
     if isinstance(answer, Missed):
         await answer.wait(backoff)

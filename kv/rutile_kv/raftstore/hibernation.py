@@ -11,8 +11,9 @@ and hearing a store counts, for a sleeping follower, as hearing the leader on it
 
 * a follower that wakes while the leader's store is alive ignores candidates as it always would (`skip_ticks`), and
   whoever wakes calls the leader, whose heartbeat calls the others;
-* when a store falls silent, every region with a member on it wakes, and its followers count the silence as their
-  leader's: they elect another as soon as an awake group would have.
+* when a store falls silent, the regions led by it wake, and their followers count the silence as their leader's: they
+  elect another as soon as an awake group would have. The other regions with a member on it wake when it has been silent
+  for `down_peer_ticks`: their leaders have to tell PD.
 
 Nothing here is needed for safety. The ticks slept through are counted on waking, so a lease from before is over by
 then unless it would be valid in an awake group too; until it wakes a sleeping leader's lease is not asked at all.
@@ -68,7 +69,7 @@ class Hibernation:
         if tick % self._config.store_ping_ticks == 0:
             silent = [store_id for store_id in self._sharing if self._silence(store_id) >= self._limit]
             for store_id in silent:
-                self._wake_all_with(store_id, round_)
+                self._wake_those_with(store_id, round_)
             round_.ready.messages.extend(self._ping(store_id) for store_id in self._sharing)
 
     def stood_still(self, ticks: int) -> None:
@@ -198,10 +199,14 @@ class Hibernation:
             else:
                 self._sharing.pop(store_id, None)
 
-    def _wake_all_with(self, store_id: int, round_: Round) -> None:
+    def _wake_those_with(self, store_id: int, round_: Round) -> None:
+        """Those that may need another leader now; the others, whose leader will have to report a member as down, when
+        that is due. Until then it may turn out that the store was only slow."""
+        is_down = self._silence(store_id) >= self._config.down_peer_ticks
         sleeping = [peer for peer in self._registry.peers.values() if peer.asleep_since is not None]
         for peer in sleeping:
-            if store_id in peer.rest.neighbours:
+            leader = peer.leader
+            if store_id in peer.rest.neighbours and (is_down or leader is None or leader.store_id == store_id):
                 self.wake(peer, round_)
 
     def _check(self, peer: Peer, round_: Round) -> None:
