@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from rutile_coprocessor.row import RowCodec
 from rutile_coprocessor.schema import HIDDEN_HANDLE, Column, ColumnType, Kind, TableSchema
-from rutile_kv.columnar.cache import ArrowCache, BaseKey
+from rutile_kv.columnar.cache import ArrowCache
+from rutile_kv.columnar.files import MirrorFiles
+from rutile_kv.columnar.keys import BaseKey
 from rutile_kv.columnar.mirror import MirrorReader, RegionData, TableRead, TableRequest
 from rutile_kv.engine.api import CF_DEFAULT, CF_WRITE, Modify, Reader
 from rutile_kv.engine.memory import MemoryEngine
 from rutile_kv.mvcc.reader import MvccReader
 from rutile_kv.mvcc.records import SHORT_VALUE_LIMIT_BYTES, Write, WriteKind
+from rutile_kv.raft.messages import Entry
+from rutile_kv.raftstore.commands import encode_write
 from rutile_kv.raftstore.peer_storage import INITIAL_INDEX
 from rutile_kv.raftstore.region_reader import RegionReader
+from rutile_kv.server.mirror_restore import restore
 from rutile_kv.server.mirror_upkeep import MirrorUpkeep
 from rutile_kv.server.ranges import intersect
 from rutile_kv.server.region_store import user_range
@@ -61,6 +67,8 @@ class MirrorWorld:
         self.schema = SCHEMA
         self.cache = ArrowCache() if cache is None else cache
         self.upkeep = MirrorUpkeep(self.cache)
+        self.logs: dict[int, list[Entry]] = {}
+        """What was written to each region since its life or its log began."""
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
@@ -71,6 +79,8 @@ class MirrorWorld:
             inside = [each for each in modifies if is_inside(region, each[1])]
             if inside:
                 self.indexes[region.id] += 1
+                entry = Entry(6, self.indexes[region.id], data=encode_write(region.region_epoch, 6, inside))
+                self.logs.setdefault(region.id, []).append(entry)
                 self.upkeep.on_applied(region, self.indexes[region.id], inside)
         for cf, key, value in modifies:
             if value is None:
@@ -153,6 +163,31 @@ class MirrorWorld:
             for part in self.view().parts
             for layout in (self.schema.layout_version,)
         ]
+
+    # --- a restart, as AppliedLog -------------------------------------------------------------------------------------
+
+    def region(self, region_id: int) -> metapb.Region | None:
+        return next((each for each in self.regions if each.id == region_id), None)
+
+    def applied_index(self, region_id: int) -> int:
+        return self.indexes[region_id]
+
+    def applied_entries(self, region_id: int, after: int, max_bytes: int) -> list[Entry]:
+        """One at a time. Entries of a split or a merge are counted and not kept, and tell a mirror nothing."""
+        return [entry for entry in self.logs.get(region_id, ()) if entry.index > after][:1]
+
+    def save(self, files: MirrorFiles) -> None:
+        """Write what is not written, as the keeper does."""
+        for key, base in self.cache.unsaved(files.has).items():
+            mapped = files.save(key, base)
+            assert mapped is not None
+            assert self.cache.saved(key, mapped)
+        files.retain(self.cache.keys())
+
+    def restart(self, directory: Path) -> int:
+        """The store comes again with the files of the one before; the number of bases taken up."""
+        self.cache.clear()
+        return restore(self.cache, MirrorFiles(directory, 1 << 30), self)
 
     # --- reading ------------------------------------------------------------------------------------------------------
 

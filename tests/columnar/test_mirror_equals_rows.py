@@ -1,6 +1,8 @@
 """The mirror answers as the row path does, whatever was written and whichever columns, ranges and times are read."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given, settings
@@ -10,6 +12,7 @@ from mirror_world import ALL_COLUMNS, BIGGER, WHOLE, MirrorWorld, Row, View, enc
 from rutile_coprocessor.schema import HIDDEN_HANDLE, TableSchema
 from rutile_kv.columnar import overlay, rows
 from rutile_kv.columnar.cache import ArrowCache
+from rutile_kv.columnar.files import MirrorFiles
 from rutile_kv.columnar.mirror import MirrorReader
 from rutile_kv.mvcc.bulk import first_lock
 from rutile_kv.txn.commands import BatchRollback, CollectGarbage, Commit, Prewrite
@@ -49,6 +52,8 @@ STEPS = st.lists(
         st.tuples(st.just("merge"), st.integers(0, 3), st.booleans()),
         st.tuples(st.just("alter")),
         st.tuples(st.just("fold")),
+        st.tuples(st.just("save")),
+        st.tuples(st.just("restart")),
         st.tuples(st.just("view"), SLOT),
         st.tuples(st.just("read"), READS, SLOT),
         st.tuples(st.just("read"), READS, NOW),
@@ -66,6 +71,7 @@ class History:
 
     mirror: MirrorReader
     world: MirrorWorld
+    directory: Path
     clock: int = 100
     safe_point: int = 0
     open_txns: dict[int, tuple[int, tuple[bytes, ...]]] = field(default_factory=dict)
@@ -73,6 +79,10 @@ class History:
     """With the time each was taken: readers come with timestamps that had been given out by then."""
     begun: set[int] = field(default_factory=set)
     paths: list[str] = field(default_factory=list)
+    restored: int = 0
+
+    def __post_init__(self) -> None:
+        self.files = MirrorFiles(self.directory, 1 << 30)
 
     def tick(self) -> int:
         self.clock += 2
@@ -123,6 +133,14 @@ class History:
     def alter(self) -> None:
         self.world.alter()
 
+    def save(self) -> None:
+        self.world.save(self.files)
+
+    def restart(self) -> None:
+        """Readers from before it are gone."""
+        self.views.clear()
+        self.restored += self.world.restart(self.directory)
+
     def fold(self) -> None:
         self.world.fold(self.mirror)
 
@@ -150,8 +168,8 @@ def mutation(handle: int, row: Row | None, schema: TableSchema) -> Mutation:
     return Mutation(Op.PUT, row_key(handle), encode(row, schema))
 
 
-def run(steps: list[tuple[object, ...]], mirror: MirrorReader, cache: ArrowCache) -> History:
-    history = History(mirror, MirrorWorld(cache))
+def run(steps: list[tuple[object, ...]], mirror: MirrorReader, cache: ArrowCache, directory: Path) -> History:
+    history = History(mirror, MirrorWorld(cache), directory)
     for verb, *arguments in steps:
         getattr(history, str(verb))(*arguments)
     return history
@@ -161,7 +179,8 @@ def run(steps: list[tuple[object, ...]], mirror: MirrorReader, cache: ArrowCache
 @given(STEPS, st.sampled_from([4, 1000]))
 def test_same_rows_from_both_paths(steps: list[tuple[object, ...]], max_log: int) -> None:
     cache = ArrowCache(max_log_entries=max_log)
-    history = run(steps, MirrorReader(cache), cache)
+    with TemporaryDirectory() as directory:
+        history = run(steps, MirrorReader(cache), cache, Path(directory))
     for region in history.world.regions:
         cache.drop_region(region.id)
     assert cache.size_bytes == 0, "what was added to the size was taken off again"

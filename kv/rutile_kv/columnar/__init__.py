@@ -28,7 +28,7 @@ Then the rows are, per key: the newest record of the delta not above `ts`, if it
 
 A read that sees all of the delta and has every column of the base leaves behind what it computed as the next base.
 Otherwise it is charged for the delta, and once all reads have paid what making a new base costs, one is made behind
-their backs (`mirror.MirrorReader.fold`, called by the server's `MirrorFolder`). No query waits for that. The base that
+their backs (`mirror.MirrorReader.fold`, called by the server's `MirrorKeeper`). No query waits for that. The base that
 was replaced stays until the next: a reader whose timestamp is of a moment before uses that one. Bases and logs are
 immutable or append-only and cut, so a fold never disturbs a running reader: it keeps what it was pinned to. A log
 nobody reads ends at `cache.MAX_LOG_ENTRIES`, and its bases with it: much more than that is better decoded anew. One
@@ -36,6 +36,9 @@ budget covers all.
 
 Columns are decoded when first asked for and join the base of the same index.
 
-Left out, on purpose, for now: files on disk (a base dies with the process) and min/max pruning.
+Bases are written to files and mapped from there (`files`): their memory is page cache, the budget counts the rest, and
+after a restart they are brought forward by the Raft log (`rutile_kv.server.mirror_restore`), or rebuilt.
+
+Left out, on purpose, for now: min/max pruning; a base is rebuilt for a new layout of its table.
 The row path is the twin the mirror is tested against: `rows.read_rows` and `mirror.MirrorReader` answer alike.
 """

@@ -19,6 +19,8 @@ KeyRange = tuple[bytes, bytes]
 SortedKeys = ByteMatrix | list[bytes]
 """User keys in ascending order: uint8[n, length] where all have one length, else one by one."""
 
+KEYS_ID = -2
+"""The keys' place among column ids, which are positive, but for the hidden handle's."""
 KEY_OVERHEAD_BYTES = 57
 """What CPython adds to a bytes object in a list; counted against the budget."""
 
@@ -37,6 +39,8 @@ class TableBase:
     """Chunks by column id: an id keeps its type for ever, while a name may be given to another column."""
     schema: TableSchema
     """The layout the columns were decoded by, for whoever goes on with them."""
+    mapped: frozenset[int] = frozenset()
+    """The columns, and KEYS_ID for the keys, that lie in a file: their memory is page cache."""
 
     @property
     def row_count(self) -> int:
@@ -48,11 +52,28 @@ class TableBase:
         arrays: int = sum(array.nbytes for chunks in self.columns.values() for array in chunks)
         return arrays + sum(map(_keys_size_bytes, self.keys))
 
+    @cached_property
+    def held_bytes(self) -> int:
+        """The part of `size_bytes` that is this process's own memory."""
+        arrays: int = sum(a.nbytes for each, chunks in self.columns.items() if each not in self.mapped for a in chunks)
+        own = [keys for keys in self.keys if KEYS_ID not in self.mapped or isinstance(keys, list)]
+        return arrays + sum(map(_keys_size_bytes, own))
+
+    @property
+    def is_mapped(self) -> bool:
+        """Whether all of it lies in a file."""
+        return KEYS_ID in self.mapped and self.mapped.issuperset(self.columns)
+
+    @property
+    def keys_lengths(self) -> list[int]:
+        return list(map(len, self.keys))
+
     def size_beside(self, newer: TableBase) -> int:
         """Bytes that this base holds and `newer`, made from it, does not."""
         shared = {id(array) for chunks in newer.columns.values() for array in chunks}
-        arrays: int = sum(a.nbytes for chunks in self.columns.values() for a in chunks if id(a) not in shared)
-        kept = set(map(id, newer.keys))
+        own = [chunks for each, chunks in self.columns.items() if each not in self.mapped]
+        arrays: int = sum(array.nbytes for chunks in own for array in chunks if id(array) not in shared)
+        kept = set(map(id, newer.keys)) if KEYS_ID not in self.mapped else set(map(id, self.keys))
         return arrays + sum(_keys_size_bytes(keys) for keys in self.keys if id(keys) not in kept)
 
     def missing(self, column_ids: Sequence[int]) -> list[int]:
@@ -66,7 +87,7 @@ class TableBase:
         lengths = list(map(len, self.keys))
         added = {each: _in_chunks(other.columns[each], lengths) for each in other.columns if each not in self.columns}
         newest = max(self.max_commit_ts, other.max_commit_ts)
-        return TableBase(self.index, newest, self.keys, {**self.columns, **added}, self.schema)
+        return TableBase(self.index, newest, self.keys, {**self.columns, **added}, self.schema, self.mapped)
 
     def within(self, bounds: KeyRange) -> TableBase:
         """The rows inside `bounds`: slices, no copies."""
@@ -77,7 +98,7 @@ class TableBase:
             each: tuple(chunks[number].slice(low, high - low) for number, low, high in chosen)
             for each, chunks in self.columns.items()
         }
-        return TableBase(self.index, self.max_commit_ts, keys, columns, self.schema)
+        return TableBase(self.index, self.max_commit_ts, keys, columns, self.schema, self.mapped)
 
     def beside(self, other: TableBase) -> TableBase:
         """The rows of two neighbours, with the columns both have, as of this base's index."""
@@ -87,7 +108,7 @@ class TableBase:
         shared = [each for each in self.columns if each in other.columns]
         columns = {each: tuple(chunk for part in parts for chunk in part.columns[each]) for each in shared}
         newest = max(self.max_commit_ts, other.max_commit_ts)
-        return TableBase(self.index, newest, keys, columns, self.schema)
+        return TableBase(self.index, newest, keys, columns, self.schema, self.mapped & other.mapped)
 
     def batches(self, column_ids: Sequence[int], schema: pa.Schema, ranges: Sequence[KeyRange]) -> list[pa.RecordBatch]:
         """The rows within `ranges` (disjoint, ascending), in key order: slices, no copies.

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from rutile_kv.columnar.base import TableBase
 from rutile_kv.columnar.delta import STEM_LENGTH, DeltaLog, Entries, table_stem
+from rutile_kv.columnar.keys import BaseKey
 from rutile_kv.columnar.parts import RegionMirror, TableMirror
 from rutile_kv.engine.api import CF_WRITE, Modify
 from rutile_proto import metapb_pb2 as metapb
@@ -22,16 +23,6 @@ from rutile_proto import metapb_pb2 as metapb
 DEFAULT_BUDGET_BYTES = 256 * 1024 * 1024
 MAX_LOG_ENTRIES = 65_536
 """A table written that much since its last analytical read is better decoded anew."""
-
-
-@dataclass(frozen=True, slots=True)
-class BaseKey:
-    """Which rows a base holds. A split or merge gives a region a new epoch version, and so a new key."""
-
-    region_id: int
-    epoch_version: int
-    table_id: int
-    layout_version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,12 +224,39 @@ class ArrowCache:
                 return base
             if older and older[0].index == base.index:
                 base, older = older[0].join(base), older[1:]
-            if base.size_bytes <= self._budget_bytes and base.index >= log.since and self._is_live(key, log):
+            if base.held_bytes <= self._budget_bytes and base.index >= log.since and self._is_live(key, log):
                 self._remove(key)
                 self._hold(key, (base, *older[:1]))
                 self._trim(key, log)
                 self._evict()
+                self._on_due()
             return base
+
+    # --- files --------------------------------------------------------------------------------------------------------
+
+    def keys(self) -> list[BaseKey]:
+        with self._mutex:
+            return list(self._bases)
+
+    def unsaved(self, is_on_disk: Callable[[BaseKey, int], bool]) -> dict[BaseKey, TableBase]:
+        """The newest bases of which something is not on disk under their own key and index: a part that was cut off
+        still lies in the file of the whole."""
+        with self._mutex:
+            newest = {key: held[0] for key, held in self._bases.items()}
+        return {key: base for key, base in newest.items() if not (base.is_mapped and is_on_disk(key, base.index))}
+
+    def saved(self, key: BaseKey, mapped: TableBase) -> bool:
+        """Go on with `mapped`, what was the newest base of `key` when it was written; False if that is held no longer.
+        Columns that joined meanwhile stay in memory."""
+        with self._mutex:
+            held = self._bases.get(key, ())
+            if not held or held[0].index != mapped.index or held[0].keys_lengths != mapped.keys_lengths:
+                return False
+            debt = self._debts.get(key, 0)
+            self._remove(key)
+            self._hold(key, (mapped.join(held[0]), *held[1:]))
+            self._debts[key] = debt
+            return True
 
     # --- inside, under the mutex --------------------------------------------------------------------------------------
 
@@ -261,7 +279,7 @@ class ArrowCache:
     def _hold(self, key: BaseKey, generations: tuple[TableBase, ...]) -> None:
         newest = generations[0]
         self._bases[key] = generations
-        self._sizes[key] = newest.size_bytes + sum(older.size_beside(newest) for older in generations[1:])
+        self._sizes[key] = newest.held_bytes + sum(older.size_beside(newest) for older in generations[1:])
         self._size_bytes += self._sizes[key]
 
     def _remove(self, key: BaseKey) -> None:
@@ -282,7 +300,7 @@ class ArrowCache:
 
     def _evict(self) -> None:
         while self._size_bytes > self._budget_bytes:
-            key = next(iter(self._bases), None)
+            key = next((each for each in self._bases if self._sizes[each]), next(iter(self._bases), None))
             if key is None:
                 self._logs.clear()
                 self._size_bytes = 0

@@ -71,7 +71,9 @@ class StoreConfig:
     tikv_only: bool = False
     """Answer nothing that TiKV would not: fragments and Rutile's own service are UNIMPLEMENTED."""
     mirror_budget_bytes: int = 256 * MIB
-    """Decoded batches kept between fragments. 0 switches the mirror off."""
+    """Memory for decoded batches kept between fragments, beside those in files. 0 switches the mirror off."""
+    mirror_disk_bytes: int = 4096 * MIB
+    """Disk for decoded batches, under `data_dir`: mapped, they take page cache, no memory. 0: none are written."""
 
     def __post_init__(self) -> None:
         if self.coprocessor_concurrency < 1:

@@ -14,6 +14,7 @@ import logging
 from collections.abc import Sequence
 
 from rutile_kv.columnar.cache import ArrowCache
+from rutile_kv.columnar.files import MirrorFiles
 from rutile_kv.columnar.parts import RegionMirror
 from rutile_kv.engine.api import Modify
 from rutile_kv.raftstore.peer_storage import INITIAL_INDEX
@@ -26,9 +27,10 @@ log = logging.getLogger(__name__)
 class MirrorUpkeep:
     """An ApplyObserver for the cache."""
 
-    def __init__(self, cache: ArrowCache) -> None:
+    def __init__(self, cache: ArrowCache, files: MirrorFiles | None = None) -> None:
         """From now on the cache counts on it: observe the store with it before anything is read."""
         self._cache = cache
+        self._files = files
         self._splitting: RegionMirror | None = None
         self._absorbed: tuple[RegionMirror, int] | None = None
         cache.follow()
@@ -62,10 +64,16 @@ class MirrorUpkeep:
             self._cache.adopt(whole.within(region))
 
     def on_snapshot_installed(self, region: metapb.Region, index: int) -> None:
-        self._cache.drop_region(region.id)
+        self._forget(region)
 
     def on_region_merged(self, source: metapb.Region, target: metapb.Region, index: int) -> None:
         self._absorbed = self._cache.take(source), index
 
     def on_region_destroyed(self, region: metapb.Region) -> None:
+        self._forget(region)
+
+    def _forget(self, region: metapb.Region) -> None:
+        """On disk too, at once: the log would not tell that the rows are others now."""
         self._cache.drop_region(region.id)
+        if self._files is not None:
+            self._files.forget_region(region.id)

@@ -49,8 +49,7 @@ from rutile_kv.server.kv_service import RawParts, ServiceParts, StoreService
 from rutile_kv.server.local_network import LocalConnections, LocalNetwork, LocalTransport
 from rutile_kv.server.local_replicas import LocalReplicas
 from rutile_kv.server.max_ts_sync import MaxTsSync
-from rutile_kv.server.mirror_folder import LocalSnapshots, MirrorFolder
-from rutile_kv.server.mirror_upkeep import MirrorUpkeep
+from rutile_kv.server.mirror_restore import keep_mirror
 from rutile_kv.server.pd_worker import PdWorker
 from rutile_kv.server.raft_limits import raft_limits
 from rutile_kv.server.raft_port import RaftPort
@@ -201,10 +200,7 @@ class StoreNode:
         endpoint = self._endpoint = CoprocessorEndpoint(store_id, driver, scheduler, self.config, self._clock)
         opened.push_async_callback(endpoint.close)
         if endpoint.cache is not None:
-            driver.store.observe(MirrorUpkeep(endpoint.cache))
-            folder = MirrorFolder(endpoint.cache, LocalSnapshots(driver.store, engine).take)
-            opened.push_async_callback(folder.close)
-            folder.start()
+            await keep_mirror(endpoint.cache, driver.store, engine, self.config, opened)
         others = self._others(pd, opened)
         watches = Watches(driver, scheduler, pd, self.config.watch_progress_seconds, self.config.watch_queue_bytes)
         parts = ServiceParts(

@@ -1,9 +1,12 @@
-"""Folds deltas into their bases behind the readers' backs, one at a time, when reads have paid enough for them.
+"""Folds deltas into their bases behind the readers' backs, and writes bases to disk; one at a time.
 
 A fold copies what the delta touches in every column; a read does the same for its own columns and throws it away. So a
 base is folded once reads have spent on its delta what the fold will cost: at most twice the least possible work is
 done, whatever the mix of reads and writes is, and nothing at all for tables that nobody reads. A fold works on a
 snapshot of its own in a thread; readers keep what they were pinned to.
+
+A base that is not on disk is written, but one of the same table and region not more often than every SAVE_SECONDS:
+columns join one by one at first, and a file that is a little old is brought forward by the Raft log after a restart.
 """
 
 from __future__ import annotations
@@ -12,7 +15,10 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from rutile_kv.columnar.cache import ArrowCache, BaseKey, nobody
+from rutile_kv.columnar.base import TableBase
+from rutile_kv.columnar.cache import ArrowCache, nobody
+from rutile_kv.columnar.files import MirrorFiles
+from rutile_kv.columnar.keys import BaseKey
 from rutile_kv.columnar.mirror import MirrorReader, RegionData
 from rutile_kv.engine.api import Engine, Snapshot
 from rutile_kv.raftstore.region_reader import RegionSnapshot
@@ -22,6 +28,7 @@ from rutile_proto.errors import EngineCorrupt, InvalidRequest
 
 log = logging.getLogger(__name__)
 
+SAVE_SECONDS = 10.0
 LocalSnapshot = Callable[[int], tuple[Snapshot, metapb.Region, int] | None]
 """A region's data as applied here in this very turn, the region and the index; None if it is not here. Whether others
 have more is of no matter: what is folded is committed."""
@@ -41,13 +48,23 @@ class LocalSnapshots:
         return RegionSnapshot(self._engine.snapshot(), region), region, self._store.applied_index(region_id)
 
 
-class MirrorFolder:
+class MirrorKeeper:
     """A task of a running store. `start` it in the loop, and `close` it before the engine."""
 
-    def __init__(self, cache: ArrowCache, snapshot: LocalSnapshot) -> None:
+    def __init__(
+        self,
+        cache: ArrowCache,
+        snapshot: LocalSnapshot,
+        files: MirrorFiles | None = None,
+        save_seconds: float = SAVE_SECONDS,
+    ) -> None:
+        """Without `files` nothing is written."""
         self._cache = cache
         self._reader = MirrorReader(cache)
         self._snapshot = snapshot
+        self._files = files
+        self._save_seconds = save_seconds
+        self._may_save = True
         self._due = asyncio.Event()
         self._closing = False
         self._tasks: list[asyncio.Task[None]] = []
@@ -60,10 +77,10 @@ class MirrorFolder:
 
         self._cache.when_due(tell)
         self._due.set()
-        self._tasks = [loop.create_task(self._follow(), name="folding")]
+        self._tasks = [loop.create_task(self._follow(), name="mirror keeper")]
 
     async def close(self) -> None:
-        """Returns when no fold runs any more."""
+        """Write what is not on disk yet, and return when nothing runs any more."""
         self._closing = True
         self._cache.when_due(nobody)
         self._due.set()
@@ -75,6 +92,10 @@ class MirrorFolder:
             self._due.clear()
             for key in self._cache.due():
                 await self._fold(key)
+            if self._files is not None and (self._may_save or self._closing):
+                await self._save_all(self._files)
+
+    # --- folding ------------------------------------------------------------------------------------------------------
 
     async def _fold(self, key: BaseKey) -> None:
         taken = self._snapshot(key.region_id)
@@ -93,3 +114,30 @@ class MirrorFolder:
 
     def _check(self, size_bytes: int) -> None:
         """Folds are bounded by the base they copy; there is nobody to ask."""
+
+    # --- files --------------------------------------------------------------------------------------------------------
+
+    async def _save_all(self, files: MirrorFiles) -> None:
+        unsaved = self._cache.unsaved(files.has)
+        for key, base in unsaved.items():
+            await self._save(files, key, base)
+        files.retain(self._cache.keys())
+        for key in files.over_budget():
+            self._cache.discard(key)
+            files.remove(key)
+        if unsaved and not self._closing:
+            self._may_save = False
+            asyncio.get_running_loop().call_later(self._save_seconds, self._save_again)
+
+    def _save_again(self) -> None:
+        self._may_save = True
+        self._due.set()
+
+    async def _save(self, files: MirrorFiles, key: BaseKey, base: TableBase) -> None:
+        try:
+            mapped = await asyncio.to_thread(files.save, key, base)
+        except OSError as error:
+            log.warning("the mirror of table %d in region %d stays in memory: %s", key.table_id, key.region_id, error)
+            return
+        if mapped is not None and not self._cache.saved(key, mapped):
+            files.remove(key)

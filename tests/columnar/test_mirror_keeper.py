@@ -8,7 +8,7 @@ from mirror_world import SCHEMA, MirrorWorld, rows_of
 from rutile_kv.columnar.cache import BaseKey
 from rutile_kv.columnar.mirror import MirrorReader
 from rutile_kv.raftstore.region_reader import RegionSnapshot
-from rutile_kv.server.mirror_folder import MirrorFolder
+from rutile_kv.server.mirror_keeper import MirrorKeeper
 from rutile_proto import metapb_pb2 as metapb
 
 KEY = BaseKey(3, 1, SCHEMA.table_id, SCHEMA.layout_version)
@@ -20,7 +20,7 @@ def filled() -> tuple[MirrorWorld, MirrorReader]:
     return world, MirrorReader(world.cache)
 
 
-def run_folder(world: MirrorWorld, work: Callable[[], object]) -> None:
+def run_keeper(world: MirrorWorld, work: Callable[[], object]) -> None:
     """Do the work, and wait until nothing is left to fold."""
 
     def snapshot(region_id: int) -> tuple[RegionSnapshot, metapb.Region, int]:
@@ -28,13 +28,13 @@ def run_folder(world: MirrorWorld, work: Callable[[], object]) -> None:
         return RegionSnapshot(world.engine.snapshot(), region), region, world.indexes[region_id]
 
     async def main() -> None:
-        folder = MirrorFolder(world.cache, snapshot)
-        folder.start()
+        keeper = MirrorKeeper(world.cache, snapshot)
+        keeper.start()
         work()
         async with asyncio.timeout(20):
             while world.cache.due():
                 await asyncio.sleep(0.01)
-        await folder.close()
+        await keeper.close()
 
     asyncio.run(main())
 
@@ -44,9 +44,9 @@ def test_a_delta_is_folded_when_reads_have_paid_for_it() -> None:
     world.read(reader, 20)
     world.write(1, 30, ("dog", 4))
     assert world.cache.due() == []
-    run_folder(world, lambda: world.read(reader, 100, ("name",)))
+    run_keeper(world, lambda: world.read(reader, 100, ("name",)))
     assert world.read(reader, 100, ("name",)).path == "mirror+delta", "one read has not paid for all columns"
-    run_folder(world, lambda: [world.read(reader, 100, ("name",)) for _ in range(40)])
+    run_keeper(world, lambda: [world.read(reader, 100, ("name",)) for _ in range(40)])
     assert world.read(reader, 100, ("name",)).path == "mirror"
     assert world.read(reader, 25, ("name",)).path == "mirror+delta", "the base before is kept"
     assert rows_of(world.read(reader, 100, ("name",)))[1] == ("dog",)
@@ -58,6 +58,6 @@ def test_a_base_whose_delta_is_of_a_newer_layout_goes() -> None:
     world.alter()
     world.write(1, 30, ("dog", 4))
     world.cache.charge(KEY, 1 << 40)
-    run_folder(world, lambda: None)
+    run_keeper(world, lambda: None)
     assert len(world.cache) == 0
     assert [world.read(reader, 100).path for _ in range(2)] == ["rows", "mirror"]
