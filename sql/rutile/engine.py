@@ -25,6 +25,8 @@ from rutile.execution.query import QueryRunner
 from rutile.plan_cache import DEFAULT_SIZE, PlanCache
 from rutile.planner.query import QueryPlan
 from rutile.planner.shapes import ShapePlan
+from rutile.privileges.check import NeedsCache
+from rutile.privileges.model import INTERNAL, Identity
 from rutile.session import Session
 from rutile.storage import KvClient
 from rutile_coprocessor.execute import Executor
@@ -69,6 +71,9 @@ class Database:
         self.tables = TableAccesses()
         self.shapes: PlanCache[ShapePlan] = PlanCache(self.options.plan_cache_size)
         self.queries: PlanCache[QueryPlan] = PlanCache(self.options.plan_cache_size)
+        self.needs: NeedsCache = PlanCache(self.options.plan_cache_size)
+        self.sessions: dict[int, Session] = {}
+        """The open ones, by connection id."""
         self._executor = Executor(self.options.memory_limit_bytes, self.options.duckdb_threads)
         self.runner = QueryRunner(client, self._executor, self.options.monotonic)
         self._connection_ids = itertools.count(1)
@@ -78,11 +83,16 @@ class Database:
         await self.catalog.start()
         await self.ddl.start()
 
-    async def session(self, database: str | None = None) -> Session:
-        """A new session, in `database` if one is named. Raises 1049."""
-        session = Session(self, next(self._connection_ids))
+    async def session(
+        self, database: str | None = None, identity: Identity = INTERNAL, connection_id: int | None = None
+    ) -> Session:
+        """A new session of `identity`, in `database` if one is named. Raises 1044, 1049."""
+        session = Session(self, connection_id or next(self._connection_ids), identity)
+        if identity.is_checked:
+            await session.privileges.become(identity)
         if database is not None:
             await session.use(database)
+        self.sessions[session.connection_id] = session
         return session
 
     async def close(self) -> None:

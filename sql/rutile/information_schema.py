@@ -23,9 +23,13 @@ def _schema(name: str, columns: dict[str, ColumnType]) -> TableSchema:
     return TableSchema(0, name, parts, database="information_schema")
 
 
+def visible_databases(catalog: CatalogSnapshot) -> list[str]:
+    """The databases a session may see, `catalog` being what it sees, by name."""
+    return sorted(["information_schema", *(info.name for info in catalog.databases.values())])
+
+
 def _schemata(catalog: CatalogSnapshot) -> _Rows:
-    names = [info.name for info in catalog.databases.values()]
-    return [(_CATALOG, name, "utf8mb4", "utf8mb4_bin", None) for name in sorted([*names, "information_schema"])]
+    return [(_CATALOG, name, "utf8mb4", "utf8mb4_bin", None) for name in visible_databases(catalog)]
 
 
 def _all_tables(catalog: CatalogSnapshot) -> list[TableInfo]:

@@ -139,6 +139,14 @@ class Shape:
     """How many rows a multi-row INSERT has; `values` holds them one after the other."""
 
 
+_POINT_VERBS = ("select", "insert", "update", "delete", "replace")
+
+
+def is_point_verb(text: str) -> bool:
+    """Whether a statement of this shape can have a plan by shape."""
+    return text[:7].lower().startswith(_POINT_VERBS)
+
+
 def shape_of(sql: str, params: Sequence[object]) -> Shape | None:
     """The shape of `sql`, or None when it is too long to be worth keeping. Raises 1064 if parameters do not match."""
     if len(sql) > _MAX_SHAPE_CHARACTERS:

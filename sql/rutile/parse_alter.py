@@ -11,12 +11,15 @@ from rutile.errors import not_supported, syntax_error
 from rutile.lexer import Token, tokens
 from rutile.parse_tree import parse_expression, parse_tree
 from rutile.plain_types import with_plain_types
+from rutile.privileges.parse import parse_alter_user, parse_rename_user
 from rutile.token_cursor import TokenCursor
 
 
 def parse_alter(cursor: TokenCursor) -> st.Statement:
     """ALTER TABLE t change, change, ..."""
     cursor.take()
+    if cursor.at("user"):
+        return parse_alter_user(cursor)
     if not cursor.accept("table"):
         raise not_supported(f"ALTER {cursor.peek_text().upper()}")
     table = cursor.table_name()
@@ -191,6 +194,8 @@ def parse_drop_index(cursor: TokenCursor) -> st.Statement:
 def parse_rename(cursor: TokenCursor) -> st.Statement:
     """RENAME TABLE a TO b, ..."""
     cursor.take()
+    if cursor.at("user"):
+        return parse_rename_user(cursor)
     if not cursor.accept("table"):
         raise not_supported(f"RENAME {cursor.peek_text().upper()}")
     pairs = []

@@ -9,6 +9,7 @@ from rutile.errors import not_supported
 from rutile.parse_alter import parse_create_index, parse_drop_index
 from rutile.parse_tree import parse_tree
 from rutile.plain_types import with_plain_types
+from rutile.privileges.parse import parse_create_user, parse_drop_user
 from rutile.token_cursor import TokenCursor
 
 
@@ -19,6 +20,8 @@ def parse_create(cursor: TokenCursor) -> st.Statement:
     if cursor.accept("database", "schema"):
         if_not_exists = cursor.accept_words("if", "not", "exists")
         return st.CreateDatabase(cursor.name(), if_not_exists)
+    if cursor.at("user", "role"):
+        return parse_create_user(cursor)
     if cursor.at("unique", "index"):
         return parse_create_index(cursor)
     if not cursor.at("table"):
@@ -51,6 +54,8 @@ def parse_drop(cursor: TokenCursor) -> st.Statement:
         return st.DropDatabase(cursor.name(), if_exists)
     if cursor.accept("index"):
         return parse_drop_index(cursor)
+    if cursor.at("user", "role"):
+        return parse_drop_user(cursor)
     if not cursor.accept("table", "tables"):
         raise not_supported(f"DROP {cursor.peek_text().upper()}")
     if_exists = cursor.accept_words("if", "exists")

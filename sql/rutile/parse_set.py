@@ -8,6 +8,7 @@ from rutile import statements as st
 from rutile.errors import not_supported
 from rutile.lexer import Token, unquote_name
 from rutile.parse_tree import parse_expression
+from rutile.privileges.parse import parse_set_default_role, parse_set_password, parse_set_role
 from rutile.token_cursor import TokenCursor
 
 _ISOLATION_LEVELS = ("repeatable read", "read committed", "serializable", "read uncommitted")
@@ -18,7 +19,13 @@ def parse_set(cursor: TokenCursor) -> st.Statement:
     cursor.take()
     if cursor.accept("names") or cursor.accept("charset") or cursor.accept_words("character", "set"):
         return _character_set(cursor)
-    if cursor.at("password", "role", "default", "resource"):
+    if cursor.at("password"):
+        return parse_set_password(cursor)
+    if cursor.at("role"):
+        return parse_set_role(cursor)
+    if cursor.at("default"):
+        return parse_set_default_role(cursor)
+    if cursor.at("resource"):
         raise not_supported(f"SET {cursor.peek_text().upper()}")
     assignments = []
     while True:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rutile import statements as st
 from rutile.errors import not_supported
+from rutile.privileges.parse import parse_show_create_user, parse_show_grants
 from rutile.token_cursor import TokenCursor
 
 _PLAIN = {
@@ -28,6 +29,8 @@ def parse_show(cursor: TokenCursor) -> st.Statement:
     if cursor.accept("tables"):
         return _ending(cursor, "tables", database=_from_database(cursor), full=full)
     word = cursor.take().word
+    if word == "grants":
+        return parse_show_grants(cursor)
     if word in _OF_TABLE:
         return _show_of_table(cursor, _OF_TABLE[word], full)
     if word in _PLAIN:
@@ -39,6 +42,8 @@ def _show_create(cursor: TokenCursor) -> st.Statement:
     if cursor.accept("database", "schema"):
         cursor.accept_words("if", "not", "exists")
         return _ending(cursor, "create database", database=cursor.name())
+    if cursor.accept("user"):
+        return parse_show_create_user(cursor)
     if not cursor.accept("table"):
         raise not_supported(f"SHOW CREATE {cursor.peek_text().upper()}")
     return _ending(cursor, "create table", table=cursor.table_name())

@@ -27,6 +27,7 @@ from rutile.parse_transactions import (
     parse_start,
 )
 from rutile.parse_tree import parse_tree
+from rutile.privileges.parse import parse_grant, parse_revoke
 from rutile.projection_names import name_projections
 from rutile.token_cursor import TokenCursor
 
@@ -124,6 +125,18 @@ def _explain(cursor: TokenCursor) -> st.Statement:
     return st.Explain(statement, sql, analyze)
 
 
+def _kill(cursor: TokenCursor) -> st.Statement:
+    cursor.take()
+    query_only = cursor.accept("query")
+    if not query_only:
+        cursor.accept("connection", "tidb")
+    number = cursor.take()
+    if number.kind != "number" or not number.text.isdigit():
+        raise cursor.error()
+    cursor.expect_end()
+    return st.Kill(int(number.text), query_only)
+
+
 def _nothing(cursor: TokenCursor) -> st.Statement:
     return st.Nothing(" ".join(cursor.sql.split()))
 
@@ -137,12 +150,13 @@ _VERBS: dict[str, Callable[[TokenCursor], st.Statement]] = {
     "rollback": parse_rollback, "savepoint": parse_savepoint, "release": parse_release, "use": _use,
     "set": parse_set, "show": parse_show, "explain": _explain, "desc": _explain, "describe": _explain,
     "alter": parse_alter, "rename": parse_rename, "admin": parse_admin, "flush": _nothing, "unlock": _nothing,
+    "grant": parse_grant, "revoke": parse_revoke, "kill": _kill,
 }  # fmt: skip
 
 _UNSUPPORTED = frozenset({
     "analyze", "backup", "batch", "binlog", "call", "change", "check", "checksum",
-    "deallocate", "do", "execute", "flashback", "get", "grant", "handler", "help", "import", "install", "kill",
+    "deallocate", "do", "execute", "flashback", "get", "handler", "help", "import", "install",
     "load", "lock", "optimize", "prepare", "purge", "recover", "repair", "reset", "restore", "resume",
-    "revoke", "signal", "split", "stop", "trace", "xa",
+    "signal", "split", "stop", "trace", "xa",
 })  # fmt: skip
 """First words MySQL or TiDB know and Rutile answers with 1235."""

@@ -11,6 +11,7 @@ from sqlglot import exp
 from rutile import errors
 from rutile import statements as st
 from rutile.access import Row, TableAccess
+from rutile.catalog.model import CatalogSnapshot
 from rutile.execution.change import run_change
 from rutile.execution.index_read import IndexRead
 from rutile.execution.insert import evaluate_rows
@@ -167,10 +168,14 @@ class Queries:
             ts=txn.start_ts if txn is not None else await session.shared.client.timestamp() if plan.scans else 0,
             mode=str(session.variables.get("rutile_read_mode")),
             txn=txn,
-            catalog=await session.shared.catalog.current(),
+            catalog=await self._visible_catalog(),
             timeout_s=limit_ms / 1000 if limit_ms else NO_TIMEOUT_S,
             cancel=session.cancel_token,
         )
+
+    async def _visible_catalog(self) -> CatalogSnapshot:
+        """What information_schema shows this session."""
+        return await self._session.privileges.visible(await self._session.shared.catalog.current())
 
     async def _read(
         self, plan: QueryPlan, txn: KvTransaction | None, *, time_limited: bool = False

@@ -28,6 +28,10 @@ from rutile.expressions.compile import Environment, NotCompilable, constant_valu
 from rutile.lexer import shape_of, split_statements
 from rutile.parser import parse
 from rutile.planner.point import FindTable
+from rutile.privileges.check import OTHER_DIALECTS, SessionPrivileges
+from rutile.privileges.model import INTERNAL, Identity
+from rutile.privileges.run import run_user_statement
+from rutile.process_list import Activity, kill
 from rutile.queries import Queries
 from rutile.result import Result, SqlWarning
 from rutile.session_values import session_value
@@ -54,9 +58,14 @@ Locked = TypeVar("Locked")
 class Session:
     """One client's session; made by `Database.session`."""
 
-    def __init__(self, database: Database, connection_id: int) -> None:
+    def __init__(self, database: Database, connection_id: int, identity: Identity = INTERNAL) -> None:
         self.shared = database
         self.connection_id = connection_id
+        self.privileges = SessionPrivileges(identity, database.catalog, database.needs)
+        self.activity = Activity(database.options.monotonic)
+        self.is_killed = False
+        self.on_kill: Callable[[], None] = self.cancel
+        """What KILL by another session does: the way the client came in ends its connection."""
         self.database: str | None = None
         self.variables = SessionVariables()
         self.transaction = TransactionState(
@@ -86,7 +95,7 @@ class Session:
         In the dialect "duckdb" it is one of those in `rutile.duckdb_door`, and its result has DuckDB's types.
         """
         async with self._turn:
-            self._start()
+            self._start(sql)
             try:
                 result = await self._execute_on_current(sql, params, dialect)
             except asyncio.CancelledError:
@@ -98,6 +107,7 @@ class Session:
                 raise self._explained(error) from error
             finally:
                 self._running = None
+                self.activity.end()
             self._note(result)
             return result
 
@@ -112,6 +122,7 @@ class Session:
     async def use(self, database: str) -> None:
         """Make `database` the session's. Raises 1049."""
         try:
+            await self.privileges.check_database(database)
             self.database = (await self.shared.catalog.get_database(database)).name
         except RutileError as error:
             raise errors.from_floor(error) from error
@@ -129,17 +140,20 @@ class Session:
     async def close(self) -> None:
         """Roll back what is open. A closed session executes nothing."""
         self._closed = True
+        if self.shared.sessions.get(self.connection_id) is self:
+            del self.shared.sessions[self.connection_id]
         self.door.relations.clear()
         await self.transaction.rollback()
 
     # --- around a statement ---
 
-    def _start(self) -> None:
+    def _start(self, sql: str) -> None:
         if self._closed:
             raise SqlError(errors.ER_UNKNOWN, "the session is closed")
         self._cancelled = False
         self.cancel_token = CancelToken()
         self._running = asyncio.current_task()
+        self.activity.begin(sql)
 
     def _note(self, result: Result) -> None:
         """What the next statement may ask of this one."""
@@ -173,10 +187,12 @@ class Session:
 
     async def _execute(self, sql: str, params: Sequence[object], dialect: str) -> Result:
         if dialect == "duckdb":
+            await self.privileges.demand(OTHER_DIALECTS)
             return await self.door.run(sql, params)
         if dialect != "mysql":
             raise errors.not_supported(f"the dialect {dialect!r}: there are mysql and duckdb")
         shape = shape_of(sql, params)
+        await self.privileges.check(sql, shape, self.database)
         if shape is not None:
             result = await self.shaped.run(shape)
             if result is not None:
@@ -204,8 +220,12 @@ class Session:
             case st.Admin():
                 return await run_admin(self, statement)
             case st.Show():
-                result = await run_show(statement, self.shared.catalog, self.variables, self.warnings, self.database)
+                result = await run_show(self, statement)
                 return replace(result, info="SHOW") if statement.what in ("warnings", "errors") else result
+            case st.UserStatement(action):
+                return await run_user_statement(self, action)
+            case st.Kill(connection_id, query_only):
+                await kill(self, connection_id, query_only=query_only)
             case st.Use(name):
                 await self.use(name)
             case st.SetVariables():

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rutile.privileges.listing import quoted
 from rutile.variables import SERVER_VERSION
 
 if TYPE_CHECKING:
     from rutile.session import Session
-
-USER = "root@%"
 
 
 def session_value(session: Session, name: str) -> object:
@@ -17,8 +16,12 @@ def session_value(session: Session, name: str) -> object:
     match name:
         case "database()" | "schema()":
             return session.database
-        case "user()" | "current_user()" | "session_user()" | "system_user()":
-            return USER
+        case "user()" | "session_user()" | "system_user()":
+            return f"{session.privileges.identity.name}@{session.privileges.identity.host}"
+        case "current_user()":
+            return "@".join(session.privileges.identity.account)
+        case "current_role()":
+            return ",".join(map(quoted, session.privileges.active_roles)) or "NONE"
         case "version()":
             return SERVER_VERSION
         case "connection_id()" | "pseudo_thread_id":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rutile.execution.insert import Inserter, evaluate_rows
 from rutile.execution.point import run_constant, run_delete, run_select, run_update
 from rutile.expressions.compile import Environment, NotCompilable
-from rutile.lexer import Shape
+from rutile.lexer import Shape, is_point_verb
 from rutile.planner.insert import InsertPlan
 from rutile.planner.point import ConstantSelect, PointDelete, PointPlan, PointSelect, PointUpdate
 from rutile.planner.shapes import GENERAL, General, ShapePlan, plan_shape
@@ -120,14 +120,6 @@ async def _select_for_update(plan: PointSelect, txn: KvTransaction, environment:
     for key in dict.fromkeys([*keys, *asked]):
         txn.lock(key)
     return result
-
-
-_POINT_VERBS = ("select", "insert", "update", "delete", "replace")
-
-
-def is_point_verb(text: str) -> bool:
-    """Whether a statement of this shape can have a plan by shape."""
-    return text[:7].lower().startswith(_POINT_VERBS)
 
 
 def _row_environments(environment: Environment, shape: Shape) -> list[Environment]:

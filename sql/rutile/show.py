@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rutile import statements as st
 from rutile.catalog.catalog import Catalog
@@ -11,11 +12,14 @@ from rutile.ddl.keys import column_extra, column_key, key_parts
 from rutile.ddl.show_create import quote_name, show_create_table, value_text
 from rutile.definitions import database_of
 from rutile.errors import no_database_selected, not_supported, unknown_table
-from rutile.information_schema import virtual_schema
+from rutile.information_schema import virtual_schema, visible_databases
 from rutile.like import like_matcher
-from rutile.result import Result, ResultColumn, Row, SqlWarning
-from rutile.variables import SessionVariables
+from rutile.process_list import SHOWN_STATEMENT_CHARACTERS, process_rows
+from rutile.result import Result, ResultColumn, Row
 from rutile_coprocessor.schema import Column, ColumnType, Kind
+
+if TYPE_CHECKING:
+    from rutile.session import Session
 
 _TEXT = ColumnType(Kind.VARCHAR, length=4096)
 
@@ -25,22 +29,20 @@ def text_result(names: Sequence[str], rows: list[Row]) -> Result:
     return Result.of_rows([ResultColumn(name, _TEXT) for name in names], rows)
 
 
-async def run_show(
-    statement: st.Show,
-    catalog: Catalog,
-    variables: SessionVariables,
-    warnings: Sequence[SqlWarning],
-    database: str | None,
-) -> Result:
-    """Answer SHOW; `database` is the session's. Raises 1046, 1049, 1146, 1235."""
+async def run_show(session: Session, statement: st.Show) -> Result:
+    """Answer SHOW. Raises 1044, 1046, 1049, 1146, 1235."""
+    catalog, database = session.shared.catalog, session.database
     matches = like_matcher(statement.pattern).match
     match statement.what:
         case "databases":
-            return text_result(["Database"], [(name,) for name in await catalog.list_databases() if matches(name)])
+            names = visible_databases(await session.privileges.visible(await catalog.current()))
+            return text_result(["Database"], [(name,) for name in names if matches(name)])
         case "tables":
-            return await _tables(statement, catalog, database)
+            return await _tables(statement, session)
         case "table status":
-            return await _table_status(statement, catalog, database)
+            return await _table_status(statement, session)
+        case "processlist":
+            return await _processes(statement, session)
         case "create table":
             return await _create_table(statement, catalog, database)
         case "create database":
@@ -50,36 +52,62 @@ async def run_show(
         case "index":
             return await _index(statement, catalog, database)
         case "variables":
-            rows: list[Row] = [(name, value) for name, value in variables.items() if matches(name)]
+            rows: list[Row] = [(name, value) for name, value in session.variables.items() if matches(name)]
             return text_result(["Variable_name", "Value"], rows)
         case "warnings" | "errors":
-            return text_result(["Level", "Code", "Message"], [(w.level, str(w.code), w.message) for w in warnings])
+            shown: list[Row] = [(each.level, str(each.code), each.message) for each in session.warnings]
+            return text_result(["Level", "Code", "Message"], shown)
     return _fixed(statement.what)
 
 
-async def _tables(statement: st.Show, catalog: Catalog, database: str | None) -> Result:
-    owner = statement.database or database
+async def _visible_tables(statement: st.Show, session: Session) -> tuple[str, list[TableInfo]]:
+    """The database that is meant, and those of its tables that are asked for and may be seen."""
+    owner = statement.database or session.database
     if owner is None:
         raise no_database_selected()
+    await session.privileges.check_database(owner)
+    await session.shared.catalog.get_database(owner)
+    seen = await session.privileges.visible(await session.shared.catalog.current())
     matches = like_matcher(statement.pattern).match
-    names = [info.schema.name for info in await catalog.list_tables(owner) if matches(info.schema.name)]
+    return owner, [info for info in seen.tables_of(owner) if matches(info.schema.name)]
+
+
+async def _tables(statement: st.Show, session: Session) -> Result:
+    owner, tables = await _visible_tables(statement, session)
+    names = [info.schema.name for info in tables]
     title = f"Tables_in_{owner}" + (f" ({statement.pattern})" if statement.pattern else "")
     if statement.full:
         return text_result([title, "Table_type"], [(name, "BASE TABLE") for name in names])
     return text_result([title], [(name,) for name in names])
 
 
-async def _table_status(statement: st.Show, catalog: Catalog, database: str | None) -> Result:
-    owner = statement.database or database
-    if owner is None:
-        raise no_database_selected()
-    matches = like_matcher(statement.pattern).match
+_STATUS_COLUMNS = [
+    "Name", "Engine", "Version", "Row_format", "Rows", "Avg_row_length", "Data_length", "Max_data_length",
+    "Index_length", "Data_free", "Auto_increment", "Create_time", "Update_time", "Check_time", "Collation", "Checksum",
+    "Create_options", "Comment",
+]  # fmt: skip
+
+
+async def _table_status(statement: st.Show, session: Session) -> Result:
+    """MySQL's columns; how many rows a table has is not kept."""
+    _, tables = await _visible_tables(statement, session)
     rows: list[Row] = [
-        (info.schema.name, "InnoDB", "utf8mb4_bin", info.comment)
-        for info in await catalog.list_tables(owner)
-        if matches(info.schema.name)
+        (info.schema.name, "InnoDB", "10", "Compact", *[None] * 10, "utf8mb4_bin", None, "", info.comment)
+        for info in tables
     ]
-    return text_result(["Name", "Engine", "Collation", "Comment"], rows)
+    return text_result(_STATUS_COLUMNS, rows)
+
+
+_PROCESS_COLUMNS = {
+    "Id": ColumnType(Kind.BIGINT, unsigned=True), "User": _TEXT, "Host": _TEXT, "db": _TEXT, "Command": _TEXT,
+    "Time": ColumnType(Kind.BIGINT), "State": _TEXT, "Info": _TEXT,
+}  # fmt: skip
+
+
+async def _processes(statement: st.Show, session: Session) -> Result:
+    cut = None if statement.full else SHOWN_STATEMENT_CHARACTERS
+    rows: list[Row] = [(*row[:-1], row[-1] and row[-1][:cut]) for row in await process_rows(session)]
+    return Result.of_rows([ResultColumn(name, kind) for name, kind in _PROCESS_COLUMNS.items()], rows)
 
 
 async def _create_table(statement: st.Show, catalog: Catalog, database: str | None) -> Result:

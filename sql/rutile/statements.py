@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 from sqlglot import exp
 
 from rutile.alterations import Alteration
+from rutile.privileges.statements import UserAction
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +173,21 @@ class Explain:
 
 
 @dataclass(frozen=True, slots=True)
+class UserStatement:
+    """A statement about users, roles and privileges."""
+
+    action: UserAction
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """KILL [QUERY | CONNECTION] of a session."""
+
+    connection_id: int
+    query_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Nothing:
     """A statement accepted and without effect here (UNLOCK TABLES, FLUSH ..., ANALYZE TABLE)."""
 
@@ -181,7 +197,8 @@ class Nothing:
 Statement: TypeAlias = (
     Query | Insert | Update | Delete | CreateDatabase | DropDatabase | CreateTable | DropTable | TruncateTable
     | AlterTable | RenameTables | Admin
-    | Begin | Commit | Rollback | Savepoint | ReleaseSavepoint | Use | SetVariables | Show | Explain | Nothing
+    | Begin | Commit | Rollback | Savepoint | ReleaseSavepoint | Use | SetVariables | Show | Explain
+    | UserStatement | Kill | Nothing
 )  # fmt: skip
 
 

@@ -9,15 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pymysql import _auth as pymysql_auth
 
-from rutile.mysql.auth import (
-    CACHING_SHA2,
-    NATIVE,
-    Account,
-    Accounts,
-    caching_sha2_proof,
-    native_proof,
-    new_nonce,
-)
+from rutile.mysql.auth import accepts, caching_sha2_proof, native_proof, new_nonce, usable_methods
+from rutile.privileges.passwords import CACHING_SHA2, NATIVE, Passwords
 
 NONCE = bytes(range(1, 21))
 NATIVE_VECTOR = "b32bb3a583e1340c0a1108d58b1be49781ad8c2f"
@@ -36,7 +29,7 @@ def test_proofs_are_those_pymysql_makes(password: str, nonce: bytes) -> None:
 def test_vectors() -> None:
     assert native_proof("secret", NONCE).hex() == NATIVE_VECTOR
     assert caching_sha2_proof("secret", NONCE).hex() == SHA2_VECTOR
-    stored = Account.with_password("secret").native
+    stored = Passwords.of("secret").native
     assert stored is not None
     # What MySQL shows in mysql.user for this password.
     assert stored.hex() == hashlib.sha1(hashlib.sha1(b"secret").digest()).hexdigest()
@@ -45,27 +38,29 @@ def test_vectors() -> None:
 
 @given(PASSWORDS, PASSWORDS, NONCES)
 def test_only_the_right_password_is_accepted(password: str, other: str, nonce: bytes) -> None:
-    account = Account.with_password(password)
+    kept = Passwords.of(password)
+    assert kept.matches(password) and kept.matches(other) == (other == password)
     for method, proof in ((NATIVE, native_proof), (CACHING_SHA2, caching_sha2_proof)):
-        assert account.accepts(method, proof(password, nonce), nonce)
-        assert account.accepts(method, proof(other, nonce), nonce) == (other == password)
-        assert not account.accepts(method, b"", nonce)
-        assert not account.accepts(method, proof(password, nonce)[:-1], nonce)
-        assert not account.accepts("mysql_clear_password", password.encode(), nonce)
+        assert accepts(kept, method, proof(password, nonce), nonce)
+        assert accepts(kept, method, proof(other, nonce), nonce) == (other == password)
+        assert not accepts(kept, method, b"", nonce)
+        assert not accepts(kept, method, proof(password, nonce)[:-1], nonce)
+        assert not accepts(kept, "mysql_clear_password", password.encode(), nonce)
 
 
 @pytest.mark.parametrize("empty", [b"", b"\0"])
 def test_the_empty_password(empty: bytes) -> None:
-    account = Account.with_password("")
-    assert account.accepts(CACHING_SHA2, empty, NONCE)
-    assert not account.accepts(CACHING_SHA2, caching_sha2_proof("x", NONCE), NONCE)
+    kept = Passwords.of("")
+    assert accepts(kept, CACHING_SHA2, empty, NONCE)
+    assert not accepts(kept, CACHING_SHA2, caching_sha2_proof("x", NONCE), NONCE)
 
 
-def test_an_unknown_user_never_comes_in() -> None:
-    accounts = Accounts()
-    assert accounts.accepts("root", NATIVE, b"", NONCE)
-    for proof in (b"", b"\0", native_proof("x", NONCE)):
-        assert not accounts.accepts("toor", NATIVE, proof, NONCE)
+def test_a_password_kept_for_one_method_is_checked_by_that_only() -> None:
+    native = Passwords(native=Passwords.of("x").native)
+    assert usable_methods(native) == (NATIVE,)
+    assert accepts(native, NATIVE, native_proof("x", NONCE), NONCE)
+    assert not accepts(native, CACHING_SHA2, b"", NONCE)
+    assert native.matches("x") and not native.matches("y")
 
 
 def test_nonces_hold_no_byte_that_clients_trip_over() -> None:

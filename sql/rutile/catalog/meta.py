@@ -6,6 +6,7 @@ from typing import Protocol
 
 from rutile.catalog.model import CatalogSnapshot, DatabaseInfo, TableInfo
 from rutile.ddl.delete_ranges import range_of_table, schedule_delete_range
+from rutile.privileges.model import User
 from rutile_proto.keys import meta_key, prefix_next
 
 SCHEMA_VERSION_KEY = meta_key("schema_version")
@@ -15,6 +16,7 @@ FIRST_TABLE_ID = 100
 
 _DATABASES = meta_key("database")
 _TABLES = meta_key("table")
+_USERS = meta_key("user")
 _PAGE = 1024
 
 
@@ -40,6 +42,10 @@ def database_key(name: str) -> bytes:
 
 def table_key(database: str, name: str) -> bytes:
     return meta_key("table", database.lower(), name.lower())
+
+
+def user_key(name: str, host: str) -> bytes:
+    return meta_key("user", name, host)
 
 
 def auto_increment_key(table_id: int) -> bytes:
@@ -72,10 +78,12 @@ async def load(reader: MetaReader) -> CatalogSnapshot:
     version = await read_counter(reader, SCHEMA_VERSION_KEY)
     databases = [DatabaseInfo.from_bytes(value) for _, value in await scan_all(reader, _DATABASES)]
     tables = [TableInfo.from_bytes(value) for _, value in await scan_all(reader, _TABLES)]
+    users = [User.from_bytes(value) for _, value in await scan_all(reader, _USERS)]
     return CatalogSnapshot(
         version,
         {info.name.lower(): info for info in databases},
         {(info.schema.database.lower(), info.schema.name.lower()): info for info in tables},
+        {user.key: user for user in users},
     )
 
 

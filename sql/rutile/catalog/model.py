@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from rutile.catalog.indexes import IndexInfo, IndexState
 from rutile.catalog.rules import NO_RULES, RuleSet
+from rutile.privileges.model import User, UserKey
 from rutile_coprocessor.schema import TableSchema
 
 
@@ -88,6 +89,8 @@ class CatalogSnapshot:
     version: int
     databases: Mapping[str, DatabaseInfo] = field(default_factory=dict)
     tables: Mapping[tuple[str, str], TableInfo] = field(default_factory=dict)
+    users: Mapping[UserKey, User] = field(default_factory=dict)
+    """Those that have a record: root has none until it is changed (`rutile.privileges.accounts`)."""
 
     def database(self, name: str) -> DatabaseInfo | None:
         return self.databases.get(name.lower())

@@ -22,13 +22,13 @@ from rutile.readings import text_of
 
 SESSION_FUNCTIONS = frozenset({
     "database", "schema", "user", "current_user", "session_user", "system_user", "version", "connection_id",
-    "last_insert_id", "row_count", "found_rows",
+    "last_insert_id", "row_count", "found_rows", "current_role",
 })  # fmt: skip
 """Functions of the session: answered by Environment.session_value under their name with `()`."""
 
 _NODE_NAMES: dict[type[exp.Expr], str] = {
-    exp.CurrentSchema: "database", exp.CurrentUser: "user", exp.SessionUser: "session_user",
-    exp.CurrentDatabase: "database", exp.CurrentVersion: "version",
+    exp.CurrentSchema: "database", exp.CurrentUser: "current_user", exp.CurrentRole: "current_role",
+    exp.SessionUser: "session_user", exp.CurrentDatabase: "database", exp.CurrentVersion: "version",
 }  # fmt: skip
 
 

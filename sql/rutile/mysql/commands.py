@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+from rutile.errors import SqlError
 from rutile.lexer import split_statements
-from rutile.mysql import problems, replies
+from rutile.mysql import handshake, problems, replies
 from rutile.mysql.binary_protocol import binary_encoder
 from rutile.mysql.constants import Capability, Command, Status
 from rutile.mysql.link import Link
@@ -16,14 +16,16 @@ from rutile.mysql.prepared import PreparedStatements, read_execute_header
 from rutile.mysql.result_sets import MakeEncoder, ResultSender
 from rutile.mysql.text_protocol import text_encoder
 from rutile.mysql.wire import FieldReader
+from rutile.privileges.model import Identity
+from rutile.process_list import kill
 from rutile.result import LONGTEXT, Result, ResultColumn
 from rutile.session import Session
 
 if TYPE_CHECKING:
     from rutile.engine import Database
     from rutile.mysql.connection import Neighbours
+    from rutile.mysql.login import Doorkeeper
 
-_KILL = re.compile(r"\s*kill\s+(?:(?P<what>query|connection)\s+)?(?P<thread>\d+)\s*;?\s*$", re.IGNORECASE)
 _PARAMETER = ResultColumn("?", LONGTEXT)
 _SET_MULTI_STATEMENTS_ON, _SET_MULTI_STATEMENTS_OFF = 0, 1
 
@@ -38,10 +40,17 @@ class Commands:
     """Answers one client's commands, in order."""
 
     def __init__(
-        self, link: Link, session: Session, database: Database, capabilities: Capability, neighbours: Neighbours
+        self,
+        link: Link,
+        session: Session,
+        database: Database,
+        capabilities: Capability,
+        neighbours: Neighbours,
+        door: Doorkeeper,
     ) -> None:
         self.session = session
         self.quit = False
+        self._door = door
         self._link = link
         self._database = database
         self._capabilities = capabilities
@@ -91,23 +100,40 @@ class Commands:
             raise problems.unknown_command(f"COM_SET_OPTION {option}")
         self._link.send(replies.end_of_rows(self._capabilities, self._status, 0))
 
+    @property
+    def on_kill(self) -> Callable[[], None]:
+        """What KILL by another session does."""
+        return self.session.on_kill
+
+    @on_kill.setter
+    def on_kill(self, end: Callable[[], None]) -> None:
+        self.session.on_kill = end
+
     async def _reset_connection(self, body: bytes) -> None:
         """A session as new, under the same number and in the same database."""
-        fresh = await self._database.session(self.session.database)
-        fresh.connection_id = self._thread_id
+        await self._begin_anew(self.session.privileges.identity, self.session.database)
+        self._ok()
+
+    async def _change_user(self, body: bytes) -> None:
+        """Somebody else from now on, in a session as new. A refused one ends the connection."""
+        try:
+            admission = await self._door.change_user(handshake.read_change_user(body, self._capabilities))
+            await self._begin_anew(admission.identity, admission.hello.database)
+        except SqlError as error:
+            raise problems.over(error) from error
+        self._ok()
+
+    async def _begin_anew(self, identity: Identity, database: str | None) -> None:
+        fresh = await self._database.session(database, identity, self._thread_id)
         fresh.variables.set("max_allowed_packet", self.session.variables.number("max_allowed_packet"))
+        fresh.on_kill = self.session.on_kill
         old, self.session = self.session, fresh
         self._prepared.clear()
         await old.close()
-        self._ok()
 
     async def _process_kill(self, body: bytes) -> None:
-        self._kill(FieldReader(body).number(4), query_only=False)
-
-    def _kill(self, thread_id: int, *, query_only: bool) -> None:
-        if thread_id != self._thread_id and not self._neighbours.kill(thread_id, query_only=query_only):
-            raise problems.no_such_thread(thread_id)
-        self.quit = thread_id == self._thread_id and not query_only
+        await kill(self.session, FieldReader(body).number(4), query_only=False)
+        self.quit = self.session.is_killed
         self._ok()
 
     # --- statements as text ---
@@ -121,10 +147,8 @@ class Commands:
             await self._run_statement(statement, more=Status.MORE_RESULTS if number < len(statements) else Status(0))
 
     async def _run_statement(self, sql: str, *, more: Status) -> None:
-        kill = _KILL.match(sql)
-        if kill is not None:
-            return self._kill(int(kill["thread"]), query_only=(kill["what"] or "").lower() == "query")
         await self._send(await self.session.execute(sql), more, text_encoder)
+        self.quit = self.session.is_killed
 
     async def _send(self, result: Result, more: Status, encoder: MakeEncoder) -> None:
         await self._results.send(result, self._status | more, encoder)
@@ -185,4 +209,5 @@ _ANSWERS: dict[int, Callable[[Commands, bytes], Awaitable[None]]] = {
     Command.STMT_RESET: Commands._reset_statement,
     Command.SET_OPTION: Commands._set_option,
     Command.RESET_CONNECTION: Commands._reset_connection,
+    Command.CHANGE_USER: Commands._change_user,
 }

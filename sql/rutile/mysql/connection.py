@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from rutile.engine import Database
 from rutile.errors import SqlError
-from rutile.mysql import auth, handshake, replies
-from rutile.mysql.auth import Accounts
+from rutile.mysql import replies
 from rutile.mysql.commands import Commands, status_of
 from rutile.mysql.handshake import ClientHello
 from rutile.mysql.link import Link, LinkLost
-from rutile.mysql.problems import ConversationOver, access_denied
+from rutile.mysql.login import Doorkeeper, Security
+from rutile.mysql.problems import ConversationOver
+from rutile.privileges.logins import Logins
 from rutile.session import Session
-from rutile.variables import SERVER_VERSION
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,8 @@ class ServerOptions:
     """How the server behaves."""
 
     password: str = ""
-    """Of `root`, the only user."""
+    """Of `root`, whatever the catalogue says; empty: the catalogue's."""
+    security: Security = field(default_factory=Security)
     max_connections: int = 1_000
     max_packet_bytes: int = 64 << 20
     handshake_timeout_s: float = 10.0
@@ -37,27 +38,24 @@ class ServerOptions:
 
 
 class Neighbours(Protocol):
-    """What a connection may know of the others and do to them: the server."""
+    """What a connection may know of the others: the server."""
 
     @property
     def connection_count(self) -> int:
         """How many there are."""
-
-    def kill(self, thread_id: int, *, query_only: bool) -> bool:
-        """Stop a connection's statement, or all of it; whether there is such a connection."""
 
 
 class Connection:
     """One client. `run` lasts as long as it does."""
 
     def __init__(
-        self, link: Link, session: Session, database: Database, accounts: Accounts, options: ServerOptions
+        self, link: Link, session: Session, database: Database, logins: Logins, options: ServerOptions
     ) -> None:
         self._link = link
         self._database = database
-        self._accounts = accounts
         self._options = options
         self._session = session
+        self._door = Doorkeeper(link, logins, options.security, options.handshake_timeout_s)
         self._commands: Commands | None = None
         self.thread_id = session.connection_id
 
@@ -67,7 +65,10 @@ class Connection:
         try:
             hello = await self._welcome()
             if hello is not None:
-                self._commands = Commands(self._link, self._session, self._database, hello.capabilities, neighbours)
+                self._commands = Commands(
+                    self._link, self._session, self._database, hello.capabilities, neighbours, self._door
+                )
+                self._commands.on_kill = self.kill
                 await self._serve(self._commands)
         except (LinkLost, TimeoutError):
             log.debug("connection %d: the client is gone or was silent too long", self.thread_id)
@@ -97,7 +98,9 @@ class Connection:
     async def _welcome(self) -> ClientHello | None:
         """Greet the client and let it in; None if it was turned away."""
         try:
-            hello = await self._authenticate()
+            admission = await self._door.admit(self.thread_id)
+            await self._session.privileges.become(admission.identity)
+            hello = admission.hello
             if hello.database is not None:
                 await self._session.use(hello.database)
         except SqlError as error:
@@ -107,21 +110,6 @@ class Connection:
         self._link.allow(self._options.max_packet_bytes)
         self._session.variables.set("max_allowed_packet", self._options.max_packet_bytes)
         await self._answer(replies.ok(status_of(self._session)))
-        return hello
-
-    async def _authenticate(self) -> ClientHello:
-        nonce = auth.new_nonce()
-        await self._answer(handshake.greeting(SERVER_VERSION, self.thread_id, nonce))
-        hello = handshake.read_hello(await self._link.read(self._options.handshake_timeout_s))
-        method, proof = hello.method, hello.proof
-        if method not in (auth.CACHING_SHA2, auth.NATIVE):
-            method, nonce = auth.CACHING_SHA2, auth.new_nonce()
-            await self._answer(handshake.auth_switch(method, nonce))
-            proof = await self._link.read(self._options.handshake_timeout_s)
-        if not self._accounts.accepts(hello.user, method, proof, nonce):
-            raise access_denied(hello.user, self._link.peer_host, not auth.is_empty_password(proof))
-        if method == auth.CACHING_SHA2 and not auth.is_empty_password(proof):
-            self._link.send(handshake.auth_more_data(auth.FAST_AUTH_SUCCEEDED))
         return hello
 
     async def _answer(self, payload: bytes) -> None:

@@ -36,7 +36,7 @@ class Capability(IntFlag):
 
 
 OFFERED = Capability(sum(Capability)) & ~Capability.SSL
-"""Everything above but TLS."""
+"""Everything above; TLS too where the server has a certificate."""
 
 
 class Status(IntFlag):

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rutile.mysql.auth import CACHING_SHA2, NATIVE
 from rutile.mysql.constants import NONCE_BYTES, OFFERED, UTF8MB4_BIN, Capability, Status
 from rutile.mysql.problems import bad_handshake
 from rutile.mysql.wire import FieldReader
+from rutile.privileges.passwords import CACHING_SHA2, NATIVE
 
 PROTOCOL_VERSION = 10
 _FIRST_NONCE_BYTES = 8
 _CLIENT_RESERVED_BYTES = 23
+_CHARSET_BYTES = 2
 _NEEDED = Capability.PROTOCOL_41 | Capability.SECURE_CONNECTION
 
 
@@ -27,9 +28,18 @@ class ClientHello:
     database: str | None
 
 
-def greeting(version: str, thread_id: int, nonce: bytes) -> bytes:
+SSL_REQUEST_BYTES = 32
+"""An SSLRequest is the first part of a HandshakeResponse41: TLS begins after it."""
+
+
+def is_ssl_request(payload: bytes) -> bool:
+    """Whether the client wants to go on in TLS."""
+    return len(payload) == SSL_REQUEST_BYTES and bool(int.from_bytes(payload[:4], "little") & Capability.SSL)
+
+
+def greeting(version: str, thread_id: int, nonce: bytes, *, with_tls: bool = False) -> bytes:
     """HandshakeV10."""
-    offered = int(OFFERED)
+    offered = int(OFFERED | Capability.SSL if with_tls else OFFERED)
     return b"".join((
         bytes((PROTOCOL_VERSION,)), version.encode(), b"\0",
         thread_id.to_bytes(4, "little"),
@@ -46,15 +56,13 @@ def greeting(version: str, thread_id: int, nonce: bytes) -> bytes:
 
 
 def read_hello(payload: bytes) -> ClientHello:
-    """HandshakeResponse41. Raises 1043 for other protocols and for TLS, 1835 for a packet that is cut short.
+    """HandshakeResponse41. Raises 1043 for other protocols, 1835 for a packet that is cut short.
 
     The client's character set is not asked for: text is UTF-8 here, which is what MySQL too falls back to when it does
     not know a client's character set.
     """
     reader = FieldReader(payload)
     wanted = reader.number(4)
-    if wanted & Capability.SSL:
-        raise bad_handshake("TLS is not supported by this server and was not offered")
     if wanted & _NEEDED != _NEEDED:
         raise bad_handshake("the client must speak protocol 4.1 with secure authentication")
     capabilities = Capability(wanted & OFFERED)
@@ -62,6 +70,18 @@ def read_hello(payload: bytes) -> ClientHello:
     user = _text(reader.until_zero())
     proof = _proof(reader, capabilities)
     database = _text(reader.until_zero()) if Capability.CONNECT_WITH_DB in capabilities and reader.left else None
+    method = _text(reader.until_zero()) if Capability.PLUGIN_AUTH in capabilities and reader.left else NATIVE
+    return ClientHello(capabilities, user, proof, method, database or None)
+
+
+def read_change_user(payload: bytes, capabilities: Capability) -> ClientHello:
+    """COM_CHANGE_USER without its first byte. Raises 1043, 1835."""
+    reader = FieldReader(payload)
+    user = _text(reader.until_zero())
+    proof = reader.take(reader.number(1))
+    database = _text(reader.until_zero())
+    if reader.left >= _CHARSET_BYTES:
+        reader.take(_CHARSET_BYTES)
     method = _text(reader.until_zero()) if Capability.PLUGIN_AUTH in capabilities and reader.left else NATIVE
     return ClientHello(capabilities, user, proof, method, database or None)
 

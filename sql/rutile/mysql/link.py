@@ -7,9 +7,11 @@ send() ─► buffer ─► flush() ─► socket    flush waits while the clien
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable
 
 from rutile.mysql.packets import PacketDecoder, frame
+from rutile.mysql.tls import TlsLayer
 
 READ_AHEAD_BYTES = 256 << 10
 FLUSH_BYTES = 64 << 10
@@ -32,6 +34,7 @@ class Link(asyncio.Protocol):
         self._arrival: asyncio.Future[None] | None = None
         self._drained: asyncio.Future[None] | None = None
         self.on_lost: Callable[[], None] = lambda: None
+        self._tls: TlsLayer | None = None
         self.is_lost = False
         self.peer_host = ""
 
@@ -45,6 +48,12 @@ class Link(asyncio.Protocol):
         self._opened(self)
 
     def data_received(self, data: bytes) -> None:
+        if self._tls is not None:
+            try:
+                data = self._tls.receive(data)
+            except ssl.SSLError:
+                self.abort()
+                return
         self._decoder.feed(data)
         if self._arrival is not None:
             _wake(self._arrival)
@@ -89,14 +98,18 @@ class Link(asyncio.Protocol):
             payload = self._decoder.next_payload()
             if payload is not None:
                 return payload
-            if self.is_lost or self._transport is None:
-                raise LinkLost
-            self._arrival = asyncio.get_running_loop().create_future()
-            try:
-                self._transport.resume_reading()
-                await self._arrival
-            finally:
-                self._arrival = None
+            await self._more()
+
+    async def _more(self) -> None:
+        """Wait until something has arrived. Raises LinkLost."""
+        if self.is_lost or self._transport is None:
+            raise LinkLost
+        self._arrival = asyncio.get_running_loop().create_future()
+        try:
+            self._transport.resume_reading()
+            await self._arrival
+        finally:
+            self._arrival = None
 
     def send(self, payload: bytes) -> None:
         """Put a payload behind those that wait to be flushed."""
@@ -115,7 +128,8 @@ class Link(asyncio.Protocol):
         """
         if self.is_lost or self._transport is None:
             raise LinkLost
-        self._transport.write(bytes(self._out))
+        write = self._tls.send if self._tls is not None else self._transport.write
+        write(bytes(self._out))
         self._out.clear()
         if self._drained is None:
             return
@@ -125,6 +139,19 @@ class Link(asyncio.Protocol):
         except TimeoutError:
             self.abort()
             raise LinkLost from None
+
+    @property
+    def is_encrypted(self) -> bool:
+        return self._tls is not None
+
+    async def start_tls(self, context: ssl.SSLContext, timeout_s: float) -> None:
+        """Go on in TLS; what has arrived after the request belongs to it. Raises LinkLost, TimeoutError."""
+        assert self._transport is not None
+        self._tls = TlsLayer(context, self._transport.write)
+        self.data_received(self._decoder.take_rest())
+        async with asyncio.timeout(timeout_s):
+            while not self._tls.is_established:
+                await self._more()
 
     def close(self) -> None:
         """Close once the client has read what it was sent, or has not by the deadline."""

@@ -38,6 +38,12 @@ class PacketDecoder:
         """Take bytes as they arrive."""
         self._buffer += data
 
+    def take_rest(self) -> bytes:
+        """What has arrived and is no payload yet: the first of something else."""
+        rest = bytes(self._buffer)
+        self._buffer.clear()
+        return rest
+
     def next_payload(self) -> bytes | None:
         """The next payload, or None until more bytes arrive.
 

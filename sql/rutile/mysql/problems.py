@@ -6,15 +6,14 @@ from rutile.errors import SqlError
 
 ER_TOO_MANY_CONNECTIONS = 1040
 ER_HANDSHAKE = 1043
-ER_ACCESS_DENIED = 1045
 ER_UNKNOWN_COMMAND = 1047
-ER_NO_SUCH_THREAD = 1094
 ER_PACKET_TOO_LARGE = 1153
 ER_PACKETS_OUT_OF_ORDER = 1156
 ER_UNKNOWN_STATEMENT = 1243
 ER_INVALID_CHARACTERS = 1300
 ER_TOO_MANY_PREPARED = 1461
 ER_MALFORMED_PACKET = 1835
+ER_SECURE_TRANSPORT_REQUIRED = 3159
 
 _CONNECTION = "08S01"
 
@@ -31,18 +30,18 @@ def bad_handshake(reason: str) -> ConversationOver:
     return ConversationOver(ER_HANDSHAKE, f"Bad handshake: {reason}", sqlstate=_CONNECTION)
 
 
-def access_denied(user: str, host: str, with_password: bool) -> ConversationOver:
-    used = "YES" if with_password else "NO"
-    message = f"Access denied for user '{user}'@'{host}' (using password: {used})"
-    return ConversationOver(ER_ACCESS_DENIED, message, sqlstate="28000")
+def over(error: SqlError) -> ConversationOver:
+    """The same error, as the last word of the conversation."""
+    return ConversationOver(error.code, error.message, sqlstate=error.sqlstate)
+
+
+def tls_required() -> ConversationOver:
+    message = "Connections using insecure transport are prohibited while --require_secure_transport=ON."
+    return ConversationOver(ER_SECURE_TRANSPORT_REQUIRED, message)
 
 
 def unknown_command(name: str) -> SqlError:
     return SqlError(ER_UNKNOWN_COMMAND, f"Unknown command: {name} is not supported", sqlstate=_CONNECTION)
-
-
-def no_such_thread(thread_id: int) -> SqlError:
-    return SqlError(ER_NO_SUCH_THREAD, f"Unknown thread id: {thread_id}")
 
 
 def packet_too_large(limit: int) -> SqlError:

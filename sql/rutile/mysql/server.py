@@ -7,10 +7,10 @@ import contextlib
 
 from rutile.engine import Database
 from rutile.mysql import replies
-from rutile.mysql.auth import Accounts
 from rutile.mysql.connection import HANDSHAKE_PACKET_BYTES, Connection, ServerOptions
 from rutile.mysql.link import Link, LinkLost
 from rutile.mysql.problems import too_many_connections
+from rutile.privileges.logins import Logins
 from rutile_proto.errors import PortInUse
 
 STOP_TIMEOUT_S = 5.0
@@ -28,7 +28,7 @@ class MysqlServer:
         self.address = address
         self._database = database
         self._options = options or ServerOptions()
-        self._accounts = Accounts(self._options.password)
+        self._logins = Logins(database.catalog, self._options.password)
         self._connections: dict[int, Connection] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
@@ -68,17 +68,6 @@ class MysqlServer:
             task.cancel()
         await asyncio.gather(*waited[1], return_exceptions=True)
 
-    def kill(self, thread_id: int, *, query_only: bool) -> bool:
-        """KILL [QUERY] `thread_id`; whether there is such a connection."""
-        connection = self._connections.get(thread_id)
-        if connection is None:
-            return False
-        if query_only:
-            connection.kill_query()
-        else:
-            connection.kill()
-        return True
-
     def _make_link(self) -> Link:
         return Link(self._opened, HANDSHAKE_PACKET_BYTES, self._options.write_timeout_s)
 
@@ -98,7 +87,7 @@ class MysqlServer:
 
     async def _serve(self, link: Link) -> None:
         session = await self._database.session()
-        connection = Connection(link, session, self._database, self._accounts, self._options)
+        connection = Connection(link, session, self._database, self._logins, self._options)
         self._connections[connection.thread_id] = connection
         try:
             await connection.run(self)
