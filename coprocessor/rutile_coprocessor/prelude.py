@@ -1,4 +1,4 @@
-"""SQL functions of MySQL that DuckDB lacks or reads differently, as DuckDB macros.
+"""SQL functions of MySQL that DuckDB lacks or reads differently, as DuckDB macros (or, see `scalars`, in Python).
 
 `install` runs them on a new database before it is locked down. Stores and front end share them, so that a query means
 the same wherever it runs. The translator (rutile.translate) decides when one is called, and hands over arguments of the
@@ -10,6 +10,8 @@ A macro's text is repeated where it is called, arguments and all, so macros call
 from __future__ import annotations
 
 import duckdb
+
+from rutile_coprocessor.scalars import SCALARS, install_scalars
 
 _NUMBERS = (
     # The number a text begins with, 0 if none: how MySQL reads text where it wants a number.
@@ -70,8 +72,6 @@ _TEXTS = (
     " left(s, p - 1) || t ELSE left(s, p - 1) || t || substring(s, p + n) END",
     "mysql_ord(s) AS CASE WHEN s = '' THEN 0 ELSE CAST('0x' || hex(left(s, 1)) AS BIGINT) END",
     "mysql_ascii(s) AS CASE WHEN s = '' THEN 0 ELSE CAST('0x' || left(hex(left(s, 1)), 2) AS BIGINT) END",
-    "mysql_char(n) AS CASE WHEN n IS NULL THEN '' WHEN n BETWEEN 0 AND 127 THEN chr(CAST(n AS INTEGER))"
-    " ELSE error('CHAR() of a code above 127 is not supported') END",
     "mysql_unhex(s) AS CASE WHEN regexp_full_match(s, '[0-9A-Fa-f]*') THEN"
     " unhex(CASE WHEN length(s) % 2 = 1 THEN '0' || s ELSE s END) END",
     "mysql_quote(s) AS CASE WHEN s IS NULL THEN 'NULL' ELSE"
@@ -145,25 +145,25 @@ _TIMES = (
     " WHEN day(d) % 10 = 2 THEN 'nd' WHEN day(d) % 10 = 3 THEN 'rd' ELSE 'th' END",
 )
 
+_CHANCE = ("mysql_rand() AS random()", "mysql_uuid() AS CAST(uuid() AS VARCHAR)")
+
 _JSON = (
-    """mysql_json_unquote(j) AS CASE WHEN j LIKE '"%"' AND json_valid(j) THEN json_extract_string(j, '$')
-        ELSE CAST(j AS VARCHAR) END""",
-    "mysql_json_length(j) AS CAST(CASE WHEN json_type(j) = 'OBJECT' THEN len(json_keys(j))"
-    " WHEN json_type(j) = 'ARRAY' THEN json_array_length(j) WHEN j IS NOT NULL THEN 1 END AS BIGINT)",
-    "mysql_json_type(j) AS CASE json_type(j) WHEN 'VARCHAR' THEN 'STRING' WHEN 'BIGINT' THEN 'INTEGER'"
-    " WHEN 'UBIGINT' THEN 'INTEGER' ELSE json_type(j) END",
+    # ->>: what is neither text nor an integer is written as MySQL writes it.
+    "mysql_json_scalar(j, p) AS CASE WHEN json_type(j, p) IN ('VARCHAR', 'BIGINT', 'UBIGINT')"
+    " THEN json_extract_string(j, p) ELSE mysql_json_extract_text(j, p) END",
 )
 
-MACROS: tuple[str, ...] = (*_NUMBERS, *_TEXTS, *_TIMES, *_JSON)
+MACROS: tuple[str, ...] = (*_NUMBERS, *_TEXTS, *_TIMES, *_CHANCE, *_JSON)
 
 SETTINGS: tuple[str, ...] = ("SET GLOBAL error_on_division_by_zero = false",)
 """MySQL's x DIV 0 and x % 0 are NULL."""
 
-PRELUDE_FUNCTIONS: frozenset[str] = frozenset(macro.partition("(")[0] for macro in MACROS)
+PRELUDE_FUNCTIONS: frozenset[str] = frozenset(macro.partition("(")[0] for macro in MACROS) | SCALARS.keys()
 
 
 def install(connection: duckdb.DuckDBPyConnection) -> None:
-    """Creates the macros in a database, and sets what they rely on."""
+    """Creates the macros and the functions in Python in a database, and sets what they rely on."""
+    install_scalars(connection)
     for macro in MACROS:
         connection.execute(f"CREATE MACRO {macro}")
     for setting in SETTINGS:

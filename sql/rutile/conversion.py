@@ -8,7 +8,6 @@ VARCHAR) returns after one comparison: this runs for every value inserted.
 
 from __future__ import annotations
 
-import json
 import math
 import struct
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from rutile.errors import (
     out_of_range,
 )
 from rutile.readings import datetime_of, number_of, text_of, time_of
+from rutile_coprocessor.scalars import ScalarError, normalized
 from rutile_coprocessor.schema import Column, ColumnType, Kind, Scalar
 
 Converter = Callable[[object, int], Scalar]
@@ -194,12 +194,13 @@ def _binary(name: str, kind: ColumnType) -> Converter:
 def _json(name: str, kind: ColumnType) -> Converter:
     def convert(value: object, row: int) -> Scalar:
         try:
-            parsed = json.loads(value) if isinstance(value, str | bytes) else json.loads(text_of(value))
-        except ValueError as error:
+            text = value.decode() if isinstance(value, bytes) else text_of(value)
+            return normalized(text)
+        except (ScalarError, UnicodeDecodeError) as error:
             raise SqlError(
-                ER_INVALID_JSON_TEXT, f"Invalid JSON text: \"{error}\" for column '{name}' at row {row}"
+                ER_INVALID_JSON_TEXT,
+                f"Invalid JSON text: \"{error.__cause__ or error}\" for column '{name}' at row {row}",
             ) from None
-        return json.dumps(parsed, ensure_ascii=False)
 
     return convert
 

@@ -58,7 +58,7 @@ def _parse_tokens(sql: str, found: list[Token]) -> st.Statement:
 
 
 def _query(cursor: TokenCursor) -> st.Statement:
-    expression = parse_tree(cursor.rest()).transform(_plain_row)
+    expression = parse_tree(cursor.rest()).transform(_repaired)
     name_projections(expression, cursor.sql, cursor.tokens)
     if isinstance(expression, exp.Select | exp.SetOperation | exp.Subquery | exp.Values | exp.Table):
         return st.Query(expression)
@@ -71,11 +71,14 @@ def _query(cursor: TokenCursor) -> st.Statement:
     raise syntax_error(cursor.sql)
 
 
-def _plain_row(node: exp.Expr) -> exp.Expr:
-    """VALUES ROW(1, 2) as VALUES (1, 2): sqlglot reads the first as a row of one function call."""
+def _repaired(node: exp.Expr) -> exp.Expr:
+    """What sqlglot reads otherwise than MySQL: VALUES ROW(1, 2), and the first word of GET_FORMAT(DATE, 'EUR')."""
     inner = node.expressions[0] if isinstance(node, exp.Tuple) and len(node.expressions) == 1 else None
     if isinstance(inner, exp.Anonymous) and inner.name.lower() == "row":
         return exp.Tuple(expressions=inner.expressions)
+    if isinstance(node, exp.Anonymous) and node.name.lower() == "get_format" and len(node.expressions) == 2:
+        kind, name = node.expressions
+        return exp.Anonymous(this="get_format", expressions=[exp.Literal.string(kind.name), name])
     return node
 
 

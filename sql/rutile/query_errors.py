@@ -18,6 +18,7 @@ ER_WRONG_NUMBER_OF_COLUMNS_IN_SELECT = 1222
 
 _FUNCTION = re.compile(r"Function with name \"?(\w+)\"? does not exist", re.IGNORECASE)
 _GROUPING = re.compile(r'column "?(\w+)"? must appear in the GROUP BY clause')
+_SCALAR = re.compile(r"ScalarError: \[(\d+)\] (.*)", re.DOTALL)
 _PATTERNS: tuple[tuple[str, int, str | None, str | None], ...] = (
     ("More than one row returned by a subquery", ER_SUBQUERY_NO_1_ROW, "21000", "Subquery returns more than 1 row"),
     ("Subquery returns", ER_OPERAND_COLUMNS, "21000", "Operand should contain 1 column(s)"),
@@ -37,6 +38,9 @@ _PATTERNS: tuple[tuple[str, int, str | None, str | None], ...] = (
 def from_duckdb(error: FragmentFailed) -> SqlError:
     """The SQL error for an error of the engine; the text stays, it names the place."""
     text = str(error)
+    scalar = _SCALAR.search(text)
+    if scalar:
+        return SqlError(int(scalar[1]), scalar[2])
     function = _FUNCTION.search(text)
     if function:
         return errors.unknown_function(function[1])

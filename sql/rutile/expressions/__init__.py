@@ -5,5 +5,6 @@ A point statement touches one row; DuckDB costs 1.5 ms to be handed that row, a 
 and some functions, with MySQL's rules for mixed types (`semantics.py`). What it does not know raises NotCompilable,
 and the statement takes the general path through DuckDB; no expression is ever half-evaluated here.
 
-The two paths must agree, and tests/sql compares them.
+The two paths must agree, and tests/sql compares them. What neither operators nor DuckDB have is one function in Python
+for both (`rutile_coprocessor.scalars`, here `scalars.py`).
 """

@@ -18,6 +18,7 @@ from rutile.expressions.compile import (
     Scope,
     compile_evaluate,
 )
+from rutile.expressions.scalars import compile_scalar
 from rutile.readings import text_of
 
 SESSION_FUNCTIONS = frozenset({
@@ -90,7 +91,7 @@ def compile_function(node: exp.Expr, scope: Scope) -> Compiled:
         return Compiled(special(node, scope))
     strict = _STRICT.get(type(node))
     if strict is None:
-        raise NotCompilable(type(node).__name__)
+        return compile_scalar(node, scope)
     return Compiled(_null_in_null_out(strict, [compile_evaluate(argument, scope) for argument in _arguments(node)]))
 
 

@@ -10,7 +10,7 @@ from sqlglot import exp
 from rutile.errors import SqlError, not_supported
 from rutile.expressions.semantics import leading_number
 from rutile.readings import datetime_of, time_of
-from rutile.translate.sql_types import DOUBLE, INT, Base, SqlType
+from rutile.translate.sql_types import DOUBLE, INT, UNSIGNED, Base, SqlType
 
 
 class Typed:
@@ -97,6 +97,8 @@ def as_number(item: Typed) -> Typed:
         return Typed(call("mysql_number", as_plain_text(item)), DOUBLE)
     if item.type.is_number or item.type.base in (Base.NULL, Base.UNKNOWN):
         return item
+    if item.type.base is Base.BINARY and isinstance(item.node, exp.Anonymous) and item.node.name == "unhex":
+        return _number_of_hex(item.node.expressions[0].name)
     raise refuse(f"{item.type.base.name} {item.node.sql('mysql')} as a number (its parts are functions: YEAR, ...)")
 
 
@@ -104,6 +106,14 @@ def _number_of_text(text: str) -> Typed:
     value = leading_number(text)
     literal: exp.Expr = exp.Literal.number(repr(abs(value)))
     return Typed(cast(exp.Neg(this=literal) if value < 0 else literal, "double"), DOUBLE)
+
+
+def _number_of_hex(digits: str) -> Typed:
+    """x'0A' where a number is wanted: 64 bits without sign."""
+    value = int(digits or "0", 16)
+    if value >= 1 << 64:
+        raise refuse("hexadecimal literals over 64 bits as numbers")
+    return Typed(number(value), UNSIGNED)
 
 
 def as_double(item: Typed) -> exp.Expr:
@@ -211,6 +221,26 @@ def as_binary(item: Typed) -> exp.Expr:
     if item.type.base in (Base.BINARY, Base.UNKNOWN):
         return item.node
     return call("encode", as_plain_text(item))
+
+
+def as_json(item: Typed) -> exp.Expr:
+    """The value as JSON text, NULL for NULL: text becomes a JSON string."""
+    base = item.type.base
+    if base is Base.JSON:
+        return item.node
+    if base in (Base.TEXT, Base.UNKNOWN):
+        return call("mysql_json_quote", cast(item.node, "varchar") if base is Base.UNKNOWN else item.node)
+    if base is Base.DOUBLE:
+        return call("replace", cast(item.node, "varchar"), "e+", "e")
+    if base is Base.DATE:
+        return call("mysql_json_quote", cast(item.node, "varchar"))
+    if base is Base.DATETIME:
+        return call("mysql_json_quote", call("strftime", item.node, "%Y-%m-%d %H:%M:%S.%f"))
+    if base is Base.TIME:
+        return call("mysql_json_quote", call("mysql_time_format", item.node, "%H:%i:%s.%f"))
+    if base is Base.BINARY:
+        raise refuse("bytes in JSON (CONVERT them USING utf8mb4)")
+    return cast(item.node, "varchar")
 
 
 def as_type(item: Typed, wanted: SqlType) -> exp.Expr:

@@ -14,6 +14,7 @@ from rutile.translate.build import (
     as_datetime,
     as_double,
     as_integer,
+    as_json,
     as_number,
     as_plain_text,
     as_time,
@@ -43,11 +44,15 @@ if TYPE_CHECKING:
 
 def cast_to(translator: Translator, node: exp.Expr) -> Typed:
     """CAST(x AS type): text gives what it begins with, as in MySQL, never an error."""
-    target = node.args["to"]
-    convert = _CASTS.get(target.this)
-    if convert is None:
+    return convert(translator.visit(node.this), node.args["to"])
+
+
+def convert(value: Typed, target: exp.DataType) -> Typed:
+    """The value in another type. Raises 1235 for types there are no casts to."""
+    found = _CASTS.get(target.this)
+    if found is None:
         raise refuse(f"CAST to {target.sql('mysql')}")
-    return convert(translator.visit(node.this), target)
+    return found(value, target)
 
 
 def _size(target: exp.DataType, place: int = 0) -> int | None:
@@ -133,7 +138,7 @@ def _to_time(value: Typed, target: exp.DataType) -> Typed:
 
 
 def _to_json(value: Typed, target: exp.DataType) -> Typed:
-    return Typed(as_plain_text(value), JSON)
+    return Typed(call("mysql_json", as_plain_text(value)) if value.type.base is Base.TEXT else as_json(value), JSON)
 
 
 def _to_year(value: Typed, target: exp.DataType) -> Typed:

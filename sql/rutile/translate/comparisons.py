@@ -200,7 +200,8 @@ def _pattern_sides(translator: Translator, node: exp.Expr) -> tuple[exp.Expr, ex
 
 def regexp_like(translator: Translator, node: exp.Expr) -> Typed:
     """REGEXP, RLIKE, REGEXP_LIKE: case counts, as in utf8mb4_bin."""
-    if node.args.get("flag") is not None:
-        raise refuse("the match type of REGEXP_LIKE")
     value, pattern = _pattern_sides(translator, node)
+    if node.args.get("flag") is not None:
+        options = as_plain_text(translator.visit_part(node, "flag"))
+        return Typed(call("mysql_regexp_like", value, pattern, options), BOOL)
     return Typed(call("regexp_matches", value, pattern), BOOL)

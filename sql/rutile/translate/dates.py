@@ -24,7 +24,7 @@ from rutile.translate.build import (
     paren,
     refuse,
 )
-from rutile.translate.formats import duckdb_format, format_pieces
+from rutile.translate.formats import duckdb_format, format_pieces, has_rare_codes, mysql_format
 from rutile.translate.intervals import CLOCK_UNITS, COMPOSITE_UNITS
 from rutile.translate.sql_types import DATE, INT, TEXT, TIME, Base, SqlType, decimal
 
@@ -120,23 +120,23 @@ def microsecond(value: Typed) -> Typed:
 
 
 def week(translator: Translator, node: exp.Expr) -> Typed:
-    """WEEK(date, mode), modes 0 to 5."""
+    """WEEK(date, mode)."""
     mode = node.args.get("mode")
     return week_of(translator.visit(node.this), None if mode is None else translator.visit(mode))
 
 
 def week_of(date: Typed, mode: Typed | None) -> Typed:
     chosen = "0" if mode is None else mode.literal
-    if chosen not in ("0", "1", "2", "3", "4", "5"):
-        raise refuse(f"WEEK with mode {chosen}")
+    if mode is not None and chosen not in ("0", "1", "2", "3", "4", "5"):
+        return Typed(call("mysql_week", as_date(date), as_integer(mode)), INT)
     return Typed(call(f"mysql_week{chosen}", as_date(date)), INT)
 
 
 def yearweek(date: Typed, mode: Typed | None) -> Typed:
-    """YEARWEEK, modes 0 and 1 (and 2 and 3, which here are the same)."""
+    """YEARWEEK; modes 0 and 2, and 1 and 3, are the same here."""
     chosen = {"0": "0", "2": "0", "1": "1", "3": "1"}.get("0" if mode is None else mode.literal or "")
-    if chosen is None:
-        raise refuse("YEARWEEK with this mode")
+    if mode is not None and chosen is None:
+        return Typed(call("mysql_yearweek", as_date(date), as_integer(mode)), INT)
     return Typed(call(f"mysql_yearweek{chosen}", as_date(date)), INT)
 
 
@@ -190,27 +190,23 @@ def maketime(translator: Translator, node: exp.Expr) -> Typed:
 
 
 def convert_tz(translator: Translator, node: exp.Expr) -> Typed:
-    """CONVERT_TZ between offsets such as '+01:00'."""
-    shift_minutes = _offset_minutes(node.args["target_tz"]) - _offset_minutes(node.args["source_tz"])
+    """CONVERT_TZ between offsets such as '+01:00' and named zones; NULL for a zone there is not."""
     value = translator.visit_part(node, "timestamp")
-    moved = exp.Add(this=as_datetime(value), expression=call("to_minutes", number(shift_minutes)))
-    return Typed(exp.Paren(this=moved), SqlType(Base.DATETIME, value.type.scale))
-
-
-def _offset_minutes(zone: exp.Expr) -> int:
-    text = zone.name
-    if not isinstance(zone, exp.Literal) or len(text) != 6 or text[0] not in "+-" or text[3] != ":":
-        raise refuse(f"time zone {zone.sql('mysql')} (offsets such as '+01:00' are known)")
-    minutes = int(text[1:3]) * 60 + int(text[4:6])
-    return -minutes if text[0] == "-" else minutes
+    source, target = (as_plain_text(translator.visit_part(node, part)) for part in ("source_tz", "target_tz"))
+    moved = call("mysql_from_utc", call("mysql_to_utc", as_datetime(value), source), target)
+    return Typed(moved, SqlType(Base.DATETIME, value.type.scale))
 
 
 # --- formats ----------------------------------------------------------------------------------------------------------
 
 
 def date_format(translator: Translator, node: exp.Expr) -> Typed:
-    """DATE_FORMAT with a literal format."""
-    return formatted(translator.visit(node.this), node.args["format"])
+    """DATE_FORMAT."""
+    pattern = node.args["format"]
+    if isinstance(pattern, exp.Literal):
+        return formatted(translator.visit(node.this), pattern)
+    moment, text = as_datetime(translator.visit(node.this)), as_plain_text(translator.visit(pattern))
+    return Typed(call("mysql_date_format", moment, text), TEXT)
 
 
 _SPECIAL_PIECES: dict[str, Callable[[exp.Expr], exp.Expr]] = {
@@ -226,8 +222,10 @@ _SPECIAL_PIECES: dict[str, Callable[[exp.Expr], exp.Expr]] = {
 def formatted(value: Typed, pattern: exp.Expr) -> Typed:
     """The moment as text; `pattern` is in strftime's codes, into which sqlglot translates MySQL's."""
     if not isinstance(pattern, exp.Literal):
-        raise refuse("DATE_FORMAT with a format that is no literal")
+        raise refuse("FROM_UNIXTIME with a format that is no literal")
     moment = as_datetime(value)
+    if has_rare_codes(pattern.name):
+        return Typed(call("mysql_date_format", moment, mysql_format(pattern.name)), TEXT)
     pieces = []
     for piece in format_pieces(pattern.name):
         special = _SPECIAL_PIECES.get(piece)

@@ -8,7 +8,7 @@
 | %l    | %-I   | hour, 1..12                    | %V    | %V   | week, 01..53, from Sunday                 |
 | %i    | %M    | minutes                        | %v    | %v   | week, 01..53, from Monday (ISO)           |
 | %M    | %B    | January..December              | %x    | %G   | the year that %v belongs to               |
-| %W    | %A    | Sunday..Saturday               | %X    |      | not known                                 |
+| %W    | %A    | Sunday..Saturday               | %X    | %X   | the year that %V belongs to               |
 """
 
 from __future__ import annotations
@@ -62,6 +62,22 @@ def format_pieces(pattern: str) -> Iterator[str]:
             raise not_supported(f"the format code {code}")
     if run:
         yield run
+
+
+_MYSQL_CODES = {
+    "%-m": "%c", "%-d": "%e", "%-H": "%k", "%-I": "%l", "%M": "%i", "%B": "%M", "%A": "%W", "%W": "%u", "%G": "%x",
+}  # fmt: skip
+
+
+def has_rare_codes(pattern: str) -> bool:
+    """Whether the format needs MySQL's own writer: codes that are neither DuckDB's nor a macro's."""
+    codes = [code for code in _CODE.findall(pattern) if code.startswith("%")]
+    return any(code not in SPECIAL_CODES and code not in PLAIN_CODES for code in codes)
+
+
+def mysql_format(pattern: str) -> str:
+    """The format as it was written, in MySQL's codes."""
+    return "".join(_MYSQL_CODES.get(code, code) for code in _CODE.findall(pattern))
 
 
 def duckdb_format(pattern: str) -> str:

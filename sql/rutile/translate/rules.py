@@ -17,6 +17,7 @@ from rutile.translate import (
     comparisons,
     conditions,
     dates,
+    documents,
     intervals,
     moments,
     numbers,
@@ -92,8 +93,13 @@ RULES: tuple[tuple[tuple[type[exp.Expr], ...], Rule, str], ...] = (
     ((exp.Pad,), texts.pad, "fill_pattern is_left"),
     ((exp.RegexpReplace,), texts.regexp_replace, "replacement position occurrence modifiers"),
     ((exp.RegexpSubstr, exp.RegexpInstr), texts.regexp_find, "position occurrence option parameters group"),
-    ((exp.SHA2,), texts.sha2, "length"),
-    ((exp.JSONExtract, exp.JSONExtractScalar), texts.json_extract, "only_json_types scalar_only"),
+    # JSON
+    ((exp.JSONExtract, exp.JSONExtractScalar), documents.extract, "only_json_types scalar_only"),
+    ((exp.JSONPath,), documents.path, "*"),
+    ((exp.JSONValue,), documents.value, "path returning on_condition"),
+    ((exp.JSONObject,), documents.object_of, ""),
+    ((exp.JSONObjectAgg,), documents.object_aggregate, ""),
+    ((exp.JSONArrayContains,), documents.member_of, ""),
     # casts
     ((exp.Cast, exp.TryCast), casts.cast_to, "to"),
     # dates and times

@@ -21,7 +21,7 @@ from rutile.translate.build import (
     when,
 )
 from rutile.translate.comparisons import comparison
-from rutile.translate.sql_types import INT, JSON, MAX_PRECISION, TEXT, Base, common
+from rutile.translate.sql_types import BINARY, INT, MAX_PRECISION, TEXT, Base, common
 
 if TYPE_CHECKING:
     from rutile.translate.translator import Translator
@@ -101,12 +101,17 @@ def pad(translator: Translator, node: exp.Expr) -> Typed:
 
 
 def characters(translator: Translator, node: exp.Expr) -> Typed:
-    """CHAR(77, 121) is 'My'."""
-    codes = [call("mysql_char", as_integer(translator.visit(code))) for code in node.expressions]
-    built: exp.Expr = codes[0]
-    for code in codes[1:]:
-        built = exp.DPipe(this=built, expression=code)
-    return Typed(paren(built), TEXT)
+    """CHAR(77, 121) is 'My'; bytes, unless all are ASCII or a character set is named."""
+    charset = str(node.args.get("charset") or "").lower()
+    if charset not in ("", "utf8mb4", "utf8", "utf8mb3", "ascii", "binary"):
+        raise refuse(f"CHAR(... USING {charset})")
+    made = call("mysql_characters", *(as_integer(translator.visit(code)) for code in node.expressions))
+    is_plain = all(
+        isinstance(code, exp.Literal) and len(code.name) < 4 and int(code.name) < 128 for code in node.expressions
+    )
+    if charset == "binary" or not (charset or is_plain):
+        return Typed(made, BINARY)
+    return Typed(call("decode", made), TEXT)
 
 
 def hexadecimal(translator: Translator, node: exp.Expr) -> Typed:
@@ -151,47 +156,39 @@ def format_number(translator: Translator, node: exp.Expr) -> Typed:
 
 def regexp_replace(translator: Translator, node: exp.Expr) -> Typed:
     """REGEXP_REPLACE of every match; $1 in the replacement is a group."""
-    if any(node.args.get(part) is not None for part in ("position", "occurrence")):
-        raise refuse("the position and occurrence arguments of REGEXP_REPLACE")
+    parts = ("replacement", "position", "occurrence", "modifiers")
     replacement = node.args["replacement"]
-    if not isinstance(replacement, exp.Literal):
-        raise refuse("REGEXP_REPLACE with a replacement that is no literal")
+    if any(node.args.get(part) is not None for part in parts[1:]) or not isinstance(replacement, exp.Literal):
+        return Typed(call("mysql_regexp_change", *_regexp_arguments(translator, node, parts)), TEXT)
     groups = re.sub(r"\$(\d)", r"\\\1", replacement.name.replace("\\", "\\\\"))
     text, pattern = as_plain_text(translator.visit(node.this)), as_plain_text(translator.visit_part(node, "expression"))
     return Typed(call("regexp_replace", text, pattern, groups, "g"), TEXT)
 
 
 def regexp_find(translator: Translator, node: exp.Expr) -> Typed:
-    """REGEXP_SUBSTR and REGEXP_INSTR of the first match."""
-    if any(node.args.get(part) is not None for part in ("position", "occurrence", "option", "parameters", "group")):
-        raise refuse(f"more than two arguments of {node.key.upper()}")
+    """REGEXP_SUBSTR and REGEXP_INSTR."""
     text, pattern = as_plain_text(translator.visit(node.this)), as_plain_text(translator.visit_part(node, "expression"))
-    if isinstance(node, exp.RegexpSubstr):
-        return Typed(call("mysql_regexp_substr", text, pattern), TEXT)
-    return Typed(call("mysql_regexp_instr", text, pattern), INT)
+    is_text = isinstance(node, exp.RegexpSubstr)
+    parts = ("position", "occurrence", "parameters") if is_text else ("position", "occurrence", "option", "parameters")
+    if node.args.get("group") is not None:
+        raise refuse(f"this argument of {node.key.upper()}")
+    if any(node.args.get(part) is not None for part in parts):
+        name = "mysql_regexp_find" if is_text else "mysql_regexp_place"
+        return Typed(call(name, *_regexp_arguments(translator, node, parts)), TEXT if is_text else INT)
+    return Typed(
+        call("mysql_regexp_substr" if is_text else "mysql_regexp_instr", text, pattern), TEXT if is_text else INT
+    )
 
 
-def sha2(translator: Translator, node: exp.Expr) -> Typed:
-    bits = node.args.get("length")
-    if not isinstance(bits, exp.Literal) or bits.name not in ("0", "256"):
-        raise refuse("SHA2 of other than 256 bits")
-    return Typed(call("sha256", as_plain_text(translator.visit(node.this))), TEXT)
+_NUMBER_PARTS = ("position", "occurrence", "option")
 
 
-def json_extract(translator: Translator, node: exp.Expr) -> Typed:
-    """JSON_EXTRACT and ->, and ->> which takes off the quotes."""
-    if node.expressions:
-        raise refuse("JSON_EXTRACT of several paths")
-    path = node.args["expression"]
-    if not isinstance(path, exp.JSONPath | exp.Literal):
-        raise refuse("a JSON path that is no literal")
-    text = path.name if isinstance(path, exp.Literal) else _path_text(path)
-    document = as_plain_text(translator.visit(node.this))
-    if isinstance(node, exp.JSONExtractScalar):
-        return Typed(call("json_extract_string", document, text), TEXT)
-    return Typed(cast(call("json_extract", document, text), "varchar"), JSON)
-
-
-def _path_text(path: exp.Expr) -> str:
-    literal = exp.JSONExtract(this=exp.column("x"), expression=path.copy()).sql("mysql")
-    return literal.partition("'")[2].rpartition("'")[0]
+def _regexp_arguments(translator: Translator, node: exp.Expr, parts: tuple[str, ...]) -> list[exp.Expr]:
+    """The text, the pattern, and the further arguments as far as they are given."""
+    read = [as_plain_text(translator.visit(node.this)), as_plain_text(translator.visit_part(node, "expression"))]
+    for part in parts:
+        if node.args.get(part) is None:
+            break
+        value = translator.visit_part(node, part)
+        read.append(as_integer(value) if part in _NUMBER_PARTS else as_plain_text(value))
+    return read
