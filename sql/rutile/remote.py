@@ -47,10 +47,10 @@ class RemoteResult:
 class RemoteBackend:
     """One session on a SQL server. A lost connection raises OperationalError 2013; connect again."""
 
-    def __init__(self, channel: grpc.Channel, address: str, database: str | None) -> None:
+    def __init__(self, channel: grpc.Channel, address: str, hello: rutilepb.SqlHello) -> None:
         self._channel = channel
+        self._hello = hello
         self._address = address
-        self._database = database
         self._outbox: queue.SimpleQueue[rutilepb.SqlRequest | None] = queue.SimpleQueue()
         self._next_id = 0
         self._lock = threading.Lock()
@@ -59,12 +59,16 @@ class RemoteBackend:
         self._call = stub.Session(iter(self._outbox.get, None))
 
     @classmethod
-    def open(cls, address: str, database: str | None) -> Self:
-        """Connect and say hello; OperationalError 2003 when nothing listens at `address`."""
+    def open(cls, address: str, database: str | None, user: str = "root", password: str = "") -> Self:
+        """Connect and say hello; OperationalError 2003 when nothing listens at `address`, 1045 for a wrong password."""
+        return cls._greeted(address, rutilepb.SqlHello(user=user, password=password, database=database or ""))
+
+    @classmethod
+    def _greeted(cls, address: str, hello: rutilepb.SqlHello) -> Self:
         channel = grpc.insecure_channel(address, options=GRPC_CHANNEL_OPTIONS)
-        backend = cls(channel, address, database)
+        backend = cls(channel, address, hello)
         try:
-            backend._converse(rutilepb.SqlRequest(hello=rutilepb.SqlHello(database=database or "")))
+            backend._converse(rutilepb.SqlRequest(hello=hello))
         except ConnectionLost as error:
             backend.close()
             hint = "is `rutile playground` running?"
@@ -86,7 +90,7 @@ class RemoteBackend:
 
     def duplicate(self) -> RemoteBackend:
         """Another session on the same server."""
-        return RemoteBackend.open(self._address, self._database)
+        return RemoteBackend._greeted(self._address, self._hello)
 
     def cancel(self) -> None:
         """Stop the running statement (it raises 1317 where it runs); callable from any thread."""

@@ -1,7 +1,7 @@
 """`rutilepb.Sql`: the SQL front end over gRPC. One bidirectional stream is one session.
 
     client                               server
-    hello(user, database)        ──►     opens the session      ──►  done
+    hello(user, password)        ──►     opens the session      ──►  done
     execute(sql, params), id 7   ──►     runs it                ──►  Arrow pages (7) ... done (7), or error (7)
     cancel, id 7                 ──►     stops the running statement
     (stream ends)                        rolls back, closes
@@ -20,6 +20,8 @@ import pyarrow as pa
 
 from rutile.engine import Database
 from rutile.errors import SqlError
+from rutile.privileges.logins import Logins
+from rutile.privileges.model import ROOT
 from rutile.result import Result
 from rutile.session import Session
 from rutile.values import from_value
@@ -36,8 +38,10 @@ MAX_QUEUED_STATEMENTS = 64
 class SqlServicer:
     """Serves `Database` sessions to `rutile.remote` and the shell."""
 
-    def __init__(self, database: Database, max_sessions: int = 1000) -> None:
+    def __init__(self, database: Database, max_sessions: int = 1000, *, root_password: str = "") -> None:
+        """`root_password` is root's here; empty: the catalogue's."""
         self._database = database
+        self._logins = Logins(database.catalog, root_password)
         self._max_sessions = max_sessions
         self._open = 0
 
@@ -49,7 +53,7 @@ class SqlServicer:
             yield _error(0, SqlError(1040, f"Too many connections (limit {self._max_sessions})", sqlstate="08004"))
             return
         self._open += 1
-        conversation = _Conversation(self._database)
+        conversation = _Conversation(self._database, self._logins)
         try:
             async for response in conversation.run(requests):
                 yield response
@@ -61,8 +65,9 @@ class SqlServicer:
 class _Conversation:
     """The state of one stream: a reader that queues statements (and acts on cancels at once), and a runner."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, logins: Logins) -> None:
         self._database = database
+        self._logins = logins
         self._session: Session | None = None
         self._queue: asyncio.Queue[rutilepb.SqlRequest | None] = asyncio.Queue(MAX_QUEUED_STATEMENTS)
         self._reader: asyncio.Task[None] | None = None
@@ -106,7 +111,8 @@ class _Conversation:
 
     async def _run_request(self, request: rutilepb.SqlRequest) -> AsyncIterator[rutilepb.SqlResponse]:
         if request.HasField("hello"):
-            self._session = await self._database.session(request.hello.database or None)
+            identity = await self._logins.by_password(request.hello.user or ROOT[0], request.hello.password)
+            self._session = await self._database.session(request.hello.database or None, identity)
             yield rutilepb.SqlResponse(id=request.id, done=rutilepb.SqlDone())
             return
         if self._session is None:

@@ -58,7 +58,8 @@ class SqlNode:
             raise
 
     async def _listen(self) -> None:
-        servicer = SqlServicer(self.database)
+        password = self._mysql_options.password if self._mysql_options is not None else ""
+        servicer = SqlServicer(self.database, root_password=password)
         self._mysql = await self._start_mysql()
         try:
             await self._start_flight()

@@ -82,13 +82,17 @@ class Caller(flight.ServerMiddleware):  # type: ignore[misc]
 
 
 class CallerFactory(flight.ServerMiddlewareFactory):  # type: ignore[misc]
-    """Admits calls: with a token, with a password where `check_password` is given, and without either if `open_door`.
+    """Admits calls: with a token, with a password where `check_password` is given, without either while `open_door`.
 
     Everybody else gets FlightUnauthenticatedError.
     """
 
     def __init__(
-        self, signer: Signer, clock: Clock, check_password: Callable[[str, str], bool] | None, open_door: bool
+        self,
+        signer: Signer,
+        clock: Clock,
+        check_password: Callable[[str, str], bool] | None,
+        open_door: Callable[[], bool] = lambda: True,
     ) -> None:
         self._signer = signer
         self._clock = clock
@@ -103,7 +107,7 @@ class CallerFactory(flight.ServerMiddlewareFactory):  # type: ignore[misc]
             return Caller(user, database, f"Bearer {self._token(user)}")
         if kind.lower() == "bearer":
             return Caller(self._by_token(value), database, None)
-        if not self._open_door:
+        if not self._open_door():
             raise flight.FlightUnauthenticatedError("no user: connect with a user name and a password")
         return Caller(None, database, None)
 

@@ -46,7 +46,7 @@ class FlightEndpoint(FlightServer):
         self._clock = clock
         self._calls = LoopCalls(asyncio.get_running_loop())
         self._streams = threading.BoundedSemaphore(MAX_STREAMS)
-        super().__init__(options, CallerFactory(self._signer, clock, None, open_door=True))
+        super().__init__(options, CallerFactory(self._signer, clock, None))
         self.location_uri = f"{options.scheme}://{self.address}"
 
     def do_get(self, context: flight.ServerCallContext, ticket: flight.Ticket) -> flight.FlightDataStream:

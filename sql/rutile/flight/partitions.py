@@ -20,6 +20,7 @@ from rutile.engine import Database
 from rutile.parser import parse
 from rutile.planner.query import QueryPlan
 from rutile.planner.scans import ScanPlan
+from rutile.privileges.logins import Logins
 from rutile.result import ResultColumn, schema_of_columns
 from rutile.result_types import shaped
 from rutile.session import Session
@@ -55,11 +56,11 @@ class PartitionedScan:
 class Partitions:
     """Plans queries as tickets."""
 
-    def __init__(self, database: Database, signer: Signer, clock: Clock, *, needs_token: bool) -> None:
+    def __init__(self, database: Database, signer: Signer, clock: Clock, logins: Logins) -> None:
         self._database = database
         self._signer = signer
         self._clock = clock
-        self._needs_token = needs_token
+        self._logins = logins
         self._holds: deque[tuple[int, HeldSnapshot]] = deque()
 
     async def plan(self, session: Session, sql: str, params: Sequence[object], user: str) -> PartitionedScan | None:
@@ -70,6 +71,7 @@ class Partitions:
         if not isinstance(statement, st.Query) or not _may_be_scan(statement.expression):
             return None
         environment = session.environment(tuple(params))
+        await session.privileges.check_statement(statement, session.database)
         plan = await session.queries.plan(statement.expression, environment, None if params else sql)
         txn = None if session.autocommit else await session.transaction.ensure(session.mode)
         if session.variables.get("rutile_read_mode") != "auto":
@@ -92,7 +94,7 @@ class Partitions:
             plain_columns=plain,
             schema=schema.serialize().to_pybytes(),
             user=user,
-            needs_token=self._needs_token,
+            needs_token=not await self._logins.is_open(),
         )
         self._hold(ts)
         return PartitionedScan(schema, [Partition(self._signed(ticket, each.ranges), each.location) for each in parts])

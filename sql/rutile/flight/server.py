@@ -5,13 +5,14 @@ pyarrow calls them in threads of its own.
 
 from __future__ import annotations
 
-import hmac
-from collections.abc import Callable, Iterator
+import asyncio
+from collections.abc import Iterator
 
 import pyarrow as pa
 from google.protobuf.message import DecodeError, Message
 from pyarrow import flight
 
+from rutile.catalog.model import CatalogSnapshot
 from rutile.engine import Database
 from rutile.errors import ER_UNKNOWN, SqlError, not_supported
 from rutile.flight.actions import ACTIONS, Actions
@@ -25,6 +26,7 @@ from rutile.flight.problems import flight_errors
 from rutile.flight.statements import ONE_RUN, QueryAnswer, Running, Statement, Statements
 from rutile.flight.transactions import Caller, Transactions
 from rutile.flight.wire import unpack
+from rutile.privileges.logins import Logins
 from rutile_kv.client.ticket_scan import TicketScan, cut
 from rutile_kv.env.clock import Clock
 from rutile_kv.env.flight import CALLER, CallerFactory, FlightOptions, FlightServer, LoopCalls
@@ -42,24 +44,42 @@ class FlightSqlServer(FlightServer):
     def __init__(
         self, database: Database, options: FlightOptions, calls: LoopCalls, clock: Clock, password: str = ""
     ) -> None:
-        """`password` is root's; if it is empty, calls without a user are root's too."""
+        """`password` is root's here; empty: the catalogue's. While root has none, calls without a user are root's."""
         self._database = database
         self._calls = calls
         self._clock = clock
         self._signer = Signer(options.secret)
-        self._transactions = Transactions(database, clock.monotonic)
+        self._logins = Logins(database.catalog, password)
+        self._transactions = Transactions(database, clock.monotonic, self._logins)
         self._held = HeldResults(clock.monotonic)
         self._prepared = PreparedStatements()
-        partitions = Partitions(database, self._signer, clock, needs_token=bool(password))
+        partitions = Partitions(database, self._signer, clock, self._logins)
         self._statements = Statements(self._transactions, self._held, partitions)
         self._ingest = Ingest(database, self._transactions)
         self._actions = Actions(self._statements, self._transactions, self._prepared, self._held)
-        callers = CallerFactory(self._signer, clock, _password_check(password), open_door=not password)
+        callers = CallerFactory(self._signer, clock, self._check_password, self._is_open)
         super().__init__(options, callers)
 
     async def close(self) -> None:
         """Roll back what is open. After `shutdown`."""
         await self._transactions.close()
+
+    # --- who may come in: asked in threads of Flight's ---------------------------------------------------------------
+
+    def _check_password(self, user: str, given: str) -> bool:
+        try:
+            asyncio.run_coroutine_threadsafe(self._logins.by_password(user, given), self._calls.loop).result()
+        except SqlError:
+            return False
+        return True
+
+    def _is_open(self) -> bool:
+        return asyncio.run_coroutine_threadsafe(self._logins.is_open(), self._calls.loop).result()
+
+    async def _visible_catalog(self, caller: Caller) -> CatalogSnapshot:
+        """What metadata may tell this caller."""
+        async with self._transactions.session(caller, b"") as session:
+            return await session.privileges.visible(await self._database.catalog.current())
 
     # --- Flight's methods ---------------------------------------------------------------------------------------------
 
@@ -69,7 +89,7 @@ class FlightSqlServer(FlightServer):
         """Where to fetch a query's rows, or the count of what a statement changed."""
         with flight_errors():
             command = _command(descriptor)
-            table = answer(command, self._calls.run(context, self._database.catalog.current()))
+            table = answer(command, self._calls.run(context, self._visible_catalog(_caller(context))))
             if table is not None:  # the ticket of metadata is its command
                 endpoint = flight.FlightEndpoint(descriptor.command, [])
                 return flight.FlightInfo(table.schema, descriptor, [endpoint], table.num_rows, table.nbytes)
@@ -82,7 +102,7 @@ class FlightSqlServer(FlightServer):
         """The columns a command's rows would have."""
         with flight_errors():
             command = _command(descriptor)
-            table = answer(command, self._calls.run(context, self._database.catalog.current()))
+            table = answer(command, self._calls.run(context, self._visible_catalog(_caller(context))))
             if table is not None:
                 return flight.SchemaResult(table.schema)
             work = self._statements.schema(_caller(context), self._statement(context, command))
@@ -97,7 +117,7 @@ class FlightSqlServer(FlightServer):
             if isinstance(message, flightsqlpb.TicketStatementQuery):
                 held = self._fetch(message.statement_handle, _caller(context).user)
                 return _stream(self._calls.run(context, held))
-            table = answer(message, self._calls.run(context, self._database.catalog.current()))
+            table = answer(message, self._calls.run(context, self._visible_catalog(_caller(context))))
             if table is None:
                 raise not_supported(f"a ticket of {message.DESCRIPTOR.name}")
             return _stream(table)
@@ -187,13 +207,6 @@ def _command(descriptor: flight.FlightDescriptor) -> Message:
 def _caller(context: flight.ServerCallContext) -> Caller:
     known = context.get_middleware(CALLER)
     return Caller(known.user or ROOT, known.database or DEFAULT_DATABASE)
-
-
-def _password_check(password: str) -> Callable[[str, str], bool]:
-    def check(user: str, given: str) -> bool:
-        return user == ROOT and hmac.compare_digest(given.encode(), password.encode())
-
-    return check
 
 
 def _incoming(reader: flight.MetadataRecordBatchReader) -> Iterator[pa.RecordBatch]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from rutile.engine import Database
 from rutile.errors import SqlError
 from rutile.flight.problems import gone
+from rutile.privileges.logins import Logins
 from rutile.session import Session
 
 MAX_OPEN = 1000
@@ -36,8 +37,9 @@ class Caller:
 class Transactions:
     """The open transactions, by their ids; and sessions for statements outside of any."""
 
-    def __init__(self, database: Database, monotonic: Callable[[], float]) -> None:
+    def __init__(self, database: Database, monotonic: Callable[[], float], logins: Logins) -> None:
         self._database = database
+        self._logins = logins
         self._monotonic = monotonic
         self._open: dict[bytes, _Open] = {}
 
@@ -51,7 +53,7 @@ class Transactions:
         await self.end_idle()
         if len(self._open) >= MAX_OPEN:
             raise SqlError(1040, f"Too many open transactions (limit {MAX_OPEN})", sqlstate="08004")
-        session = await self._database.session(caller.database)
+        session = await self._new_session(caller)
         await session.execute("SET autocommit = 0")  # not BEGIN: it also holds after a definition, which commits
         transaction_id = secrets.token_bytes(16)
         self._open[transaction_id] = _Open(session, caller.user, self._monotonic())
@@ -72,11 +74,15 @@ class Transactions:
         if transaction_id:
             yield self.session_of(caller, transaction_id)
             return
-        session = await self._database.session(caller.database)
+        session = await self._new_session(caller)
         try:
             yield session
         finally:
             await session.close()
+
+    async def _new_session(self, caller: Caller) -> Session:
+        """A new session of the caller's account. Raises 1044, 1045, 1049."""
+        return await self._database.session(caller.database, await self._logins.identity(caller.user))
 
     def session_of(self, caller: Caller, transaction_id: bytes) -> Session:
         """The session of an open transaction of this user. Raises 1105 for one that is not (any more) open."""

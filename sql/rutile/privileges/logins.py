@@ -61,6 +61,13 @@ class Logins:
             raise account_locked(name, host)
         return Identity(name, host, user.key)
 
+    async def identity(self, name: str) -> Identity:
+        """The identity of a client that has shown who it is before. Raises 1045 once its account is gone or locked."""
+        user = await self.account(name, ANYWHERE)
+        if user is None or user.is_locked:
+            raise access_denied(name, ANYWHERE, with_password=True)
+        return Identity(name, ANYWHERE, user.key)
+
     async def is_open(self) -> bool:
         """Whether root needs no password."""
         root = await self.account(ROOT[0], ANYWHERE)
