@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import duckdb
 
+from rutile_coprocessor.size_bounds import MACROS as SIZE_MACROS
+
 from rutile_coprocessor.scalars import SCALARS, install_scalars
 
 _NUMBERS = (
@@ -164,7 +166,7 @@ PRELUDE_FUNCTIONS: frozenset[str] = frozenset(macro.partition("(")[0] for macro 
 def install(connection: duckdb.DuckDBPyConnection) -> None:
     """Creates the macros and the functions in Python in a database, and sets what they rely on."""
     install_scalars(connection)
-    for macro in MACROS:
+    for macro in (*MACROS, *SIZE_MACROS):
         connection.execute(f"CREATE MACRO {macro}")
     for setting in SETTINGS:
         connection.execute(setting)

@@ -19,7 +19,7 @@ from rutile.execution.joined_change import run_joined_change
 from rutile.execution.point import run_constant
 from rutile.execution.query import NO_TIMEOUT_S, ReadContext, RunFacts
 from rutile.explain import explain_query
-from rutile.expressions.compile import Environment, NotCompilable
+from rutile.expressions.compile import UTC, Environment, NotCompilable
 from rutile.information_schema import virtual_schema
 from rutile.locking_reads import KeyQuery, LockWish, key_query, take_locks
 from rutile.planner.change import ChangePlan, plan_delete, plan_update
@@ -104,6 +104,8 @@ class Queries:
 
     async def known_plan(self, sql: str) -> QueryPlan | None:
         """The plan of a query of the same text, made on the same catalogue."""
+        if self._session.zone != UTC:
+            return None
         catalog = await self._session.shared.catalog.current()
         return self._session.shared.queries.get((self._session.database, sql), catalog.version)
 

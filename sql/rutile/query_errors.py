@@ -29,6 +29,14 @@ _PATTERNS: tuple[tuple[str, int, str | None, str | None], ...] = (
         "The used SELECT statements have a different number of columns",
     ),
     ("Out of Memory Error", ER_OUT_OF_MEMORY, "HY001", None),
+    (
+        "range for the destination type UINT64",
+        errors.ER_DATA_OUT_OF_RANGE,
+        None,
+        "BIGINT UNSIGNED value is out of range",
+    ),
+    ("range for the destination type INT64", errors.ER_DATA_OUT_OF_RANGE, None, "BIGINT value is out of range"),
+    ("DOUBLE value is out of range", errors.ER_DATA_OUT_OF_RANGE, None, None),
     ("Out of Range Error", errors.ER_DATA_OUT_OF_RANGE, None, None),
     ("Conversion Error", errors.ER_TRUNCATED_VALUE, None, None),
 )

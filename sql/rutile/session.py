@@ -40,7 +40,7 @@ from rutile.show import run_show
 from rutile.storage import KvTransaction
 from rutile.table_finder import table_finder
 from rutile.transactions import TransactionMode, TransactionState, read_only_transaction
-from rutile.variables import SessionVariables
+from rutile.variables import SessionVariables, zone_name
 from rutile_coprocessor.watchdog import CancelToken
 from rutile_proto.errors import RutileError
 
@@ -168,8 +168,13 @@ class Session:
     def environment(self, params: tuple[object, ...]) -> Environment:
         """What expressions of this statement may ask."""
         return Environment(
-            params, self.shared.options.now(), lambda name: session_value(self, name), self._user_variables
+            params, self.shared.options.now(), lambda name: session_value(self, name), self._user_variables, self.zone
         )
+
+    @property
+    def zone(self) -> str:
+        """The session's time zone; SYSTEM is UTC."""
+        return zone_name(str(self.variables.get("time_zone")))
 
     # --- dispatch ---
 
@@ -314,11 +319,11 @@ class Session:
         """The same, with the version of the catalogue the plan was made on."""
         catalog = await self.shared.catalog.current()
         try:
-            return make(table_finder(catalog, self.shared.tables, self.database)), catalog.version
+            return make(table_finder(catalog, self.shared.tables, self.database, self.zone)), catalog.version
         except SqlError as error:
             if error.code not in _NAME_ERRORS:
                 raise
             fresh = await self.shared.catalog.refresh()
             if fresh.version == catalog.version:
                 raise
-            return make(table_finder(fresh, self.shared.tables, self.database)), fresh.version
+            return make(table_finder(fresh, self.shared.tables, self.database, self.zone)), fresh.version

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rutile.execution.insert import Inserter, evaluate_rows
 from rutile.execution.point import run_constant, run_delete, run_select, run_update
-from rutile.expressions.compile import Environment, NotCompilable
+from rutile.expressions.compile import UTC, Environment, NotCompilable
 from rutile.lexer import Shape, is_point_verb
 from rutile.planner.insert import InsertPlan
 from rutile.planner.point import ConstantSelect, PointDelete, PointPlan, PointSelect, PointUpdate
@@ -43,11 +44,13 @@ class ShapedStatements:
         session, shared = self._session, self._session.shared
         catalog = shared.catalog.cached() or await shared.catalog.current()
         key = (session.database, shape.text)
-        known = shared.shapes.get(key, catalog.version)
+        in_utc = session.zone == UTC
+        known = shared.shapes.get(key, catalog.version) if in_utc else None
         if known is not None:
             return known
         plan, version = await session.planned_on(lambda find_table: plan_shape(shape, find_table))
-        shared.shapes.put(key, version, plan)
+        if in_utc:
+            shared.shapes.put(key, version, plan)
         return plan
 
     async def _run_plan(self, plan: PointPlan | InsertPlan, shape: Shape) -> Result:
@@ -127,5 +130,4 @@ def _row_environments(environment: Environment, shape: Shape) -> list[Environmen
     if shape.rows == 1:
         return [environment]
     width = len(shape.values) // shape.rows
-    rest = (environment.now, environment.session_value, environment.user_variables)
-    return [Environment(shape.values[at : at + width], *rest) for at in range(0, len(shape.values), width)]
+    return [replace(environment, params=shape.values[at : at + width]) for at in range(0, len(shape.values), width)]

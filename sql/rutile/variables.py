@@ -18,7 +18,9 @@ from rutile.errors import (
     SqlError,
     not_supported,
 )
+from rutile_coprocessor.scalars.moments import zone_of
 
+ER_UNKNOWN_TIME_ZONE = 1298
 SERVER_VERSION = "8.0.11-Rutile-0.1.0"
 """Begins as a MySQL 8.0 does: clients choose their dialect by it."""
 Value = int | str
@@ -109,6 +111,18 @@ def _isolation(name: str, value: object) -> Value:
     raise not_supported(f"SET {name} = {value}")
 
 
+def zone_name(value: str) -> str:
+    """A time_zone as closures and queries know it: "UTC" for all ways to say so."""
+    return "UTC" if value.upper() in ("SYSTEM", "UTC", "+00:00", "+0:00", "-00:00", "-0:00") else value
+
+
+def _time_zone(name: str, value: object) -> Value:
+    text = str(value)
+    if zone_of(text) is None:
+        raise SqlError(ER_UNKNOWN_TIME_ZONE, f"Unknown or incorrect time zone: '{text}'")
+    return "SYSTEM" if text.upper() == "SYSTEM" else text
+
+
 _SAME = {"tx_isolation": "transaction_isolation", "tx_read_only": "transaction_read_only"}
 """Older names of variables."""
 
@@ -155,7 +169,7 @@ VARIABLES: dict[str, Variable] = {
     "tidb_current_ts": Variable(0, _read_only),
     "tidb_retry_limit": Variable(10, _number(0, 100)),
     "tidb_txn_mode": Variable("pessimistic", _one_of("pessimistic", "optimistic", "")),
-    "time_zone": Variable("SYSTEM", _fixed("SYSTEM", "+00:00", "UTC", "+0:00", "-00:00")),
+    "time_zone": Variable("SYSTEM", _time_zone),
     "transaction_isolation": Variable("REPEATABLE-READ", _isolation),
     "transaction_read_only": Variable(0, _switch),
     "tx_isolation": Variable("REPEATABLE-READ", _isolation),

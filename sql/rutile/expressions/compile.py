@@ -10,9 +10,13 @@ from typing import Any, Protocol, TypeAlias
 from sqlglot import exp
 
 from rutile.errors import unknown_column
+from rutile_coprocessor.scalars.moments import from_utc
 
 Evaluate: TypeAlias = Callable[[Sequence[Any], "Environment"], Any]
 """A value from a row (in schema order) and the environment of the statement."""
+
+
+UTC = "UTC"
 
 
 class NotCompilable(Exception):
@@ -29,6 +33,13 @@ class Environment:
     session_value: Callable[[str], object] | None = None
     """@@name and the session's functions (DATABASE(), LAST_INSERT_ID(), ...)."""
     user_variables: Mapping[str, object] | None = None
+    zone: str = UTC
+    """The session's time_zone."""
+
+    @property
+    def local(self) -> datetime:
+        """The statement's start as the session's clocks show it."""
+        return self.now if self.zone == UTC else from_utc(self.now, self.zone) or self.now
 
 
 @dataclass(frozen=True, slots=True)

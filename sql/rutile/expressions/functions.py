@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, time
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
@@ -45,32 +45,43 @@ def session_function_name(node: exp.Expr) -> str | None:
 def moment_function(node: exp.Expr) -> Callable[[Environment], object] | None:
     """NOW(), CURDATE(), CURTIME(), UTC_TIMESTAMP() and their like: what they give for the statement's moment."""
     name = _moment_name(node)
-    if name == "datetime":
-        digits = _digits(node)
-        unit = 10 ** (6 - digits)
-        return lambda env: env.now.replace(microsecond=env.now.microsecond // unit * unit)
-    if name == "date":
-        return lambda env: env.now.date()
-    if name == "time":
-        return lambda env: timedelta(hours=env.now.hour, minutes=env.now.minute, seconds=env.now.second)
-    return None
+    if name is None:
+        return None
+    if name == "unix_timestamp":
+        return lambda env: int(env.now.replace(tzinfo=UTC).timestamp())
+    read, digits = _READ_MOMENT[name.removeprefix("utc_")], _digits(node)
+    unit = 10 ** (6 - digits)
 
+    def evaluate(env: Environment) -> object:
+        moment = env.now if name.startswith("utc_") else env.local
+        return read(moment.replace(microsecond=moment.microsecond // unit * unit))
+
+    return evaluate
+
+
+_READ_MOMENT: dict[str, Callable[[datetime], object]] = {
+    "datetime": lambda moment: moment, "date": lambda moment: moment.date(),
+    "time": lambda moment: moment - datetime.combine(moment.date(), time()),
+}  # fmt: skip
 
 _MOMENT_NAMES = {
-    "now": "datetime", "localtime": "datetime", "localtimestamp": "datetime", "utc_timestamp": "datetime",
+    "now": "datetime", "localtime": "datetime", "localtimestamp": "datetime", "utc_timestamp": "utc_datetime",
     "current_timestamp": "datetime", "sysdate": "datetime", "curdate": "date", "current_date": "date",
-    "utc_date": "date", "curtime": "time", "current_time": "time", "utc_time": "time",
+    "utc_date": "utc_date", "curtime": "time", "current_time": "time", "utc_time": "utc_time",
+}  # fmt: skip
+_MOMENT_CLASSES: dict[type[exp.Expr], str] = {
+    exp.CurrentTimestamp: "datetime", exp.Localtimestamp: "datetime", exp.Localtime: "datetime",
+    exp.UtcTimestamp: "utc_datetime", exp.CurrentDate: "date", exp.UtcDate: "utc_date", exp.CurrentTime: "time",
+    exp.UtcTime: "utc_time",
 }  # fmt: skip
 
 
 def _moment_name(node: exp.Expr) -> str | None:
-    if isinstance(node, exp.CurrentTimestamp | exp.UtcTimestamp | exp.Localtimestamp | exp.Localtime):
-        return "datetime"
-    if isinstance(node, exp.CurrentDate | exp.UtcDate):
-        return "date"
-    if isinstance(node, exp.CurrentTime | exp.UtcTime):
-        return "time"
-    return _MOMENT_NAMES.get(node.name.lower()) if isinstance(node, exp.Anonymous) else None
+    """What it gives: "datetime", "date" or "time", with "utc_" before it where it is not the session's."""
+    if isinstance(node, exp.Anonymous):
+        name = node.name.lower()
+        return name if name == "unix_timestamp" and not node.expressions else _MOMENT_NAMES.get(name)
+    return _MOMENT_CLASSES.get(type(node))
 
 
 def _digits(node: exp.Expr) -> int:

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from sqlglot import exp
 
-from rutile.expressions.compile import Environment
+from rutile.expressions.compile import UTC, Environment
 from rutile.expressions.functions import moment_function, session_function_name
 from rutile.temporal import format_datetime, format_time
 
@@ -43,13 +43,34 @@ def _cast(text: str, kind: str) -> exp.Expr:
     return exp.cast(exp.Literal.string(text), kind, dialect="mysql")
 
 
+def in_zone(expression: exp.Expr, zone: str) -> exp.Expr:
+    """A copy in which UNIX_TIMESTAMP and FROM_UNIXTIME mean the session's time zone, in terms of CONVERT_TZ."""
+    copied = exp.Paren(this=expression.copy())
+    for node in list(copied.find_all(exp.Anonymous, exp.UnixToTime)):
+        if isinstance(node, exp.UnixToTime):
+            pattern = node.args.get("format")
+            node.set("format", None)
+            local: exp.Expr = _converted(node.copy(), UTC, zone)
+            node.replace(local if pattern is None else exp.TimeToStr(this=local, format=pattern))
+        elif node.name.lower() == "unix_timestamp" and node.expressions:
+            node.set("expressions", [_converted(node.expressions[0], zone, UTC)])
+    return copied.this  # type: ignore[no-any-return]
+
+
+def _converted(moment: exp.Expr, source: str, target: str) -> exp.Expr:
+    zones = {"source_tz": exp.Literal.string(source), "target_tz": exp.Literal.string(target)}
+    return exp.ConvertTimezone(timestamp=moment, **zones)
+
+
 def bind(expression: exp.Expr, environment: Environment) -> tuple[exp.Expr, bool]:
     """`expression` (a copy) with parameters, variables and the session's and the moment's functions as literals.
 
     So the text means the same wherever it runs, and every NOW() of a statement is one moment. The second value tells
     whether nothing of the session went in, so that a plan of the same text may be used again.
     """
-    reusable = True
+    reusable = environment.zone == UTC
+    if not reusable:
+        expression = in_zone(expression, environment.zone)
 
     def replace(node: exp.Expr) -> exp.Expr:
         nonlocal reusable

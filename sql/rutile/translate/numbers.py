@@ -51,13 +51,26 @@ def add_or_subtract(translator: Translator, node: exp.Expr) -> Typed:
     if isinstance(node.this, exp.Interval) or isinstance(node.args["expression"], exp.Interval):
         return shift_operator(translator, node)
     left, right = operands(translator, node)
-    built = type(node)(this=_widened(left, right), expression=paren(right.node))
-    return Typed(built, _result(left.type, right.type, max(left.type.scale, right.type.scale)))
+    kind = _result(left.type, right.type, max(left.type.scale, right.type.scale))
+    if _is_unsigned(kind):
+        return Typed(_unsigned(type(node), left, right), kind)
+    return Typed(type(node)(this=_widened(left, right), expression=paren(right.node)), kind)
+
+
+def _is_unsigned(kind: SqlType) -> bool:
+    return kind.base is Base.INT and kind.unsigned
+
+
+def _unsigned(operator: type[exp.Expr], left: Typed, right: Typed) -> exp.Expr:
+    """Integers of which one is BIGINT UNSIGNED, and so the result: below zero it is out of range."""
+    return cast(paren(operator(this=cast(left.node, "hugeint"), expression=paren(right.node))), "ubigint")
 
 
 def multiply(translator: Translator, node: exp.Expr) -> Typed:
     left, right = operands(translator, node)
     kind = _result(left.type, right.type, left.type.scale + right.type.scale)
+    if _is_unsigned(kind):
+        return Typed(_unsigned(exp.Mul, left, right), kind)
     factor = _widened(left, right)
     if translator.wide_decimals and kind.base is Base.DECIMAL:
         factor = cast(left.node, f"decimal({MAX_PRECISION}, {left.type.scale})")
@@ -121,7 +134,7 @@ def remainder(translator: Translator, node: exp.Expr) -> Typed:
 def minus(translator: Translator, node: exp.Expr) -> Typed:
     value = as_number(translator.visit(node.this))
     if value.type.unsigned and not isinstance(value.node, exp.Literal):
-        return Typed(exp.Neg(this=cast(value.node, "bigint")), INT)
+        return Typed(cast(exp.Neg(this=cast(value.node, "hugeint")), "bigint"), INT)
     kind = SqlType(value.type.base, value.type.scale, value.type.bits)
     return Typed(exp.Neg(this=paren(value.node)), kind)
 
