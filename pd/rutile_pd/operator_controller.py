@@ -121,7 +121,7 @@ class OperatorController:
                 continue  # the other side of a merge that ended a moment ago
             if self._is_overdue(operator, now_ms):
                 self._finish(operator, pdpb.TIMEOUT, now_ms)
-            elif any(map(is_lost, operator.target_stores())):
+            elif any(map(is_lost, operator.awaited_stores())):
                 self._finish(operator, pdpb.CANCEL, now_ms)
 
     def cancel(self, region_id: int, now_ms: int) -> bool:

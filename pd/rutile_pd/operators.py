@@ -101,6 +101,11 @@ class Operator:
         """The store that is to lead, if that is a part of it."""
         return next((step.to_store_id for step in self.steps if isinstance(step, TransferLeader)), None)
 
+    def awaited_stores(self) -> tuple[int, ...]:
+        """Stores that have to do something for it beside the region's leader."""
+        leader = self.new_leader_store()
+        return self.target_stores() if leader is None else (*self.target_stores(), leader)
+
     @property
     def merges_with(self) -> int | None:
         """The other region, if this is one side of a merge."""
