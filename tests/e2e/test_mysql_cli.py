@@ -54,6 +54,9 @@ def test_the_playground_tells_where_mysql_clients_go(playground: Playground) -> 
         (["--mysql-addr", "0.0.0.0:0", "--insecure"], "--mysql-password-file"),
         (["--mysql-addr", "nonsense"], "want host:port"),
         (["--mysql-password-file", "/nonexistent/file"], "No such file"),
+        (["--mysql-tls-cert", "some.pem"], "--mysql-tls-key"),
+        (["--mysql-tls-cert", "/nonexistent/c", "--mysql-tls-key", "/nonexistent/k"], "No such file"),
+        (["--require-secure-transport"], "--mysql-auto-tls"),
     ],
 )
 def test_what_is_refused(arguments: list[str], complaint: str) -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rutile.cli.flight import add_flight_options, flight_options
+from rutile.cli.mysql import add_mysql_options, mysql_options
 from rutile.cli.settings import add_settings_options, with_settings
 from rutile.cli.verbs import (
     DEFAULT_KV,
-    DEFAULT_MYSQL,
     DEFAULT_PD,
     DEFAULT_SQL,
     LOOPBACK_HOSTS,
@@ -80,18 +80,12 @@ def add_sql(verbs: Verbs) -> None:
         verbs,
         "sql",
         "run a SQL front end\n"
-        "Prints `ready sql ADDRESS mysql=ADDRESS [flight=LOCATION]` once it serves. MySQL and Flight clients are root.",
+        "Prints `ready sql ADDRESS mysql=ADDRESS [flight=LOCATION]` once it serves.\n"
+        "Clients are users of the cluster; root has no password until it is given one.",
     )
     parser.add_argument("--pd", default=DEFAULT_PD, metavar="ADDR[,ADDR]", help=f"placement driver ({DEFAULT_PD})")
     _add_role_options(parser, DEFAULT_SQL)
-    parser.add_argument(
-        "--mysql-addr", default=DEFAULT_MYSQL, metavar="ADDR",
-        help=f"listen here for MySQL clients (default {DEFAULT_MYSQL}; port 0: any)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--mysql-password-file", type=Path, metavar="FILE",
-        help="root's password, for Flight too, is the first line of FILE (default: empty, on loopback only)",
-    )  # fmt: skip
+    add_mysql_options(parser)
     parser.add_argument(
         "--tikv-only", action="store_true",
         help="the stores at --pd speak TiKV's protocol and no more: fetch rows, run everything here",
@@ -142,20 +136,18 @@ def _run_kv(options: argparse.Namespace) -> int:
 
 
 def _run_sql(options: argparse.Namespace) -> int:
-    from rutile.mysql.connection import ServerOptions
     from rutile.sql_node import SqlNode
 
     check_address(options)
-    check_address(options, "--mysql-addr")
-    mysql_options = ServerOptions(password=_mysql_password(options))
+    mysql = mysql_options(options)
     flight = flight_options(options, needs_secret=False)
-    if flight is not None and not mysql_options.password:
+    if flight is not None and not mysql.password:
         _check_loopback(options.flight_addr)
     addresses = options.pd.split(",")
     return _serve(
         options,
         lambda: SqlNode(
-            addresses, options.addr, options.mysql_addr, mysql_options, flight, tikv_only=options.tikv_only
+            addresses, options.addr, options.mysql_addr, mysql, flight, tikv_only=options.tikv_only
         ),
     )
 
@@ -165,22 +157,6 @@ def _check_loopback(flight_address: str) -> None:
 
     if flight_address.rpartition(":")[0] not in LOOPBACK_HOSTS:
         raise InvalidRequest(f"--flight-addr {flight_address} wants --mysql-password-file: root has no password")
-
-
-def _mysql_password(options: argparse.Namespace) -> str:
-    """The password of MySQL's root; it may be empty on loopback only."""
-    from rutile_proto.errors import InvalidRequest
-
-    if options.mysql_password_file is None:
-        password = ""
-    else:
-        try:
-            password = options.mysql_password_file.read_text().partition("\n")[0].rstrip("\r")
-        except OSError as error:
-            raise InvalidRequest(f"--mysql-password-file {options.mysql_password_file}: {error.strerror}") from error
-    if not password and options.mysql_addr.rpartition(":")[0] not in LOOPBACK_HOSTS:
-        raise InvalidRequest(f"--mysql-addr {options.mysql_addr} wants --mysql-password-file: root has no password")
-    return password
 
 
 def _serve(options: argparse.Namespace, make_role: Callable[[], Role]) -> int:

@@ -7,7 +7,11 @@ request. So the records go through memory buffers: what has arrived already is s
 from __future__ import annotations
 
 import ssl
+import subprocess
+import tempfile
 from collections.abc import Callable
+
+from rutile_proto.errors import InvalidRequest
 
 _READ_BYTES = 64 << 10
 
@@ -65,3 +69,21 @@ def server_context(certificate: str, key: str) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(certificate, key)
     return context
+
+
+def self_signed_context() -> ssl.SSLContext:
+    """TLS with a certificate made now by the `openssl` command, for who wants encryption without naming the server.
+
+    Raises InvalidRequest where there is no such command.
+    """
+    with tempfile.TemporaryDirectory(prefix="rutile-tls-") as folder:
+        certificate, key = f"{folder}/certificate.pem", f"{folder}/key.pem"
+        command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+        try:
+            subprocess.run(
+                [*command, "-days", "365", "-subj", "/CN=rutile", "-keyout", key, "-out", certificate],
+                check=True, capture_output=True,
+            )  # fmt: skip
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise InvalidRequest(f"no certificate could be made by the openssl command: {error}") from error
+        return server_context(certificate, key)
