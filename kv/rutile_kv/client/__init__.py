@@ -43,6 +43,12 @@ What always holds:
 * *No request per key where one per region will do.*
 * *Errors are of the tree in `rutile_proto.errors`*; a gRPC error never reaches the caller.
 
+A store that is cut off answers nothing and breaks nothing. `leader_watch.LeaderWatch` asks the placement driver who
+leads when an answer takes longer than a second, and `RegionSender.send` goes there as soon as it is another store.
+
+Snapshots read from leaders, unless they are told to read from the closest replica (`replicas.ReadFrom`): once it is as
+far as the leader, or as it is, which may be refused with DataIsNotReady. Then, as always, the leader is asked.
+
 A pessimistic transaction (`pessimistic.PessimisticTransaction`) takes locks while it runs; they live in
 `pessimistic_locks.PessimisticLocks`.
 
@@ -54,5 +60,5 @@ store runs them.
 
 `raw.RawClient` does without all of this: single operations on data no transaction sees, routed by the same map.
 
-Not here, on purpose: shared locks, stale reads, TLS.
+Not here, on purpose: shared locks, TLS.
 """

@@ -23,6 +23,7 @@ from rutile_kv.client.pd import PdClient
 from rutile_kv.client.pessimistic import PessimisticTransaction
 from rutile_kv.client.raw import RawClient
 from rutile_kv.client.region_cache import RegionCache
+from rutile_kv.client.replicas import ReadFrom
 from rutile_kv.client.rowwise import scan_rows
 from rutile_kv.client.scan_parts import ScanPart, scan_parts
 from rutile_kv.client.snapshot import Snapshot
@@ -107,9 +108,9 @@ class Client:
         """A timestamp above everything committed before this call."""
         return await self.cluster.pd.timestamp()
 
-    def snapshot(self, ts: int) -> Snapshot:
-        """The cluster as of `ts`."""
-        return Snapshot(self.cluster, ts)
+    def snapshot(self, ts: int, read_from: ReadFrom | None = None) -> Snapshot:
+        """The cluster as of `ts`, read from leaders or others (None: as the options say)."""
+        return Snapshot(self.cluster, ts, read_from or self.cluster.options.read_from)
 
     @overload
     async def begin(self, start_ts: int | None = None, *, pessimistic: Literal[False] = False) -> Transaction: ...

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from rutile_kv.client.background import Background
 from rutile_kv.client.backoff import Backoff, Pace
@@ -14,6 +15,7 @@ from rutile_kv.client.lock_resolver import LockResolver
 from rutile_kv.client.pd import PdClient
 from rutile_kv.client.raw_points import RawPoints
 from rutile_kv.client.region_cache import RegionCache
+from rutile_kv.client.replicas import ReadFrom, Replicas
 from rutile_kv.client.router import Router
 from rutile_kv.client.sender import RegionSender
 
@@ -40,6 +42,10 @@ class ClientOptions:
     """How long a pessimistic transaction waits for a lock of another one (MySQL's innodb_lock_wait_timeout)."""
     async_commit: bool = True
     """Whether small transactions over several regions count as committed once every key is prewritten."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Where the client is, in the words of the stores' labels (zone, host ...): what replicas are close to it."""
+    read_from: ReadFrom = ReadFrom.LEADER
+    """Who serves snapshots that do not say it themselves. Transactions read from leaders."""
     one_phase_commit: bool = True
     """Whether transactions that fit one request are committed by their prewrite; else they are as those over several
     regions."""
@@ -58,6 +64,7 @@ class Cluster:
         self.regions = RegionCache(pd)
         self.sender = RegionSender(self.regions, stores, LeaderWatch(pd, self.regions, self.pace))
         self.router = Router(self.regions, self.sender)
+        self.replicas = Replicas(pd, self.options.labels)
         self.raw_router = Router(self.regions, self.sender, place=bytes)
         self.locks = LockResolver(self.router, pd)
         self.background = Background()

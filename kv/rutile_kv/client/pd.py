@@ -140,10 +140,10 @@ class PdClient:
         store: metapb.Store = answer.store
         return store
 
-    async def all_stores(self, *, with_tombstones: bool = False) -> list[metapb.Store]:
+    async def all_stores(self, *, with_tombstones: bool = False, backoff: Backoff | None = None) -> list[metapb.Store]:
         """Every registered store, in the order of their ids."""
         request = pdpb.GetAllStoresRequest(exclude_tombstone_stores=not with_tombstones)
-        return sorted((await self.call("GetAllStores", request)).stores, key=lambda store: store.id)
+        return sorted((await self.call("GetAllStores", request, backoff)).stores, key=lambda store: store.id)
 
     async def put_store(self, store: metapb.Store) -> None:
         """Register a store, or change its address and labels."""
@@ -151,9 +151,7 @@ class PdClient:
 
     async def store_heartbeat(self, stats: pdpb.StoreStats) -> pdpb.StoreHeartbeatResponse:
         """Say that a store lives and how full it is; what the placement driver wants of it."""
-        answer: pdpb.StoreHeartbeatResponse = await self.call(
-            "StoreHeartbeat", pdpb.StoreHeartbeatRequest(stats=stats)
-        )
+        answer: pdpb.StoreHeartbeatResponse = await self.call("StoreHeartbeat", pdpb.StoreHeartbeatRequest(stats=stats))
         return answer
 
     async def region_heartbeats(

@@ -8,6 +8,7 @@ from typing import Any
 
 from rutile_kv.client.backoff import Backoff
 from rutile_kv.client.region_cache import CachedRegion, RegionCache
+from rutile_kv.client.replicas import Aim
 from rutile_kv.client.sender import Missed, RegionSender
 from rutile_proto.keys import storage_key
 
@@ -26,17 +27,28 @@ class Router:
         self.sender = sender
         self._place = place
 
-    async def call(self, key: bytes, method: str, build: Callable[[CachedRegion], Any], backoff: Backoff) -> Any:
+    async def call(
+        self,
+        key: bytes,
+        method: str,
+        build: Callable[[CachedRegion], Any],
+        backoff: Backoff,
+        aim: Aim | None = None,
+    ) -> Any:
         """The answer of the region that holds the user key. The request is built again for each try.
 
-        Only for what may be executed twice: reads and idempotent commands.
+        Only for what may be executed twice: reads and idempotent commands. Reads may `aim` at others than the leader.
         """
         place = self._place(key)
         while True:
             region = await self.regions.locate(place, backoff)
+            if aim is not None:
+                region = await aim.target(region, backoff)
             answer = await self.sender.send(region, method, build(region), backoff)
             if not isinstance(answer, Missed):
                 return answer
+            if aim is not None:
+                aim.missed(region)
             await answer.wait(backoff)
 
     async def group(self, keys: Sequence[bytes], backoff: Backoff) -> list[tuple[CachedRegion, Sequence[bytes]]]:

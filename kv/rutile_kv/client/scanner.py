@@ -17,6 +17,7 @@ from rutile_kv.client.cluster import Cluster
 from rutile_kv.client.key_ranges import is_empty, lesser_end
 from rutile_kv.client.lock_resolver import lock_of
 from rutile_kv.client.region_cache import CachedRegion
+from rutile_kv.client.replicas import Aim
 from rutile_kv.client.sender import Missed
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto.errors import LockFacts
@@ -36,6 +37,7 @@ class ScanReader(Protocol):
     """The snapshot that is scanned."""
 
     ts: Timestamp
+    aim: Aim
 
     def context(self, region: CachedRegion) -> kvrpcpb.Context: ...
 
@@ -106,10 +108,11 @@ async def _next_page(
     """The rows of one RPC, and `left` without them. Empty when a region ended, or its first row was locked."""
     backoff = cluster.read_backoff("scan")
     while True:
-        region = await left.region(cluster, backoff)
+        region = await reader.aim.target(await left.region(cluster, backoff), backoff)
         request = _request(reader, region, left, wanted, key_only)
         answer = await cluster.sender.send(region, "KvScan", request, backoff)
         if isinstance(answer, Missed):
+            reader.aim.missed(region)
             await answer.wait(backoff)
             continue
         rows, locks = _split_answer(answer)

@@ -15,6 +15,7 @@ from rutile_kv.client.cluster import Cluster
 from rutile_kv.client.lock_resolver import lock_of
 from rutile_kv.client.parallel import run_bounded
 from rutile_kv.client.region_cache import CachedRegion
+from rutile_kv.client.replicas import Aim, ReadFrom
 from rutile_kv.client.scanner import scan_pages
 from rutile_kv.client.sender import Missed
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
@@ -40,8 +41,9 @@ class Snapshot:
     >>> await snapshot.scan(b"k", b"l", limit=100, reverse=True)
     """
 
-    def __init__(self, cluster: Cluster, ts: int) -> None:
+    def __init__(self, cluster: Cluster, ts: int, read_from: ReadFrom = ReadFrom.LEADER) -> None:
         self.ts = Timestamp(ts)
+        self.aim = Aim(cluster.replicas, read_from)
         self._cluster = cluster
         self._passable: dict[int, None] = {}
 
@@ -50,7 +52,7 @@ class Snapshot:
         backoff = self._cluster.read_backoff("get")
         while True:
             answer: kvrpcpb.GetResponse = await self._cluster.router.call(
-                key, "KvGet", lambda region: self._get_request(region, key), backoff
+                key, "KvGet", lambda region: self._get_request(region, key), backoff, self.aim
             )
             if not answer.HasField("error"):
                 return None if answer.not_found else answer.value
@@ -100,7 +102,9 @@ class Snapshot:
 
     def context(self, region: CachedRegion) -> kvrpcpb.Context:
         """The context of a read of this snapshot."""
-        return region.context(self._passable)
+        context = region.context(self._passable)
+        self.aim.mark(context, region)
+        return context
 
     async def pass_locks(self, locks: Collection[LockFacts], backoff: Backoff) -> None:
         """Do what is needed for a read to get past the locks it met."""
@@ -117,7 +121,7 @@ class Snapshot:
     async def _pieces(self, keys: Sequence[bytes], backoff: Backoff) -> list[Piece]:
         """Sorted keys cut by region, and small enough for one request."""
         return [
-            (region, part[at : at + MAX_KEYS_PER_GET])
+            (await self.aim.target(region, backoff), part[at : at + MAX_KEYS_PER_GET])
             for region, part in await self._cluster.router.group(keys, backoff)
             for at in range(0, len(part), MAX_KEYS_PER_GET)
         ]
@@ -130,6 +134,7 @@ class Snapshot:
             request = kvrpcpb.BatchGetRequest(context=self.context(region), keys=keys, version=self.ts)
             answer = await self._cluster.sender.send(region, "KvBatchGet", request, backoff)
             if isinstance(answer, Missed):
+                self.aim.missed(region)
                 await answer.wait(backoff)
                 left.extendleft(reversed(await self._pieces(keys, backoff)))
                 continue

@@ -80,7 +80,8 @@ leader's new peers campaign at once, counters are shared out by what the engine 
 
 Sleep: a leader that nobody used for `hibernate_after_ticks` and whose members all have and applied everything asks them
 to sleep, and sleeps. Stores ping each other instead of regions; a request, a Raft message or a silent store wakes
-whom it concerns (`hibernation`).
+whom it concerns (`hibernation`). A store that stood still itself, or was late, has heard nobody and does not hold that
+against them (`StoodStill`): otherwise a thousand regions would elect leaders whenever a processor is busy.
 
 A merge: the source's leader proposes PrepareMerge (`merge_proposals.prepare_merge`), after which the source serves
 nobody. The target's leader, whose store has applied that too, proposes CommitMerge, with what any peer of the source

@@ -154,6 +154,13 @@ class StoreDriver:
             return SampledReader(self._engine, region, self._load)
         return RegionReader(self._engine, region)
 
+    def stale_view(self, context: kvrpcpb.Context) -> tuple[metapb.Region, Reader]:
+        """The region as this replica has applied it, however far that is, until the caller's next await; wakes nobody.
+        Raises RegionError."""
+        self._check_serving()
+        region = self.store.read_again(context)
+        return region, RegionReader(self._engine, region)
+
     async def snapshot(self, context: kvrpcpb.Context) -> tuple[Snapshot, metapb.Region, LogIndex]:
         """The same as a snapshot for another thread, with the region and the index applied in it. The caller closes
         it."""

@@ -18,6 +18,7 @@ Invariants:
   (`TxnScheduler.over`): a transaction that commits asynchronously gets a timestamp above every read that may have
   missed it. After an election or a merge max_ts is unknown until PD has given a timestamp (max_ts_sync.py). A
   follower's read raises the leader's max_ts before it is served (read_index_gate.py).
+* A stale read is served by any replica that is complete up to its version, and asks nobody (stale_reads.py).
 * No read below the safe point this store knows, and no version at or above it is ever removed (garbage_collector.py).
 * A view of the live engine is used up before the next await. What has to live longer is a snapshot, and whoever
   opened it closes it.
@@ -31,5 +32,6 @@ Bounds: 8 KiB a key, `StoreConfig.max_entry_bytes` a write, `coprocessor_concurr
 store and 64 MiB in it, about 1 MiB a page of results.
 
 Not here, on purpose: routing (the client's), retries of region errors (the client's), TiDB's coprocessor requests
-(tp 103 to 105; only tp 200, our fragments), stale reads (GetStoreSafeTS answers 0).
+(tp 103 to 105; only tp 200, our fragments), stale fragments, a store's safe timestamp as a whole (GetStoreSafeTS
+answers 0).
 """

@@ -99,7 +99,8 @@ class AdminService:
         return kvrpcpb.MvccGetByKeyResponse(info=info)
 
     async def GetStoreSafeTS(self, request: kvrpcpb.StoreSafeTSRequest, context: object) -> kvrpcpb.StoreSafeTSResponse:
-        """0: no stale reads are served yet, whatever their age. client-go asks every two seconds."""
+        """0: not known for the store as a whole; each region tells in DataIsNotReady. client-go asks every two
+        seconds."""
         return kvrpcpb.StoreSafeTSResponse(safe_ts=0)
 
 

@@ -29,6 +29,7 @@ from rutile_kv.server.raft_service import RaftService
 from rutile_kv.server.raw_scan_relay import RawScanRelay
 from rutile_kv.server.raw_writes import RawWrites
 from rutile_kv.server.region_store import RegionStore
+from rutile_kv.server.stale_reads import StaleReads
 from rutile_kv.server.transactional_writes import TransactionalWrites
 from rutile_kv.server.unimplemented import rest_unimplemented
 from rutile_kv.server.watch_service import WatchParts, WatchService
@@ -68,6 +69,8 @@ class ServiceParts:
     """None: KvGC and UnsafeDestroyRange are refused."""
     watching: WatchParts | None = None
     """None: Watch is refused."""
+    stale: StaleReads | None = None
+    """None: stale reads are served as others are."""
     others: Cluster | None = None
     """Reaches the other stores; None if there are none to ask."""
     tikv_only: bool = False
@@ -105,6 +108,7 @@ class StoreService(
         self.clock = parts.raw.clock
         self.relay = parts.raw.relay
         self.fates = LockFates(parts.store_id, parts.kv, parts.scheduler, parts.others)
+        self.stale = parts.stale
         self.space = parts.space
         self.watching = parts.watching
         self.waiting = LockWaiting(parts.scheduler)

@@ -59,6 +59,7 @@ from rutile_kv.server.raw_sweeper import RawSweeper
 from rutile_kv.server.read_index_gate import ReadIndexGate, StampedTransport
 from rutile_kv.server.registration import found_cluster, identify
 from rutile_kv.server.space import Space
+from rutile_kv.server.stale_reads import StaleReads
 from rutile_kv.server.watch_raw import RawStreams
 from rutile_kv.server.watch_service import WatchParts
 from rutile_kv.server.watch_versions import VersionStreams
@@ -203,6 +204,7 @@ class StoreNode:
             await keep_mirror(endpoint.cache, driver.store, engine, self.config, opened)
         others = self._others(pd, opened)
         watches = Watches(driver, scheduler, pd, self.config.watch_progress_seconds, self.config.watch_queue_bytes)
+        stale = StaleReads(driver, scheduler, pd, watches.landed)
         parts = ServiceParts(
             cluster_id=pd.cluster_id,
             store_id=store_id,
@@ -212,6 +214,7 @@ class StoreNode:
             raft=gate,
             max_entry_bytes=self.config.max_entry_bytes,
             raw=RawParts(raw, self._clock, RawScanRelay(others, driver) if others is not None else None),
+            stale=stale,
             others=others,
             space=SpaceParts(collector, space.destroy_range),
             watching=WatchParts(
@@ -240,6 +243,8 @@ class StoreNode:
         duties = StoreDuties(service, collector, driver, pd, connections, self.config, self._pace)
         await duties.start()
         opened.push_async_callback(duties.close)
+        stale.start()
+        opened.push_async_callback(stale.close)
         watches.start()
         opened.push_async_callback(watches.close)
         opened.callback(service.close)

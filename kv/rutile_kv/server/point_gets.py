@@ -35,6 +35,8 @@ class PointGets(TransactionalReads, RawReads):
 
     async def get_together(self, gets: Sequence[Get]) -> list[Any]:
         """The responses to gets of one place (see `by_place`), in their order; None for those to be served alone."""
+        if gets[0].context.stale_read:
+            return [None] * len(gets)
         try:
             check_open(self)
             check_cluster(gets[0].context, self.cluster_id)

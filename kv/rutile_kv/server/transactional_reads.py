@@ -7,6 +7,8 @@ the engine (`TxnScheduler.over`) count like those that are in it.
 
 A lock in a reader's way is looked into first (`lock_fates`): only those of transactions that may still be running are
 told to the client.
+
+Requests with Context.stale_read take what this replica has, if it is complete up to their version (`stale_reads`).
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from rutile_kv.mvcc.reader import MvccReader
 from rutile_kv.server.boundary import unary
 from rutile_kv.server.lock_fates import Fates, LockFates
 from rutile_kv.server.region_store import RegionStore, UserRange, check_in_region, clip
+from rutile_kv.server.stale_reads import EVERYBODY, StaleReads
 from rutile_kv.server.validation import (
     MAX_LOCK_SCAN,
     check_key,
@@ -44,11 +47,12 @@ Pair: TypeAlias = tuple[bytes, bytes | KeyIsLocked]
 
 
 class TransactionalReads:
-    """Mixed into the Tikv service; needs `kv`, `scheduler`, `fates` and `cluster_id`."""
+    """Mixed into the Tikv service; needs `kv`, `scheduler`, `fates`, `stale` and `cluster_id`."""
 
     kv: RegionStore
     scheduler: TxnScheduler
     fates: LockFates
+    stale: StaleReads | None
     cluster_id: int
 
     @unary(kvrpcpb.GetResponse, timed=True)
@@ -108,6 +112,11 @@ class TransactionalReads:
     async def _read(self, context: kvrpcpb.Context, version: int, look: Look[Response]) -> Response:
         """What `look` makes of the data. Where locks are in its way it looks again, as long as something can be learned
         of their owners; then its answer tells of the locks."""
+        if context.stale_read and self.stale is not None:
+            check_timestamp("version", version)
+            self.scheduler.safe_point.check(version)
+            view, region = self.stale.view(context, version)
+            return look(MvccReader(view), region, Fates(EVERYBODY))[0]
         known = known_locks(context)
         for _ in range(MAX_LOOKS):
             reader, region = await self._view(context, version)

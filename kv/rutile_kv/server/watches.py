@@ -126,7 +126,7 @@ class Watches:
                 feed = self.core.feed(region_id)
                 if feed is not None and feed.wants_locks():
                     await self._load_locks(feed, context_of(info))
-                await self._landed(info.region, ts)
+                await self.landed(info.region, ts)
                 await self._driver.read_view(context_of(info))
         except (TimeoutError, ProposalInMergingMode):
             log.info("watchers of region %d hear of no progress this time", region_id)
@@ -154,7 +154,7 @@ class Watches:
             feed.locks.abandon()
             snapshot.close()
 
-    async def _landed(self, region: metapb.Region, ts: int) -> None:
+    async def landed(self, region: metapb.Region, ts: int) -> None:
         """Wait for locks on their way whose transactions may commit at or below `ts`."""
         landed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
