@@ -64,7 +64,7 @@ class Group:
 
     def __init__(self, seed: int, size: int = 3) -> None:
         self.dice = random.Random(seed)
-        self.hosts = [Host(f"pd{n}", SkewedClock(LoopClock())) for n in range(1, size + 1)]
+        self.hosts = [Host(f"pd{n}", SkewedClock(LoopClock(asyncio.get_running_loop()))) for n in range(1, size + 1)]
         self.founders = [Founder(host.name, f"{host.name}:1") for host in self.hosts]
         self.cuts: set[tuple[str, str]] = set()
         self.loss = 0.0
