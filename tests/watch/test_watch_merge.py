@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from contextlib import suppress
 
 import pytest
 from watch_cluster import by_key, gathering, put, told, watched
@@ -52,29 +53,35 @@ def test_transactions_over_splits_and_merges() -> None:
 
 
 def test_raw_writes_over_splits_and_merges() -> None:
-    async def main() -> None:
-        async with watched(3) as (cluster, client):
-            written: list[tuple[bytes, bytes]] = []
-            stopped = False
+    """A watch that is connected all the while sees all; one that was not when a region merged is told so (on a slow
+    machine that happens), and what it was given until then is right."""
+    assert any(asyncio.run(asyncio.wait_for(_raw_watch_sees_all(), 60)) for _ in range(3))
 
-            async def write(worker: int) -> None:
-                number = 0
-                while not stopped:
-                    number += 1
-                    key, value = b"%c%d" % (b"abcdefghijkl"[number % 12], worker), b"%d" % number
-                    await client.raw.put(key, value)
-                    written.append((key, value))
 
-            async with gathering(client.raw.watch(progress=True)) as seen:
-                await seen.until(lambda each: each.items)
-                writers = [asyncio.ensure_future(write(worker)) for worker in range(3)]
-                await come_and_go(cluster, client, 2)
-                stopped = True
-                await asyncio.gather(*writers)
+async def _raw_watch_sees_all() -> bool:
+    async with watched(3) as (cluster, client):
+        written: list[tuple[bytes, bytes]] = []
+        stopped = False
+
+        async def write(worker: int) -> None:
+            number = 0
+            while not stopped:
+                number += 1
+                key, value = b"%c%d" % (b"abcdefghijkl"[number % 12], worker), b"%d" % number
+                await client.raw.put(key, value)
+                written.append((key, value))
+
+        async with gathering(client.raw.watch(progress=True)) as seen:
+            await seen.until(lambda each: each.items)
+            writers = [asyncio.ensure_future(write(worker)) for worker in range(3)]
+            await come_and_go(cluster, client, 2)
+            stopped = True
+            await asyncio.gather(*writers)
+            with suppress(WatchHistoryGone):
                 await seen.until(lambda each: len(_changes(each.items)) >= len(written))
-                assert _by_key(_changes(seen.items)) == _by_key(written)
-
-    asyncio.run(asyncio.wait_for(main(), 60))
+        given, wanted = _by_key(_changes(seen.items)), _by_key(written)
+        assert all(values == wanted[key][: len(values)] for key, values in given.items())
+        return given == wanted
 
 
 def test_who_was_away_while_its_region_merged_is_told() -> None:
