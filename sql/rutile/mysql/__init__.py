@@ -1,11 +1,12 @@
 """MySQL's protocol: what `mysql`, PyMySQL, JDBC, SQLAlchemy and the rest of that world speak, served from sessions.
 
     bytes ──► packets.PacketDecoder ──► link.Link ──► connection.Connection ──► rutile.session.Session
-                                                            │
-              handshake, auth             who is there      │  before the first command
+                     (tls within)                           │
+              login, handshake, auth      who is there      │  before the first command
               commands                    what is asked  ◄──┤
               literals                    text in, as str   │
               prepared, binary_protocol   parameters in     │
+              load_data, records          a file in         │
               columns, text_protocol,     rows out       ◄──┘
               binary_protocol, replies
 
@@ -27,8 +28,14 @@ column definitions, rows, an end. Packets carry a sequence number that both side
 * PREPARE tells how many columns and parameters there are, because libmysql and libmariadb lose step without it. The
   types of computed columns are known only when rows are there: EXECUTE's own definitions have them.
 
-*Not here yet, and not offered in the greeting, so that clients do not try:* TLS, compression, LOAD DATA LOCAL, session
-tracking, query attributes, server-side cursors, COM_CHANGE_USER. There is one account, `root`.
+* TLS, where the server has a certificate, begins inside the conversation: what has arrived with the request already
+  belongs to it (`tls`). Who came in, and as which account, is an `Identity` on the session; what it may do is asked there
+  (`rutile.privileges`), not here.
+* The password never travels. Both methods' proofs are checked against what the catalogue keeps, so the slow exchange of
+  caching_sha2_password, which sends it, is never asked for.
+
+*Not here, and not offered in the greeting, so that clients do not try:* compression, session tracking, query attributes,
+server-side cursors. Text is UTF-8 on both sides, whatever character set a client names.
 
 Facts: MySQL's protocol documentation ("Client/Server Protocol"), and the measurements behind the design, which tell
 where real clients depend on what the documentation leaves open.

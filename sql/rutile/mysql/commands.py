@@ -12,6 +12,8 @@ from rutile.mysql.binary_protocol import binary_encoder
 from rutile.mysql.constants import Capability, Command, Status
 from rutile.mysql.link import Link
 from rutile.mysql.literals import statement_text
+from rutile.mysql.load_data import Load
+from rutile.mysql.load_statement import LoadData, read_load_data
 from rutile.mysql.prepared import PreparedStatements, read_execute_header
 from rutile.mysql.result_sets import MakeEncoder, ResultSender
 from rutile.mysql.text_protocol import text_encoder
@@ -147,8 +149,16 @@ class Commands:
             await self._run_statement(statement, more=Status.MORE_RESULTS if number < len(statements) else Status(0))
 
     async def _run_statement(self, sql: str, *, more: Status) -> None:
+        load = read_load_data(sql)
+        if load is not None:
+            return await self._load(load, more)
         await self._send(await self.session.execute(sql), more, text_encoder)
         self.quit = self.session.is_killed
+
+    async def _load(self, statement: LoadData, more: Status) -> None:
+        if Capability.LOCAL_FILES not in self._capabilities:
+            raise problems.local_files_off()
+        await self._send(await Load(self._link, self.session, statement).run(), more, text_encoder)
 
     async def _send(self, result: Result, more: Status, encoder: MakeEncoder) -> None:
         await self._results.send(result, self._status | more, encoder)

@@ -19,6 +19,7 @@ class Capability(IntFlag):
     LONG_FLAG = 1 << 2
     CONNECT_WITH_DB = 1 << 3
     ODBC = 1 << 6
+    LOCAL_FILES = 1 << 7
     IGNORE_SPACE = 1 << 8
     PROTOCOL_41 = 1 << 9
     INTERACTIVE = 1 << 10

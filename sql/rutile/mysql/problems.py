@@ -14,6 +14,7 @@ ER_INVALID_CHARACTERS = 1300
 ER_TOO_MANY_PREPARED = 1461
 ER_MALFORMED_PACKET = 1835
 ER_SECURE_TRANSPORT_REQUIRED = 3159
+ER_CLIENT_LOCAL_FILES_DISABLED = 3948
 
 _CONNECTION = "08S01"
 
@@ -51,6 +52,11 @@ def packet_too_large(limit: int) -> SqlError:
 
 def out_of_order() -> ConversationOver:
     return ConversationOver(ER_PACKETS_OUT_OF_ORDER, "Got packets out of order", sqlstate=_CONNECTION)
+
+
+def local_files_off() -> SqlError:
+    message = "Loading local data is disabled; this must be enabled on both the client and server sides"
+    return SqlError(ER_CLIENT_LOCAL_FILES_DISABLED, message, sqlstate="42000")
 
 
 def malformed_packet() -> SqlError:
