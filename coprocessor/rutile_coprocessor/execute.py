@@ -29,6 +29,8 @@ from rutile_coprocessor.watchdog import CancelToken, Guard
 from rutile_proto.errors import FragmentCancelled, FragmentFailed, InvalidRequest
 
 DEFAULT_MEMORY_LIMIT_BYTES = 512 << 20
+GROWTH = 2
+"""The process may grow by so many times DuckDB's limit while a query runs: see `watchdog`."""
 DEFAULT_THREADS = 2
 DEFAULT_TIMEOUT_SECONDS = 60.0
 
@@ -103,7 +105,7 @@ class FragmentRun(Iterator[pa.RecordBatch]):
         """Turns DuckDB's errors into ours, and an interrupt into the reason for it."""
         try:
             yield
-        except (duckdb.Error, pa.ArrowException, MemoryError) as error:
+        except (duckdb.Error, pa.ArrowException, MemoryError, OSError) as error:  # OSError: from Arrow's C stream
             if self._guard.reason is not None:
                 raise FragmentCancelled(f"the fragment was stopped: {self._guard.reason}") from error
             raise FragmentFailed(_first_line(error)) from error
@@ -134,6 +136,7 @@ class Executor:
 
     def __init__(self, memory_limit_bytes: int = DEFAULT_MEMORY_LIMIT_BYTES, threads: int = DEFAULT_THREADS) -> None:
         self._database = locked_database(memory_limit_bytes, threads)
+        self._growth_bytes = GROWTH * memory_limit_bytes
 
     def run(
         self,
@@ -153,7 +156,8 @@ class Executor:
         except BaseException:
             cursor.close()
             raise
-        return FragmentRun(fragment, cursor, sources, Guard(cursor.interrupt, timeout_seconds, cancel))
+        guard = Guard(cursor.interrupt, timeout_seconds, cancel, self._growth_bytes)
+        return FragmentRun(fragment, cursor, sources, guard)
 
     def close(self) -> None:
         self._database.close()

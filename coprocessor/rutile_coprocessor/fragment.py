@@ -17,6 +17,7 @@ from sqlglot.errors import ErrorLevel, SqlglotError
 from sqlglot.tokenizer_core import Token, TokenType
 
 from rutile_coprocessor.schema import TableSchema
+from rutile_coprocessor.size_bounds import bound_sizes
 from rutile_coprocessor.whitelist import (
     FUNCTION_NAMES,
     FUNCTION_NODES,
@@ -110,6 +111,7 @@ def check_fragment(sql: str, scan_names: tuple[str, ...], *, here: bool = False)
         query = _parse(sql)
         _check_nodes(query, here)
         _check_tables(query, scan_names)
+        bound_sizes(query)
         return query.sql(dialect=DUCKDB, unsupported_level=ErrorLevel.RAISE)
     except SqlglotError as error:
         raise FragmentRefused(f"the fragment does not parse: {_plain(error)}") from error

@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import duckdb
 
-from rutile_coprocessor.size_bounds import MACROS as SIZE_MACROS
-
 from rutile_coprocessor.scalars import SCALARS, install_scalars
+from rutile_coprocessor.size_bounds import MACROS as SIZE_MACROS
 
 _NUMBERS = (
     # The number a text begins with, 0 if none: how MySQL reads text where it wants a number.

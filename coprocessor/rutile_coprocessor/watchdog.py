@@ -1,4 +1,7 @@
-"""Stops queries: at their deadline, or when somebody cancels them.
+"""Stops queries: at their deadline, when somebody cancels them, or when the process grows by more than they may use.
+
+Most of what a query takes comes out of DuckDB's own limit. Texts and lists in the vector at hand do not; so while
+queries run the process's memory is looked at now and then, and those are stopped during which it grew too much.
 
 One daemon thread serves all runs of the process. A run whose time has come is interrupted again and again until it
 ends, because an interrupt that arrives a moment before the engine starts would be lost.
@@ -6,12 +9,27 @@ ends, because an interrupt that arrives a moment before the engine starts would 
 
 from __future__ import annotations
 
+import mmap
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 REPEAT_SECONDS = 0.05
 DEADLINE_REASON = "its deadline has passed"
+MEMORY_REASON = "the process grew too much while it ran: make smaller texts and lists"
+LOOK_SECONDS = 0.1
+"""How often the process's memory is looked at while queries with a limit run."""
+STATM = Path("/proc/self/statm")
+
+
+def own_memory_bytes() -> int:
+    """Memory of this process that is in no file; 0 where the system does not tell."""
+    try:
+        resident, shared = STATM.read_text().split()[1:3]
+    except FileNotFoundError:
+        return 0
+    return (int(resident) - int(shared)) * mmap.PAGESIZE
 
 
 class CancelToken:
@@ -71,12 +89,14 @@ class Watchdog:
     def _serve(self) -> None:
         with self._changed:
             while True:
-                due = min((guard.due for guard in self._guards), default=None)
+                due = min((guard.look_at for guard in self._guards), default=None)
                 wait = None if due is None else due - time.monotonic()
                 if wait is None or wait > 0:
                     self._changed.wait(None if wait is None else min(wait, threading.TIMEOUT_MAX))
                     continue
+                memory_bytes = own_memory_bytes()
                 for guard in self._guards:
+                    guard.check_memory(memory_bytes)
                     guard.fire_if_due(time.monotonic())
 
 
@@ -87,12 +107,32 @@ class Guard:
     """Watches one run from `with` to its end. `reason` says why it was stopped, and is None if it was not."""
 
     def __init__(
-        self, interrupt: Callable[[], None], timeout_seconds: float | None, cancel: CancelToken | None
+        self,
+        interrupt: Callable[[], None],
+        timeout_seconds: float | None,
+        cancel: CancelToken | None,
+        growth_bytes: int | None = None,
     ) -> None:
+        """`growth_bytes`: by how much the process may grow meanwhile."""
         self._interrupt = interrupt
+        self._most_bytes = None if growth_bytes is None else own_memory_bytes() + growth_bytes
+        self._next_look = float("inf") if growth_bytes is None else time.monotonic() + LOOK_SECONDS
         self._cancel = cancel
         self.due = float("inf") if timeout_seconds is None else time.monotonic() + timeout_seconds
         self.reason: str | None = None
+
+    @property
+    def look_at(self) -> float:
+        """When the watchdog is to look at it next."""
+        return min(self.due, self._next_look)
+
+    def check_memory(self, memory_bytes: int) -> None:
+        if self._most_bytes is None:
+            return
+        self._next_look = time.monotonic() + LOOK_SECONDS
+        if memory_bytes > self._most_bytes:
+            self.reason = self.reason or MEMORY_REASON
+            self.due = min(self.due, time.monotonic())
 
     def fire_if_due(self, now: float) -> None:
         if self.due <= now:

@@ -1,0 +1,117 @@
+"""Bounds on values whose size is only a number in the text: REPEAT('x', 1e9), LPAD, RANGE, PRINTF('%2000000000d').
+
+DuckDB makes such a value outside its memory limit, and cannot be interrupted while it does. So the number is wrapped:
+where it would make more than MAX_MADE bytes or elements the query ends with an error that says so. That bounds one
+value; a vector of two thousand of them is caught by the watch on the process's memory (`watchdog`), between vectors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlglot import exp
+
+from rutile_proto.errors import FragmentRefused
+
+MAX_MADE = 1 << 20
+"""Bytes of a text, or elements of a list, that a function may make of little."""
+MAX_COMPARED = 1000
+"""Bytes of a text in functions that take the product of two lengths in time."""
+MAX_NESTED_REPEATS = 3
+"""Each mentions its text twice once it is bounded."""
+
+_TOO_LARGE = f"error('a function would make a value of more than {MAX_MADE} bytes or elements')"
+MACROS = (
+    f"rutile_bounded(n) AS CASE WHEN n > {MAX_MADE} THEN {_TOO_LARGE} ELSE n END",
+    f"rutile_bounded_times(s, n) AS CASE WHEN n > {MAX_MADE} OR strlen(CAST(s AS VARCHAR)) * CAST(n AS DOUBLE) >"
+    f" {MAX_MADE} THEN {_TOO_LARGE} ELSE n END",
+    f"rutile_bounded_text(s, t) AS CASE WHEN strlen(t) > 16 AND CAST(strlen(t) AS DOUBLE) * strlen(s) > {MAX_MADE}"
+    f" THEN {_TOO_LARGE} ELSE t END",
+    f"rutile_short(s) AS CASE WHEN strlen(s) > {MAX_COMPARED} THEN error('texts of more than {MAX_COMPARED} bytes are"
+    " not compared letter by letter') ELSE s END",
+    f"rutile_bounded_end(a, b, s) AS CASE WHEN abs(CAST(b AS DOUBLE) - CAST(a AS DOUBLE)) > {MAX_MADE} * abs(CAST(s AS"
+    f" DOUBLE)) THEN {_TOO_LARGE} ELSE b END",
+    f"rutile_bounded_time(a, b, s) AS CASE WHEN abs(CAST(epoch_us(b) AS DOUBLE) - epoch_us(a)) > {MAX_MADE} *"
+    f" abs(CAST(epoch_us(s) AS DOUBLE)) THEN {_TOO_LARGE} ELSE b END",
+    f"rutile_bounded_format(f) AS CASE WHEN regexp_matches(f, '[0-9]{{5,}}|[*]|[{{][^}}]*[{{]') THEN {_TOO_LARGE}"
+    " ELSE f END",
+)
+
+_SIZE_PLACES = {"list_resize": 1, "array_resize": 1, "to_base": 2, "bar": 3, "equi_width_bins": 2, "lpad": 1, "rpad": 1}
+"""The argument of a function that says how much it makes."""
+
+
+_PRODUCTS = frozenset({
+    "levenshtein", "damerau_levenshtein", "editdist3", "jaro_similarity", "jaro_winkler_similarity", "jaccard",
+})  # fmt: skip
+
+
+def bound_sizes(query: exp.Expr) -> None:
+    """Wraps, in the tree, every number that says how large a value becomes. Raises FragmentRefused."""
+    for node in list(query.walk()):
+        rule = _RULES.get(type(node))
+        if rule is not None:
+            rule(node)
+
+
+def _bound_repeat(node: exp.Expr) -> None:
+    depth, above = 0, node.parent
+    while above is not None:
+        depth += isinstance(above, exp.Repeat)
+        above = above.parent
+    if depth >= MAX_NESTED_REPEATS:
+        raise FragmentRefused(f"REPEAT is nested deeper than {MAX_NESTED_REPEATS} in a fragment")
+    node.set("times", exp.func("rutile_bounded_times", node.this.copy(), node.args["times"]))
+
+
+def _bound_replace(node: exp.Expr) -> None:
+    """Each letter may become a long text."""
+    replacement = node.args.get("replacement")
+    if replacement is not None:
+        node.set("replacement", exp.func("rutile_bounded_text", node.this.copy(), replacement))
+
+
+def _bound_compared(node: exp.Expr) -> None:
+    for part in ("this", "expression"):
+        node.set(part, exp.func("rutile_short", node.args[part]))
+
+
+def _bound_pad(node: exp.Expr) -> None:
+    node.set("expression", exp.func("rutile_bounded", node.expression))
+
+
+def _bound_series(node: exp.Expr) -> None:
+    step = node.args.get("step")
+    is_time = step is not None and (isinstance(step, exp.Interval) or step.find(exp.Interval) is not None)
+    name = "rutile_bounded_time" if is_time else "rutile_bounded_end"
+    start = node.args.get("start") or exp.Literal.number(0)
+    node.set("end", exp.func(name, start.copy(), node.args["end"], (step or exp.Literal.number(1)).copy()))
+
+
+def _bound_format(node: exp.Expr) -> None:
+    node.set("this", exp.func("rutile_bounded_format", node.this))
+
+
+def _bound_named(node: exp.Expr) -> None:
+    name, arguments = node.name.lower(), node.expressions
+    place = _SIZE_PLACES.get(name)
+    if place is not None and place < len(arguments):
+        arguments[place].replace(exp.func("rutile_bounded", arguments[place].copy()))
+    elif name in _PRODUCTS:
+        for argument in arguments:
+            argument.replace(exp.func("rutile_short", argument.copy()))
+    elif name in ("printf", "format") and arguments:
+        arguments[0].replace(exp.func("rutile_bounded_format", arguments[0].copy()))
+
+
+_RULES: dict[type[exp.Expr], Callable[[exp.Expr], None]] = {
+    exp.Repeat: _bound_repeat,
+    exp.Pad: _bound_pad,
+    exp.Replace: _bound_replace,
+    exp.RegexpReplace: _bound_replace,
+    exp.Levenshtein: _bound_compared,
+    exp.JarowinklerSimilarity: _bound_compared,
+    exp.GenerateSeries: _bound_series,
+    exp.Format: _bound_format,
+    exp.Anonymous: _bound_named,
+}
