@@ -58,13 +58,20 @@ class Pd:
     def __init__(self) -> None:
         self.heartbeats: list[pdpb.RegionHeartbeatRequest] = []
         self.splits: list[list[metapb.Region]] = []
+        self.regions: dict[int, metapb.Region] = {}
+        """What it tells of regions when asked."""
         self.given = 0
+        self.asked = 0
 
     def region_heartbeat(self, request):
         self.heartbeats.append(request)
 
     def regions_split(self, regions):
         self.splits.append(list(regions))
+
+    async def region_by_id(self, region_id):
+        self.asked += 1
+        return self.regions.get(region_id)
 
     async def ask_split(self, region, count):
         first = self.given

@@ -154,6 +154,28 @@ def test_a_damaged_replica_never_leads(cluster):
     assert cluster.leader().peer.store_id != store
 
 
+def test_damage_outlives_a_restart_until_the_peer_is_replaced(cluster):
+    hashing(cluster).write((b"k", b"v"))
+    cluster.caught_up()
+    store = follower_of(cluster)
+    damage(cluster, store)
+    check(cluster)
+    before = cluster.info(store).damage
+    cluster.machines[store].crash()
+    cluster.machines[store].restart()
+    cluster.tick(5)
+    assert before and cluster.info(store).damage == before
+    with pytest.raises(RegionDamaged):
+        cluster.read(store, b"k", replica_read=True)
+    cluster.change(("RemoveNode", 10 + store, store))
+    cluster.wait(lambda: cluster.info(store) is None)
+    cluster.change(("AddLearnerNode", 100 + store, store))
+    cluster.wait(lambda: cluster.info(store))
+    cluster.machines[store].crash()
+    cluster.machines[store].restart()
+    assert cluster.info(store).damage == ""
+
+
 def test_who_destroyed_data_beside_the_log_takes_no_part_for_a_while(new_cluster):
     cluster = hashing(new_cluster(config=StoreConfig(consistency_pause_ticks=50, hibernate_after_ticks=0)).grow())
     cluster.write((b"k", b"v"))

@@ -1,7 +1,12 @@
 """Peers that were removed behind their backs find out, whoever is left to tell them; the dead stay dead."""
 
+import asyncio
+
+from driver_world import World
+
 from rutile_kv.raftstore import local_keys
 from rutile_kv.raftstore.events import RaftMessageReceived
+from rutile_kv.raftstore.region_change import copy_region
 from rutile_proto import raft_serverpb_pb2 as raft_serverpb
 
 
@@ -100,3 +105,21 @@ def test_a_living_member_is_told_nothing_when_it_asks(cluster):
     cluster.write((b"k", b"v"))
     cluster.caught_up()
     assert cluster.get(follower, b"k") == b"v"
+
+
+def test_who_has_no_fellows_left_asks_pd():
+    async def run():
+        async with World(3, missing_leader_ticks=5) as world:
+            await world.grow()
+            forgotten = world.wires.drivers[3]
+            for store in (1, 2):
+                await world.wires.drivers.pop(store).stop()
+            known = world.pd.regions[1] = copy_region(forgotten.region(1))
+            await world.until(lambda: world.pd.asked >= 2)
+            assert forgotten.region(1) is not None, "PD says that it is a member"
+            del known.peers[:]
+            known.peers.add(id=99, store_id=9)
+            known.region_epoch.conf_ver += 3
+            await world.until(lambda: forgotten.region(1) is None)
+
+    asyncio.run(run())

@@ -35,6 +35,9 @@ class Alone:
     def regions_split(self, regions):
         return
 
+    async def region_by_id(self, region_id):
+        return None
+
     async def ask_split(self, region, count):
         return [(100, [101])]
 

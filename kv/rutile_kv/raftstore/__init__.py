@@ -92,6 +92,6 @@ leader proposes RollbackMerge. That proof is exact because a region says what it
 with its snapshots, and with the message that destroys a removed peer (docs/decisions/region-merge.md).
 
 Not done, on purpose: merging into a left neighbour, keeping the log of a merged region for watchers that were away,
-witnesses, asking PD whether a forgotten peer still belongs (only its old fellow members are asked), applying in a
-thread of its own (Python would not gain), ingesting snapshots as files (docs/decisions/snapshot-install.md).
+witnesses, applying in a thread of its own (Python would not gain), ingesting snapshots as files
+(docs/decisions/snapshot-install.md).
 """

@@ -7,7 +7,8 @@ twice and nothing is compared across another ComputeHash.
 
 A replica that differs has lost or damaged data, or applied something otherwise than the others. It cannot know who is
 right, but it must not serve: it refuses every request with RegionDamaged, campaigns no more, and its store says so
-loudly. It goes on voting and storing the log, which is sound. Remove the peer: its successor gets a snapshot.
+loudly. It goes on voting and storing the log, which is sound. Restarts do not heal it: the mark is kept in the engine
+until the peer is removed. Its successor gets a snapshot.
 
 Data that is destroyed beside the log (dropped tables) goes at another moment on each store. So a peer that had that
 happen to it takes no part for a while.

@@ -21,6 +21,7 @@ from rutile_kv.raftstore.events import (
     ChangePeers,
     CheckConsistency,
     Event,
+    MembershipDoubt,
     Merge,
     RaftMessageReceived,
     ReadIndex,
@@ -35,9 +36,11 @@ from rutile_kv.raftstore.events import (
 )
 from rutile_kv.raftstore.load import WINDOW_SECONDS, LoadMonitor
 from rutile_kv.raftstore.pd_commands import PdEvents, context_of, event_of
+from rutile_kv.raftstore.region_change import find_peer
 from rutile_kv.raftstore.region_checks import RegionChecks
 from rutile_kv.raftstore.region_info import RegionInfo
 from rutile_kv.raftstore.region_reader import RegionReader, RegionSnapshot
+from rutile_kv.raftstore.routing import tombstone_message
 from rutile_kv.raftstore.sampled_reader import SampledReader
 from rutile_kv.raftstore.snapshot_transfer import SnapshotTransfer, Transport
 from rutile_kv.raftstore.store import Store
@@ -271,6 +274,18 @@ class StoreDriver:
         except RutileError as error:
             log.warning("region %d: PD's split was not made: %s", info.region.id, error)
 
+    async def _settle(self, doubt: MembershipDoubt) -> None:
+        """Ask PD whether a peer still belongs; if it does not, it hears what a fellow would have told it."""
+        try:
+            now = await self._pd.region_by_id(doubt.region.id)
+        except RutileError as error:
+            log.info("region %d: PD does not say who is a member: %s", doubt.region.id, error)
+            return
+        if now is None or find_peer(now, doubt.peer.id) is not None:
+            return
+        known = raft_serverpb.RegionLocalState(region=now)
+        self.handle_raft_message(tombstone_message(known, doubt.peer, doubt.peer))
+
     # --- looking in ---------------------------------------------------------------------------------------------------
 
     def region_infos(self) -> list[RegionInfo]:
@@ -364,6 +379,8 @@ class StoreDriver:
             self._pd.region_heartbeat(heartbeat)
         for check in ready.split_checks:
             self._spawn(self._checks.check_split(check), f"split check of region {check.region.id}")
+        for doubt in ready.doubts:
+            self._spawn(self._settle(doubt), f"membership of peer {doubt.peer.id}")
         for split in ready.splits:
             self._pd.regions_split(split.regions)
 

@@ -227,6 +227,14 @@ class HashRegion:
 
 
 @dataclass(frozen=True, slots=True)
+class MembershipDoubt:
+    """A peer that has not heard of a leader for long, and may have been removed."""
+
+    region: metapb.Region
+    peer: metapb.Peer
+
+
+@dataclass(frozen=True, slots=True)
 class RegionSplit:
     """This store led a region that split: PD wants to know what it became."""
 
@@ -258,6 +266,9 @@ class StoreReady:
     """For PD, any time; without request header."""
     splits: list[RegionSplit] = field(default_factory=list)
     """For PD, any time."""
+    doubts: list[MembershipDoubt] = field(default_factory=list)
+    """Questions for PD, any time; if the peer is no member, step a tombstone message. Its fellows are asked as well,
+    but there may be none left."""
     hashes: list[HashRegion] = field(default_factory=list)
     """Take the snapshot after the write and before anything else is written."""
     alarms: list[str] = field(default_factory=list)

@@ -7,6 +7,7 @@
     01 02 <region id> 03                    raft_serverpb.RaftApplyState: applied index, where the log begins
     01 03 <region id> 01                    raft_serverpb.RegionLocalState: the region, and whether it is normal,
                                             being installed, about to merge, or a tombstone
+    01 04 <region id>                       why the replica must not serve, as text (see `consistency`)
 
 Numbers are eight bytes, big endian, so that a region's log is one range in index order. The layout is TiKV's (wire.md
 §8), without the `z` before data keys: here data lives in families of its own. A peer that waits for its first snapshot
@@ -26,7 +27,7 @@ from rutile_proto.errors import EngineCorrupt
 STORE_IDENT = b"\x01\x01"
 _RAFT = b"\x01\x02"
 _REGION = b"\x01\x03"
-_REGION_STATES_END = b"\x01\x04"
+_REGION_STATES_END = _DAMAGE = b"\x01\x04"
 _LOG, _RAFT_STATE, _APPLY_STATE, _REGION_STATE = b"\x01", b"\x02", b"\x03", b"\x01"
 
 _ENTRY_HEADER = struct.Struct(">BQ")
@@ -51,6 +52,10 @@ def apply_state(region_id: int) -> bytes:
 
 def region_state(region_id: int) -> bytes:
     return _REGION + region_id.to_bytes(8, "big") + _REGION_STATE
+
+
+def damage(region_id: int) -> bytes:
+    return _DAMAGE + region_id.to_bytes(8, "big")
 
 
 def encode_entry(entry: Entry) -> bytes:
@@ -81,6 +86,11 @@ def scan_region_states(reader: Reader) -> Iterator[raft_serverpb.RegionLocalStat
 def load_region_state(reader: Reader, region_id: int) -> raft_serverpb.RegionLocalState | None:
     value = reader.get(CF_RAFT, region_state(region_id))
     return None if value is None else raft_serverpb.RegionLocalState.FromString(value)
+
+
+def load_damage(reader: Reader, region_id: int) -> str:
+    """How a replica is known to differ from its leader's; empty if it is not."""
+    return (reader.get(CF_RAFT, damage(region_id)) or b"").decode()
 
 
 def load_raft_state(reader: Reader, region_id: int) -> raft_serverpb.RaftLocalState | None:

@@ -21,6 +21,9 @@ class PdEvents(Protocol):
     def regions_split(self, regions: Sequence[metapb.Region]) -> None:
         """A region led from here split into these. Never blocks."""
 
+    async def region_by_id(self, region_id: int) -> metapb.Region | None:
+        """The region as PD knows it; None if it knows none. Raises PdError."""
+
     async def ask_split(self, region: metapb.Region, count: int) -> Sequence[tuple[int, Sequence[int]]]:
         """Ids for `count` new regions: (region id, peer ids in the order of the region's peers). Raises PdError."""
 

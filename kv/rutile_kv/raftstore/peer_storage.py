@@ -221,6 +221,7 @@ class PeerStorage:
         batch.delete_range(CF_RAFT, self._log_prefix, local_keys.raft_state(self.region.id))
         batch.delete(CF_RAFT, local_keys.raft_state(self.region.id))
         batch.delete(CF_RAFT, local_keys.apply_state(self.region.id))
+        batch.delete(CF_RAFT, local_keys.damage(self.region.id))
         write_region_state(batch, tombstone)
         self.close()
 

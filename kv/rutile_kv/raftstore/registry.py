@@ -270,6 +270,9 @@ class Registry:
         if peer.storage.merge_state is not None:
             self.merging[region.id] = None
         peer.applier.stats = RegionStats.estimate(self.engine, region)
+        peer.applier.consistency.damage = local_keys.load_damage(self.engine, region.id)
+        if peer.applier.consistency.damage:
+            peer.node.abstain()
         self.regions.put(region)
         if len(region.peers) == 1:
             peer.node.campaign()

@@ -42,6 +42,7 @@ class Round:
             or ready.heartbeats
             or ready.splits
             or ready.split_checks
+            or ready.doubts
             or ready.hashes
             or ready.alarms
         )

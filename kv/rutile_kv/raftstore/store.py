@@ -11,11 +11,11 @@ from typing import assert_never
 
 from google.protobuf.message import DecodeError
 
-from rutile_kv.engine.api import Engine
+from rutile_kv.engine.api import CF_RAFT, Engine
 from rutile_kv.raft.codec import message_from_pb
 from rutile_kv.raft.config import Randomness
 from rutile_kv.raft.messages import Entry, Message, MessageKind
-from rutile_kv.raftstore import upkeep
+from rutile_kv.raftstore import local_keys, upkeep
 from rutile_kv.raftstore.config import StoreConfig
 from rutile_kv.raftstore.events import (
     ChangePeers,
@@ -322,7 +322,10 @@ class Store:
             if peer is not None:
                 self._wake(peer)
                 peer.node.abstain()
-                error = RegionDamaged(region_id, peer.applier.consistency.damage)
+                damage = peer.applier.consistency.damage
+                round_.batch.put(CF_RAFT, local_keys.damage(region_id), damage.encode())
+                round_.ready.must_sync = True
+                error = RegionDamaged(region_id, damage)
                 peer.refuse_waiting_reads(round_, error)
                 round_.ready.alarms.append(f"{error} (store {self.store_id}, peer {peer.id})")
 

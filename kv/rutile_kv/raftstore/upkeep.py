@@ -7,7 +7,7 @@ in the same tick.
 
 from rutile_kv.engine.api import Engine
 from rutile_kv.raftstore.config import StoreConfig
-from rutile_kv.raftstore.events import CheckSplit
+from rutile_kv.raftstore.events import CheckSplit, MembershipDoubt
 from rutile_kv.raftstore.log_compaction import compact_log
 from rutile_kv.raftstore.peer import Peer
 from rutile_kv.raftstore.round import Round
@@ -89,6 +89,8 @@ def _check_peers(peer: Peer, config: StoreConfig, round_: Round) -> None:
     elif peer.silent_ticks() >= config.missing_leader_ticks:
         peer.note_contact()
         ask_whether_member(peer, round_)
+        if peer.is_initialised:
+            round_.ready.doubts.append(MembershipDoubt(peer.region, peer.meta))
 
 
 def ask_whether_member(peer: Peer, round_: Round) -> None:

@@ -62,6 +62,10 @@ class PdWorker:
     def regions_split(self, regions: Sequence[metapb.Region]) -> None:
         self._spawn(self._report_split(list(regions)), "report of a split")
 
+    async def region_by_id(self, region_id: int) -> metapb.Region | None:
+        info = await self._pd.get_region_by_id(region_id)
+        return None if info is None else info.region
+
     async def ask_split(self, region: metapb.Region, count: int) -> Sequence[tuple[int, Sequence[int]]]:
         ids: list[tuple[int, Sequence[int]]] = []
         while len(ids) < count:
