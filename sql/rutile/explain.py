@@ -30,6 +30,7 @@ from rutile.planner.ranges import conjuncts
 from rutile.planner.scans import ScanPlan
 from rutile.planner.tree import ROOT, STORE, PlanNode, operator_tree
 from rutile.result import Result, ResultColumn
+from rutile.table_finder import ViewNamed
 from rutile_coprocessor.schema import ColumnType, Kind
 from rutile_proto import rutilepb_pb2 as rutilepb
 
@@ -95,7 +96,7 @@ class _Explainer:
             plan = await self._session.planned(lambda find: plan_point(statement, find))
             if not isinstance(plan, ConstantSelect):
                 plan.finder.keys(self._environment)
-        except (NotPoint, NotCompilable):
+        except (NotPoint, NotCompilable, ViewNamed):
             return None
         return plan
 

@@ -42,6 +42,11 @@ def _tables(catalog: CatalogSnapshot) -> _Rows:
          info.comment)
         for info in _all_tables(catalog)
     ]  # fmt: skip
+    stored += [
+        (_CATALOG, view.schema.database, view.schema.name, "VIEW", None, None, None, "VIEW")
+        for database in sorted(catalog.databases)
+        for view in catalog.views_of(database)
+    ]
     virtual: _Rows = [
         (_CATALOG, "information_schema", name.upper(), "SYSTEM VIEW", None, None, "utf8mb4_bin", "") for name in TABLES
     ]
@@ -51,9 +56,13 @@ def _tables(catalog: CatalogSnapshot) -> _Rows:
 def _columns(catalog: CatalogSnapshot) -> _Rows:
     return [
         _column_row(info, position, column)
-        for info in _all_tables(catalog)
+        for info in [*_all_tables(catalog), *_views_as_tables(catalog)]
         for position, column in enumerate(info.schema.columns, start=1)
     ]
+
+
+def _views_as_tables(catalog: CatalogSnapshot) -> list[TableInfo]:
+    return [TableInfo(view.schema) for database in sorted(catalog.databases) for view in catalog.views_of(database)]
 
 
 def _column_row(info: TableInfo, position: int, column: Column) -> tuple[object, ...]:

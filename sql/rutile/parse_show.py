@@ -44,6 +44,8 @@ def _show_create(cursor: TokenCursor) -> st.Statement:
         return _ending(cursor, "create database", database=cursor.name())
     if cursor.accept("user"):
         return parse_show_create_user(cursor)
+    if cursor.accept("view"):
+        return _ending(cursor, "create view", table=cursor.table_name())
     if not cursor.accept("table"):
         raise not_supported(f"SHOW CREATE {cursor.peek_text().upper()}")
     return _ending(cursor, "create table", table=cursor.table_name())

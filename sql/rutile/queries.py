@@ -29,11 +29,13 @@ from rutile.planner.literals import bind
 from rutile.planner.names import OutputColumn, TableKey, base_tables, output_columns, qualify_names
 from rutile.planner.point import FindTable, NotPoint, plan_constant
 from rutile.planner.query import QueryPlan, plan_query
+from rutile.planner.views import expand_views
 from rutile.query_errors import DECIMAL_OVERFLOW, from_duckdb
 from rutile.result import Result, rows_of_table
 from rutile.result_types import shaped
 from rutile.storage import KvTransaction
-from rutile_coprocessor.schema import TableSchema
+from rutile.table_finder import TableFinder
+from rutile_coprocessor.schema import ColumnType, TableSchema
 from rutile_proto.errors import FragmentFailed, LockWaitTimeout
 
 if TYPE_CHECKING:
@@ -82,7 +84,7 @@ class Queries:
         """FOR UPDATE within a transaction: the rows as they are now, once they are locked."""
         session = self._session
 
-        def make(find_table: FindTable) -> KeyQuery:
+        def make(find_table: TableFinder) -> KeyQuery:
             tables, _ = self._tables(expression, find_table)
             return key_query(expression, wish, tables, session.database or "")
 
@@ -117,7 +119,8 @@ class Queries:
             self._session.shared.queries.put((self._session.database, keep_as), version, plan)
         return plan
 
-    def _plan(self, bound: exp.Expr, find_table: FindTable) -> QueryPlan:
+    def _plan(self, bound: exp.Expr, find_table: TableFinder) -> QueryPlan:
+        bound = expand_views(bound, self._session.database, find_table.view)
         tables, virtual = self._tables(bound, find_table)
         return plan_query(bound, tables, virtual, self._session.database)
 
@@ -140,12 +143,31 @@ class Queries:
     async def output_columns(self, expression: exp.Expr) -> list[OutputColumn]:
         """The columns `expression` would give, its parameters still open. Raises 1052, 1054, 1146."""
 
-        def make(find_table: FindTable) -> list[OutputColumn]:
-            tables, virtual = self._tables(expression, find_table)
+        return (await self._qualified(expression))[1]
+
+    async def qualified(self, query: exp.Query) -> exp.Query:
+        """The query with its names qualified and its stars spelled out. Raises as above."""
+        found = (await self._qualified(query))[0]
+        assert isinstance(found, exp.Query)
+        return found
+
+    async def _qualified(self, expression: exp.Expr) -> tuple[exp.Expr, list[OutputColumn]]:
+        def make(find_table: TableFinder) -> tuple[exp.Expr, list[OutputColumn]]:
+            expanded = expand_views(expression.copy(), self._session.database, find_table.view)
+            tables, virtual = self._tables(expanded, find_table)
             schemas = {key: access.schema for key, access in tables.items()} | virtual
-            return output_columns(qualify_names(expression.copy(), schemas, self._session.database), schemas)
+            named = qualify_names(expanded, schemas, self._session.database)
+            return named, output_columns(named, schemas)
 
         return await self._session.planned(make)
+
+    async def columns_of(self, query: exp.Query) -> list[tuple[str, ColumnType]]:
+        """Names and types of the query's columns, told by running it for no rows."""
+        empty = query.copy()
+        empty.set("limit", exp.Limit(expression=exp.Literal.number(0)))
+        plan = await self.plan(empty, self._session.environment(()))
+        result, _ = await self.run_plan(plan)
+        return [(column.name, column.type) for column in result.columns]
 
     async def run_plan(self, plan: QueryPlan) -> tuple[Result, RunFacts]:
         """Run a query as the session's transaction and variables have it."""

@@ -27,7 +27,6 @@ from rutile.errors import SqlError
 from rutile.expressions.compile import Environment, NotCompilable, constant_value
 from rutile.lexer import shape_of, split_statements
 from rutile.parser import parse
-from rutile.planner.point import FindTable
 from rutile.privileges.check import OTHER_DIALECTS, SessionPrivileges
 from rutile.privileges.model import INTERNAL, Identity
 from rutile.privileges.run import run_user_statement
@@ -38,9 +37,10 @@ from rutile.session_values import session_value
 from rutile.shaped import ShapedStatements
 from rutile.show import run_show
 from rutile.storage import KvTransaction
-from rutile.table_finder import table_finder
+from rutile.table_finder import TableFinder
 from rutile.transactions import TransactionMode, TransactionState, read_only_transaction
 from rutile.variables import SessionVariables, zone_name
+from rutile.views import run_create_view, run_drop_view
 from rutile_coprocessor.watchdog import CancelToken
 from rutile_proto.errors import RutileError
 
@@ -222,6 +222,12 @@ class Session:
                 result = await run_definition(statement, shared.catalog, shared.ddl, self.database, environment.now)
                 self._forget_dropped_database(statement)
                 return result
+            case st.CreateView():
+                await self.transaction.commit()
+                return await run_create_view(self, statement)
+            case st.DropView():
+                await self.transaction.commit()
+                return await run_drop_view(self, statement)
             case st.Admin():
                 return await run_admin(self, statement)
             case st.Show():
@@ -311,19 +317,19 @@ class Session:
     def _lock_wait_s(self) -> float:
         return float(self.variables.number("innodb_lock_wait_timeout"))
 
-    async def planned(self, make: Callable[[FindTable], Planned]) -> Planned:
+    async def planned(self, make: Callable[[TableFinder], Planned]) -> Planned:
         """Plan on the catalogue, once more on a fresh one if a name was unknown."""
         return (await self.planned_on(make))[0]
 
-    async def planned_on(self, make: Callable[[FindTable], Planned]) -> tuple[Planned, int]:
+    async def planned_on(self, make: Callable[[TableFinder], Planned]) -> tuple[Planned, int]:
         """The same, with the version of the catalogue the plan was made on."""
         catalog = await self.shared.catalog.current()
         try:
-            return make(table_finder(catalog, self.shared.tables, self.database, self.zone)), catalog.version
+            return make(TableFinder(catalog, self.shared.tables, self.database, self.zone)), catalog.version
         except SqlError as error:
             if error.code not in _NAME_ERRORS:
                 raise
             fresh = await self.shared.catalog.refresh()
             if fresh.version == catalog.version:
                 raise
-            return make(table_finder(fresh, self.shared.tables, self.database, self.zone)), fresh.version
+            return make(TableFinder(fresh, self.shared.tables, self.database, self.zone)), fresh.version

@@ -15,6 +15,7 @@ from rutile.planner.point import ConstantSelect, PointDelete, PointPlan, PointSe
 from rutile.planner.shapes import GENERAL, General, ShapePlan, plan_shape
 from rutile.result import Result
 from rutile.storage import KvTransaction
+from rutile.table_finder import ViewNamed
 from rutile_proto.timestamps import MAX_TIMESTAMP
 
 if TYPE_CHECKING:
@@ -48,7 +49,10 @@ class ShapedStatements:
         known = shared.shapes.get(key, catalog.version) if in_utc else None
         if known is not None:
             return known
-        plan, version = await session.planned_on(lambda find_table: plan_shape(shape, find_table))
+        try:
+            plan, version = await session.planned_on(lambda find_table: plan_shape(shape, find_table))
+        except ViewNamed:
+            return GENERAL
         if in_utc:
             shared.shapes.put(key, version, plan)
         return plan

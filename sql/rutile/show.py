@@ -16,6 +16,7 @@ from rutile.information_schema import virtual_schema, visible_databases
 from rutile.like import like_matcher
 from rutile.process_list import SHOWN_STATEMENT_CHARACTERS, process_rows
 from rutile.result import Result, ResultColumn, Row
+from rutile.views import show_create_view
 from rutile_coprocessor.schema import Column, ColumnType, Kind
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ async def run_show(session: Session, statement: st.Show) -> Result:
             return await _processes(statement, session)
         case "create table":
             return await _create_table(statement, catalog, database)
+        case "create view":
+            return await _create_view(statement, session)
         case "create database":
             return await _create_database(statement, catalog)
         case "columns":
@@ -74,11 +77,14 @@ async def _visible_tables(statement: st.Show, session: Session) -> tuple[str, li
 
 async def _tables(statement: st.Show, session: Session) -> Result:
     owner, tables = await _visible_tables(statement, session)
-    names = [info.schema.name for info in tables]
+    matches = like_matcher(statement.pattern).match
+    seen = await session.privileges.visible(await session.shared.catalog.current())
+    rows: list[Row] = [(info.schema.name, "BASE TABLE") for info in tables]
+    rows += [(view.schema.name, "VIEW") for view in seen.views_of(owner) if matches(view.schema.name)]
     title = f"Tables_in_{owner}" + (f" ({statement.pattern})" if statement.pattern else "")
     if statement.full:
-        return text_result([title, "Table_type"], [(name, "BASE TABLE") for name in names])
-    return text_result([title], [(name,) for name in names])
+        return text_result([title, "Table_type"], sorted(rows))
+    return text_result([title], [row[:1] for row in sorted(rows)])
 
 
 _STATUS_COLUMNS = [
@@ -116,6 +122,16 @@ async def _create_table(statement: st.Show, catalog: Catalog, database: str | No
     return text_result(["Table", "Create Table"], [(info.schema.name, show_create_table(info))])
 
 
+async def _create_view(statement: st.Show, session: Session) -> Result:
+    assert statement.table is not None
+    owner = database_of(statement.table, session.database)
+    view = (await session.shared.catalog.refresh()).view(owner, statement.table.name)
+    if view is None:
+        raise unknown_table(owner, statement.table.name)
+    names = ["View", "Create View", "character_set_client", "collation_connection"]
+    return text_result(names, [(view.schema.name, show_create_view(view), "utf8mb4", "utf8mb4_bin")])
+
+
 async def _create_database(statement: st.Show, catalog: Catalog) -> Result:
     assert statement.database is not None
     info = await catalog.get_database(statement.database)
@@ -131,7 +147,8 @@ async def _info_of(table: st.TableName | None, catalog: Catalog, database: str |
         if found is None:
             raise unknown_table(owner, table.name)
         return TableInfo(found)
-    return await catalog.get_table(owner, table.name)
+    view = (await catalog.current()).view(owner, table.name)
+    return TableInfo(view.schema) if view is not None else await catalog.get_table(owner, table.name)
 
 
 async def _columns(statement: st.Show, catalog: Catalog, database: str | None) -> Result:

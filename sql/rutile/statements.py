@@ -77,6 +77,22 @@ class DropTable:
 
 
 @dataclass(frozen=True, slots=True)
+class CreateView:
+    """CREATE [OR REPLACE] VIEW name [(columns)] AS query."""
+
+    name: TableName
+    query: exp.Expr
+    columns: tuple[str, ...] = ()
+    or_replace: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DropView:
+    views: tuple[TableName, ...]
+    if_exists: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class TruncateTable:
     table: TableName
 
@@ -196,7 +212,7 @@ class Nothing:
 
 Statement: TypeAlias = (
     Query | Insert | Update | Delete | CreateDatabase | DropDatabase | CreateTable | DropTable | TruncateTable
-    | AlterTable | RenameTables | Admin
+    | CreateView | DropView | AlterTable | RenameTables | Admin
     | Begin | Commit | Rollback | Savepoint | ReleaseSavepoint | Use | SetVariables | Show | Explain
     | UserStatement | Kill | Nothing
 )  # fmt: skip

@@ -9,6 +9,8 @@ a row, and no process owns it:
     m database <name>                    JSON: id, name
     m table <database> <name>            JSON: the table schema, its state, comment and indexes (names in lower case
                                          in keys)
+    m view <database> <name>             JSON: the text of the query, the columns it had (views are no tables: who looks
+                                         for a table finds none)
     m ddl_job <id>, m ddl_history <id>   JSON: jobs that run, and that are over
     m ddl_owner                          JSON: the front end that runs them, and until when
     m auto_increment <table id>          the next AUTO_INCREMENT value no front end has taken
@@ -32,5 +34,5 @@ one step at a time, taken by the one front end that owns the jobs (`rutile.ddl.w
 *Row ids* are handed out from ranges of 30,000 a front end takes at once (`identifiers.py`), so ids are unique and
 ascending within a front end, and have gaps.
 
-Not here: views, sequences, users.
+Not here: sequences.
 """

@@ -236,6 +236,8 @@ async def _drop_database(txn: KvTransaction, seen: CatalogSnapshot, name: str) -
     tables = [info for (owner, _), info in seen.tables.items() if owner == name.lower()]
     for info in tables:
         meta.drop_table(txn, info)
+    for view in seen.views_of(name):
+        txn.delete(meta.view_key(view.schema.database, view.schema.name))
     txn.delete(meta.database_key(name))
     return tables
 
@@ -245,7 +247,7 @@ async def _create_table(txn: KvTransaction, seen: CatalogSnapshot, wanted: Table
     database = seen.database(schema.database)
     if database is None:
         raise errors.unknown_database(schema.database)
-    if (schema.database.lower(), schema.name.lower()) in seen.tables:
+    if seen.has_name(schema.database, schema.name):
         raise SqlError(errors.ER_TABLE_EXISTS, f"Table '{schema.name}' already exists")
     info = replace(wanted, schema=replace(schema, table_id=await meta.next_id(txn), database=database.name))
     txn.put(meta.table_key(schema.database, schema.name), info.to_bytes())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from rutile.catalog.model import CatalogSnapshot, DatabaseInfo, TableInfo
+from rutile.catalog.view_info import ViewInfo
 from rutile.ddl.delete_ranges import range_of_table, schedule_delete_range
 from rutile.privileges.model import User
 from rutile_proto.keys import meta_key, prefix_next
@@ -16,6 +17,7 @@ FIRST_TABLE_ID = 100
 
 _DATABASES = meta_key("database")
 _TABLES = meta_key("table")
+_VIEWS = meta_key("view")
 _USERS = meta_key("user")
 _PAGE = 1024
 
@@ -48,6 +50,10 @@ def user_key(name: str, host: str) -> bytes:
     return meta_key("user", name, host)
 
 
+def view_key(database: str, name: str) -> bytes:
+    return meta_key("view", database.lower(), name.lower())
+
+
 def auto_increment_key(table_id: int) -> bytes:
     return meta_key("auto_increment", table_id)
 
@@ -78,12 +84,14 @@ async def load(reader: MetaReader) -> CatalogSnapshot:
     version = await read_counter(reader, SCHEMA_VERSION_KEY)
     databases = [DatabaseInfo.from_bytes(value) for _, value in await scan_all(reader, _DATABASES)]
     tables = [TableInfo.from_bytes(value) for _, value in await scan_all(reader, _TABLES)]
+    views = [ViewInfo.from_bytes(value) for _, value in await scan_all(reader, _VIEWS)]
     users = [User.from_bytes(value) for _, value in await scan_all(reader, _USERS)]
     return CatalogSnapshot(
         version,
         {info.name.lower(): info for info in databases},
         {(info.schema.database.lower(), info.schema.name.lower()): info for info in tables},
-        {user.key: user for user in users},
+        views={(view.schema.database.lower(), view.schema.name.lower()): view for view in views},
+        users={user.key: user for user in users},
     )
 
 

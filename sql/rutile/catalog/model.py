@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from rutile.catalog.indexes import IndexInfo, IndexState
 from rutile.catalog.rules import NO_RULES, RuleSet
+from rutile.catalog.view_info import ViewInfo
 from rutile.privileges.model import User, UserKey
 from rutile_coprocessor.schema import TableSchema
 
@@ -89,6 +90,7 @@ class CatalogSnapshot:
     version: int
     databases: Mapping[str, DatabaseInfo] = field(default_factory=dict)
     tables: Mapping[tuple[str, str], TableInfo] = field(default_factory=dict)
+    views: Mapping[tuple[str, str], ViewInfo] = field(default_factory=dict)
     users: Mapping[UserKey, User] = field(default_factory=dict)
     """Those that have a record: root has none until it is changed (`rutile.privileges.accounts`)."""
 
@@ -99,6 +101,19 @@ class CatalogSnapshot:
         """The table if sessions may see it."""
         info = self.tables.get((database.lower(), name.lower()))
         return info if info is not None and info.state is TableState.PUBLIC else None
+
+    def has_name(self, database: str, name: str) -> bool:
+        """Whether a table in any state or a view has the name: they share one space of names."""
+        key = database.lower(), name.lower()
+        return key in self.tables or key in self.views
+
+    def view(self, database: str, name: str) -> ViewInfo | None:
+        return self.views.get((database.lower(), name.lower()))
+
+    def views_of(self, database: str) -> list[ViewInfo]:
+        """The views of a database, by name."""
+        found = [view for (owner, _), view in self.views.items() if owner == database.lower()]
+        return sorted(found, key=lambda view: view.schema.name)
 
     def tables_of(self, database: str) -> list[TableInfo]:
         """The tables sessions see in a database, by name."""

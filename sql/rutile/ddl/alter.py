@@ -155,7 +155,8 @@ async def rename_table(catalog: Catalog, database: str, name: str, new_database:
         if target is None:
             raise errors.unknown_database(new_database)
         taken = seen.tables.get((new_database.lower(), new_name.lower()))
-        if taken is not None and taken.table_id != info.table_id:
+        is_view = seen.view(new_database, new_name) is not None
+        if is_view or (taken is not None and taken.table_id != info.table_id):
             raise SqlError(errors.ER_TABLE_EXISTS, f"Table '{new_name}' already exists")
         moved = replace(info, schema=replace(info.schema, name=new_name, database=target.name))
         txn.delete(meta.table_key(database, name))

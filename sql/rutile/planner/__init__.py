@@ -7,6 +7,7 @@
     change.py       other UPDATEs and DELETEs: a query for the rows, and what happens to each
     joined_change.py  those over several tables
     query.py        queries: QueryPlan, DuckDB text over named scans
+      views.py        a view's query in its place
       literals.py     parameters, variables, NOW() as literals, so that the text means the same wherever it runs
       names.py        tables found, columns qualified (sqlglot's `qualify`, and nothing else of its optimizer)
       scans.py        columns and conditions each table is read with; ranges.py: the key ranges they leave

@@ -160,7 +160,12 @@ def _definition(statement: st.Statement, database: str | None) -> Iterator[Need]
         case st.CreateTable(table):
             yield from _table(table, database, Privilege.CREATE)
             yield from _copied(statement, database)
-        case st.DropTable(tables):
+        case st.CreateView(name, expression):
+            yield from _table(name, database, Privilege.CREATE_VIEW)
+            if statement.or_replace:
+                yield from _table(name, database, Privilege.DROP)
+            yield from _query(expression, database)
+        case st.DropTable(tables) | st.DropView(tables):
             for table in tables:
                 yield from _table(table, database, Privilege.DROP)
         case st.TruncateTable(table):
