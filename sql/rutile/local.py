@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import pyarrow as pa
 
-from rutile.errors import SqlError
-from rutile.pep249 import OperationalError, exception_of
+from rutile.errors import SqlError, from_floor
+from rutile.pep249 import DataError, OperationalError, exception_of
+from rutile.result import ResultColumn, SqlWarning
+from rutile_coprocessor.value_errors import ColumnValueError
 from rutile_kv.client.loop_thread import LoopThread
 from rutile_proto.errors import RutileError
 
 if TYPE_CHECKING:
+    from rutile.arrow_ingest import IngestTarget
     from rutile.engine import Database
     from rutile.session import Session
 
@@ -34,7 +37,14 @@ class StatementResult(Protocol):
     last_insert_id: int
 
     @property
-    def columns(self) -> Sequence[Any]: ...
+    def columns(self) -> Sequence[ResultColumn]: ...
+
+    @property
+    def row_count(self) -> int:
+        """Rows of the result set."""
+
+    @property
+    def warnings(self) -> Sequence[SqlWarning]: ...
 
     def rows(self) -> list[tuple[Any, ...]]: ...
 
@@ -45,6 +55,11 @@ class Backend(Protocol):
     """One session somewhere."""
 
     def execute(self, sql: str, params: Sequence[object], dialect: str = "mysql") -> StatementResult: ...
+
+    def ingest(
+        self, database: str, table: str, reader: pa.RecordBatchReader, mode: str, primary_key: tuple[str, ...]
+    ) -> int:
+        """Insert Arrow rows, all or none; "" is the session's database, `mode` append, create or replace."""
 
     @property
     def in_transaction(self) -> bool: ...
@@ -115,6 +130,23 @@ class LocalBackend:
         except SqlError as error:
             raise exception_of(error) from error
 
+    def ingest(
+        self, database: str, table: str, reader: pa.RecordBatchReader, mode: str, primary_key: tuple[str, ...]
+    ) -> int:
+        from rutile.arrow_ingest import IngestTarget  # the importer is loaded by those who import
+
+        owner = database or self._session.database or ""
+        if_exists = {"append": "append", "replace": "replace"}.get(mode, "fail")
+        target = IngestTarget(owner, table, create=mode != "append", if_exists=if_exists, primary_key=primary_key)
+        try:
+            return self._shared.loop.run(_ingest(self._shared.database, self._session, target, reader))
+        except RutileError as error:
+            raise exception_of(from_floor(error)) from error
+        except SqlError as error:
+            raise exception_of(error) from error
+        except (ColumnValueError, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise DataError(str(error).partition("\n")[0], 1366) from error
+
     @property
     def in_transaction(self) -> bool:
         return self._session.in_transaction
@@ -130,6 +162,17 @@ class LocalBackend:
             self._shared.loop.run(self._session.close())
         finally:
             self._shared.release()
+
+
+async def _ingest(database: Database, session: Session, target: IngestTarget, reader: pa.RecordBatchReader) -> int:
+    from rutile.arrow_ingest import ArrowIngest
+
+    job = ArrowIngest(database, target, reader.schema, iter(reader))
+    await job.check()
+    await job.peek()
+    if session.holds_locks or not await job.can_be_bulk():
+        return await job.insert(session)
+    return await job.load()
 
 
 _open_lock = threading.Lock()

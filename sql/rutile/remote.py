@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from typing import Any, Self
 
 import grpc
 import pyarrow as pa
 
 from rutile.pep249 import DatabaseError, OperationalError, exception_of_code
-from rutile.result import ResultColumn, columns_from_schema, rows_of_table
+from rutile.remote_ingest import RemoteIngest
+from rutile.result import ResultColumn, SqlWarning, columns_from_schema, rows_of_table
 from rutile.values import to_value
 from rutile_kv.env.rpc import GRPC_CHANNEL_OPTIONS
 from rutile_proto import rutilepb_pb2 as rutilepb
@@ -28,8 +30,12 @@ class ConnectionLost(OperationalError):
 class RemoteResult:
     """What a server answered: Arrow pages, or counts."""
 
-    def __init__(self, table: pa.Table | None, done: rutilepb.SqlDone) -> None:
+    def __init__(
+        self, table: pa.Table | None, done: rutilepb.SqlDone, ask_warnings: Callable[[], list[SqlWarning]]
+    ) -> None:
+        """`ask_warnings` is called when they are looked at, and there are some."""
         self._table = table
+        self._ask_warnings = ask_warnings if done.warnings else list
         self.affected_rows: int = done.affected_rows
         self.last_insert_id: int = done.last_insert_id
         self.info: str = done.info
@@ -38,6 +44,16 @@ class RemoteResult:
     def arrow(self) -> pa.Table:
         """The rows as an Arrow table; empty when the statement had none."""
         return self._table if self._table is not None else pa.table({})
+
+    @property
+    def row_count(self) -> int:
+        """How many rows there are."""
+        return 0 if self._table is None else self._table.num_rows
+
+    @cached_property
+    def warnings(self) -> list[SqlWarning]:
+        """What SHOW WARNINGS says; of this statement as long as it was the session's last."""
+        return self._ask_warnings()
 
     def rows(self) -> list[tuple[Any, ...]]:
         """The rows as Python values."""
@@ -88,6 +104,14 @@ class RemoteBackend:
         execute = rutilepb.SqlExecute(sql=sql, params=[to_value(value) for value in params], dialect=dialect)
         return self._converse(rutilepb.SqlRequest(execute=execute))
 
+    def ingest(
+        self, database: str, table: str, reader: pa.RecordBatchReader, mode: str, primary_key: tuple[str, ...]
+    ) -> int:
+        """Insert Arrow rows by INSERT statements, in one transaction; a table that is made is dropped on an error."""
+        return RemoteIngest(self.execute, database, table).run(
+            reader, mode, primary_key, in_transaction=self.in_transaction
+        )
+
     def duplicate(self) -> RemoteBackend:
         """Another session on the same server."""
         return RemoteBackend._greeted(self._address, self._hello)
@@ -101,6 +125,9 @@ class RemoteBackend:
         self._outbox.put(None)
         self._call.cancel()
         self._channel.close()
+
+    def _warnings(self) -> list[SqlWarning]:
+        return [SqlWarning(level, int(code), text) for level, code, text in self.execute("SHOW WARNINGS", ()).rows()]
 
     def _converse(self, request: rutilepb.SqlRequest) -> RemoteResult:
         with self._lock:
@@ -119,7 +146,8 @@ class RemoteBackend:
                 raise _to_exception(response.error)
             if response.HasField("done"):
                 self._in_transaction = response.done.in_transaction
-                return RemoteResult(pa.concat_tables(pages) if pages else None, response.done)
+                table = pa.concat_tables(pages) if pages else None
+                return RemoteResult(table, response.done, self._warnings)
             pages.append(pa.ipc.open_stream(response.arrow_ipc).read_all())
         raise ConnectionLost(self._address)
 

@@ -70,6 +70,13 @@ class Result:
         """Whether the statement gives a result set, be it an empty one."""
         return bool(self.columns)
 
+    @property
+    def row_count(self) -> int:
+        """How many rows there are, without making them."""
+        if self._rows is not None:
+            return len(self._rows)
+        return self._table.num_rows if self._table is not None else 0
+
     def rows(self) -> list[Row]:
         """The rows as int, Decimal, float, str, bytes, date, datetime, timedelta or None."""
         if self._rows is None:

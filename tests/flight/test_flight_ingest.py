@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 from flight_world import FlightWorld, act, end_transaction, ingest_into
 
+from rutile.arrow_ingest import BULK_ROWS
 from rutile.flight import ingest
 from rutile_proto import flightsqlpb_pb2 as pb
 
@@ -18,7 +19,7 @@ def count(cursor: adbc.Cursor, table: str) -> int:
     return int(cursor.fetchall()[0][0])
 
 
-def many(rows: int = ingest.BULK_ROWS + 5000, start: int = 0) -> pa.RecordBatchReader:
+def many(rows: int = BULK_ROWS + 5000, start: int = 0) -> pa.RecordBatchReader:
     """Enough rows for the bulk path."""
     ids = pa.array(range(start, start + rows))
     return pa.table({"id": ids, "name": ids.cast(pa.string())}).to_reader(max_chunksize=8000)
@@ -51,7 +52,7 @@ def test_the_four_modes(cursor: adbc.Cursor) -> None:
 def test_many_rows(cursor: adbc.Cursor, mode: str) -> None:
     if mode != "create":
         cursor.execute("CREATE TABLE t (id BIGINT PRIMARY KEY, name VARCHAR(20))")
-    assert cursor.adbc_ingest("t", many(), mode=mode) == ingest.BULK_ROWS + 5000
+    assert cursor.adbc_ingest("t", many(), mode=mode) == BULK_ROWS + 5000
     cursor.execute("SELECT COUNT(*), MIN(id), MAX(id), COUNT(DISTINCT name) FROM t")
     assert cursor.fetchall() == [(25_000, 0, 24_999, 25_000)]
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 from google.protobuf.message import DecodeError, Message
 from pyarrow import flight
 
+from rutile.arrow_rows import parameter_rows
 from rutile.catalog.model import CatalogSnapshot
 from rutile.engine import Database
 from rutile.errors import ER_UNKNOWN, SqlError, not_supported
@@ -19,7 +20,6 @@ from rutile.flight.actions import ACTIONS, Actions
 from rutile.flight.held_results import HeldResults
 from rutile.flight.ingest import Ingest
 from rutile.flight.metadata import answer
-from rutile.flight.parameters import parameter_rows
 from rutile.flight.partitions import Partitions
 from rutile.flight.prepared import Prepared, PreparedStatements
 from rutile.flight.problems import flight_errors
