@@ -29,13 +29,13 @@ column definitions, rows, an end. Packets carry a sequence number that both side
   types of computed columns are known only when rows are there: EXECUTE's own definitions have them.
 
 * TLS, where the server has a certificate, begins inside the conversation: what has arrived with the request already
-  belongs to it (`tls`). Who came in, and as which account, is an `Identity` on the session; what it may do is asked there
-  (`rutile.privileges`), not here.
+  belongs to it (`tls`). Who came in, and as which account, is an `Identity` on the session; what it may do is asked
+  there (`rutile.privileges`), not here.
 * The password never travels. Both methods' proofs are checked against what the catalogue keeps, so the slow exchange of
   caching_sha2_password, which sends it, is never asked for.
 
-*Not here, and not offered in the greeting, so that clients do not try:* compression, session tracking, query attributes,
-server-side cursors. Text is UTF-8 on both sides, whatever character set a client names.
+*Not here, and not offered in the greeting, so that clients do not try:* compression, session tracking, query
+attributes, server-side cursors. Text is UTF-8 on both sides, whatever character set a client names.
 
 Facts: MySQL's protocol documentation ("Client/Server Protocol"), and the measurements behind the design, which tell
 where real clients depend on what the documentation leaves open.
