@@ -9,6 +9,7 @@ import pyarrow as pa
 from rutile.catalog.model import CatalogSnapshot, TableInfo
 from rutile.ddl.keys import column_extra, column_key, key_parts
 from rutile.ddl.show_create import value_text
+from rutile.information_schema_fixed import FIXED_TABLES
 from rutile_coprocessor.schema import Column, ColumnType, Kind, TableSchema
 
 _TEXT = ColumnType(Kind.VARCHAR, length=2048)
@@ -21,6 +22,11 @@ _Rows = list[tuple[object, ...]]
 def _schema(name: str, columns: dict[str, ColumnType]) -> TableSchema:
     parts = tuple(Column(at, column, kind) for at, (column, kind) in enumerate(columns.items(), start=1))
     return TableSchema(0, name, parts, database="information_schema")
+
+
+def _plain_columns(names: str) -> dict[str, ColumnType]:
+    """Columns by name; those that end with `#` are numbers."""
+    return {name.rstrip("#"): _NUMBER if name.endswith("#") else _TEXT for name in names.split()}
 
 
 def visible_databases(catalog: CatalogSnapshot) -> list[str]:
@@ -141,6 +147,7 @@ TABLES: dict[str, tuple[TableSchema, Callable[[CatalogSnapshot], _Rows]]] = {
         "INDEX_SCHEMA": _TEXT, "INDEX_NAME": _TEXT, "SEQ_IN_INDEX": _NUMBER, "COLUMN_NAME": _TEXT, "COLLATION": _TEXT,
         "CARDINALITY": _NUMBER, "SUB_PART": _NUMBER, "NULLABLE": _TEXT, "INDEX_TYPE": _TEXT, "INDEX_COMMENT": _TEXT,
     }), _statistics),
+    **{name: (_schema(name, _plain_columns(columns)), rows) for name, (columns, rows) in FIXED_TABLES.items()},
 }  # fmt: skip
 """Table name to its schema and what makes its rows."""
 

@@ -175,6 +175,27 @@ def test_lists_show_what_may_be_seen() -> None:
     play(scenario)
 
 
+def test_grants_as_tables() -> None:
+    async def scenario(town: Town) -> None:
+        await town.root.execute("CREATE USER bob")
+        for sql in ("GRANT PROCESS ON *.* TO ann", "GRANT SELECT ON test.* TO ann", "GRANT INSERT ON test.t TO bob"):
+            await town.root.execute(sql)
+        one = "SELECT CONCAT_WS(' ', GRANTEE, PRIVILEGE_TYPE) FROM information_schema."
+        ann = await town.ann()
+        for session, users in ((town.root, ["'ann'@'%' PROCESS"]), (ann, ["'ann'@'%' PROCESS"])):
+            assert await lines(session, one + "user_privileges WHERE GRANTEE LIKE '%ann%'") == users
+            assert await lines(session, one + "schema_privileges") == ["'ann'@'%' SELECT"]
+        assert await lines(town.root, one + "table_privileges") == ["'bob'@'%' INSERT"]
+        assert await lines(ann, one + "table_privileges") == []
+        for name in ("views", "routines", "triggers", "referential_constraints", "events", "parameters"):
+            assert await lines(ann, f"SELECT * FROM information_schema.{name}") == []
+        assert await lines(ann, "SELECT COLLATION_NAME FROM information_schema.collations") == ["utf8mb4_bin"]
+        sql = "SELECT KEY_NAME FROM information_schema.tidb_indexes WHERE TABLE_NAME = 't' ORDER BY 1"
+        assert await lines(ann, sql) == ["PRIMARY", "kv"]
+
+    play(scenario)
+
+
 def test_roles_give_what_they_have_while_they_are_active() -> None:
     async def scenario(town: Town) -> None:
         for sql in (

@@ -134,6 +134,7 @@ class SessionPrivileges:
             catalog,
             databases={key: info for key, info in catalog.databases.items() if held.sees_database(key)},
             tables={key: info for key, info in catalog.tables.items() if held.sees_table(*key)},
+            users={key: user for key, user in catalog.users.items() if key == self.identity.account},
             views={key: view for key, view in catalog.views.items() if held.sees_table(*key)},
         )
 
