@@ -18,6 +18,7 @@ from shell_world import ShellWorld
 from rutile.testing.network import Conditions
 from rutile_kv.raft import log as raft_log
 from rutile_kv.raft import quorum, voting
+from rutile_kv.raft.core import Core
 from rutile_kv.raft.leader import Leader
 from rutile_kv.raft.read_index import ReadIndexQueue
 from rutile_kv.raftstore import apply, registry
@@ -103,6 +104,12 @@ def confirm_reads_without_asking() -> Any:
     return patch.object(ReadIndexQueue, "take_confirmed", lambda self, number: confirmed(self, quorum.EVERYTHING))
 
 
+def date_contacts_by_ticks() -> Any:
+    """Who stood still dates what it hears by the ticks it has counted, not by the clock."""
+    step = Core.step
+    return patch.object(Core, "step", lambda self, message, late_ticks=0: step(self, message))
+
+
 def forget_the_epoch() -> Any:
     """An entry takes effect whatever the region has become since it was proposed."""
     return patch.object(Applier, "_check_epoch", lambda self, epoch, with_members: None)
@@ -178,6 +185,22 @@ POWER = RegionWorld(crash=1.5, max_down_ms=500, max_sync_ms=80)
 BORDERS = RegionWorld(split=3.0, merge=2.0, transfer=2.0, late=0.1)
 MERGES = RegionWorld(split=3.0, merge=4.0, transfer=1.0, late=0.1, loss=0.05)
 MOVES = RegionWorld(stores=5, change=1.0, late=0.1, kill_store=0.2, max_delay_ms=40)
+STANDS = RegionWorld(
+    chaos_ms=20_000,
+    loss=0.1,
+    partition=3.0,
+    one_way=3.0,
+    heal=3.0,
+    pause=4.0,
+    clients=6,
+    crash=0,
+    disk_error=0,
+    split=0,
+    merge=0,
+    change=0,
+    transfer=0,
+)
+"""Machines stand still and links break, both for about an election timeout."""
 CLOCKS = ShellWorld(skew=3.0, kill_pd=1.5, max_down_s=0.3, kill_store=0, pause=0)
 CROWD = ShellWorld(conditions=Conditions(delay_s=(0.0002, 0.03)), kill_store=0.1, split=1.0)
 
@@ -189,6 +212,7 @@ MUTATIONS = (
     Mutation("acknowledge before the sync", acknowledge_before_the_sync, 1, 30, POWER),
     Mutation("trust an old lease", trust_an_old_lease, 1, 30, CUT_OFF, slow=True),
     Mutation("confirm reads without asking", confirm_reads_without_asking, 1, 30, CUT_OFF, slow=True),
+    Mutation("date contacts by the ticks counted", date_contacts_by_ticks, 1, 60, STANDS, slow=True),
     Mutation("forget the epoch", forget_the_epoch, 1, 30, BORDERS, slow=True),
     Mutation("apply twice", apply_twice, 1, 10, POWER),
     Mutation("lose a tombstone", lose_tombstones, 1, 30, MOVES, slow=True),

@@ -9,6 +9,8 @@ import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from region_promises import Promises
+
 from rutile_kv.engine.api import Modify
 from rutile_kv.raftstore.region_info import RegionInfo
 from rutile_proto import metapb_pb2 as metapb
@@ -42,6 +44,7 @@ class Checks:
         self._epochs: dict[tuple[int, int], tuple[int, int, int, int]] = {}
         self._going: dict[int, dict[int, int]] = {}
         self.looks = 0
+        self.promises = Promises()
         self.born: dict[int, None] = {}
         """Regions that began as a part of another."""
         self.merged: dict[int, None] = {}
@@ -68,6 +71,8 @@ class Checks:
             if border is None or region.start_key < border:
                 raise Violation(f"store {machine.id}: region {region.id} overlaps its left neighbour")
             border = region.end_key or None
+            if info.is_leader and (region.id, info.term) not in self.leaders:
+                self._look_for_leases(machine, info)
             self._look_at(machine.id, info)
         self._look_for_the_gone(machine.id, {info.region.id: info.peer.id for info in infos})
 
@@ -114,6 +119,19 @@ class Checks:
             raise Violation(f"store {store_id}, region {region.id}: (peer, version, conf_ver, index) {before} -> {now}")
         if before is None or before[1] != now[1]:
             self._look_at_range(region)
+
+    @staticmethod
+    def _look_for_leases(elected: Machine, info: RegionInfo) -> None:
+        """Nobody is elected while a leader of an earlier term may believe in its lease."""
+        for machine in elected.simulation.machines.values():
+            peer = machine.store._registry.peers.get(info.region.id) if machine.up else None
+            if peer is None or not peer.is_leader or peer.term >= info.term or peer.asleep_since is not None:
+                continue
+            if peer.node.lease_valid(machine.now_tick()):
+                raise Violation(
+                    f"region {info.region.id}: store {elected.id} leads term {info.term} while store {machine.id} has"
+                    f" a lease of term {peer.term}"
+                )
 
     def _look_at_range(self, region: metapb.Region) -> None:
         """A version names one range, and no two regions of one version overlap: of two that overlap, one is newer."""

@@ -83,7 +83,9 @@ class Misfortune:
         machine = self._any_machine()
         if machine is not None:
             machine.pause(True)
-            self._simulation.later(self._simulation.random.choice((50, 500, 2_500)), lambda: machine.pause(False))
+            self._simulation.later(
+                self._simulation.random.choice((50, 300, 600, 1_200, 2_500)), lambda: machine.pause(False)
+            )
 
     def _disk_error(self) -> None:
         machine = self._any_machine()

@@ -22,6 +22,7 @@ from rutile_kv.raftstore.events import (
     SnapshotInstalled,
     SnapshotReceived,
     SnapshotSent,
+    StoodStill,
     StoreReady,
     StoreUnreachable,
     Tick,
@@ -36,8 +37,8 @@ if TYPE_CHECKING:
     from region_simulation import RegionSimulation
 
 TICK_MS = 100
-MAX_TICKS_AT_ONCE = 40
-"""As in the driver: after a long stand this many ticks are made up for."""
+CATCH_UP_MS = 10
+"""As in the driver: between two ticks that are made up for messages are taken."""
 INSTALL_RECORDS = 3
 
 
@@ -95,6 +96,7 @@ class Machine:
             self.simulation.note(f"store {self.id} {'stands still' if paused else 'goes on'}")
             self.paused = paused
             parked, self._parked = self._parked, []
+            self.simulation.random.shuffle(parked)  # sockets and timers are looked at in no order
             for action in parked:
                 self.later(0, action)
 
@@ -125,19 +127,30 @@ class Machine:
     def step(self, event: Event) -> None:
         """What the driver does with whatever comes; only while running."""
         self.simulation.note(f"store {self.id} < {_text(event)}")
+        self.store.late_ticks = max(0, self.now_tick() - self.store.tick_count)
         try:
             self.store.step(event)
         except InvalidRequest as error:
             self.simulation.note(f"store {self.id} refuses {type(event).__name__}: {error}")
+        if isinstance(event, RaftMessageReceived):
+            self.simulation.checks.promises.taken(self, event.message)
         self._wake()
 
     def _on_tick(self) -> None:
-        due = self.now_tick() - self.store.tick_count
-        for _ in range(min(due, MAX_TICKS_AT_ONCE)):
+        due, made_up = self.now_tick() - self.store.tick_count, self.config.election_timeout_ticks // 2
+        if due > made_up:
+            self.store.step(StoodStill(due - made_up))
+        self._catch_up(min(due, made_up))
+
+    def _catch_up(self, ticks: int) -> None:
+        """Make up for so many ticks, one after the other; then wait for the next."""
+        if ticks > 0:
             self.store.step(Tick())
-        self._started_ms += max(0, due - MAX_TICKS_AT_ONCE) * TICK_MS
-        self._wake()
-        self.later(TICK_MS, self._on_tick)
+            self._wake()
+        if ticks > 1:
+            self.later(CATCH_UP_MS, lambda: self._catch_up(ticks - 1))
+        else:
+            self.later(TICK_MS, self._on_tick)
 
     def _wake(self) -> None:
         if not self._busy:
@@ -203,6 +216,7 @@ class Machine:
     # --- the network --------------------------------------------------------------------------------------------------
 
     def _send(self, message: raft_serverpb.RaftMessage) -> None:
+        self.simulation.checks.promises.sent(self, message)
         self.simulation.network.send(self, message.to_peer.store_id, lambda to: to.step(RaftMessageReceived(message)))
 
     def unreachable(self, store_id: int) -> None:

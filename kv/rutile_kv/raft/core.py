@@ -51,6 +51,7 @@ class Core:
         "durable_ballot",
         "id",
         "last_contact_tick",
+        "late_ticks",
         "leader_id",
         "log",
         "messages",
@@ -74,7 +75,10 @@ class Core:
         """Term and vote as of the last Ready given back: a candidate's own vote counts once it is here."""
         self.tick_count = 0
         self.last_contact_tick = -config.election_timeout_ticks if config.fresh or hard_state.term == 0 else 0
-        """When a leader was last heard. A restarted peer may have acknowledged one just before it stopped."""
+        """When a leader was last heard; after `tick_count` if that was late. A restarted peer may have acknowledged one
+        just before it stopped."""
+        self.late_ticks = 0
+        """How far `tick_count` was behind the clock when the last message was stepped."""
         self.abstains = False
         self.messages: list[Message] = []
         self.persisted_messages: list[Message] = []
@@ -98,12 +102,13 @@ class Core:
     def stand_still(self, count: int) -> None:
         """Count ticks in which this peer could hear nobody: leases end, but nobody's silence grows by them."""
         self.tick_count += count
-        self.last_contact_tick += count
+        self.last_contact_tick = max(self.last_contact_tick, min(self.last_contact_tick + count, self.tick_count))
         self.role.stood_still(count)
 
-    def step(self, message: Message) -> None:
+    def step(self, message: Message, late_ticks: int = 0) -> None:
         """Take any message: bring the terms together (paper §5.1), then answer votes here and leave the rest to the
         role."""
+        self.late_ticks = late_ticks
         if message.to != self.id or message.sender == self.id or message.sender <= NO_PEER:
             return
         if message.commit_term:

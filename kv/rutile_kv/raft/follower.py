@@ -85,7 +85,7 @@ class Follower(RoleState):
                 return False
             core.leader_id = sender
         self._silent_ticks = 0
-        core.last_contact_tick = core.tick_count
+        core.last_contact_tick = core.tick_count + core.late_ticks
         return True
 
     def _append(self, message: Message) -> None:

@@ -37,9 +37,12 @@ class RawNode:
 
     # --- input --------------------------------------------------------------------------------------------------------
 
-    def step(self, message: Message) -> None:
-        """Take a message from a peer. Never raises: what is stale, odd or not for this peer is ignored."""
-        self._core.step(message)
+    def step(self, message: Message, late_ticks: int = 0) -> None:
+        """Take a message from a peer. Never raises: what is stale, odd or not for this peer is ignored.
+
+        `late_ticks` have passed that are yet to be ticked. Who answers a leader now promises to ignore candidates for
+        an election timeout from now on, and not from the last tick on."""
+        self._core.step(message, late_ticks)
 
     def tick(self) -> None:
         """Let one tick of time pass."""

@@ -94,7 +94,7 @@ class StoreDriver:
         self._pd = pd_events
         self._clock = clock
         self._tick_seconds = tick_seconds
-        self._started_at = 0.0
+        self._started_at = clock.monotonic() - store.tick_count * tick_seconds
         self._wake = asyncio.Event()
         self._stopping = False
         self._waiting = Waiting(MAX_WAITING)
@@ -337,6 +337,7 @@ class StoreDriver:
             self._waiting.close(token)
 
     def _step(self, event: Event) -> None:
+        self.store.late_ticks = max(0, self._now_tick() - self.store.tick_count)
         self.store.step(event)
         self._wake.set()
 

@@ -189,9 +189,9 @@ class Peer:
 
     # --- requests -----------------------------------------------------------------------------------------------------
 
-    def step(self, sender: metapb.Peer, message: Message) -> None:
+    def step(self, sender: metapb.Peer, message: Message, late_ticks: int = 0) -> None:
         self.outbox.note(sender)
-        self.node.step(message)
+        self.node.step(message, late_ticks)
         if message.sender == self.node.leader_id:
             self.note_contact()
 

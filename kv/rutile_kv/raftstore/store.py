@@ -62,6 +62,9 @@ class Store:
         """Bring back the store's regions from `engine`. Raises EngineCorrupt when they do not fit together."""
         self.store_id = store_id
         self.tick_count = 0
+        self.late_ticks = 0
+        """Ticks that have passed and are yet to be stepped. Whoever steps messages says so: what comes now came so much
+        later than `tick_count` says."""
         self._engine = engine
         self.config = config
         self.random = random
@@ -248,7 +251,7 @@ class Store:
 
     def _step_raft(self, peer: Peer, sender: metapb.Peer, message: Message) -> None:
         self._hibernation.wake_for(peer, message.kind, sender.id, self._round)
-        peer.step(sender, message)
+        peer.step(sender, message, self.late_ticks)
         if message.kind in QUIET_KINDS and not peer.is_leader:
             self._wake(peer)  # if it led when it fell asleep, it has just learnt of a later term
         self._registry.touch(peer.region_id)
