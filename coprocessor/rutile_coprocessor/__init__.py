@@ -26,6 +26,9 @@ Invariants: a fragment reads its scans and nothing else; whatever it does, the p
 was encoded, in whichever half of the codec; handles compare as keys do; partial plans give the answer of the whole
 query for any distribution of rows over stores.
 
-Left out, on purpose: spilling to disk (what does not fit fails and says so), collations other than utf8mb4_bin,
-DECIMAL beyond 38 digits, ENUM, SET, BIT and spatial types, filters pushed into the scan itself (see scan_source).
+Sorts, joins and groupings that do not fit in memory spill to a folder of the store's, within a bound of its own; what
+does not fit there fails and says so.
+
+Left out, on purpose: collations other than utf8mb4_bin, DECIMAL beyond 38 digits, ENUM, SET, BIT and spatial types,
+filters pushed into the scan itself (see scan_source).
 """

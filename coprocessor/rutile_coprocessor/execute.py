@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import duckdb
 import pyarrow as pa
@@ -131,11 +132,26 @@ class FragmentRun(Iterator[pa.RecordBatch]):
         self.close()
 
 
+@dataclass(frozen=True)
+class Spill:
+    """Where sorts, joins and groupings that do not fit in memory go, and how much of them may."""
+
+    directory: Path
+    """Made and emptied by DuckDB; nobody else's."""
+    limit_bytes: int
+
+
 class Executor:
     """A locked-down database for runs under one memory limit. Any thread may call `run`; close it in the end."""
 
-    def __init__(self, memory_limit_bytes: int = DEFAULT_MEMORY_LIMIT_BYTES, threads: int = DEFAULT_THREADS) -> None:
-        self._database = locked_database(memory_limit_bytes, threads)
+    def __init__(
+        self,
+        memory_limit_bytes: int = DEFAULT_MEMORY_LIMIT_BYTES,
+        threads: int = DEFAULT_THREADS,
+        spill: Spill | None = None,
+    ) -> None:
+        """Without `spill`, what does not fit in memory fails."""
+        self._database = locked_database(memory_limit_bytes, threads, spill)
         self._growth_bytes = GROWTH * memory_limit_bytes
 
     def run(
@@ -181,21 +197,23 @@ def _shared_executor(memory_limit_bytes: int, threads: int) -> Executor:
     return Executor(memory_limit_bytes, threads)
 
 
-def locked_database(memory_limit_bytes: int, threads: int) -> duckdb.DuckDBPyConnection:
+def locked_database(memory_limit_bytes: int, threads: int, spill: Spill | None = None) -> duckdb.DuckDBPyConnection:
     """A new in-memory database with the prelude, that can read nothing but what is registered with its cursors."""
     limits: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": f"{memory_limit_bytes}B",
         "threads": threads,
+        "temp_directory": "" if spill is None else str(spill.directory),
     }
     database = duckdb.connect(":memory:", config=limits)
     install(database)
+    if spill is not None:  # among the limits above it would be ignored (seen with DuckDB 2.0)
+        database.execute(f"SET max_temp_directory_size = '{spill.limit_bytes}B'")
     for setting in LOCKDOWN:
         database.execute(f"SET {setting}")
     return database
 
 
 LOCKDOWN = (
-    "temp_directory = ''",  # what does not fit in memory fails, rather than fill the store's disk
     "python_enable_replacements = false",
     "autoload_known_extensions = false",
     "autoinstall_known_extensions = false",

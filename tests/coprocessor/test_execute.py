@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import timedelta
+from pathlib import Path
 
 import duckdb
 import pyarrow as pa
@@ -13,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rutile_coprocessor.execute import CancelToken, Executor, Limits, locked_database, run_fragment
+from rutile_coprocessor.execute import CancelToken, Executor, Limits, Spill, locked_database, run_fragment
 from rutile_coprocessor.fragment import Fragment, Scan
 from rutile_coprocessor.pages import MAX_PAGE_BYTES
 from rutile_coprocessor.schema import Column, ColumnType, Kind, TableSchema
@@ -229,3 +231,18 @@ def test_filters_on_scans_agree_with_duckdbs_own_table(
     for row in found:
         row["c"] = None if row["c"] is None else row["c"] // timedelta(microseconds=1)
     assert [tuple(row.values()) for row in found] == expected
+
+
+SORT = "SELECT x.a, md5(x.b || '-' || y.b) AS m FROM s0 x, s0 y ORDER BY m"
+
+
+def test_what_does_not_fit_in_memory_spills_within_its_bound(tmp_path: Path) -> None:
+    for limit_bytes in (1 << 30, 1 << 20):
+        executor = Executor(32 << 20, 1, Spill(tmp_path / "spill", limit_bytes))
+        with ExitStack() as stack:
+            stack.callback(executor.close)
+            if limit_bytes == 1 << 20:
+                stack.enter_context(pytest.raises(FragmentFailed, match="Out of Memory"))
+            with executor.run(fragment(SORT, 50_000), {"s0": [batch(900)]}) as pages:
+                assert sum(page.num_rows for page in pages) == 810_000
+    assert list((tmp_path / "spill").glob("*")) == []

@@ -68,6 +68,8 @@ class StoreConfig:
     """DuckDB's threads, shared by all fragments."""
     coprocessor_memory_bytes: int = 512 * MIB
     """Per fragment: decoded batches, and DuckDB's own limit. A fragment may ask for less, not for more."""
+    coprocessor_spill_bytes: int = 2048 * MIB
+    """Disk that sorts, joins and groupings of fragments may take under `data_dir`. 0: what does not fit fails."""
     tikv_only: bool = False
     """Answer nothing that TiKV would not: fragments and Rutile's own service are UNIMPLEMENTED."""
     mirror_budget_bytes: int = 256 * MIB

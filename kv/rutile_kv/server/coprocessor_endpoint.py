@@ -9,6 +9,7 @@ consumer goes away the task is interrupted, and its slot and snapshots are free 
 from __future__ import annotations
 
 import asyncio
+import shutil
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,7 @@ from typing import TypeVar
 
 import pyarrow as pa
 
-from rutile_coprocessor.execute import Executor
+from rutile_coprocessor.execute import Executor, Spill
 from rutile_kv.columnar.cache import ArrowCache
 from rutile_kv.columnar.mirror import MirrorReader
 from rutile_kv.env.clock import Clock
@@ -31,6 +32,7 @@ from rutile_proto.errors import FragmentFailed, LockFacts, ServerIsBusy
 
 T = TypeVar("T")
 
+SPILL_FOLDER = "spill"
 MAX_WAITING = 256
 """Fragments that may wait for a slot; the next ones are told that the server is busy."""
 
@@ -38,15 +40,18 @@ MAX_WAITING = 256
 class LateExecutor:
     """DuckDB, opened by the first fragment in its worker thread: that takes a tenth of a second of processor."""
 
-    def __init__(self, memory_bytes: int, threads: int) -> None:
+    def __init__(self, memory_bytes: int, threads: int, spill: Spill | None) -> None:
         self._limits = memory_bytes, threads
+        self._spill = spill
         self._mutex = threading.Lock()
         self._executor: Executor | None = None
 
     def get(self) -> Executor:
         with self._mutex:
             if self._executor is None:
-                self._executor = Executor(*self._limits)
+                if self._spill is not None:  # what a process before this one left behind
+                    shutil.rmtree(self._spill.directory, ignore_errors=True)
+                self._executor = Executor(*self._limits, self._spill)
             return self._executor
 
     def close(self) -> None:
@@ -69,7 +74,7 @@ class CoprocessorEndpoint:
         self._slots = asyncio.Semaphore(config.coprocessor_concurrency)
         self._waiting = 0
         self._threads = ThreadPoolExecutor(config.coprocessor_concurrency, thread_name_prefix="coprocessor")
-        self._executor = LateExecutor(config.coprocessor_memory_bytes, config.coprocessor_threads)
+        self._executor = LateExecutor(config.coprocessor_memory_bytes, config.coprocessor_threads, _spill(config))
         self._tools = TaskTools(store_id, MirrorReader(self.cache), self._executor.get)
 
     async def pages(
@@ -166,3 +171,10 @@ async def _settled(running: asyncio.Future[T]) -> None:
     running.exception()
     if cancelled:
         raise asyncio.CancelledError
+
+
+def _spill(config: StoreConfig) -> Spill | None:
+    """Beside the store's data; None if it has no folder, or nothing is to be written there."""
+    if config.data_dir is None or not config.coprocessor_spill_bytes:
+        return None
+    return Spill(config.data_dir / SPILL_FOLDER, config.coprocessor_spill_bytes)
