@@ -9,6 +9,7 @@ push-down, the whitelist. Answers have DuckDB's semantics and types. What comes 
     EXPLAIN [ANALYZE] query                             the plan, as for MySQL's text
     INSERT INTO t [(columns)] query                     into a stored or a temporary table; REPLACE INTO for upserts
     CREATE [OR REPLACE] TEMPORARY TABLE t [(columns)] [AS query | AS SELECT * FROM ARROW_IPC(?)]
+    SHOW TABLES                                         the session's own: (name, kind), TABLE or VIEW
     CREATE [OR REPLACE] VIEW v AS query                 the session's own: the catalogue has no views
     DROP TABLE | VIEW, TRUNCATE TABLE                   of such relations
 
@@ -34,7 +35,7 @@ from rutile.information_schema import virtual_schema
 from rutile.parse_tree import parse_tree
 from rutile.planner.duckdb_columns import writing
 from rutile.planner.duckdb_query import DUCKDB, plan_duckdb_query
-from rutile.planner.insert import plan_insert, wrong_value_count
+from rutile.planner.insert import InsertPlan, plan_insert, wrong_value_count
 from rutile.planner.names import base_tables
 from rutile.planner.point import FindTable
 from rutile.planner.query import QueryPlan
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 ARROW_IPC = "ARROW_IPC"
 _EXPLAIN = re.compile(r"\s*EXPLAIN\s+(ANALYZE\s+)?", re.IGNORECASE)
 _DESCRIBE = re.compile(r"\s*DESCRIBE\s+", re.IGNORECASE)
+_SHOW = re.compile(r"\s*SHOW\s+TABLES\s*$", re.IGNORECASE)
 _QUERY = re.compile(r"\s*(SELECT|WITH|VALUES|FROM|\()", re.IGNORECASE)
 _REPLACE = re.compile(r"\s*REPLACE\s+INTO\b", re.IGNORECASE)
 
@@ -61,7 +63,7 @@ class DuckDbDoor:
 
     async def run(self, sql: str, params: Sequence[object]) -> Result:
         """Run one statement. Raises SqlError."""
-        for pattern, handler in ((_EXPLAIN, self._explain), (_DESCRIBE, self._describe)):
+        for pattern, handler in ((_EXPLAIN, self._explain), (_DESCRIBE, self._describe), (_SHOW, self._show)):
             match = pattern.match(sql)
             if match:
                 return await handler(sql[match.end() :], match)
@@ -75,7 +77,8 @@ class DuckDbDoor:
             case exp.Create():
                 return await self._create(tree, params)
             case exp.Drop():
-                self.relations.drop(tree.args["kind"], tree.this.name, if_exists=bool(tree.args.get("exists")))
+                name = next(tree.find_all(exp.Table)).name  # sqlglot's versions differ in where they put it
+                self.relations.drop(tree.args["kind"], name, if_exists=bool(tree.args.get("exists")))
             case exp.TruncateTable():
                 self._truncate(tree)
             case _:
@@ -136,6 +139,12 @@ class DuckDbDoor:
         nulls = ["NO" if each in required else "YES" for each in names]
         return Result.of_table(pa.table({"column_name": names, "column_type": types, "null": nulls}))
 
+    async def _show(self, _: str, __: re.Match[str]) -> Result:
+        tables = [(each.name, "TABLE") for each in self.relations.tables.values()]
+        rows = sorted([*tables, *((view.name, "VIEW") for view in self.relations.views.values())])
+        names, kinds = [row[0] for row in rows], [row[1] for row in rows]
+        return Result.of_table(pa.table({"name": pa.array(names, pa.string()), "kind": pa.array(kinds, pa.string())}))
+
     # --- changes ------------------------------------------------------------------------------------------------------
 
     async def _insert(self, tree: exp.Insert, params: Sequence[object], replaces: bool) -> Result:
@@ -169,7 +178,25 @@ class DuckDbDoor:
         ]
         inner = exp.Subquery(this=source.copy(), alias=exp.TableAlias(this=exp.to_identifier("source"), columns=places))
         query = await self.plan(exp.select(*values).from_(inner))
-        return await self._session.queries.insert_query(plan, query)
+        loaded = None if replaces or query.scans or query.virtual else await self._load(plan, query)
+        return loaded or await self._session.queries.insert_query(plan, query)
+
+    async def _load(self, plan: InsertPlan, query: QueryPlan) -> Result | None:
+        """Many rows of the session's own, for an empty table: in bulk, as an import. None if it is to be an INSERT."""
+        from rutile.arrow_ingest import BULK_ROWS, ArrowIngest, IngestTarget  # it needs sessions, as this module does
+
+        session, schema = self._session, plan.table.schema
+        if session.holds_locks:
+            return None
+        result, _ = await session.queries.run_plan(query)
+        if result.arrow().num_rows < BULK_ROWS:
+            return None
+        rows = result.arrow().rename_columns([schema.columns[place].name for place in plan.positions])
+        target = IngestTarget(schema.database, schema.name, create=False, if_exists="append")
+        ingest = ArrowIngest(session.shared, target, rows.schema, iter(rows.to_batches()))
+        await ingest.check()
+        await ingest.peek()
+        return Result(affected_rows=await ingest.load()) if await ingest.can_be_bulk() else None
 
     async def _create(self, tree: exp.Create, params: Sequence[object]) -> Result:
         kind, replaces = tree.args["kind"], bool(tree.args.get("replace"))
@@ -193,10 +220,13 @@ class DuckDbDoor:
         """What a query gives; or the table that came as a parameter."""
         if not _is_parameter(source):
             return (await self._query(_query_of(source))).arrow()
-        if len(params) != 1 or not isinstance(params[0], bytes):
+        given = params[0] if len(params) == 1 else None
+        if isinstance(given, pa.Table):  # of a client in this process
+            return given
+        if not isinstance(given, bytes):
             raise SqlError(errors.ER_WRONG_VALUE_COUNT, f"{ARROW_IPC}(?) takes one parameter: the bytes of a stream")
         try:
-            return pa.ipc.open_stream(params[0]).read_all()
+            return pa.ipc.open_stream(given).read_all()
         except pa.ArrowInvalid as error:
             raise SqlError(errors.ER_TRUNCATED_VALUE, f"{ARROW_IPC}(?): not an Arrow IPC stream: {error}") from error
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime
 from decimal import Decimal
 
+import pyarrow as pa
+
 from rutile.pep249 import ProgrammingError
 from rutile_proto import rutilepb_pb2 as rutilepb
 
@@ -39,9 +41,19 @@ def to_value(value: object) -> rutilepb.Value:
         case datetime.time():
             midnight = datetime.datetime.combine(EPOCH_DATE, value.replace(tzinfo=None))
             return rutilepb.Value(time_us=(midnight - EPOCH) // MICROSECOND)
+        case pa.Table():
+            return rutilepb.Value(bytes=_ipc(value))
     if hasattr(value, "item"):  # numpy scalars
         return to_value(value.item())
     raise ProgrammingError(f"cannot pass a {type(value).__name__} as a parameter: use a number, text, bytes or a date")
+
+
+def _ipc(table: pa.Table) -> bytes:
+    """A table as the bytes of an Arrow IPC stream."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue())
 
 
 def _integer(value: int) -> rutilepb.Value:

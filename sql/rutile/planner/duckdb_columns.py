@@ -62,6 +62,8 @@ def writing(column: Column, value: exp.Expr) -> exp.Expr:
     kind = duckdb_type(column)
     if kind == "INTERVAL":
         return exp.func("epoch_us", value)
+    if kind == "TIME":
+        return exp.func("to_microseconds", exp.func("epoch_us", _cast(value, "TIME")))
     if kind == "TIMESTAMPTZ":
         return exp.AtTimeZone(this=_cast(value, kind), zone=exp.Literal.string("UTC"))
     if kind == "JSON":

@@ -75,7 +75,9 @@ def plan_duckdb_query(
     """
     sources = _Sources(stored, virtual, held, database or "")
     resolved = _resolved(query, sources)
-    scans = _narrow_scans(resolved, sources) if resolved is not None else _full_scans(sources)
+    scans = _narrow_scans(query, resolved, sources) if resolved is not None else []
+    if len(scans) < len(stored):  # a way to read a table that sqlglot's scopes do not tell, such as SEMI JOIN
+        resolved, scans = None, _full_scans(sources)
     sql = _executable(query, sources, {scan.name: scan for scan in scans}).sql(DUCKDB)
     names = tuple(scan.name for scan in scans)
     everything = (*names, *(relation_name(key) for key in virtual), *held)
@@ -158,9 +160,16 @@ def _wrap(table: exp.Table, select: exp.Select) -> None:
 # --- scans ------------------------------------------------------------------------------------------------------------
 
 
-def _narrow_scans(resolved: exp.Expr, sources: _Sources) -> list[ScanPlan]:
-    scans = plan_scans(resolved, sources.stored, searches=_is_plain, ordered=False)
-    return [replace(scan, dialect=DUCKDB) for scan in scans]
+def _narrow_scans(query: exp.Expr, resolved: exp.Expr, sources: _Sources) -> list[ScanPlan]:
+    """Of each table the columns that are needed, and those the text that runs mentions though nobody needs them."""
+    mentioned = {identifier.name.lower() for identifier in query.find_all(exp.Identifier)}
+    narrow = []
+    for scan in plan_scans(resolved, sources.stored, searches=_is_plain, ordered=False):
+        used = {name.lower() for name in scan.columns} | mentioned
+        columns = tuple(column.name for column in scan.schema.columns if column.name.lower() in used)
+        hidden = tuple(name for name in scan.columns if not scan.schema.has_column(name))
+        narrow.append(replace(scan, columns=columns + hidden, dialect=DUCKDB))
+    return narrow
 
 
 def _full_scans(sources: _Sources) -> list[ScanPlan]:
