@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from rutile import statements as st
 from rutile.errors import not_supported
+from rutile.lexer import tokens
+from rutile.parse_stale import take_as_of
 from rutile.token_cursor import TokenCursor
 
 
@@ -22,6 +24,9 @@ def parse_start(cursor: TokenCursor) -> st.Statement:
     """START TRANSACTION."""
     cursor.take()
     cursor.expect("transaction")
+    text, as_of = take_as_of(cursor.sql, cursor.tokens)
+    if as_of is not None:
+        cursor = TokenCursor(text, tokens(text)[2:])
     read_only = False
     while not cursor.at_end():
         if cursor.accept_words("read", "only"):
@@ -29,7 +34,9 @@ def parse_start(cursor: TokenCursor) -> st.Statement:
         elif not (cursor.accept_words("read", "write") or cursor.accept_words("with", "consistent", "snapshot")):
             raise cursor.error()
         cursor.accept(",")
-    return st.Begin(read_only)
+    if as_of is not None and not read_only:
+        raise not_supported("START TRANSACTION AS OF TIMESTAMP without READ ONLY")
+    return st.Begin(read_only, as_of=as_of)
 
 
 def parse_commit(cursor: TokenCursor) -> st.Statement:

@@ -18,6 +18,7 @@ from rutile.parse_alter import parse_admin, parse_alter, parse_rename
 from rutile.parse_definitions import parse_create, parse_drop, parse_truncate
 from rutile.parse_set import parse_set
 from rutile.parse_show import parse_show
+from rutile.parse_stale import take_as_of
 from rutile.parse_transactions import (
     parse_begin,
     parse_commit,
@@ -58,10 +59,15 @@ def _parse_tokens(sql: str, found: list[Token]) -> st.Statement:
 
 
 def _query(cursor: TokenCursor) -> st.Statement:
+    text, as_of = take_as_of(cursor.sql, cursor.tokens)
+    if as_of is not None:
+        cursor = TokenCursor(text, tokens(text))
     expression = parse_tree(cursor.rest()).transform(_repaired)
     name_projections(expression, cursor.sql, cursor.tokens)
     if isinstance(expression, exp.Select | exp.SetOperation | exp.Subquery | exp.Values | exp.Table):
-        return st.Query(expression)
+        return st.Query(expression, as_of)
+    if as_of is not None:
+        raise not_supported("AS OF TIMESTAMP in a statement that writes")
     if isinstance(expression, exp.Insert):
         return st.Insert(expression)
     if isinstance(expression, exp.Update):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -51,7 +52,10 @@ class Queries:
     async def run(self, statement: st.Statement, sql: str, environment: Environment) -> Result:
         """Run a query or data change, or explain one."""
         match statement:
-            case st.Query(expression):
+            case st.Query(expression, as_of):
+                ts = await self._session.stale.moment(as_of, environment)
+                if ts is not None:
+                    return await self._query_of_the_past(expression, environment, ts)
                 return await self._query(expression, sql, environment)
             case st.Insert():
                 return await self._insert(statement, environment)
@@ -80,6 +84,26 @@ class Queries:
         result, _ = await self.run_plan(plan)
         return result
 
+    async def _query_of_the_past(self, expression: exp.Expr, environment: Environment, ts: int) -> Result:
+        """The result as of a timestamp, by the definitions of then."""
+        if take_locks(expression) is not None:
+            raise errors.not_supported("SELECT ... FOR UPDATE of the past")
+        session = self._session
+        catalog = await session.stale.catalog(ts)
+        bound, _ = bind(expression, environment)
+        plan = self._plan(bound, TableFinder(catalog, session.shared.tables, session.database, session.zone))
+        context = replace(await self._context(plan, None), ts=ts, catalog=await session.privileges.visible(catalog))
+        try:
+            table, _ = await self._run_widening(plan, context)
+        except FragmentFailed as error:
+            raise from_duckdb(error) from error
+        return shaped(table, plan.columns)
+
+    async def constant(self, expression: exp.Expr, environment: Environment) -> Result:
+        """SELECT expression, which names no tables."""
+        plan = await self.plan(exp.select(exp.alias_(expression.copy(), "value")), environment)
+        return (await self.run_plan(plan))[0]
+
     async def _locking_query(self, expression: exp.Expr, wish: LockWish, environment: Environment) -> Result:
         """FOR UPDATE within a transaction: the rows as they are now, once they are locked."""
         session = self._session
@@ -106,7 +130,7 @@ class Queries:
 
     async def known_plan(self, sql: str) -> QueryPlan | None:
         """The plan of a query of the same text, made on the same catalogue."""
-        if self._session.zone != UTC:
+        if self._session.zone != UTC or self._session.stale.is_active:
             return None
         catalog = await self._session.shared.catalog.current()
         return self._session.shared.queries.get((self._session.database, sql), catalog.version)

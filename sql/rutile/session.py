@@ -36,6 +36,7 @@ from rutile.result import Result, SqlWarning
 from rutile.session_values import session_value
 from rutile.shaped import ShapedStatements
 from rutile.show import run_show
+from rutile.stale_reads import StaleReads
 from rutile.storage import KvTransaction
 from rutile.table_finder import TableFinder
 from rutile.transactions import TransactionMode, TransactionState, read_only_transaction
@@ -83,11 +84,12 @@ class Session:
         self.shaped = ShapedStatements(self)
         self.queries = Queries(self)
         self.door = DuckDbDoor(self)
+        self.stale = StaleReads(self)
 
     @property
     def in_transaction(self) -> bool:
         """Whether a transaction is open."""
-        return self.transaction.is_open
+        return self.transaction.is_open or self.stale.transaction_ts is not None
 
     async def execute(self, sql: str, params: Sequence[object] = (), dialect: str = "mysql") -> Result:
         """Run one statement; `?` stand for `params`. Raises SqlError.
@@ -193,6 +195,8 @@ class Session:
     async def _execute(self, sql: str, params: Sequence[object], dialect: str) -> Result:
         if dialect == "duckdb":
             await self.privileges.demand(OTHER_DIALECTS)
+            if self.stale.is_active:
+                raise errors.not_supported("reads of the past in DuckDB's dialect")
             return await self.door.run(sql, params)
         if dialect != "mysql":
             raise errors.not_supported(f"the dialect {dialect!r}: there are mysql and duckdb")
@@ -241,11 +245,17 @@ class Session:
                 await self.use(name)
             case st.SetVariables():
                 await self._set(statement, environment)
+            case st.Begin(as_of=moment) if moment is not None:
+                await self.transaction.commit()
+                self.stale.transaction_ts = await self.stale.timestamp(moment, environment)
             case st.Begin(read_only, pessimistic):
+                self.stale.transaction_ts = None
                 await self.transaction.begin(self.mode.begun(read_only=read_only, pessimistic=pessimistic))
             case st.Commit():
+                self.stale.transaction_ts = None
                 await self.transaction.commit()
             case st.Rollback(savepoint):
+                self.stale.transaction_ts = None
                 await self.transaction.rollback_to(savepoint)
             case st.Savepoint(name):
                 await self.transaction.savepoint(name, self.mode)
@@ -299,7 +309,7 @@ class Session:
 
     async def write(self, tables: Sequence[TableAccess], body: Callable[[KvTransaction], Awaitable[Result]]) -> Result:
         """Run a data change: in the open transaction, or in one of its own. Raises 1792 in a read-only session."""
-        if self.variables.get("transaction_read_only"):
+        if self.variables.get("transaction_read_only") or self.stale.forbids_writes:
             raise read_only_transaction()
         wait_s = self._lock_wait_s
         if self.holds_locks:

@@ -30,6 +30,8 @@ class ShapedStatements:
 
     async def run(self, shape: Shape) -> Result | None:
         """The result; None if the statement needs the general path."""
+        if self._session.stale.is_active:
+            return None
         plan = await self._plan(shape)
         if isinstance(plan, General):
             return None

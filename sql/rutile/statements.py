@@ -27,6 +27,8 @@ class Query:
     """SELECT, UNION, WITH ... SELECT, VALUES, TABLE."""
 
     expression: exp.Expr
+    as_of: exp.Expr | None = None
+    """AS OF TIMESTAMP this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,8 @@ class Begin:
     read_only: bool = False
     pessimistic: bool | None = None
     """BEGIN PESSIMISTIC or OPTIMISTIC; None leaves it to tidb_txn_mode."""
+    as_of: exp.Expr | None = None
+    """START TRANSACTION READ ONLY AS OF TIMESTAMP this."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,6 +123,10 @@ def _time_zone(name: str, value: object) -> Value:
     return "SYSTEM" if text.upper() == "SYSTEM" else text
 
 
+def _snapshot(name: str, value: object) -> Value:
+    return value if isinstance(value, int) else "" if value is None else str(value)
+
+
 _SAME = {"tx_isolation": "transaction_isolation", "tx_read_only": "transaction_read_only"}
 """Older names of variables."""
 
@@ -167,7 +171,9 @@ VARIABLES: dict[str, Variable] = {
     "system_time_zone": Variable("UTC", _read_only),
     "tidb_constraint_check_in_place": Variable(1, _switch),
     "tidb_current_ts": Variable(0, _read_only),
+    "tidb_read_staleness": Variable(0, _number(-(1 << 31), 0)),
     "tidb_retry_limit": Variable(10, _number(0, 100)),
+    "tidb_snapshot": Variable("", _snapshot),
     "tidb_txn_mode": Variable("pessimistic", _one_of("pessimistic", "optimistic", "")),
     "time_zone": Variable("SYSTEM", _time_zone),
     "transaction_isolation": Variable("REPEATABLE-READ", _isolation),

@@ -118,7 +118,7 @@ def plan_point(statement: st.Statement, find_table: FindTable) -> PointPlan:
     """The point plan of a query or data change. Raises NotPoint."""
     try:
         match statement:
-            case st.Query(exp.Select() as select):
+            case st.Query(exp.Select() as select, None):
                 return _plan_select(select, find_table)
             case st.Update(update):
                 return _plan_update(update, find_table)
