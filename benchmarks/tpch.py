@@ -1,14 +1,19 @@
 """Import and the 22 TPC-H queries through a playground of three stores, beside DuckDB in process on the same data.
 
 Prints rows/s of the import against DuckDB's CREATE TABLE AS, and each query cold (first run) and hot (best of
-three) against DuckDB hot. `--scale` is the scale factor.
+three) against DuckDB hot. `--scale` is the scale factor. `--updates N` runs the hot queries once more while N rows a
+second of lineitem are updated by transactions, and compares the answers of one snapshot before and after more updates.
+`--restart` kills all stores and times the first answers with the mirror's files and without them.
 """
 
 from __future__ import annotations
 
 import argparse
+import random
+import shutil
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +27,10 @@ from rutile.playground import Playground
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from tpch_queries import QUERIES
 
+BATCH = 10
+"""Rows in a transaction of the updates."""
+UPDATE = "UPDATE lineitem SET l_quantity = ? WHERE l_orderkey = ? AND l_linenumber = 1"
+
 
 def seconds(work: Callable[[], object]) -> float:
     """How long `work` takes."""
@@ -34,7 +43,10 @@ def main() -> None:
     """Load both, run all queries on both, print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scale", type=float, default=0.1)
-    scale = parser.parse_args().scale
+    parser.add_argument("--updates", type=int, default=0)
+    parser.add_argument("--restart", action="store_true")
+    options = parser.parse_args()
+    scale = options.scale
     with tempfile.TemporaryDirectory(prefix="rutile-bench-") as name:
         folder = Path(name)
         make_tpch_files(scale, folder)
@@ -48,7 +60,11 @@ def main() -> None:
             print(f"import: {rows / ours_import:,.0f} rows/s on three replicas;", end=" ")
             print(f"DuckDB {rows / peer_import:,.0f} rows/s; ratio {peer_import / ours_import:.3f}x")
             with rutile.connect(cluster.sql_address) as connection:
-                _compare(connection, peer)
+                idle = _compare(connection, peer)
+                if options.updates:
+                    _under_updates(cluster, connection, options.updates, idle)
+            if options.restart:
+                _after_restart(cluster)
 
 
 def _load_duckdb(peer: duckdb.DuckDBPyConnection, folder: Path) -> None:
@@ -56,17 +72,102 @@ def _load_duckdb(peer: duckdb.DuckDBPyConnection, folder: Path) -> None:
         peer.execute(f"CREATE TABLE {table} AS SELECT * FROM '{folder / table}.parquet'")
 
 
-def _compare(connection: rutile.Connection, peer: duckdb.DuckDBPyConnection) -> None:
+def _compare(connection: rutile.Connection, peer: duckdb.DuckDBPyConnection) -> dict[int, float]:
+    """Prints the table; hot seconds by query."""
+    idle = {}
     totals = [0.0, 0.0, 0.0]
     print("query     cold s     hot s   DuckDB s   hot ratio")
     for number, query in sorted(QUERIES.items()):
         cold = seconds(lambda q=query: connection.execute(q).arrow())
         hot = min(seconds(lambda q=query: connection.execute(q).arrow()) for _ in range(3))
         other = min(seconds(lambda q=query: peer.execute(q).fetchall()) for _ in range(3))
+        idle[number] = hot
         totals = [a + b for a, b in zip(totals, (cold, hot, other), strict=True)]
         print(f"Q{number:<5} {cold:9.3f} {hot:9.3f} {other:9.3f} {hot / other:10.1f}x")
     cold, hot, other = totals
     print(f"total  {cold:9.3f} {hot:9.3f} {other:9.3f} {hot / other:10.1f}x (cold {cold / other:.1f}x)")
+    return idle
+
+
+class Updates:
+    """A thread that updates rows of lineitem, so many a second, in transactions of ten."""
+
+    def __init__(self, address: str, rows_a_second: int) -> None:
+        self._address, self._pause = address, BATCH / rows_a_second
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self.rows = 0
+
+    def _run(self) -> None:
+        with rutile.connect(self._address) as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT DISTINCT l_orderkey FROM lineitem LIMIT 5000")
+            keys = [key for (key,) in cursor.fetchall()]
+            due = time.perf_counter()
+            while not self._stopped.wait(max(0.0, due - time.perf_counter())):
+                due += self._pause
+                for _ in range(BATCH):
+                    change = random.choice(keys), random.randrange(1, 50)
+                    cursor.execute(
+                        "UPDATE lineitem SET l_quantity = ? WHERE l_orderkey = ? AND l_linenumber = 1", change[::-1]
+                    )
+                connection.commit()
+                self.rows += BATCH
+
+    def __enter__(self) -> Updates:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+
+def _under_updates(
+    cluster: Playground, connection: rutile.Connection, rows_a_second: int, idle: dict[int, float]
+) -> None:
+    print(f"under {rows_a_second} updates/s: query, hot s, ratio to idle")
+    started, total = time.perf_counter(), 0.0
+    with Updates(cluster.sql_address, rows_a_second) as updates:
+        for number, query in sorted(QUERIES.items()):
+            hot = min(seconds(lambda q=query: connection.execute(q).arrow()) for _ in range(3))
+            total += hot
+            print(f"Q{number:<5} {hot:9.3f} {hot / idle[number]:8.2f}x")
+        for number in (1, 6):
+            print(f"Q{number}: one snapshot, twice, with updates between: {_is_steady(connection, number, updates)}")
+    rate = updates.rows / (time.perf_counter() - started)
+    print(f"total  {total:9.3f} {total / sum(idle.values()):8.2f}x; {rate:,.0f} rows/s were updated")
+
+
+def _is_steady(connection: rutile.Connection, number: int, updates: Updates) -> str:
+    answers = []
+    connection.begin(read_only=True)
+    for _ in range(2):
+        answers.append([tuple(map(_rounded, row)) for row in connection.execute(QUERIES[number]).fetchall()])
+        target, deadline = updates.rows + 10 * BATCH, time.perf_counter() + 60
+        while updates.rows < target and time.perf_counter() < deadline:
+            time.sleep(0.05)
+    connection.rollback()
+    return "the same answer" if answers[0] == answers[1] else f"DIFFERENT: {answers}"
+
+
+def _rounded(value: object) -> object:
+    """Sums of doubles depend on the order of the rows."""
+    return round(value, 6) if isinstance(value, float) else value
+
+
+def _after_restart(cluster: Playground) -> None:
+    for with_files in (True, False):
+        for child in cluster.stores:
+            child.kill()
+        for folder in cluster.data_dir.glob("kv*/mirror"):
+            if not with_files:
+                shutil.rmtree(folder)
+        for index in range(len(cluster.stores)):
+            cluster.restart_store(index)
+        with rutile.connect(cluster.sql_address) as connection:
+            first = [seconds(lambda q=QUERIES[each]: connection.execute(q).arrow()) for each in (1, 6)]
+        name = "with" if with_files else "without"
+        print(f"after a restart {name} the mirror's files: Q1 {first[0]:.3f} s, Q6 {first[1]:.3f} s")
 
 
 if __name__ == "__main__":
