@@ -219,3 +219,24 @@ def test_a_merge_is_asked_for_by_rpc_and_by_the_placement_driver() -> None:
             await client.close()
 
     asyncio.run(asyncio.wait_for(main(), 60))
+
+
+def test_a_wait_for_a_lock_goes_on_where_the_lock_went() -> None:
+    async def main() -> None:
+        async with stores(3, 3) as cluster:
+            client = cluster.client()
+            await client.split_regions([BORDERS[0]])
+            holder = await client.begin(pessimistic=True)
+            await holder.batch_get_for_update(ACCOUNTS[:1])
+            waiter = await client.begin(pessimistic=True)
+            waiting = asyncio.ensure_future(waiter.batch_get_for_update(ACCOUNTS[:1]))
+            await until(lambda: any(node.servicer.waiting.waits() for node in cluster.nodes))
+            await cluster.merge(b"")
+            holder.put(ACCOUNTS[0], b"1")
+            await holder.commit()
+            async with asyncio.timeout(5):
+                assert await waiting == {ACCOUNTS[0]: b"1"}
+            await waiter.rollback()
+            await client.close()
+
+    asyncio.run(main())

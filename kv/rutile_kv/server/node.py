@@ -48,6 +48,7 @@ from rutile_kv.server.gc_service import SpaceParts
 from rutile_kv.server.kv_service import RawParts, ServiceParts, StoreService
 from rutile_kv.server.local_network import LocalConnections, LocalNetwork, LocalTransport
 from rutile_kv.server.local_replicas import LocalReplicas
+from rutile_kv.server.lock_wait_ends import LockWaitEnds
 from rutile_kv.server.max_ts_sync import MaxTsSync
 from rutile_kv.server.mirror_restore import keep_mirror
 from rutile_kv.server.pd_worker import PdWorker
@@ -224,6 +225,7 @@ class StoreNode:
             first_region_term=FirstRegion(driver, pd).led_term,
         )
         service = self._service = StoreService(parts)
+        driver.store.observe(LockWaitEnds(service.waiting))
 
         await driver.start()
         opened.push_async_callback(scheduler.close)

@@ -32,7 +32,7 @@ from rutile_kv.txn.wait_events import (
     WaitEvent,
 )
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
-from rutile_proto.errors import Deadlock, KeyIsLocked, LockWaitTimeout
+from rutile_proto.errors import Deadlock, KeyIsLocked, LockWaitTimeout, RegionError
 from rutile_proto.keys import user_key
 
 
@@ -107,6 +107,12 @@ class LockWaiting:
     def told(self) -> list[WaitFor]:
         """What the watch should know: for a detector that begins empty."""
         return self._core.told()
+
+    def end_region(self, region_id: int, error: RegionError) -> None:
+        """The region is not here any more: `error` for everybody who waits in it."""
+        for token, request in list(self._requests.items()):
+            if request.context.region_id == region_id:
+                self._fail(token, error)
 
     async def close(self) -> None:
         """Cancel those who wait."""
