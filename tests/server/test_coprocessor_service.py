@@ -284,6 +284,26 @@ def test_refusals_carry_their_class(run: Callable[..., None]) -> None:
     run(scenario)
 
 
+HOSTILE = (
+    ("SELECT * FROM read_text('/etc/hostname')", "FragmentRefused"),
+    ("ATTACH 'x'", "FragmentRefused"),
+    ("SET memory_limit = '100GB'", "FragmentRefused"),
+    ("SELECT lpad('x', 2000000000, 'y') FROM orders", "FragmentFailed"),
+    ("SELECT list_sum(range(100000000)) FROM orders", "FragmentFailed"),
+    ("SELECT repeat(repeat(city, 1000000), 1000000) FROM orders", "FragmentFailed"),
+)
+
+
+def test_hostile_fragments_end_with_a_reason_and_the_store_goes_on(run: Callable[..., None]) -> None:
+    async def scenario(served: Served) -> None:
+        for sql, error in HOSTILE:
+            found = await answers(served, batch_request(served, fragment(sql)))
+            assert [answer.other_error.partition(":")[0] for answer in found] == [error], sql
+        assert rows_of(pages_of(await answers(served, batch_request(served, fragment())))) == expected_sums()
+
+    run(scenario)
+
+
 def test_a_fragment_that_is_no_message_is_an_invalid_argument(run: Callable[..., None]) -> None:
     async def scenario(served: Served) -> None:
         request = batch_request(served, fragment())
