@@ -22,6 +22,7 @@ TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 SETTLE_SECONDS = 20.0
 """After the last region has all its peers: heartbeats calm down, regions fall asleep."""
 REPLICATION_SECONDS = 300.0
+BALANCE_LOOKS = 30
 
 
 class QuietPlayground(Playground):
@@ -56,10 +57,24 @@ async def split_into(client: Client, regions: int) -> None:
     raise SystemExit(f"{regions} regions were not replicated within {REPLICATION_SECONDS:.0f} s")
 
 
+async def wait_for_balance(client: Client) -> None:
+    """Wait until the placement driver has stopped moving leaders: what it moves is not idle."""
+    before: list[int] = []
+    for _ in range(BALANCE_LOOKS):
+        found = await client.cluster.pd.scan_regions(b"", b"", 10_000)
+        leaders = [region.leader.id for region in found if region.leader is not None]
+        if leaders == before:
+            return
+        before = leaders
+        await asyncio.sleep(SETTLE_SECONDS)
+    raise SystemExit(f"leaders still moved after {BALANCE_LOOKS * SETTLE_SECONDS:.0f} s")
+
+
 async def prepare(pd_address: str, regions: int) -> None:
     client = await Client.connect([pd_address])
     try:
         await split_into(client, regions)
+        await wait_for_balance(client)
     finally:
         await client.close()
 
