@@ -21,7 +21,6 @@ from rutile_kv.raftstore.events import (
     ChangePeers,
     CheckConsistency,
     Event,
-    MembershipDoubt,
     Merge,
     RaftMessageReceived,
     ReadIndex,
@@ -35,12 +34,11 @@ from rutile_kv.raftstore.events import (
     Write,
 )
 from rutile_kv.raftstore.load import WINDOW_SECONDS, LoadMonitor
-from rutile_kv.raftstore.pd_commands import PdEvents, context_of, event_of
-from rutile_kv.raftstore.region_change import find_peer
+from rutile_kv.raftstore.pd_commands import PdEvents, context_of
+from rutile_kv.raftstore.pd_orders import PdOrders
 from rutile_kv.raftstore.region_checks import RegionChecks
 from rutile_kv.raftstore.region_info import RegionInfo
 from rutile_kv.raftstore.region_reader import RegionReader, RegionSnapshot
-from rutile_kv.raftstore.routing import tombstone_message
 from rutile_kv.raftstore.sampled_reader import SampledReader
 from rutile_kv.raftstore.snapshot_transfer import SnapshotTransfer, Transport
 from rutile_kv.raftstore.store import Store
@@ -117,6 +115,7 @@ class StoreDriver:
         )
         self._load = LoadMonitor(store.config, store.random)
         self._checks = RegionChecks(engine, store.config, self._step, self._cut)
+        self._orders = PdOrders(pd_events, self._checks, self._change, self.split, self.handle_raft_message)
 
     # --- life ---------------------------------------------------------------------------------------------------------
 
@@ -254,37 +253,7 @@ class StoreDriver:
         info = self.store.region_info(order.region_id)
         if self._stopping or info is None or not info.is_leader:
             return
-        if order.HasField("split_region"):
-            self._spawn(self._split_for_pd(order, info), "split for PD")
-        else:
-            self._spawn(self._obey(order, info), "order of PD")
-
-    async def _obey(self, order: pdpb.RegionHeartbeatResponse, info: RegionInfo) -> None:
-        try:
-            await self._request(lambda token: event_of(order, info, token), changes=True)
-        except RutileError as error:
-            log.info("region %d: PD's order was not carried out: %s", info.region.id, error)
-
-    async def _split_for_pd(self, order: pdpb.RegionHeartbeatResponse, info: RegionInfo) -> None:
-        try:
-            if order.split_region.keys:
-                await self.split(context_of(info, order.region_epoch), list(order.split_region.keys))
-            else:
-                await self._checks.split_in_half(info.region)
-        except RutileError as error:
-            log.warning("region %d: PD's split was not made: %s", info.region.id, error)
-
-    async def _settle(self, doubt: MembershipDoubt) -> None:
-        """Ask PD whether a peer still belongs; if it does not, it hears what a fellow would have told it."""
-        try:
-            now = await self._pd.region_by_id(doubt.region.id)
-        except RutileError as error:
-            log.info("region %d: PD does not say who is a member: %s", doubt.region.id, error)
-            return
-        if now is None or find_peer(now, doubt.peer.id) is not None:
-            return
-        known = raft_serverpb.RegionLocalState(region=now)
-        self.handle_raft_message(tombstone_message(known, doubt.peer, doubt.peer))
+        self._spawn(self._orders.obey(order, info), "order of PD")
 
     # --- looking in ---------------------------------------------------------------------------------------------------
 
@@ -336,6 +305,9 @@ class StoreDriver:
         finally:
             self._waiting.close(token)
 
+    async def _change(self, make: Callable[[object], Event]) -> Result:
+        return await self._request(make, changes=True)
+
     def _step(self, event: Event) -> None:
         self.store.late_ticks = max(0, self._now_tick() - self.store.tick_count)
         self.store.step(event)
@@ -381,7 +353,7 @@ class StoreDriver:
         for check in ready.split_checks:
             self._spawn(self._checks.check_split(check), f"split check of region {check.region.id}")
         for doubt in ready.doubts:
-            self._spawn(self._settle(doubt), f"membership of peer {doubt.peer.id}")
+            self._spawn(self._orders.settle(doubt), f"membership of peer {doubt.peer.id}")
         for split in ready.splits:
             self._pd.regions_split(split.regions)
 
