@@ -1,5 +1,6 @@
 """A million rows as Arrow from the replicas to a client: Flight with one endpoint and with three, beside pyarrow
-Flight's own loopback rate in the same run, and DB-API's fetchall. GB/s: Arrow bytes over wall clock, the best of RUNS.
+Flight's own loopback rate in the same run, Ibis, and DB-API's fetchall. GB/s: Arrow bytes over wall clock, the best of
+RUNS.
 
     .venv/bin/python benchmarks/flight_scan.py [rows]
 """
@@ -19,6 +20,7 @@ from pyarrow import flight
 
 import rutile
 from rutile.flight.wire import pack
+from rutile.ibis import Backend as IbisBackend
 from rutile.playground import Playground
 from rutile_coprocessor.schema import TableSchema
 from rutile_kv.client.client import Client
@@ -113,6 +115,11 @@ def through_dbapi(connection: rutile.Connection, size_bytes: int) -> int:
     return size_bytes
 
 
+def through_ibis(connection: rutile.Connection) -> float:
+    table = IbisBackend.from_connection(connection).table("big")
+    return best(lambda: int(table.to_pyarrow().nbytes))
+
+
 def main() -> None:
     rows = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
     table = table_of(rows)
@@ -136,6 +143,8 @@ def main() -> None:
             started = time.perf_counter()
             size = through_dbapi(dbapi, table.nbytes)
             rate = size / (time.perf_counter() - started) / 1e9
+            of_ibis = through_ibis(dbapi)
+            print(f"  {'Ibis to_pyarrow, through the SQL server':48} {of_ibis:6.2f}  {of_ibis / base:5.2f} of loopback")
             print(f"  {'DB-API fetchall (Python rows), once':48} {rate:6.3f}  {rate / base:5.3f} of loopback")
 
 

@@ -13,6 +13,8 @@ push-down, the whitelist. Answers have DuckDB's semantics and types. What comes 
     CREATE [OR REPLACE] VIEW v AS query                 the session's own: the catalogue has no views
     DROP TABLE | VIEW, TRUNCATE TABLE                   of such relations
 
+Privileges are asked of the plan: SELECT on each table it scans, INSERT (and DELETE, to replace) on the one written to.
+
 ARROW_IPC(?) is the one parameter there is: the bytes of an Arrow IPC stream, so that a DataFrame travels to the front
 end, wherever that runs. Definitions and changes of stored tables otherwise go through the front door, as MySQL.
 """
@@ -39,8 +41,11 @@ from rutile.planner.insert import InsertPlan, plan_insert, wrong_value_count
 from rutile.planner.names import base_tables
 from rutile.planner.point import FindTable
 from rutile.planner.query import QueryPlan
+from rutile.privileges.names import Privilege
+from rutile.privileges.needs import Need
 from rutile.result import Result
 from rutile.session_relations import HeldTable, SessionRelations, View
+from rutile_coprocessor.schema import TableSchema
 from rutile_proto.errors import FragmentRefused
 
 if TYPE_CHECKING:
@@ -93,7 +98,12 @@ class DuckDbDoor:
 
     async def plan(self, query: exp.Query) -> QueryPlan:
         """The plan of a query, the session's relations known. Raises SqlError."""
-        return await self._session.planned(lambda find: self._plan(query, find))
+        plan = await self._session.planned(lambda find: self._plan(query, find))
+        for scan in plan.scans:
+            await self._session.privileges.demand(_need(scan.schema, Privilege.SELECT))
+        if plan.virtual:  # their rows are not cut to what the account may know of
+            await self._session.privileges.demand(Need((Privilege.SUPER,)))
+        return plan
 
     def _plan(self, query: exp.Query, find_table: FindTable) -> QueryPlan:
         session = self._session
@@ -167,6 +177,8 @@ class DuckDbDoor:
             expression=exp.select("1"),
         )
         plan = await self._session.planned(lambda find: plan_insert(st.Insert(statement, replaces), find))
+        for privilege in (Privilege.INSERT, Privilege.DELETE) if replaces else (Privilege.INSERT,):
+            await self._session.privileges.demand(_need(plan.table.schema, privilege))
         columns = [plan.table.schema.columns[place] for place in plan.positions]
         width = len((await self._session.shared.runner.types_of(await self.plan(source)))[0])
         if width != len(columns):
@@ -236,6 +248,10 @@ class DuckDbDoor:
         if held is None:
             raise SqlError(errors.ER_NO_SUCH_TABLE, f"Temporary table '{name}' doesn't exist")
         self.relations.put_table(replace(held, table=held.table.slice(0, 0)), replace=True)
+
+
+def _need(schema: TableSchema, privilege: Privilege) -> Need:
+    return Need((privilege,), schema.database.lower(), schema.name.lower())
 
 
 def _query_of(tree: exp.Expr) -> exp.Query:

@@ -22,10 +22,11 @@ SAYS = {
     "notebook.py": r"10000 trips\n\[\(datetime.date",
     "flight_scan.py": r"partitions of city, amount\n49000 rows, total amount 2498951000\n",
     "tikv_client_program.py": r"raw: hello\ntransaction: \{b'stock/apple': b'10', b'stock/pear': b'4'\}",
+    "live_analytics.py": r"in one store[\s\S]*60 orders; asked while they came in; every answer added up",
     "dask_scan.py": r"\{0: \d+, 1: \d+, 2: \d+, 3: \d+\}",
 }
 NEEDS = {"tikv_client_program.py": "tikv_client", "dask_scan.py": "dask"}
-IN_THIS_PROCESS = ("bank.py", "kv_client.py", "watch.py", "notebook.py")
+IN_THIS_PROCESS = ("bank.py", "kv_client.py", "watch.py", "notebook.py", "live_analytics.py")
 
 
 def test_every_example_is_tested() -> None:

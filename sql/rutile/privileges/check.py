@@ -18,8 +18,6 @@ from rutile.privileges.names import Privilege
 from rutile.privileges.needs import Need, Needs, needs_of
 
 NeedsCache = PlanCache[Needs]
-OTHER_DIALECTS = Need((Privilege.SUPER,))
-"""What a statement in DuckDB's dialect needs: which tables it is about is told by MySQL's text only."""
 ANY_VERSION = 0
 """What a statement needs is told by its text, whatever the catalogue holds."""
 
