@@ -43,6 +43,9 @@ async def _columns(session: Session, statement: st.Statement, sql: str) -> list[
             return [ResultColumn(column.name, column.type or LONGTEXT) for column in found]
         case st.Show():
             return (await session.execute(sql)).columns  # it takes no parameters and changes nothing
+        case st.Prepare() | st.ExecutePrepared() | st.Deallocate():
+            message = "This command is not supported in the prepared statement protocol yet"
+            raise SqlError(ER_UNSUPPORTED_PS, message)
         case st.Explain():
             raise SqlError(ER_UNSUPPORTED_PS, "EXPLAIN is not supported in the prepared statement protocol yet")
     return []

@@ -80,6 +80,8 @@ def _scan(sql: str) -> Iterator[Token]:
         text = match.group()
         if kind == "operator" and text in _UNFINISHED:
             raise syntax_error(sql[match.start() :], "a quote is not closed")
+        if text == "\0":  # sqlglot would take it for part of a name
+            raise syntax_error(sql[match.start() :], "a NUL byte outside of strings")
         yield Token(kind, text, match.start(), match.end())
 
 

@@ -16,6 +16,7 @@ from rutile.errors import ER_EMPTY_QUERY, SqlError, not_supported, syntax_error
 from rutile.lexer import Token, number_parameters, tokens, unquote_name, unquote_string
 from rutile.parse_alter import parse_admin, parse_alter, parse_rename
 from rutile.parse_definitions import parse_create, parse_drop, parse_truncate
+from rutile.parse_prepared import parse_deallocate, parse_execute, parse_prepare
 from rutile.parse_set import parse_set
 from rutile.parse_show import parse_show
 from rutile.parse_stale import take_as_of
@@ -159,13 +160,14 @@ _VERBS: dict[str, Callable[[TokenCursor], st.Statement]] = {
     "rollback": parse_rollback, "savepoint": parse_savepoint, "release": parse_release, "use": _use,
     "set": parse_set, "show": parse_show, "explain": _explain, "desc": _explain, "describe": _explain,
     "alter": parse_alter, "rename": parse_rename, "admin": parse_admin, "flush": _nothing, "unlock": _nothing,
-    "grant": parse_grant, "revoke": parse_revoke, "kill": _kill,
+    "grant": parse_grant, "revoke": parse_revoke, "kill": _kill, "prepare": parse_prepare, "execute": parse_execute,
+    "deallocate": parse_deallocate,
 }  # fmt: skip
 
 _UNSUPPORTED = frozenset({
     "analyze", "backup", "batch", "binlog", "call", "change", "check", "checksum",
-    "deallocate", "do", "execute", "flashback", "get", "handler", "help", "import", "install",
-    "load", "lock", "optimize", "prepare", "purge", "recover", "repair", "reset", "restore", "resume",
+    "do", "flashback", "get", "handler", "help", "import", "install",
+    "load", "lock", "optimize", "purge", "recover", "repair", "reset", "restore", "resume",
     "signal", "split", "stop", "trace", "xa",
 })  # fmt: skip
 """First words MySQL or TiDB know and Rutile answers with 1235."""

@@ -27,6 +27,7 @@ from rutile.errors import SqlError
 from rutile.expressions.compile import Environment, NotCompilable, constant_value
 from rutile.lexer import shape_of, split_statements
 from rutile.parser import parse
+from rutile.prepared_texts import PreparedTexts
 from rutile.privileges.check import SessionPrivileges
 from rutile.privileges.model import INTERNAL, Identity
 from rutile.privileges.run import run_user_statement
@@ -73,6 +74,7 @@ class Session:
             database.client, database.catalog, database.tables, database.options.monotonic
         )
         self._user_variables: dict[str, object] = {}
+        self._prepared = PreparedTexts()
         self.warnings: list[SqlWarning] = []
         self.last_insert_id = 0
         self.row_count = 0
@@ -150,7 +152,7 @@ class Session:
     # --- around a statement ---
 
     def _start(self, sql: str) -> None:
-        if self._closed:
+        if self._closed or self.is_killed:
             raise SqlError(errors.ER_UNKNOWN, "the session is closed")
         self._cancelled = False
         self.cancel_token = CancelToken()
@@ -240,6 +242,13 @@ class Session:
                 return await run_user_statement(self, action)
             case st.Kill(connection_id, query_only):
                 await kill(self, connection_id, query_only=query_only)
+            case st.Prepare():
+                self._prepared.prepare(statement, self._user_variables)
+            case st.ExecutePrepared(name, variables):
+                values = [self._user_variables.get(variable) for variable in variables]
+                return await self._execute(self._prepared.get(name, "EXECUTE"), values, "mysql")
+            case st.Deallocate(name):
+                self._prepared.drop(name)
             case st.Use(name):
                 await self.use(name)
             case st.SetVariables():

@@ -208,6 +208,30 @@ class Kill:
 
 
 @dataclass(frozen=True, slots=True)
+class Prepare:
+    """PREPARE `name` FROM a text, or FROM a user variable that holds it."""
+
+    name: str
+    sql: str = ""
+    variable: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutePrepared:
+    """EXECUTE `name` USING user variables."""
+
+    name: str
+    variables: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Deallocate:
+    """DEALLOCATE PREPARE."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Nothing:
     """A statement accepted and without effect here (UNLOCK TABLES, FLUSH ..., ANALYZE TABLE)."""
 
@@ -218,7 +242,7 @@ Statement: TypeAlias = (
     Query | Insert | Update | Delete | CreateDatabase | DropDatabase | CreateTable | DropTable | TruncateTable
     | CreateView | DropView | AlterTable | RenameTables | Admin
     | Begin | Commit | Rollback | Savepoint | ReleaseSavepoint | Use | SetVariables | Show | Explain
-    | UserStatement | Kill | Nothing
+    | UserStatement | Kill | Prepare | ExecutePrepared | Deallocate | Nothing
 )  # fmt: skip
 
 

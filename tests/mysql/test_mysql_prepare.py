@@ -30,7 +30,7 @@ REFUSED = [
     ("SELEC ?", 1064),
     ("", 1065),
     ("EXPLAIN SELECT 1", 1295),
-    ("PREPARE x FROM 'SELECT 1'", 1235),
+    ("PREPARE x FROM 'SELECT 1'", 1295),
 ]
 
 

@@ -144,6 +144,26 @@ def test_half_of_what_it_needs_is_not_enough(sql: str, privileges: str) -> None:
     play(scenario)
 
 
+def test_statements_prepared_as_text_are_asked_when_they_run() -> None:
+    async def scenario(town: Town) -> None:
+        ann = await town.ann()
+        assert await refusal(ann, "PREPARE s FROM 'SELECT v FROM t WHERE id = ?'") == 0
+        await ann.execute("SET @id = 2")
+        assert await refusal(ann, "EXECUTE s USING @id") == 1142
+        await town.root.execute("GRANT SELECT ON test.t TO ann")
+        assert await lines(ann, "EXECUTE s USING @id") == ["20"]
+        assert await refusal(ann, "EXECUTE s") == 1210
+        assert await refusal(ann, "DEALLOCATE PREPARE s") == 0
+        assert await refusal(ann, "EXECUTE s USING @id") == 1243
+        await ann.execute("SET @text = 'SELECT ? + 1'")
+        assert await refusal(ann, "PREPARE s FROM @text") == 0
+        assert await lines(ann, "EXECUTE s USING @id") == ["3"]
+        for sql, code in (("PREPARE s FROM 'EXECUTE x'", 1295), ("PREPARE s FROM 'SELEC'", 1064), ("EXECUTE s", 1243)):
+            assert await refusal(ann, sql) == code
+
+    play(scenario)
+
+
 def test_refusals_are_worded_as_mysqls() -> None:
     async def scenario(town: Town) -> None:
         ann = await town.ann()

@@ -68,3 +68,11 @@ def test_parameters_must_match(params: tuple[object, ...]) -> None:
 
 def test_parameters_are_numbered_outside_of_strings() -> None:
     assert number_parameters("SELECT ?, '?', `?`, ?") == ("SELECT :p0, '?', `?`, :p1", 2)
+
+
+def test_nul_bytes_are_for_strings() -> None:
+    assert tokens("SELECT '\0'")[1].text == "'\0'"
+    for sql in ("SELECT ?\0", "SELECT * FROM t WHERE id = 1\0\0"):
+        with pytest.raises(SqlError) as caught:
+            number_parameters(sql)
+        assert caught.value.code == 1064

@@ -70,7 +70,7 @@ class Connection:
                 )
                 self._commands.on_kill = self.kill
                 await self._serve(self._commands)
-        except (LinkLost, TimeoutError):
+        except LinkLost:
             log.debug("connection %d: the client is gone or was silent too long", self.thread_id)
         except Exception:
             log.exception("connection %d ended unexpectedly", self.thread_id)

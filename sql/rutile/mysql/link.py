@@ -86,12 +86,15 @@ class Link(asyncio.Protocol):
         self._decoder.limit_bytes = limit_bytes
 
     async def read(self, timeout_s: float) -> bytes:
-        """The next payload. Raises LinkLost, TimeoutError, and what the decoder raises (1153, 1156)."""
+        """The next payload. Raises LinkLost, also for a silent client, and what the decoder raises (1153, 1156)."""
         payload = self._decoder.next_payload()
-        if payload is None:
+        if payload is not None:
+            return payload
+        try:
             async with asyncio.timeout(timeout_s):
-                payload = await self._arriving()
-        return payload
+                return await self._arriving()
+        except TimeoutError:
+            raise LinkLost from None
 
     async def _arriving(self) -> bytes:
         while True:
@@ -145,13 +148,16 @@ class Link(asyncio.Protocol):
         return self._tls is not None
 
     async def start_tls(self, context: ssl.SSLContext, timeout_s: float) -> None:
-        """Go on in TLS; what has arrived after the request belongs to it. Raises LinkLost, TimeoutError."""
+        """Go on in TLS; what has arrived after the request belongs to it. Raises LinkLost."""
         assert self._transport is not None
         self._tls = TlsLayer(context, self._transport.write)
         self.data_received(self._decoder.take_rest())
-        async with asyncio.timeout(timeout_s):
-            while not self._tls.is_established:
-                await self._more()
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not self._tls.is_established:
+                    await self._more()
+        except TimeoutError:
+            raise LinkLost from None
 
     def close(self) -> None:
         """Close once the client has read what it was sent, or has not by the deadline."""

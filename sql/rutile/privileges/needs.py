@@ -6,6 +6,7 @@ UPDATE, DELETE                UPDATE or DELETE on what changes, SELECT on all th
 definitions                   CREATE, DROP, ALTER, INDEX on the table or database
 SHOW of a table               any privilege on it
 users, roles                  asked where they run: it depends on what is granted
+EXECUTE                       what the prepared statement needs, asked when that runs
 anything else                 SUPER
 """
 
@@ -58,7 +59,7 @@ def _needs(statement: st.Statement, database: str | None) -> Iterator[Need]:
             yield from _needs(statement.statement, database)
         case (
             st.Use() | st.Begin() | st.Commit() | st.Rollback() | st.Savepoint() | st.ReleaseSavepoint()
-            | st.UserStatement() | st.Kill()
+            | st.UserStatement() | st.Kill() | st.Prepare() | st.ExecutePrepared() | st.Deallocate()
         ):  # fmt: skip
             return
         case st.SetVariables(assignments):
