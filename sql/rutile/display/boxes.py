@@ -61,7 +61,7 @@ def _write(
         widths = fitted(widths, width)
         heads = [cut(head, limit) for head, limit in zip(heads, widths, strict=True)]
         cells = [[cut(cell, limit) for cell, limit in zip(row, widths, strict=True)] for row in cells]
-    right = [bool(rows) and all(is_number(row[i]) for row in rows) for i in range(len(names))]
+    right = [_is_numeric([row[i] for row in rows]) for i in range(len(names))]
     if style.top:
         out.write(_rule(style, style.top, widths))
     out.write(_line(style, heads, widths, [False] * len(heads)))
@@ -104,3 +104,8 @@ def _rule(style: _Style, ends: tuple[str, str, str], widths: Sequence[int]) -> s
 def _line(style: _Style, cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
     filled = (padded(c, w, right=r) for c, w, r in zip(cells, widths, right, strict=True))
     return f"{style.side} " + f" {style.side} ".join(filled) + f" {style.side}\n"
+
+
+def _is_numeric(values: Sequence[object]) -> bool:
+    """Whether a column goes to the right: numbers, and not NULLs alone."""
+    return all(map(is_number, values)) and any(value is not None for value in values)
