@@ -5,8 +5,10 @@ import pytest
 from mirror_world import SCHEMA
 
 from rutile_kv.columnar.base import TableBase
-from rutile_kv.columnar.cache import ArrowCache, BaseKey, RegionPin
+from rutile_kv.columnar.cache import ArrowCache
 from rutile_kv.columnar.delta import DeltaLog
+from rutile_kv.columnar.keys import BaseKey
+from rutile_kv.columnar.pins import RegionPin
 from rutile_kv.engine.api import CF_LOCK, CF_WRITE, Modify
 from rutile_proto.keys import int_handle, record_key, storage_key, versioned_key
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from mirror_world import SCHEMA, MirrorWorld, rows_of
 
-from rutile_kv.columnar.cache import BaseKey
+from rutile_kv.columnar.keys import BaseKey
 from rutile_kv.columnar.mirror import MirrorReader
 from rutile_kv.raftstore.region_reader import RegionSnapshot
 from rutile_kv.server.mirror_keeper import MirrorKeeper

@@ -10,44 +10,20 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rutile_kv.columnar.base import TableBase
-from rutile_kv.columnar.delta import STEM_LENGTH, DeltaLog, Entries, table_stem
+from rutile_kv.columnar.delta import STEM_LENGTH, DeltaLog, table_stem
 from rutile_kv.columnar.keys import BaseKey
 from rutile_kv.columnar.parts import RegionMirror, TableMirror
+from rutile_kv.columnar.pins import Held, RegionPin, TablePin
 from rutile_kv.engine.api import CF_WRITE, Modify
 from rutile_proto import metapb_pb2 as metapb
 
 DEFAULT_BUDGET_BYTES = 256 * 1024 * 1024
 MAX_LOG_ENTRIES = 65_536
 """A table written that much since its last analytical read is better decoded anew."""
-
-
-@dataclass(frozen=True, slots=True)
-class TablePin:
-    """What a table's mirror was when a snapshot was taken: the entries handed out with it reach its index."""
-
-    log: DeltaLog
-    entries: Entries
-    bases: Mapping[BaseKey, tuple[TableBase, ...]]
-
-
-@dataclass(frozen=True, slots=True)
-class RegionPin:
-    """The mirror of one region as of a snapshot's applied index, for the tables asked."""
-
-    index: int
-    tables: Mapping[int, TablePin]
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A base, and what was committed between its index and the reader's."""
-
-    base: TableBase
-    delta: Entries
 
 
 @dataclass(slots=True)
@@ -69,6 +45,8 @@ class ArrowCache:
         self._max_log_entries = max_log_entries
         self._bases: OrderedDict[BaseKey, tuple[TableBase, ...]] = OrderedDict()
         """The newest first, then the one before it."""
+        self._of_table: dict[tuple[int, int], dict[BaseKey, None]] = {}
+        """The keys held, by region and table."""
         self._sizes: dict[BaseKey, int] = {}
         self._debts: dict[BaseKey, int] = {}
         """What reads have paid for the delta of a base since it was made, in bytes."""
@@ -104,9 +82,7 @@ class ArrowCache:
 
     def _pin_table(self, region_id: int, table_id: int, logs: dict[bytes, DeltaLog], index: int) -> TablePin:
         log = logs.setdefault(table_stem(table_id), DeltaLog(index))
-        bases = {
-            key: held for key, held in self._bases.items() if (key.region_id, key.table_id) == (region_id, table_id)
-        }
+        bases = {key: self._bases[key] for key in self._of_table.get((region_id, table_id), ())}
         return TablePin(log, log.entries, bases)
 
     def applied(self, region_id: int, index: int, modifies: Sequence[Modify]) -> None:
@@ -158,6 +134,7 @@ class ArrowCache:
     def clear(self) -> None:
         with self._mutex:
             self._bases.clear()
+            self._of_table.clear()
             self._sizes.clear()
             self._debts.clear()
             self._logs.clear()
@@ -279,11 +256,16 @@ class ArrowCache:
     def _hold(self, key: BaseKey, generations: tuple[TableBase, ...]) -> None:
         newest = generations[0]
         self._bases[key] = generations
+        self._of_table.setdefault((key.region_id, key.table_id), {})[key] = None
         self._sizes[key] = newest.held_bytes + sum(older.size_beside(newest) for older in generations[1:])
         self._size_bytes += self._sizes[key]
 
     def _remove(self, key: BaseKey) -> None:
         if self._bases.pop(key, None) is not None:
+            table = self._of_table[key.region_id, key.table_id]
+            del table[key]
+            if not table:
+                del self._of_table[key.region_id, key.table_id]
             self._size_bytes -= self._sizes.pop(key)
             self._debts.pop(key, None)
 

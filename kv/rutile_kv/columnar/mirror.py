@@ -15,9 +15,10 @@ import pyarrow as pa
 from rutile_coprocessor.row import RowCodec
 from rutile_coprocessor.schema import HIDDEN_HANDLE, TableSchema
 from rutile_kv.columnar.base import KeyRange, TableBase
-from rutile_kv.columnar.cache import ArrowCache, Held, RegionPin
+from rutile_kv.columnar.cache import ArrowCache
 from rutile_kv.columnar.keys import BaseKey
 from rutile_kv.columnar.overlay import Overlay, lay_over, overlay_of
+from rutile_kv.columnar.pins import Held, RegionPin
 from rutile_kv.columnar.rows import Check, RowScan, handles_of, read_rows
 from rutile_kv.engine.api import Reader
 from rutile_proto import metapb_pb2 as metapb

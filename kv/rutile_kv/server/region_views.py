@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from rutile_kv.columnar.cache import RegionPin
+from rutile_kv.columnar.pins import RegionPin
 from rutile_kv.engine.api import Reader, Snapshot
 from rutile_kv.server.region_store import RegionStore, UserRange
 from rutile_kv.txn.shell import TxnScheduler
