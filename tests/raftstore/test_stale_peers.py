@@ -1,12 +1,19 @@
 """Peers that were removed behind their backs find out, whoever is left to tell them; the dead stay dead."""
 
 import asyncio
+import random
 
 from driver_world import World
 
+from rutile_kv.engine.memory import MemoryEngine
 from rutile_kv.raftstore import local_keys
+from rutile_kv.raftstore.bootstrap import bootstrap_store
+from rutile_kv.raftstore.config import StoreConfig
 from rutile_kv.raftstore.events import RaftMessageReceived
 from rutile_kv.raftstore.region_change import copy_region
+from rutile_kv.raftstore.store import Store
+from rutile_proto import eraftpb_pb2 as eraftpb
+from rutile_proto import metapb_pb2 as metapb
 from rutile_proto import raft_serverpb_pb2 as raft_serverpb
 
 
@@ -123,3 +130,31 @@ def test_who_has_no_fellows_left_asks_pd():
             await world.until(lambda: forgotten.region(1) is None)
 
     asyncio.run(run())
+
+
+def test_a_peer_that_was_buried_before_its_first_snapshot_calls_nobody_else_dead():
+    """It knew no members, so of who asks it for a vote it cannot say that they are none. (Found by the simulation: a
+    voter destroyed itself upon such a word, and could not come back.)"""
+    engine = MemoryEngine()
+    bootstrap_store(engine, 7, 6)
+    store = Store(6, engine, StoreConfig(), random.Random(1))
+    newcomer, member = metapb.Peer(id=20, store_id=6), metapb.Peer(id=8, store_id=5)
+
+    def hear(conf_ver, **fields):
+        epoch = metapb.RegionEpoch(conf_ver=conf_ver, version=4)
+        store.step(
+            RaftMessageReceived(
+                raft_serverpb.RaftMessage(region_id=2, from_peer=member, to_peer=newcomer, region_epoch=epoch, **fields)
+            )
+        )
+        answers = []
+        while (ready := store.ready()) is not None:
+            engine.write(ready.batch)
+            answers += [*ready.messages, *ready.persisted_messages]
+            store.advance(ready)
+        return answers
+
+    assert hear(7, message=eraftpb.Message(msg_type=eraftpb.MsgHeartbeat, to=20, term=7, **{"from": 8}))
+    hear(8, is_tombstone=True)
+    vote = eraftpb.Message(msg_type=eraftpb.MsgRequestVote, to=20, term=8, index=47, log_term=7, **{"from": 8})
+    assert hear(7, message=vote) == []

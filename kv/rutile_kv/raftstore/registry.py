@@ -18,7 +18,7 @@ from rutile_kv.raftstore.data_ranges import clear_region
 from rutile_kv.raftstore.observer import ApplyObserver
 from rutile_kv.raftstore.peer import Peer
 from rutile_kv.raftstore.peer_storage import PeerStorage
-from rutile_kv.raftstore.region_change import find_peer, find_peer_on_store
+from rutile_kv.raftstore.region_change import copy_region, find_peer, find_peer_on_store
 from rutile_kv.raftstore.region_map import RegionMap
 from rutile_kv.raftstore.round import Round
 from rutile_kv.raftstore.snapshot_quota import SnapshotQuota
@@ -46,6 +46,8 @@ class Registry:
         """Told of every peer that goes away."""
         self.regions = RegionMap()
         self.tombstones: dict[int, raft_serverpb.RegionLocalState] = {}
+        self.buried_as_of: dict[int, metapb.RegionEpoch] = {}
+        """The epoch of which a tombstone's members are; not kept over restarts."""
         """What each destroyed region was, this store's peer included, and what it merged into, if it did."""
         self.reserved: dict[int, metapb.Region] = {}
         """Ranges of snapshots on their way in."""
@@ -201,10 +203,14 @@ class Registry:
         return finish_source(self, command, round_)
 
     def _bury(self, peer: Peer, epoch: metapb.RegionEpoch, round_: Round, merged_into: metapb.Region | None) -> None:
-        """Leave a tombstone. That of a merged region is of a later version than any it ever had."""
+        """Leave a tombstone. That of a merged region is of a later version than any it ever had. The members in it
+        are those the peer knew, which may have been told of its end by others and be far behind: `buried_as_of`."""
         tombstone = raft_serverpb.RegionLocalState(
             state=TOMBSTONE, region=peer.region, absorbed_region_ids=peer.storage.absorbed
         )
+        self.buried_as_of.pop(peer.region_id, None)
+        if peer.is_initialised:
+            self.buried_as_of[peer.region_id] = copy_region(peer.region).region_epoch
         tombstone.region.region_epoch.CopyFrom(epoch)
         if merged_into is not None:
             tombstone.region.region_epoch.version += 1

@@ -113,11 +113,21 @@ class Gate:
             return False
         has_merged = tombstone.merge_state.HasField("target")
         if has_merged or is_epoch_stale(message.region_epoch, tombstone.region.region_epoch):
-            if has_merged or find_peer(tombstone.region, message.from_peer.id) is None:
+            if has_merged or self._knows_gone(tombstone.region, message):
                 self._answer_stale(message, tombstone, round_)
             return True
         buried = find_peer_on_store(tombstone.region, self._registry.store_id)
         return buried is not None and message.to_peer.id <= buried.id
+
+    def _knows_gone(self, region: metapb.Region, message: raft_serverpb.RaftMessage) -> bool:
+        """True if the sender was a member once and is none any more. That it is not among the members of a tombstone
+        says so only if it has not seen a later epoch than they are of: it may have joined since."""
+        known_as_of = self._registry.buried_as_of.get(region.id)
+        return (
+            known_as_of is not None
+            and is_epoch_stale(message.region_epoch, known_as_of)
+            and find_peer(region, message.from_peer.id) is None
+        )
 
     def _keep_for_split(self, message: raft_serverpb.RaftMessage) -> None:
         votes = self._registry.pending_votes
