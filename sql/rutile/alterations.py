@@ -73,6 +73,17 @@ class SetDefault:
 
 
 @dataclass(frozen=True, slots=True)
+class AddCheck:
+    name: str | None
+    condition: exp.Expr
+
+
+@dataclass(frozen=True, slots=True)
+class DropCheck:
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class RenameTable:
     database: str | None
     name: str
@@ -90,5 +101,5 @@ class SetAutoIncrement:
 
 Alteration: TypeAlias = (
     AddIndex | DropIndex | RenameIndex | AddColumn | DropColumn | RenameColumn | ModifyColumn | SetDefault | RenameTable
-    | SetComment | SetAutoIncrement
+    | SetComment | SetAutoIncrement | AddCheck | DropCheck
 )  # fmt: skip

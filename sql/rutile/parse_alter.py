@@ -63,13 +63,13 @@ def _alteration(cursor: TokenCursor) -> list[alter.Alteration]:
 
 
 def _add(cursor: TokenCursor) -> list[alter.Alteration]:
-    if cursor.at("primary", "foreign", "check", "partition", "fulltext", "spatial"):
+    if cursor.at("primary", "foreign", "partition", "fulltext", "spatial"):
         raise not_supported(f"ALTER TABLE ... ADD {cursor.peek_text().upper()}")
-    if cursor.at("index", "key", "unique", "constraint"):
+    if cursor.at("index", "key", "unique", "constraint", "check"):
         element = _element(_without_if_not_exists(cursor))
         if isinstance(element, exp.Constraint):
-            return [alter.AddIndex(_index(inner, element.this.name)) for inner in element.expressions]
-        return [alter.AddIndex(_index(element, None))]
+            return [_constraint(inner, element.this.name) for inner in element.expressions]
+        return [_constraint(element, None)]
     cursor.accept("column")
     if_not_exists = cursor.accept_words("if", "not", "exists")
     if cursor.at("("):
@@ -79,10 +79,16 @@ def _add(cursor: TokenCursor) -> list[alter.Alteration]:
     return [alter.AddColumn(definition, place, if_not_exists)]
 
 
+def _constraint(element: exp.Expr, name: str | None) -> alter.Alteration:
+    if isinstance(element, exp.CheckColumnConstraint):
+        return alter.AddCheck(name, element.this)
+    return alter.AddIndex(_index(element, name))
+
+
 def _added(element: exp.Expr) -> alter.Alteration:
     if isinstance(element, exp.ColumnDef):
         return alter.AddColumn(element, alter.Place())
-    return alter.AddIndex(_index(element, None))
+    return _constraint(element, None)
 
 
 def _index(element: exp.Expr, constraint: str | None) -> IndexDefinition:
@@ -125,7 +131,9 @@ def _column(cursor: TokenCursor) -> tuple[exp.ColumnDef, alter.Place]:
 
 
 def _drop(cursor: TokenCursor) -> alter.Alteration:
-    if cursor.at("primary", "foreign", "constraint", "check", "partition"):
+    if cursor.accept("check", "constraint"):
+        return alter.DropCheck(cursor.name())
+    if cursor.at("primary", "foreign", "partition"):
         raise not_supported(f"ALTER TABLE ... DROP {cursor.peek_text().upper()}")
     if cursor.accept("index", "key"):
         if_exists = cursor.accept_words("if", "exists")

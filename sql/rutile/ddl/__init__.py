@@ -5,12 +5,13 @@
     show_create.py                            a schema back to the text that would make it
     alter.py                                  ALTER TABLE, change by change
       column_changes.py                       columns: a definition to the next one, no row rewritten
+      constraints.py                          CHECK and NOT NULL for rows that are there
       worker.py                               indexes: jobs, run by the one front end that owns them
         index_steps.py                        F1's states, one step at a time
         backfill.py                           the entries of the rows there are
     check_table.py                            ADMIN CHECK TABLE
     delete_ranges.py                          what a DROP leaves to garbage collection
 
-Left out, on purpose: changes of a column that have to look at rows or rewrite them (1235), and ALTERs made as a whole
-or not at all: of several changes in one statement each is by itself.
+Left out, on purpose: changes of a column that rewrite rows (1235), primary keys that come or go, and ALTERs made as a
+whole where one of several changes is an index's, a CHECK's, or takes NULL away.
 """

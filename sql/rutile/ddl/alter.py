@@ -1,6 +1,7 @@
 """ALTER TABLE, change by change: indexes by jobs, the rest at once.
 
-The changes of one statement are made in the order written; if one is refused, those before it stay.
+The changes of one statement are made in the order written: together, all or none, if they are of the definition alone.
+With an index, a CHECK, NOT NULL or another name among them each is by itself: if one is refused, those before it stay.
 """
 
 from __future__ import annotations
@@ -9,23 +10,28 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
+from sqlglot import exp
+
 from rutile import alterations as alter
 from rutile import errors
 from rutile.catalog import meta
 from rutile.catalog.catalog import Catalog
 from rutile.catalog.jobs import Job
 from rutile.catalog.model import CatalogSnapshot, TableInfo
-from rutile.ddl import column_changes
+from rutile.catalog.rules import CheckConstraint
+from rutile.ddl import column_changes, constraints
 from rutile.ddl.create_table import check_name
 from rutile.ddl.indexes import ER_DUP_KEYNAME, build_indexes
 from rutile.ddl.worker import DdlWorker
 from rutile.errors import SqlError
 from rutile.result import SqlWarning
+from rutile.row_rules import ER_CHECK_VIOLATED
 from rutile.storage import KvTransaction
 from rutile_proto.timestamps import physical_ms
 
 ER_CANT_DROP_FIELD_OR_KEY = 1091
 ER_KEY_DOES_NOT_EXIST = 1176
+ER_INVALID_USE_OF_NULL = 1138
 
 
 class TableAlterer:
@@ -40,8 +46,11 @@ class TableAlterer:
 
     async def run(self, changes: tuple[alter.Alteration, ...]) -> list[SqlWarning]:
         """Make them; what IF [NOT] EXISTS made of errors. Raises 1146 and what each change raises."""
-        await self._catalog.get_table(self._database, self._table)
-        notes = []
+        info = await self._info()
+        notes: list[SqlWarning] = []
+        if all(_is_definition(info, change) for change in changes):
+            await self._replace(lambda seen: self._all_changed(seen, changes, notes))
+            return notes
         for change in changes:
             try:
                 await self._make(change)
@@ -50,6 +59,20 @@ class TableAlterer:
                     raise
                 notes.append(SqlWarning("Note", error.code, error.message))
         return notes
+
+    def _all_changed(
+        self, info: TableInfo, changes: tuple[alter.Alteration, ...], notes: list[SqlWarning]
+    ) -> TableInfo:
+        """The table with all changes, or none; may be asked several times."""
+        notes.clear()
+        for change in changes:
+            try:
+                info = _changed(info, change, self._now)
+            except SqlError as error:
+                if not _is_harmless(change, error):
+                    raise
+                notes.append(SqlWarning("Note", error.code, error.message))
+        return info
 
     async def _make(self, change: alter.Alteration) -> None:
         match change:
@@ -60,6 +83,13 @@ class TableAlterer:
             case alter.RenameTable(database, name):
                 await rename_table(self._catalog, self._database, self._table, database or self._database, name)
                 self._database, self._table = database or self._database, name
+            case alter.AddCheck(constraint, condition):
+                check = constraints.new_check(await self._info(), constraint, condition)
+                await self._add_check(check)
+            case alter.DropCheck(name):
+                await self._replace(lambda info: constraints.without_check(info, name))
+            case alter.ModifyColumn() if column_changes.forbids_null(await self._info(), change):
+                await self._forbid_null(change)
             case alter.SetAutoIncrement(value):
                 info = await self._catalog.get_table(self._database, self._table)
                 await self._catalog.ids.rebase(meta.auto_increment_key(info.table_id), value - 1)
@@ -76,6 +106,39 @@ class TableAlterer:
 
         await self._catalog.change(replaced)
         await self._catalog.settle()
+
+    async def _info(self) -> TableInfo:
+        return await self._catalog.get_table(self._database, self._table)
+
+    # --- constraints ---
+
+    async def _add_check(self, check: CheckConstraint) -> None:
+        """Enforced from now on; then the rows there are are looked at. Raises 3819, and it is gone again."""
+        await self._replace(lambda info: constraints.with_check(info, check))
+        client = self._worker.client
+        try:
+            await constraints.check_rows(await self._info(), check, client.snapshot(await client.timestamp()))
+        except BaseException:
+            await self._replace(lambda info: constraints.without_check(info, check.name))
+            raise
+
+    async def _forbid_null(self, change: alter.ModifyColumn) -> None:
+        """MODIFY to NOT NULL. Raises 1138 for a NULL in the way."""
+        info = await self._info()
+        column_changes.modify_column(info, change, nulls_checked=True)
+        condition = exp.Not(this=exp.Is(this=exp.column(change.name, quoted=True), expression=exp.Null()))
+        check = constraints.new_check(info, f"{change.name} is not null", condition)
+        try:
+            await self._add_check(check)
+        except SqlError as error:
+            if error.code != ER_CHECK_VIOLATED:
+                raise
+            raise SqlError(ER_INVALID_USE_OF_NULL, "Invalid use of NULL value", sqlstate="22004") from error
+        await self._replace(
+            lambda info: column_changes.modify_column(
+                constraints.without_check(info, check.name), change, nulls_checked=True
+            )
+        )
 
     def _find(self, seen: CatalogSnapshot) -> TableInfo:
         info = seen.table(self._database, self._table)
@@ -111,6 +174,14 @@ class TableAlterer:
         return Job(
             await meta.next_id(txn), kind, schema.database, schema.name, info.table_id, index_id, name, created_ms
         )
+
+
+def _is_definition(info: TableInfo, change: alter.Alteration) -> bool:
+    """Whether the change is one of the table's definition alone, so that it can be made together with others."""
+    if isinstance(change, alter.ModifyColumn):
+        return info.schema.has_column(change.name) and not column_changes.forbids_null(info, change)
+    others = alter.AddIndex | alter.DropIndex | alter.RenameTable | alter.SetAutoIncrement
+    return not isinstance(change, others | alter.AddCheck | alter.DropCheck)
 
 
 def _changed(info: TableInfo, change: alter.Alteration, now: datetime) -> TableInfo:

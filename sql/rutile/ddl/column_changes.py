@@ -68,8 +68,17 @@ def rename_column(info: TableInfo, old: str, new: str) -> TableInfo:
     return _with_column(info, column, replace(column, name=new))
 
 
-def modify_column(info: TableInfo, change: alter.ModifyColumn) -> TableInfo:
-    """The table with a column defined anew. Raises 1054, 1060, 1235 for what would touch rows."""
+def forbids_null(info: TableInfo, change: alter.ModifyColumn) -> bool:
+    """Whether the change takes NULL from a column that has it. Raises 1054."""
+    old = _find(info.schema, change.name)
+    return old.nullable and not read_column(change.definition, old.id)[0].nullable
+
+
+def modify_column(info: TableInfo, change: alter.ModifyColumn, *, nulls_checked: bool = False) -> TableInfo:
+    """The table with a column defined anew. Raises 1054, 1060, 1235 for what would touch rows.
+
+    `nulls_checked` if it is known that no row has NULL in it.
+    """
     old = _find(info.schema, change.name)
     _refuse_mentioned(info, old, "MODIFY COLUMN")
     wanted, facts = read_column(change.definition, old.id)
@@ -84,7 +93,7 @@ def modify_column(info: TableInfo, change: alter.ModifyColumn) -> TableInfo:
     if not _stored_alike(old.type, wanted.type):
         kinds = f"{old.type.mysql_name()} to {wanted.type.mysql_name()}"
         raise not_supported(f"MODIFY COLUMN that rewrites rows ({kinds})")
-    if old.nullable and not wanted.nullable:
+    if old.nullable and not wanted.nullable and not nulls_checked:
         raise not_supported("MODIFY COLUMN from NULL to NOT NULL")
     kept = replace(wanted, added_in=old.added_in, dropped_in=old.dropped_in, origin_default=old.origin_default)
     return _moved(_with_column(info, old, kept), kept, change.place)

@@ -43,7 +43,7 @@ class DdlWorker:
     """The jobs of a cluster, as one front end sees and runs them."""
 
     def __init__(self, client: KvClient, catalog: Catalog, *, single_front_end: bool) -> None:
-        self._client = client
+        self._client = self.client = client
         self._catalog = catalog
         self._single = single_front_end
         self._name = secrets.token_hex(8)
