@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run test test-all lint sim sim-long proto bench clean
+.PHONY: help run test test-all ibis-suite lint sim sim-long proto bench clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -32,6 +32,9 @@ test: $(VENV)/.test       ## lint, types, and every test that is not marked slow
 
 test-all: $(VENV)/.test   ## the slow tests too: kills, restarts, a minute of bank transfers
 	$(BIN)/python -m pytest -q --durations=15 -m 'slow or not slow'
+
+ibis-suite: $(VENV)/.test ## Ibis' own backend tests, for Rutile and for Ibis' DuckDB backend on the same data
+	$(BIN)/python tests/ibis/suite/run_suite.py $(TESTS)
 
 lint: $(VENV)/.test       ## ruff, strict mypy on the cores, import floors
 	$(BIN)/ruff check .

@@ -29,10 +29,11 @@ MACROS = (
     f" THEN {_TOO_LARGE} ELSE t END",
     f"rutile_short(s) AS CASE WHEN strlen(s) > {MAX_COMPARED} THEN error('texts of more than {MAX_COMPARED} bytes are"
     " not compared letter by letter') ELSE s END",
-    f"rutile_bounded_end(a, b, s) AS CASE WHEN abs(CAST(b AS DOUBLE) - CAST(a AS DOUBLE)) > {MAX_MADE} * abs(CAST(s AS"
-    f" DOUBLE)) THEN {_TOO_LARGE} ELSE b END",
-    f"rutile_bounded_time(a, b, s) AS CASE WHEN abs(CAST(epoch_us(b) AS DOUBLE) - epoch_us(a)) > {MAX_MADE} *"
-    f" abs(CAST(epoch_us(s) AS DOUBLE)) THEN {_TOO_LARGE} ELSE b END",
+    # A step of zero makes nothing, whatever its ends are.
+    f"rutile_bounded_end(a, b, s) AS CASE WHEN s <> 0 AND abs(CAST(b AS DOUBLE) - CAST(a AS DOUBLE)) > {MAX_MADE} *"
+    f" abs(CAST(s AS DOUBLE)) THEN {_TOO_LARGE} ELSE b END",
+    f"rutile_bounded_time(a, b, s) AS CASE WHEN epoch_us(s) <> 0 AND abs(CAST(epoch_us(b) AS DOUBLE) - epoch_us(a)) >"
+    f" {MAX_MADE} * abs(CAST(epoch_us(s) AS DOUBLE)) THEN {_TOO_LARGE} ELSE b END",
     f"rutile_bounded_format(f) AS CASE WHEN regexp_matches(f, '[0-9]{{5,}}|[*]|[{{][^}}]*[{{]') THEN {_TOO_LARGE}"
     " ELSE f END",
 )

@@ -36,6 +36,8 @@ class Upsert:
         for side, columns in (("the table", table.columns), ("the rows", given.column_names)):
             if self._on not in columns:
                 raise exc.IbisInputError(f"upsert on {self._on}: {side} has no such column")
+        if given.num_columns == 1:
+            raise exc.IbisInputError(f"upsert on {self._on}: the rows have no other column to write")
         if given.column(self._on).null_count:
             raise exc.IbisInputError(f"upsert on {self._on}: there are rows without a value for it")
         if not given.num_rows:
