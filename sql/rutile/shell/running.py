@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import concurrent.futures
+import signal
 import threading
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any, TextIO
 
 from rutile.dbapi import Connection
 
 LOOK_S = 0.1
-"""How often the waiting thread looks up: at ^C, and at the clock for the progress line."""
+"""How often the waiting thread looks up: whether ^C was pressed, and at the clock for the progress line."""
 PROGRESS_AFTER_S = 0.5
 _WHEEL = "|/-\\"
 
@@ -24,6 +27,8 @@ class Outcome:
     rows: list[tuple[Any, ...]]
     affected_rows: int
     seconds: float
+    interrupted: bool = False
+    """Whether ^C was pressed, too late to stop it."""
 
 
 def run(connection: Connection, sql: str, progress: TextIO | None = None) -> Outcome:
@@ -34,12 +39,27 @@ def run(connection: Connection, sql: str, progress: TextIO | None = None) -> Out
     future: concurrent.futures.Future[Outcome] = concurrent.futures.Future()
     threading.Thread(target=_work, args=(connection, sql, future), name="statement", daemon=True).start()
     line = _ProgressLine(progress)
-    try:
-        while not _is_done(future, connection):
+    with _interrupts() as interrupted:
+        while not concurrent.futures.wait([future], LOOK_S).done:
+            if interrupted.is_set():
+                connection.cancel()  # again and again: the statement may not have begun
             line.draw()
-    finally:
         line.clear()
-    return future.result()
+    return replace(future.result(), interrupted=interrupted.is_set())
+
+
+@contextmanager
+def _interrupts() -> Iterator[threading.Event]:
+    """An event that ^C sets instead of raising KeyboardInterrupt somewhere. In the main thread; elsewhere it stays."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+    before = signal.signal(signal.SIGINT, lambda *_: event.set())
+    try:
+        yield event
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _work(connection: Connection, sql: str, future: concurrent.futures.Future[Outcome]) -> None:
@@ -55,14 +75,6 @@ def _work(connection: Connection, sql: str, future: concurrent.futures.Future[Ou
         future.set_exception(error)
     else:
         future.set_result(outcome)
-
-
-def _is_done(future: concurrent.futures.Future[Outcome], connection: Connection) -> bool:
-    try:
-        return bool(concurrent.futures.wait([future], LOOK_S).done)
-    except KeyboardInterrupt:
-        connection.cancel()
-        return future.done()
 
 
 class _ProgressLine:

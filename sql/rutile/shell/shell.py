@@ -95,7 +95,9 @@ class Shell:
             return self.run_entry(entry)
         except (Error, OSError) as error:
             self.output.say(self._explained(error, entry))
-            return True
+        except KeyboardInterrupt:  # while a result was being written
+            self.output.say("^C")
+        return True
 
     def _explained(self, error: Exception, entry: Entry) -> str:
         place = pointed(error, entry.sql) if isinstance(entry, Statement) else ""
@@ -114,12 +116,13 @@ class Shell:
             self._last = entry.sql
         return True
 
-    def run_statement(self, statement: str, *, vertical: bool = False) -> None:
-        """Run one statement and print its result; raises what the connection raises."""
+    def run_statement(self, statement: str, *, vertical: bool = False) -> Outcome:
+        """Run one statement and print its result, which is returned; raises what the connection raises."""
         outcome = run(self.connection, statement, self._progress)
         if statement.split(None, 1)[0].lower() in _DEFINITIONS:
             self.on_definition()
         self._show(outcome, vertical)
+        return outcome
 
     def query(self, statement: str) -> list[tuple[Any, ...]]:
         """The rows of a statement, for commands that show them in their own way."""
@@ -131,7 +134,8 @@ class Shell:
         try:
             while True:
                 self.output.say(f"{datetime.now():%H:%M:%S}  every {every_s:g} s, ^C ends")
-                self.run_statement(statement)
+                if self.run_statement(statement).interrupted:
+                    break
                 time.sleep(every_s)
         except KeyboardInterrupt:
             self.output.say("")
