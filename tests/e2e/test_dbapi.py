@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from e2e_tools import wait_until
 
@@ -173,3 +174,26 @@ def test_a_front_end_in_this_process_for_a_cluster(playground: Playground) -> No
 def test_nobody_listens() -> None:
     with pytest.raises(rutile.OperationalError, match="playground"):
         rutile.connect("127.0.0.1:1")
+
+
+def test_arrow_goes_in_all_or_none(table: rutile.Connection) -> None:
+    rows = pa.table({"id": list(range(600)), "name": [f"n{i}" for i in range(600)]})
+    assert table.insert_arrow("item", rows) == 600
+    assert table.execute("SELECT COUNT(*), MAX(name) FROM item").fetchone() == (600, "n99")
+    with pytest.raises(rutile.IntegrityError):
+        table.insert_arrow("test.item", rows.slice(599).cast(rows.schema))
+    assert table.insert_arrow("item", rows, mode="replace", primary_key=["id"]) == 600
+    table.execute("DROP TABLE IF EXISTS made")
+    with pytest.raises(rutile.IntegrityError):
+        table.insert_arrow("made", pa.table({"id": [1, 1]}), mode="create", primary_key=["id"])
+    assert "made" not in str(table.execute("SHOW TABLES").fetchall())
+    with table.transaction():
+        assert table.insert_arrow("test.made", pa.table({"id": [1, 2]}), mode="create") == 2
+    assert table.sql("SELECT SUM(id) AS s FROM made").fetchall() == [(3,)]
+
+
+def test_warnings_are_messages(table: rutile.Connection) -> None:
+    cursor = table.execute("DROP TABLE IF EXISTS never_was")
+    ((_, warning),) = cursor.messages
+    assert warning.args[:2] == ("Note", 1051)
+    assert cursor.messages[0][1].args == warning.args

@@ -204,3 +204,10 @@ def test_within_a_transaction(connection: rutile.Connection) -> None:
         raise ZeroDivisionError
     assert count(connection) == 0
     assert connection.insert_arrow("t", FEW.slice(0, 0)) == 0
+
+
+def test_a_table_for_ibis(connection: rutile.Connection) -> None:
+    pytest.importorskip("ibis")
+    connection.insert_arrow("t", FEW)
+    table = connection.table("t")
+    assert table.filter(table.id > 1).count().to_pyarrow().as_py() == 2
