@@ -157,8 +157,7 @@ class Connected(
         except rutile.DatabaseError as error:
             raise _named(error, owner or self._database) from error
         if owner is None:
-            memtables = {op.name for op in self._memtables} | set(self._stale)
-            names += [name for name in self.door("SHOW TABLES")["name"].to_pylist() if name not in memtables]
+            names += [name for name in self.door("SHOW TABLES")["name"].to_pylist() if name not in self._stale]
         return self._filter_with_like(sorted(dict.fromkeys(names)), like)  # type: ignore[no-any-return]
 
     def get_schema(self, table_name: str, *, catalog: str | None = None, database: str | None = None) -> sch.Schema:

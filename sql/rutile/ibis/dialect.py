@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+
+from ibis.backends.sql import compilers
 from ibis.backends.sql.compilers.duckdb import DuckDBCompiler
 from sqlglot.dialects import DuckDB
 
@@ -18,3 +21,4 @@ class RutileCompiler(DuckDBCompiler):  # type: ignore[misc]
 
 
 compiler = RutileCompiler()
+compilers.rutile = sys.modules[__name__]  # where `ibis.to_sql(expr, dialect="rutile")` looks for it

@@ -62,6 +62,7 @@ class Files(Results):
         rows = self.to_pyarrow(expr.as_table(), params=params)
         writer = ibis.duckdb.connect()
         try:
-            getattr(writer, method)(ibis.memtable(rows, schema=expr.as_table().schema()), path, **options)
+            writer.con.register("rows", rows)
+            getattr(writer, method)(writer.table("rows"), path, **options)
         finally:
             writer.disconnect()
