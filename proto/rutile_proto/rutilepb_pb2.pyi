@@ -157,6 +157,20 @@ class MergeRegionResponse(_message.Message):
     region: _metapb_pb2.Region
     def __init__(self, region_error: _Optional[_Union[_errorpb_pb2.Error, _Mapping]] = ..., error: _Optional[str] = ..., region: _Optional[_Union[_metapb_pb2.Region, _Mapping]] = ...) -> None: ...
 
+class CheckConsistencyRequest(_message.Message):
+    __slots__ = ("context",)
+    CONTEXT_FIELD_NUMBER: _ClassVar[int]
+    context: _kvrpcpb_pb2.Context
+    def __init__(self, context: _Optional[_Union[_kvrpcpb_pb2.Context, _Mapping]] = ...) -> None: ...
+
+class CheckConsistencyResponse(_message.Message):
+    __slots__ = ("region_error", "error")
+    REGION_ERROR_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    region_error: _errorpb_pb2.Error
+    error: str
+    def __init__(self, region_error: _Optional[_Union[_errorpb_pb2.Error, _Mapping]] = ..., error: _Optional[str] = ...) -> None: ...
+
 class WatchPosition(_message.Message):
     __slots__ = ("region", "index")
     REGION_FIELD_NUMBER: _ClassVar[int]

@@ -44,6 +44,11 @@ class RutileKvStub(object):
                 request_serializer=rutile__proto_dot_rutilepb__pb2.MergeRegionRequest.SerializeToString,
                 response_deserializer=rutile__proto_dot_rutilepb__pb2.MergeRegionResponse.FromString,
                 _registered_method=True)
+        self.CheckConsistency = channel.unary_unary(
+                '/rutilepb.RutileKv/CheckConsistency',
+                request_serializer=rutile__proto_dot_rutilepb__pb2.CheckConsistencyRequest.SerializeToString,
+                response_deserializer=rutile__proto_dot_rutilepb__pb2.CheckConsistencyResponse.FromString,
+                _registered_method=True)
         self.Watch = channel.unary_stream(
                 '/rutilepb.RutileKv/Watch',
                 request_serializer=rutile__proto_dot_rutilepb__pb2.WatchRequest.SerializeToString,
@@ -61,6 +66,12 @@ class RutileKvServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def MergeRegion(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CheckConsistency(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -84,6 +95,11 @@ def add_RutileKvServicer_to_server(servicer, server):
                     servicer.MergeRegion,
                     request_deserializer=rutile__proto_dot_rutilepb__pb2.MergeRegionRequest.FromString,
                     response_serializer=rutile__proto_dot_rutilepb__pb2.MergeRegionResponse.SerializeToString,
+            ),
+            'CheckConsistency': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckConsistency,
+                    request_deserializer=rutile__proto_dot_rutilepb__pb2.CheckConsistencyRequest.FromString,
+                    response_serializer=rutile__proto_dot_rutilepb__pb2.CheckConsistencyResponse.SerializeToString,
             ),
             'Watch': grpc.unary_stream_rpc_method_handler(
                     servicer.Watch,
@@ -145,6 +161,33 @@ class RutileKv(object):
             '/rutilepb.RutileKv/MergeRegion',
             rutile__proto_dot_rutilepb__pb2.MergeRegionRequest.SerializeToString,
             rutile__proto_dot_rutilepb__pb2.MergeRegionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckConsistency(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rutilepb.RutileKv/CheckConsistency',
+            rutile__proto_dot_rutilepb__pb2.CheckConsistencyRequest.SerializeToString,
+            rutile__proto_dot_rutilepb__pb2.CheckConsistencyResponse.FromString,
             options,
             channel_credentials,
             insecure,

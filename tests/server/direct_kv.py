@@ -114,6 +114,9 @@ class DirectKv:
     async def merge(self, context: kvrpcpb.Context, target: metapb.Region) -> metapb.Region:
         raise InvalidRequest("regions do not merge here")
 
+    async def check_consistency(self, context: kvrpcpb.Context) -> None:
+        raise InvalidRequest("there is one replica here, and nothing to compare")
+
     def find_region(self, storage_key: bytes) -> metapb.Region | None:
         covering = (each for each in self.regions.values() if each.start_key <= storage_key)
         return next((each for each in covering if not each.end_key or storage_key < each.end_key), None)

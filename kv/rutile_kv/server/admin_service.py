@@ -1,4 +1,4 @@
-"""SplitRegion, MergeRegion, ReadIndex, MvccGetByKey, GetStoreSafeTS: what tools ask of a store."""
+"""SplitRegion, MergeRegion, CheckConsistency, ReadIndex, MvccGetByKey, GetStoreSafeTS: what tools ask of a store."""
 
 from __future__ import annotations
 
@@ -62,6 +62,12 @@ class AdminService:
     async def MergeRegion(self, request: rutilepb.MergeRegionRequest) -> rutilepb.MergeRegionResponse:
         """Begin to merge a region into its right neighbour, as the placement driver would order it."""
         return rutilepb.MergeRegionResponse(region=await self.kv.merge(request.context, request.target))
+
+    @unary(rutilepb.CheckConsistencyResponse)
+    async def CheckConsistency(self, request: rutilepb.CheckConsistencyRequest) -> rutilepb.CheckConsistencyResponse:
+        """Begin to compare the region's replicas; what differs shows later, on the store that has it."""
+        await self.kv.check_consistency(request.context)
+        return rutilepb.CheckConsistencyResponse()
 
     @unary(kvrpcpb.ReadIndexResponse, timed=True)
     async def ReadIndex(self, request: kvrpcpb.ReadIndexRequest) -> kvrpcpb.ReadIndexResponse:

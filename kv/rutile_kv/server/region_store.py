@@ -46,6 +46,9 @@ class RegionStore(RegionKv, Protocol):
         """Merge a region into its right neighbour; returns it when it is prepared. Raises RegionError,
         InvalidRequest."""
 
+    async def check_consistency(self, context: kvrpcpb.Context) -> None:
+        """Have the replicas of a region compare their data; returns when they have begun. Raises RegionError."""
+
 
 def user_range(region: metapb.Region) -> UserRange:
     """The region's range in user keys."""

@@ -14,6 +14,7 @@ write them. Nothing here decides anything: the placement driver refuses what it 
     config        settings of the placement driver
     members       the placement driver's own members
     mvcc          the versions and the lock of a key
+    consistency   the replicas of regions are told to compare their data
     unsafe        what loses data: a store is told to go on without others that are lost for good
 """
 

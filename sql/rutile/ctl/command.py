@@ -7,10 +7,10 @@ import asyncio
 import sys
 from collections.abc import Callable
 
-from rutile.ctl import config, members, mvcc, operators, regions, rules, schedulers, stores, unsafe
+from rutile.ctl import config, consistency, members, mvcc, operators, regions, rules, schedulers, stores, unsafe
 from rutile.ctl.console import Console, connect
 
-COMMANDS = (stores, regions, operators, schedulers, rules, config, members, mvcc, unsafe)
+COMMANDS = (stores, regions, operators, schedulers, rules, config, members, mvcc, consistency, unsafe)
 
 TEXT = """\
 look after a running cluster: stores, regions, operators, rules, members
