@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rutile import statements as st
 from rutile.errors import not_supported
+from rutile.parse_regions import parse_show_regions
 from rutile.privileges.parse import parse_show_create_user, parse_show_grants
 from rutile.token_cursor import TokenCursor
 
@@ -26,6 +27,8 @@ def parse_show(cursor: TokenCursor) -> st.Statement:
         return _ending(cursor, "charset")
     if cursor.accept_words("table", "status"):
         return _ending(cursor, "table status", database=_from_database(cursor))
+    if cursor.accept("table"):
+        return parse_show_regions(cursor)
     if cursor.accept("tables"):
         return _ending(cursor, "tables", database=_from_database(cursor), full=full)
     word = cursor.take().word

@@ -17,6 +17,7 @@ from rutile.lexer import Token, number_parameters, tokens, unquote_name, unquote
 from rutile.parse_alter import parse_admin, parse_alter, parse_rename
 from rutile.parse_definitions import parse_create, parse_drop, parse_truncate
 from rutile.parse_prepared import parse_deallocate, parse_execute, parse_prepare
+from rutile.parse_regions import parse_split
 from rutile.parse_set import parse_set
 from rutile.parse_show import parse_show
 from rutile.parse_stale import take_as_of
@@ -161,13 +162,13 @@ _VERBS: dict[str, Callable[[TokenCursor], st.Statement]] = {
     "set": parse_set, "show": parse_show, "explain": _explain, "desc": _explain, "describe": _explain,
     "alter": parse_alter, "rename": parse_rename, "admin": parse_admin, "flush": _nothing, "unlock": _nothing,
     "grant": parse_grant, "revoke": parse_revoke, "kill": _kill, "prepare": parse_prepare, "execute": parse_execute,
-    "deallocate": parse_deallocate,
+    "deallocate": parse_deallocate, "split": parse_split,
 }  # fmt: skip
 
 _UNSUPPORTED = frozenset({
     "analyze", "backup", "batch", "binlog", "call", "change", "check", "checksum",
     "do", "flashback", "get", "handler", "help", "import", "install",
     "load", "lock", "optimize", "purge", "recover", "repair", "reset", "restore", "resume",
-    "signal", "split", "stop", "trace", "xa",
+    "signal", "stop", "trace", "xa",
 })  # fmt: skip
 """First words MySQL or TiDB know and Rutile answers with 1235."""

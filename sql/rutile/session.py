@@ -33,6 +33,7 @@ from rutile.privileges.model import INTERNAL, Identity
 from rutile.privileges.run import run_user_statement
 from rutile.process_list import Activity, kill
 from rutile.queries import Queries
+from rutile.regions import run_show_regions, run_split
 from rutile.result import Result, SqlWarning
 from rutile.session_values import session_value
 from rutile.shaped import ShapedStatements
@@ -235,6 +236,10 @@ class Session:
                 return await run_drop_view(self, statement)
             case st.Admin():
                 return await run_admin(self, statement)
+            case st.SplitTable():
+                return await run_split(self, statement, environment)
+            case st.ShowRegions():
+                return await run_show_regions(self, statement)
             case st.Show():
                 result = await run_show(self, statement)
                 return replace(result, info="SHOW") if statement.what in ("warnings", "errors") else result

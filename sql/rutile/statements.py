@@ -121,6 +121,28 @@ class Admin:
     tables: tuple[TableName, ...] = ()
 
 
+SplitValues: TypeAlias = tuple[exp.Expr, ...]
+"""What a border is before or at, column by column."""
+
+
+@dataclass(frozen=True, slots=True)
+class SplitTable:
+    """SPLIT TABLE [INDEX `index`] BY the values, or BETWEEN the first and the second of them into `regions`."""
+
+    table: TableName
+    values: tuple[SplitValues, ...]
+    regions: int | None = None
+    index: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ShowRegions:
+    """SHOW TABLE [INDEX `index`] REGIONS."""
+
+    table: TableName
+    index: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Begin:
     read_only: bool = False
@@ -240,7 +262,7 @@ class Nothing:
 
 Statement: TypeAlias = (
     Query | Insert | Update | Delete | CreateDatabase | DropDatabase | CreateTable | DropTable | TruncateTable
-    | CreateView | DropView | AlterTable | RenameTables | Admin
+    | CreateView | DropView | AlterTable | RenameTables | Admin | SplitTable | ShowRegions
     | Begin | Commit | Rollback | Savepoint | ReleaseSavepoint | Use | SetVariables | Show | Explain
     | UserStatement | Kill | Prepare | ExecutePrepared | Deallocate | Nothing
 )  # fmt: skip

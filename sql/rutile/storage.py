@@ -8,16 +8,18 @@ from typing import Literal, Protocol, TypeAlias, overload
 import pyarrow as pa
 
 from rutile_kv.client.fragment_plan import WholeNotPossible
+from rutile_kv.client.pd import RegionInfo
 from rutile_kv.client.scan_parts import ScanPart
 from rutile_kv.client.ticket_scan import HeldSnapshot, TicketScan
 from rutile_kv.client.two_phase import CommitLimit
+from rutile_proto import metapb_pb2 as metapb
 from rutile_proto import rutilepb_pb2 as rutilepb
 from rutile_proto import ticketpb_pb2 as ticketpb
 from rutile_proto.types import Timestamp
 
 __all__ = [
     "CommitLimit", "FragmentMode", "FragmentResult", "HeldSnapshot", "KeyRange", "KvClient", "KvSnapshot",
-    "KvTransaction", "LockingTransaction", "Pair", "ScanPart", "TicketScan", "WholeNotPossible",
+    "KvTransaction", "LockingTransaction", "Pair", "RegionInfo", "ScanPart", "TicketScan", "WholeNotPossible",
 ]  # fmt: skip
 
 KeyRange: TypeAlias = tuple[bytes, bytes]
@@ -152,3 +154,15 @@ class KvClient(Protocol):
         self, kinds: bytes, storage_keys: Sequence[bytes], keys: Sequence[bytes], values: Sequence[bytes]
     ) -> None:
         """Write encoded committed versions (see rutile.bulk_rows) where no transaction can look yet."""
+
+    async def regions_in(self, start: bytes, end: bytes) -> Sequence[RegionInfo]:
+        """The regions that meet [start, end) of user keys, in key order, as the placement driver knows them."""
+
+    async def split_regions(self, user_keys: Iterable[bytes], timeout_s: float = ...) -> Sequence[metapb.Region]:
+        """Make regions begin at the keys; those regions, in key order."""
+
+    async def wait_for_regions(self, user_keys: Iterable[bytes], timeout_s: float = ...) -> None:
+        """Wait until the placement driver knows the regions that begin at the keys."""
+
+    async def scatter_regions(self, user_keys: Iterable[bytes], group: str) -> float:
+        """Have the regions that begin at the keys spread over the stores; the share of them that is under way."""

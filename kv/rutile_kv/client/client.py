@@ -19,7 +19,7 @@ from rutile_kv.client.fragment_plan import FragmentMode, WholeNotPossible
 from rutile_kv.client.fragment_result import FragmentResult, FragmentStream
 from rutile_kv.client.gc import destroy_range
 from rutile_kv.client.key_ranges import KeyRange
-from rutile_kv.client.pd import PdClient
+from rutile_kv.client.pd import PdClient, RegionInfo
 from rutile_kv.client.pessimistic import PessimisticTransaction
 from rutile_kv.client.raw import RawClient
 from rutile_kv.client.region_cache import RegionCache
@@ -27,7 +27,7 @@ from rutile_kv.client.replicas import ReadFrom
 from rutile_kv.client.rowwise import scan_rows
 from rutile_kv.client.scan_parts import ScanPart, scan_parts
 from rutile_kv.client.snapshot import Snapshot
-from rutile_kv.client.splits import split_regions, wait_for_regions
+from rutile_kv.client.splits import regions_in, scatter_regions, split_regions, wait_for_regions
 from rutile_kv.client.ticket_scan import HeldSnapshot, TicketScan
 from rutile_kv.client.transaction import Transaction
 from rutile_kv.client.watch import Change, Progress, WatchItem, watch_pages
@@ -226,6 +226,15 @@ class Client:
     async def wait_for_regions(self, user_keys: Iterable[bytes], timeout_s: float = 30.0) -> None:
         """Wait until the placement driver knows the regions that begin at the keys, and who leads them."""
         await wait_for_regions(self.cluster, user_keys, timeout_s)
+
+    async def regions_in(self, start: bytes, end: bytes) -> list[RegionInfo]:
+        """The regions that meet [start, end) of user keys, in key order, as the placement driver knows them."""
+        return await regions_in(self.cluster, start, end)
+
+    async def scatter_regions(self, user_keys: Iterable[bytes], group: str) -> float:
+        """Have the regions that begin at the keys, leaders first, spread evenly over the stores, evenly within the
+        group too; the share (0 to 1) of them that the placement driver has taken up. Returns before they have moved."""
+        return await scatter_regions(self.cluster, user_keys, group)
 
     async def destroy_range(self, start: bytes, end: bytes) -> None:
         """Remove everything in [start, end) from every store at once; nobody may use the range any more. See `gc`."""

@@ -6,15 +6,19 @@ from collections.abc import Iterable, Sequence
 
 from rutile_kv.client.backoff import PD_FAILED, REGION_MOVED, Backoff
 from rutile_kv.client.cluster import Cluster
+from rutile_kv.client.pd import RegionInfo
 from rutile_kv.client.region_cache import CachedRegion
 from rutile_kv.client.sender import Missed
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto import metapb_pb2 as metapb
+from rutile_proto import pdpb_pb2 as pdpb
 from rutile_proto.errors import PdError, RegionNotFound
-from rutile_proto.keys import storage_key
+from rutile_proto.keys import storage_bound, storage_key
 
 MAX_SPLIT_KEYS = 256
 """Split keys in one request: one Raft entry makes as many regions."""
+MAX_SCATTERED = 64
+"""Regions in one request to spread them."""
 
 
 async def split_regions(cluster: Cluster, user_keys: Iterable[bytes], timeout_s: float) -> list[metapb.Region]:
@@ -43,6 +47,29 @@ async def wait_for_regions(cluster: Cluster, user_keys: Iterable[bytes], timeout
             if info is not None and info.region.start_key == place and info.leader is not None:
                 break
             await backoff.wait(PD_FAILED, PdError(f"no region that begins at {key.hex()} is reported yet"))
+
+
+async def regions_in(cluster: Cluster, start: bytes, end: bytes) -> list[RegionInfo]:
+    """The regions that meet [start, end) of user keys, in key order, as the placement driver knows them."""
+    low, high = storage_bound(start), storage_bound(end)
+    found: list[RegionInfo] = []
+    while True:
+        page = await cluster.pd.scan_regions(low, high)
+        found += page
+        low = page[-1].region.end_key if page else b""
+        if not low or (high and low >= high):
+            return found
+
+
+async def scatter_regions(cluster: Cluster, user_keys: Iterable[bytes], group: str) -> float:
+    """The share of the regions beginning at the keys that the placement driver has begun to spread; 1 of none."""
+    backoff = Backoff("scatter regions", cluster.options.pd_budget_s, cluster.pace)
+    ids = [(await _region(cluster, key, backoff)).id for key in user_keys]
+    failed = 0
+    for first in range(0, len(ids), MAX_SCATTERED):
+        request = pdpb.ScatterRegionRequest(regions_id=ids[first : first + MAX_SCATTERED], group=group)
+        failed += len((await cluster.pd.call("ScatterRegion", request, backoff)).failed_regions_id)
+    return 1 - failed / len(ids) if ids else 1.0
 
 
 async def _ask_again(cluster: Cluster, keys: Iterable[bytes], backoff: Backoff) -> None:

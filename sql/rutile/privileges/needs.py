@@ -4,7 +4,8 @@ SELECT                        SELECT on every table named; FOR UPDATE one of UPD
 INSERT, REPLACE               INSERT on the target (REPLACE: DELETE, ON DUPLICATE KEY: UPDATE), SELECT on the rest
 UPDATE, DELETE                UPDATE or DELETE on what changes, SELECT on all that is looked at
 definitions                   CREATE, DROP, ALTER, INDEX on the table or database
-SHOW of a table               any privilege on it
+SHOW of a table               any privilege on it; of its regions, SELECT
+SPLIT TABLE                   INSERT on it
 users, roles                  asked where they run: it depends on what is granted
 EXECUTE                       what the prepared statement needs, asked when that runs
 anything else                 SUPER
@@ -173,6 +174,10 @@ def _definition(statement: st.Statement, database: str | None) -> Iterator[Need]
             yield from _table(table, database, Privilege.DROP)
         case st.AlterTable():
             yield from _alter(statement, database)
+        case st.SplitTable(table):
+            yield from _table(table, database, Privilege.INSERT)
+        case st.ShowRegions(table):
+            yield from _table(table, database, Privilege.SELECT)
         case st.RenameTables(pairs):
             for old, new in pairs:
                 yield from _rename(old, new, database)
