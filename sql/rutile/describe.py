@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rutile import statements as st
 from rutile.errors import SqlError, from_floor
 from rutile.parser import parse
+from rutile.regions import REGION_COLUMNS, SPLIT_COLUMNS
 from rutile.result import LONGTEXT, ResultColumn
 from rutile_proto.errors import RutileError
 
@@ -43,6 +44,10 @@ async def _columns(session: Session, statement: st.Statement, sql: str) -> list[
             return [ResultColumn(column.name, column.type or LONGTEXT) for column in found]
         case st.Show():
             return (await session.execute(sql)).columns  # it takes no parameters and changes nothing
+        case st.SplitTable():
+            return SPLIT_COLUMNS
+        case st.ShowRegions():
+            return REGION_COLUMNS
         case st.Prepare() | st.ExecutePrepared() | st.Deallocate():
             message = "This command is not supported in the prepared statement protocol yet"
             raise SqlError(ER_UNSUPPORTED_PS, message)

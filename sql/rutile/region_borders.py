@@ -116,8 +116,7 @@ def _row_ids(split: Splittable, low: bytes, high: bytes, regions: int) -> list[b
 def _bytes(split: Splittable, low: bytes, high: bytes, regions: int) -> list[bytes]:
     """Borders by the first bytes in which the bounds differ."""
     at = next((place for place, (left, right) in enumerate(zip(low, high, strict=False)) if left != right), len(low))
-    first = int.from_bytes(low[at : at + _STEP_BYTES].ljust(_STEP_BYTES, b"\x00"), "big")
-    last = int.from_bytes(high[at : at + _STEP_BYTES].ljust(_STEP_BYTES, b"\xff"), "big")
+    first, last = (int.from_bytes(key[at : at + _STEP_BYTES].ljust(_STEP_BYTES, b"\0"), "big") for key in (low, high))
     step = (last - first) // regions
     if step < 1:
         raise _bad_range(f"Split {split.what} region: the values are too close for {regions} regions")

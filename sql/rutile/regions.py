@@ -22,15 +22,16 @@ if TYPE_CHECKING:
 
 _TEXT = ColumnType(Kind.VARCHAR, length=4096)
 _NUMBER = ColumnType(Kind.BIGINT)
-_SPLIT_COLUMNS = [
+SPLIT_COLUMNS = [
     ResultColumn("TOTAL_SPLIT_REGION", _NUMBER),
     ResultColumn("SCATTER_FINISH_RATIO", ColumnType(Kind.DOUBLE)),
 ]
-_REGION_COLUMNS = {
+_REGION_TYPES = {
     "REGION_ID": _NUMBER, "START_KEY": _TEXT, "END_KEY": _TEXT, "LEADER_ID": _NUMBER, "LEADER_STORE_ID": _NUMBER,
     "PEERS": _TEXT, "SCATTERING": _NUMBER, "WRITTEN_BYTES": _NUMBER, "READ_BYTES": _NUMBER,
     "APPROXIMATE_SIZE(MB)": _NUMBER, "APPROXIMATE_KEYS": _NUMBER,
 }  # fmt: skip
+REGION_COLUMNS = [ResultColumn(name, kind) for name, kind in _REGION_TYPES.items()]
 
 
 async def run_split(session: Session, statement: st.SplitTable, environment: Environment) -> Result:
@@ -45,7 +46,7 @@ async def run_split(session: Session, statement: st.SplitTable, environment: Env
     await client.split_regions(borders)
     await client.wait_for_regions(borders)
     ratio = await client.scatter_regions(fresh, f"table {table.schema.table_id}")
-    return Result.of_rows(_SPLIT_COLUMNS, [(len(fresh), ratio)])
+    return Result.of_rows(SPLIT_COLUMNS, [(len(fresh), ratio)])
 
 
 async def run_show_regions(session: Session, statement: st.ShowRegions) -> Result:
@@ -56,8 +57,7 @@ async def run_show_regions(session: Session, statement: st.ShowRegions) -> Resul
     found: dict[int, RegionInfo] = {}
     for start, end in ranges:
         found |= {info.region.id: info for info in await session.shared.client.regions_in(start, end)}
-    columns = [ResultColumn(name, kind) for name, kind in _REGION_COLUMNS.items()]
-    return Result.of_rows(columns, [_row(info, table) for info in found.values()])
+    return Result.of_rows(REGION_COLUMNS, [_row(info, table) for info in found.values()])
 
 
 async def _table(session: Session, name: st.TableName) -> TableAccess:

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as any_
 
+from rutile import region_borders
 from rutile.embedded import EmbeddedNode
+from rutile.engine import Database, DatabaseOptions
 from rutile.errors import SqlError
 from rutile.parser import parse
 from rutile.privileges.names import Privilege
 from rutile.privileges.needs import Need, needs_of
 from rutile.session import Session
+
+sys.path.append(str(Path(__file__).parents[1] / "locks"))
+
+from lock_cluster import stores
 
 Body = Callable[[Session], Awaitable[None]]
 
@@ -116,6 +126,59 @@ def test_an_index_has_regions_of_its_own() -> None:
         assert await rows(session, "SELECT count(*) FROM t WHERE owner IS NULL") == [(1,)]
 
     on_a_node(body)
+
+
+def test_regions_of_three_stores() -> None:
+    async def main() -> None:
+        async with stores(3, 3) as cluster:
+            client = cluster.client()
+            database = Database(client, options=DatabaseOptions(single_front_end=True))
+            await database.start()
+            session = await database.session("test")
+            await session.execute("CREATE TABLE t (id INT PRIMARY KEY, n INT)")
+            values = ", ".join(f"({number * 1000}, {number % 5})" for number in range(60))
+            await session.execute(f"INSERT INTO t VALUES {values}")
+            ((made, ratio),) = await rows(session, "SPLIT TABLE t BETWEEN (0) AND (60000) REGIONS 6")
+            assert made == 6
+            assert 0 <= float(str(ratio)) <= 1
+            shown = await rows(session, "SHOW TABLE t REGIONS")
+            assert [len(str(row[5]).split(", ")) for row in shown] == [3] * 6
+            expected = [(n, 12) for n in range(5)]
+            assert await rows(session, "SELECT n, count(*) FROM t GROUP BY n ORDER BY n") == expected
+            await session.close()
+            await database.close()
+            await client.close()
+
+    asyncio.run(asyncio.wait_for(main(), 60))
+
+
+def test_what_is_prepared_has_its_columns() -> None:
+    async def body(session: Session) -> None:
+        await session.execute("CREATE TABLE t (id INT PRIMARY KEY)")
+        for sql, values in (("SPLIT TABLE t BY (?), (?)", [3, 4]), ("SHOW TABLE t REGIONS", [])):
+            described = await session.describe(sql)
+            result = await session.execute(sql, values)
+            assert described.columns == result.columns
+            assert len(values) == described.parameters
+
+    on_a_node(body)
+
+
+@given(any_.binary(max_size=12), any_.binary(max_size=12), any_.integers(1, 40))
+def test_borders_by_bytes_rise_between_the_bounds(one: bytes, other: bytes, regions: int) -> None:
+    """Every one apart from the others and strictly between, or a refusal."""
+    low, high = sorted((one, other))
+    split = region_borders.Splittable("t", [], lambda values: b"", (b"", b""), is_index=True)
+    if low == high:
+        return
+    try:
+        borders = region_borders._bytes(split, low, high, regions)
+    except SqlError as error:
+        assert error.code == region_borders.ER_SPLIT_RANGES
+        return
+    assert len(set(borders)) == regions - 1
+    assert borders == sorted(borders)
+    assert all(low < border < high for border in borders)
 
 
 REFUSED = [
