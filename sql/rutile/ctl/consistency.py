@@ -23,8 +23,10 @@ TEXT = """\
 have the replicas of regions compare their data
 The check is proposed at the leader of each region, and every replica hashes what it holds at the same place of the log.
 The command tells where that has begun, not what comes of it: a replica that differs from its leader refuses its region
-from then on, and its store's log says "is damaged on this store". Who sees neither a while later (hashing reads all
-the data) has equal replicas. Remove a damaged peer, and it is made anew: `rutile ctl operators add remove-peer`.
+from then on, and its store's log says "is damaged on this store". Hashing reads all the data of the region, so that may
+take a while; and silence is no proof, as a check comes to nothing when the leader changes under it. The leader is taken
+to be right: if all others differ from it, look at the data before you believe it. A damaged peer is made anew once it
+is removed: `rutile ctl operators add remove-peer`.
 
   rutile ctl consistency-check all
   rutile ctl consistency-check --table test.account
