@@ -14,6 +14,7 @@ from rutile.definitions import database_of
 from rutile.errors import SqlError
 from rutile.planner.views import in_database
 from rutile.result import Result, SqlWarning
+from rutile.stored_text import stored_text
 from rutile_coprocessor.schema import Column, TableSchema
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ async def _spelled_out(session: Session, query: exp.Query) -> str:
     """The query's text; with its stars replaced by the columns they mean today."""
     if any(item.is_star for item in query.selects):
         query = await session.queries.qualified(query)
-    return query.sql("mysql")
+    return stored_text(query)
 
 
 async def run_drop_view(session: Session, statement: st.DropView) -> Result:

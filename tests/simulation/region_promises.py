@@ -34,8 +34,8 @@ class Promises:
     """When who last heard a leader, and when who was asked for a vote: a vote leaves only when it is synced."""
 
     def __init__(self) -> None:
-        self._contacts: dict[tuple[int, int, int], float] = {}
-        """(store, life, region) -> when, by the store's clock."""
+        self._contacts: dict[tuple[int, int, int, int], float] = {}
+        """(store, life, region, peer) -> when, by the store's clock. A store may have had another peer there before."""
         self._silence_ms: dict[tuple[int, int, int, int], float] = {}
         """(voter's peer, kind, candidate's peer, term) -> how long the leader had been silent when the vote was asked
         for."""
@@ -44,7 +44,7 @@ class Promises:
 
     def taken(self, machine: Machine, message: raft_serverpb.RaftMessage) -> None:
         """A store has stepped a message."""
-        inner, place = message.message, (machine.id, machine.life, message.region_id)
+        inner, place = message.message, (machine.id, machine.life, message.region_id, message.to_peer.id)
         peer = machine.store._registry.peers.get(message.region_id)
         if inner.msg_type in _OF_LEADERS and peer is not None and peer.node.leader_id == message.from_peer.id:
             self._contacts[place] = machine.clock_ms()

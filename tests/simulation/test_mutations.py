@@ -31,7 +31,7 @@ class GoldenScripts:
 
     def run(self) -> None:
         folder = Path(__file__).parents[1] / "raft"
-        for path in sorted((folder / "scripts").glob("commit_*.txt")):
+        for path in sorted((folder / "scripts").glob("*.txt")):
             run_script(path, RaftScript())
 
 

@@ -21,6 +21,7 @@ from rutile.expressions import semantics
 from rutile.expressions.compile import Environment
 from rutile.row_rules import ER_CHECK_VIOLATED, compile_rule
 from rutile.storage import KvSnapshot
+from rutile.stored_text import stored_text
 
 ER_CHECK_DUP_NAME = 3822
 ER_CHECK_NOT_FOUND = 3821
@@ -34,7 +35,7 @@ def new_check(info: TableInfo, name: str | None, condition: exp.Expr) -> CheckCo
     chosen = name or next(each for each in numbered if each.lower() not in taken)
     if chosen.lower() in taken:
         raise SqlError(ER_CHECK_DUP_NAME, f"Duplicate check constraint name '{chosen}'.")
-    check = CheckConstraint(chosen, condition.unnest().sql("mysql"))
+    check = CheckConstraint(chosen, stored_text(condition.unnest()))
     compile_rule(info, check.sql)
     return check
 

@@ -16,6 +16,7 @@ from rutile.ddl.columns import ColumnKey, check_character_set, read_column
 from rutile.ddl.indexes import IndexDefinition, build_indexes, read_index
 from rutile.errors import SqlError, not_supported
 from rutile.row_rules import compile_rule
+from rutile.stored_text import stored_text
 from rutile_coprocessor.schema import Column, Handle, Kind, TableSchema
 from rutile_proto.errors import InvalidRequest
 
@@ -75,7 +76,7 @@ def _rules(schema: TableSchema, parts: _Parts) -> RuleSet:
         chosen = name or next(each for each in numbers if each.lower() not in given)
         if chosen.lower() in (each.name.lower() for each in checks):
             raise SqlError(ER_CHECK_DUP_NAME, f"Duplicate check constraint name '{chosen}'.")
-        checks.append(CheckConstraint(chosen, condition.unnest().sql("mysql")))
+        checks.append(CheckConstraint(chosen, stored_text(condition.unnest())))
     rules = RuleSet(tuple(parts.generated), tuple(checks))
     for sql in rules.expressions:
         compile_rule(TableInfo(schema), sql)
@@ -117,7 +118,7 @@ def _read_column(element: exp.ColumnDef, parts: _Parts) -> None:
         if column.auto_increment or facts.default is not None or facts.key is ColumnKey.PRIMARY:
             raise not_supported(f"a generated column with AUTO_INCREMENT, DEFAULT or PRIMARY KEY ({column.name})")
         stored = bool(facts.generated.args.get("persisted"))
-        parts.generated.append(GeneratedColumn(column.id, facts.generated.this.unnest().sql("mysql"), stored))
+        parts.generated.append(GeneratedColumn(column.id, stored_text(facts.generated.this.unnest()), stored))
 
 
 def _key_column(part: exp.Expr) -> str:
