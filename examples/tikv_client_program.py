@@ -6,6 +6,7 @@ python examples/tikv_client_program.py 127.0.0.1:2379   # needs `pip install tik
 
 from __future__ import annotations
 
+import os
 import sys
 
 from tikv_client import RawClient, TransactionClient
@@ -28,3 +29,5 @@ def main(pd_address: str) -> None:
 
 if __name__ == "__main__":
     main(sys.argv[1] if len(sys.argv) > 1 else "127.0.0.1:2379")
+    sys.stdout.flush()
+    os._exit(0)  # the wheel's threads now and then crash an interpreter that ends the usual way
