@@ -108,14 +108,14 @@ Case = tuple[str, str, int]
 """Workload, --db-ps-mode, threads."""
 
 
-def measure_all(target: Target, cases: Sequence[Case], seconds: float) -> dict[Case, Outcome]:
+def measure_all(target: Target, cases: Sequence[Case], seconds: int) -> dict[Case, Outcome]:
     """Every case, on tables made once; bulk_insert on fresh ones."""
     if any(workload in OLTP for workload, _, _ in cases):
         run(target, OLTP[0], "prepare", **TABLES)
     return {case: _one(target, case, seconds) for case in cases}
 
 
-def _one(target: Target, case: Case, seconds: float) -> Outcome:
+def _one(target: Target, case: Case, seconds: int) -> Outcome:
     workload, ps_mode, threads = case
     if workload != BULK:
         return measure(target, workload, time=seconds, threads=threads, db_ps_mode=ps_mode, **TABLES)
@@ -140,7 +140,7 @@ def report(ours: dict[Case, Outcome], theirs: dict[Case, Outcome]) -> None:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--stores", type=int, default=1)
     parser.add_argument("--threads", default="1,16")
     parser.add_argument("--ps-modes", default="auto,disable")
