@@ -54,7 +54,7 @@ async def live(lively: Lively, plan: Plan, deed: Deed) -> None:
         deed.commit_ts = await txn.commit()
         deed.told = Told.COMMITTED
     except UndeterminedResult:
-        pass
+        deed.told = Told.NOTHING
     except RutileError:
         deed.told = Told.REFUSED
 
