@@ -25,7 +25,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parent.parent / "tests" / "e2e")]
 from e2e_tools import leader_index, wait_for_replicas, wait_until
 
 import rutile
-from rutile.playground import Playground
+from rutile.nodes.playground import Playground
 
 SETTLE_S = 3.0
 

@@ -21,7 +21,7 @@ from pyarrow import flight
 import rutile
 from rutile.flight.wire import pack
 from rutile.ibis import Backend as IbisBackend
-from rutile.playground import Playground
+from rutile.nodes.playground import Playground
 from rutile_coprocessor.schema import TableSchema
 from rutile_kv.client.client import Client
 from rutile_proto import flightsqlpb_pb2 as pb

@@ -14,7 +14,7 @@ import os
 import time
 from pathlib import Path
 
-from rutile.playground import Playground
+from rutile.nodes.playground import Playground
 from rutile_kv.client.client import Client
 from rutile_kv.client.splits import split_regions
 

@@ -22,8 +22,8 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from rutile.embedded import EmbeddedNode
-from rutile.playground import Playground
+from rutile.nodes.embedded import EmbeddedNode
+from rutile.nodes.playground import Playground
 from rutile_kv.client.client import Client, ClientOptions
 
 CLIENTS = (1, 16, 64, 200)

@@ -27,7 +27,7 @@ from pathlib import Path
 
 from peers.etcd import EtcdClient, EtcdCluster
 
-from rutile.playground import Playground
+from rutile.nodes.playground import Playground
 from rutile_kv.client.client import Client, ClientOptions
 
 KEYS = 10_000

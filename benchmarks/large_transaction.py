@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from rutile.playground import Playground
+from rutile.nodes.playground import Playground
 from rutile_kv.client.client import Client
 from rutile_kv.client.transaction import Transaction
 

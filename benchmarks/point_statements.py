@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import rutile
-from rutile.playground import Playground
+from rutile.nodes.playground import Playground
 
 ROWS = 2_000
 SECONDS = 3.0

@@ -14,7 +14,7 @@ import asyncio
 import os
 import time
 
-from rutile.playground import Playground
+from rutile.nodes.playground import Playground
 from rutile_kv.client.client import Client
 
 MAX_STORE_DOWN_S = 15.0

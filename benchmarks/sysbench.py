@@ -23,7 +23,7 @@ from pathlib import Path
 from sysbench_tool import BULK, OLTP, Outcome, Target, measure, missing, run
 
 import rutile
-from rutile.playground import Playground
+from rutile.nodes.playground import Playground
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 30.0

@@ -21,8 +21,8 @@ from pathlib import Path
 import duckdb
 
 import rutile
-from rutile.demo import TABLE_KEYS, import_tpch, make_tpch_files
-from rutile.playground import Playground
+from rutile.nodes.demo import TABLE_KEYS, import_tpch, make_tpch_files
+from rutile.nodes.playground import Playground
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from tpch_queries import QUERIES

@@ -1,8 +1,8 @@
 """Moving money between accounts, with a transaction that is tried again when it loses a conflict.
 
-    python examples/bank.py              # in memory, in this process
-    python examples/bank.py some/dir     # durable
-    python examples/bank.py 127.0.0.1:4001
+python examples/bank.py              # in memory, in this process
+python examples/bank.py some/dir     # durable
+python examples/bank.py 127.0.0.1:4001
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from checkers.snapshots import judge_snapshots
 from e2e_tools import wait_for_replicas, wait_until
 
 import rutile
-from rutile.playground import Playground
+from rutile.nodes.playground import Playground
 from rutile_kv.client.cluster import ClientOptions
 from rutile_kv.client.sync import SyncClient
 

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, field
 
 import rutile
-from rutile.playground import Playground
+from rutile.nodes.playground import Playground
 
 ACCOUNTS = 20
 OPENING_BALANCE = 1_000

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from e2e_tools import wait_for_replicas
 
-from rutile.playground import Playground
+from rutile.nodes.playground import Playground
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def playground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Playground]
 @pytest.fixture(scope="session")
 def tpch_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """TPC-H tables at scale 0.1 as Parquet files."""
-    from rutile.demo import make_tpch_files
+    from rutile.nodes.demo import make_tpch_files
 
     folder = tmp_path_factory.mktemp("tpch")
     make_tpch_files(0.1, folder)

@@ -9,7 +9,7 @@ import threading
 
 from e2e_tools import leader_index, regions
 
-from rutile.playground import Playground
+from rutile.nodes.playground import Playground
 
 
 class Nemesis:

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from rutile.playground import Child, Playground
+from rutile.nodes.playground import Child, Playground
 
 OUTSIDE = "outside"
 """Whoever is not a process of the playground: the tests' own clients."""

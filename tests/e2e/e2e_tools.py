@@ -10,7 +10,7 @@ from collections.abc import Callable
 import grpc
 import pytest
 
-from rutile.playground import Playground
+from rutile.nodes.playground import Playground
 from rutile_proto import pdpb_pb2 as pdpb
 from rutile_proto import pdpb_pb2_grpc as pdpb_grpc
 

@@ -16,7 +16,7 @@ from anomaly_run import check, work
 from e2e_faults import Nemesis
 from e2e_tools import wait_for_replicas
 
-from rutile.playground import Playground
+from rutile.nodes.playground import Playground
 
 
 def test_no_anomalies_while_a_leader_is_killed(playground: Playground) -> None:

@@ -10,7 +10,7 @@ import pytest
 from test_cli import rutile_command
 
 import rutile
-from rutile.playground import ChildFailed, Playground
+from rutile.nodes.playground import ChildFailed, Playground
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 from bank_workload import TOTAL, Teller, open_accounts, total
 from e2e_tools import leader_index, wait_for_replicas
 
-from rutile.playground import Playground
+from rutile.nodes.playground import Playground
 
 THREADS = 8
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from e2e_tools import wait_until
 
-from rutile.playground import Playground
+from rutile.nodes.playground import Playground
 
 RUTILE = [sys.executable, "-m", "rutile"]
 

@@ -13,7 +13,7 @@ import pytest
 from e2e_tools import wait_until
 
 import rutile
-from rutile.playground import Playground
+from rutile.nodes.playground import Playground
 
 
 @pytest.fixture(scope="module", params=["embedded", "remote"])

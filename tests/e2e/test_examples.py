@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rutile.playground import Playground
+from rutile.nodes.playground import Playground
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"

@@ -15,7 +15,7 @@ from pyarrow import flight
 
 from rutile.flight.node import secret_from_file
 from rutile.flight.wire import pack
-from rutile.playground import Playground
+from rutile.nodes.playground import Playground
 from rutile_coprocessor.schema import TableSchema
 from rutile_kv.client.client import Client
 from rutile_proto import flightsqlpb_pb2 as pb

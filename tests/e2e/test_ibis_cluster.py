@@ -6,7 +6,7 @@ import ibis
 import pytest
 from ibis import _
 
-from rutile.playground import Playground
+from rutile.nodes.playground import Playground
 
 ROWS = 25_000
 pytestmark = pytest.mark.filterwarnings("ignore:The 'future.infer_string' option")

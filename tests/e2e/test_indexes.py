@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import rutile
-from rutile.importer import import_file
-from rutile.playground import Playground
+from rutile.ingest.importer import import_file
+from rutile.nodes.playground import Playground
 
 ROWS = int(os.environ.get("RUTILE_INDEX_ROWS", "1000000"))
 """Of the table that gets an index in the slow test."""

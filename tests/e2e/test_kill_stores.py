@@ -10,7 +10,7 @@ import pytest
 from e2e_tools import leader_index, wait_for_replicas, wait_until
 
 import rutile
-from rutile.playground import Playground
+from rutile.nodes.playground import Playground
 
 FAILOVER_LIMIT_S = 15.0
 """Far above what is seen (about 2 s; the figure is printed): the machine may be busy with other things."""

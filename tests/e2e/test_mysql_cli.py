@@ -11,7 +11,7 @@ from pathlib import Path
 import pymysql
 import pytest
 
-from rutile.playground import Playground, endpoints
+from rutile.nodes.playground import Playground, endpoints
 
 SQL = [sys.executable, "-m", "rutile", "sql"]
 

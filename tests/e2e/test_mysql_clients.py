@@ -19,8 +19,8 @@ from mysql.connector.connection import MySQLConnection
 from pymysql.constants import CLIENT
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from rutile.playground import Playground
-from rutile.variables import SERVER_VERSION
+from rutile.nodes.playground import Playground
+from rutile.session.variables import SERVER_VERSION
 
 README = Path(__file__).parents[2] / "README.md"
 

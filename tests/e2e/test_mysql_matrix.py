@@ -16,7 +16,7 @@ import pymysql
 import pytest
 import sqlalchemy
 
-from rutile.playground import Playground
+from rutile.nodes.playground import Playground
 
 
 def address(playground: Playground) -> tuple[str, int]:

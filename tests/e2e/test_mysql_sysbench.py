@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import rutile
-from rutile.playground import Playground
+from rutile.nodes.playground import Playground
 
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 from sysbench_tool import BULK, OLTP, Target, measure, missing, run

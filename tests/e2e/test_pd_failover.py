@@ -16,7 +16,7 @@ import pytest
 from e2e_tools import wait_for_replicas, wait_until
 
 import rutile
-from rutile.playground import Playground
+from rutile.nodes.playground import Playground
 from rutile_kv.client.pd import PdClient
 from rutile_proto import pdpb_pb2 as pdpb
 from rutile_proto import pdpb_pb2_grpc as pdpb_grpc

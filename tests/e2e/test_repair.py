@@ -6,7 +6,7 @@ import pytest
 from e2e_tools import regions, wait_for_replicas, wait_until
 
 import rutile
-from rutile.playground import Playground
+from rutile.nodes.playground import Playground
 
 MAX_STORE_DOWN_S = 15.0
 """Above the ten seconds between two heartbeats of a store."""

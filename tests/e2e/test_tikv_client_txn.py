@@ -18,7 +18,7 @@ pytest.importorskip("tikv_client", reason="its wheels exist for CPython 3.11 onl
 from e2e_tools import leader_index, regions, wait_for_replicas, wait_until
 from wheel_tools import CALL_SECONDS, FACES, Direct, Wheel, methods_of_the_wheel, snapshot, transaction
 
-from rutile.playground import Playground
+from rutile.nodes.playground import Playground
 from rutile_proto import pdpb_pb2 as pdpb
 
 LARGE_BYTES = int(3.9 * (1 << 20))

@@ -11,8 +11,8 @@ import pytest
 from tpch_queries import QUERIES
 
 import rutile
-from rutile.demo import TABLE_KEYS, import_tpch
-from rutile.playground import Playground
+from rutile.nodes.demo import TABLE_KEYS, import_tpch
+from rutile.nodes.playground import Playground
 
 
 @pytest.fixture(scope="module")

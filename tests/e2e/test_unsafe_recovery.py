@@ -12,7 +12,7 @@ import pytest
 from e2e_tools import leader_index, wait_for_replicas, wait_until
 
 import rutile
-from rutile.playground import Playground
+from rutile.nodes.playground import Playground
 
 
 def ctl(cluster: Playground, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 import rutile
-from rutile.playground import Playground
+from rutile.nodes.playground import Playground
 from rutile_kv.client.client import Client
 from rutile_kv.client.sync import SyncClient
 from rutile_proto.errors import LockWaitTimeout, WriteConflict

@@ -12,7 +12,7 @@ import grpc
 import tikv_client
 from tikv_client import asynchronous
 
-from rutile.playground import Playground
+from rutile.nodes.playground import Playground
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto import pdpb_pb2 as pdpb

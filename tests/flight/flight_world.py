@@ -13,7 +13,7 @@ from pyarrow import flight
 import rutile
 from rutile.flight.node import FlightSqlNode
 from rutile.flight.wire import pack, unpack
-from rutile.local import LocalBackend, SharedDatabase, shared_database
+from rutile.nodes.local import LocalBackend, SharedDatabase, shared_database
 from rutile_kv.env.flight import FlightOptions
 from rutile_proto import flightsqlpb_pb2 as pb
 

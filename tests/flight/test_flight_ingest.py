@@ -7,8 +7,8 @@ import pyarrow as pa
 import pytest
 from flight_world import FlightWorld, act, end_transaction, ingest_into
 
-from rutile.arrow_ingest import BULK_ROWS
 from rutile.flight import ingest
+from rutile.ingest.arrow_ingest import BULK_ROWS
 from rutile_proto import flightsqlpb_pb2 as pb
 
 FEW = pa.table({"id": [1, 2, 3], "name": ["a", "b", None]})

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from lock_cluster import Stores, stores, until
 
-from rutile.engine import Database
+from rutile.session.engine import Database
 from rutile_kv.client.client import Client
 from rutile_kv.client.delete_ranges import DeleteRanges, Note, schedule
 from rutile_kv.client.gc import GcWorker

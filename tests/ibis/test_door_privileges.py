@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from rutile.embedded import EmbeddedNode
 from rutile.errors import SqlError
+from rutile.nodes.embedded import EmbeddedNode
 from rutile.privileges.logins import Logins
-from rutile.session import Session
+from rutile.session.session import Session
 
 ER_TABLE_ACCESS_DENIED = 1142
 ER_NEEDS_SUPER = 1227

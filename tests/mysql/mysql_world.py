@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from fake_client import FakeClient
 from sql_runner import make_database
 
-from rutile.engine import Database
 from rutile.mysql.auth import caching_sha2_proof, native_proof
 from rutile.mysql.connection import ServerOptions
 from rutile.mysql.constants import Capability
 from rutile.mysql.packets import frame
 from rutile.mysql.server import MysqlServer
 from rutile.mysql.wire import FieldReader, lenenc_bytes
+from rutile.session.engine import Database
 
 CAPABILITIES = (
     Capability.PROTOCOL_41

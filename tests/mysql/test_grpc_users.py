@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from fake_client import FakeClient
 from sql_runner import make_database
 
-from rutile.service import SqlServicer
+from rutile.nodes.service import SqlServicer
 from rutile_proto import rutilepb_pb2 as rutilepb
 
 

@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rutile.errors import SqlError
-from rutile.lexer import shape_of
 from rutile.mysql.binary_protocol import binary_encoder, read_parameter
 from rutile.mysql.columns import definition, wire_type
 from rutile.mysql.constants import UTF8MB4_BIN, ColumnFlag
 from rutile.mysql.literals import statement_text
 from rutile.mysql.text_protocol import text_encoder
 from rutile.mysql.wire import FieldReader
-from rutile.result import ResultColumn
+from rutile.parse.lexer import shape_of
+from rutile.session.result import ResultColumn
 from rutile_coprocessor.schema import ColumnType, Kind
 
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)

@@ -9,10 +9,10 @@ import pytest
 from fake_client import FakeClient
 from sql_runner import make_database
 
-from rutile.engine import Database
 from rutile.errors import SqlError
 from rutile.privileges.logins import Logins
-from rutile.session import Session
+from rutile.session.engine import Database
+from rutile.session.session import Session
 
 SETUP = (
     "CREATE TABLE t (id INT PRIMARY KEY, v INT, KEY kv (v))", "CREATE TABLE u (id INT PRIMARY KEY, v INT)",

@@ -18,12 +18,12 @@ from pathlib import Path
 from fake_client import Calls, FakeClient
 from goldenscript import Block, format_script, parse_script
 
-from rutile.engine import Database, DatabaseOptions
 from rutile.errors import SqlError
-from rutile.lexer import split_statements
-from rutile.result import Result
-from rutile.session import Session
-from rutile.temporal import format_time
+from rutile.parse.lexer import split_statements
+from rutile.rows.temporal import format_time
+from rutile.session.engine import Database, DatabaseOptions
+from rutile.session.result import Result
+from rutile.session.session import Session
 
 NOW = datetime(2026, 11, 22, 10, 30, 15, 123456)
 _TIMES = re.compile(r"\b(time|run|wait):\d+\.\d+ms")

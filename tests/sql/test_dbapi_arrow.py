@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 import rutile
-from rutile.arrow_ingest import BULK_ROWS
+from rutile.ingest.arrow_ingest import BULK_ROWS
 
 FEW = pa.table({"id": pa.array([1, 2, 3], pa.int64()), "name": ["a", None, "c"]})
 

@@ -12,10 +12,10 @@ from sql_runner import NOW
 
 from rutile.catalog import jobs
 from rutile.ddl import backfill, worker
-from rutile.embedded import EmbeddedNode
-from rutile.engine import Database, DatabaseOptions
 from rutile.errors import SqlError
-from rutile.session import Session
+from rutile.nodes.embedded import EmbeddedNode
+from rutile.session.engine import Database, DatabaseOptions
+from rutile.session.session import Session
 
 RETRYABLE = (8028, 9007, 1205, 1213)
 

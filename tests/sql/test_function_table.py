@@ -12,8 +12,8 @@ from fake_client import FakeClient
 from sql_runner import make_database
 
 from rutile.errors import SqlError
-from rutile.readings import text_of
-from rutile.session import Session
+from rutile.rows.readings import text_of
+from rutile.session.session import Session
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "functions.md"
 _LINE = re.compile(r"\| (?P<name>[\w >-]+?) \| `(?P<example>.+)` \| (?P<value>.*) \|$")

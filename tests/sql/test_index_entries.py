@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as hs
 from sql_runner import make_database
 
-from rutile.access import TableAccess
-from rutile.engine import Database
 from rutile.errors import SqlError
+from rutile.rows.access import TableAccess
+from rutile.session.engine import Database
 from rutile_coprocessor.index_entries import IndexCodec
 from rutile_coprocessor.schema import Column, ColumnType, Kind
 from rutile_proto.keys import table_prefix

@@ -13,7 +13,7 @@ from hypothesis import strategies as hs
 from sql_runner import make_database
 
 from rutile.execution import index_read
-from rutile.session import Session
+from rutile.session.session import Session
 
 INDEXES = ("k_ab", "k_s", "k_d", "u_ba")
 numbers = hs.integers(-2, 4).map(str) | hs.sampled_from(["NULL", "1.5", "'2'"])

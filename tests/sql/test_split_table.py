@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as any_
 
-from rutile import region_borders
-from rutile.embedded import EmbeddedNode
-from rutile.engine import Database, DatabaseOptions
 from rutile.errors import SqlError
-from rutile.parser import parse
+from rutile.nodes.embedded import EmbeddedNode
+from rutile.parse.parser import parse
 from rutile.privileges.names import Privilege
 from rutile.privileges.needs import Need, needs_of
-from rutile.session import Session
+from rutile.session.engine import Database, DatabaseOptions
+from rutile.session.session import Session
+from rutile.show.show import region_borders
 
 sys.path.append(str(Path(__file__).parents[1] / "locks"))
 

@@ -5,9 +5,9 @@ from decimal import Decimal
 
 import pytest
 
-from rutile.conversion import converter_for
 from rutile.errors import SqlError
-from rutile.readings import text_of
+from rutile.rows.conversion import converter_for
+from rutile.rows.readings import text_of
 from rutile_coprocessor.schema import Column, ColumnType, Kind
 
 INT = ColumnType(Kind.INT)

@@ -11,8 +11,8 @@ from fake_client import FakeClient
 from goldenscript import Block, parse_script
 from sql_runner import NOW, run_on
 
-from rutile.embedded import EmbeddedNode
-from rutile.engine import Database, DatabaseOptions
+from rutile.nodes.embedded import EmbeddedNode
+from rutile.session.engine import Database, DatabaseOptions
 
 SCRIPTS = ("databases_and_tables", "inserts", "transactions", "queries", "session")
 """Those that do not look at the fake client's own numbers."""

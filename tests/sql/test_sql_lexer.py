@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from rutile.errors import SqlError
-from rutile.lexer import number_parameters, shape_of, split_statements, tokens, unquote_string
+from rutile.parse.lexer import number_parameters, shape_of, split_statements, tokens, unquote_string
 
 
 def test_split_keeps_semicolons_in_strings_and_comments() -> None:

@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from rutile.embedded import EmbeddedNode
-from rutile.engine import Database, DatabaseOptions
 from rutile.errors import SqlError
-from rutile.session import Session
+from rutile.nodes.embedded import EmbeddedNode
+from rutile.session.engine import Database, DatabaseOptions
+from rutile.session.session import Session
 
 Scenario = Callable[[list[Session]], Awaitable[None]]
 

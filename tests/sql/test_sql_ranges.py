@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as hs
 from sqlglot import exp
 
-from rutile.access import TableAccess
 from rutile.catalog.model import TableInfo
 from rutile.expressions.compile import Environment, Scope, compile_evaluate
 from rutile.planner.ranges import conjuncts, key_ranges, merge_ranges
 from rutile.planner.table_columns import TableColumns
+from rutile.rows.access import TableAccess
 from rutile_coprocessor.schema import Column, ColumnType, Kind, TableSchema
 
 COLUMNS = (

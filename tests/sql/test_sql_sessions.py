@@ -12,10 +12,10 @@ import pytest
 from fake_client import FakeClient, FakeTransaction
 from sql_runner import make_database
 
-from rutile.engine import Database
 from rutile.errors import SqlError
-from rutile.result import Result, columns_from_schema, rows_of_table
-from rutile.session import Session
+from rutile.session.engine import Database
+from rutile.session.result import Result, columns_from_schema, rows_of_table
+from rutile.session.session import Session
 from rutile_proto.errors import RetriesExhausted
 from rutile_proto.types import Timestamp
 

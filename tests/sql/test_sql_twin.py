@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as hs
 from sql_runner import make_database
 
-from rutile.engine import Database
 from rutile.errors import SqlError
-from rutile.session import Session
+from rutile.session.engine import Database
+from rutile.session.session import Session
 
 ids = hs.integers(0, 7)
 values = hs.integers(-3, 3) | hs.none()

@@ -14,7 +14,7 @@ from hypothesis import strategies as hs
 from sql_runner import make_database
 
 from rutile.errors import SqlError
-from rutile.session import Session
+from rutile.session.session import Session
 
 COLUMNS = "id INT PRIMARY KEY, i INT, u BIGINT UNSIGNED, d DECIMAL(8, 2), x DOUBLE, s VARCHAR(10), at DATE"
 ROWS = (

@@ -8,7 +8,7 @@ from sqlglot import exp
 from sqlglot.dialects.dialect import rename_func
 from sqlglot.dialects.mysql import MySQL
 
-from rutile.stored_text import stored_text
+from rutile.parse.stored_text import stored_text
 
 
 @pytest.mark.parametrize("text", ["LENGTH(s) < 5", "CHAR_LENGTH(s) < 5", "a < LENGTH(CONCAT(s, CHAR_LENGTH(t)))"])

@@ -13,7 +13,7 @@ import pytest
 import sqlglot
 
 from rutile.expressions.compile import Environment, NotCompilable, constant_value
-from rutile.readings import text_of
+from rutile.rows.readings import text_of
 from rutile.translate import duckdb_sql
 from rutile_coprocessor.execute import locked_database
 from rutile_coprocessor.fragment import check_fragment

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from rutile.catalog import meta
 from rutile.catalog.model import CatalogSnapshot
-from rutile.storage import KvClient
+from rutile.session.storage import KvClient
 
 LEASE_S = 0.2
 """How long a front end may use the catalogue without asking; what DROP waits before it returns."""

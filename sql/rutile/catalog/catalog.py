@@ -15,7 +15,7 @@ from rutile.catalog.indexes import IndexInfo
 from rutile.catalog.model import CatalogSnapshot, DatabaseInfo, TableInfo, TableState
 from rutile.catalog.rules import NO_RULES, RuleSet
 from rutile.errors import SqlError
-from rutile.storage import KvClient, KvTransaction
+from rutile.session.storage import KvClient, KvTransaction
 from rutile_coprocessor.schema import TableSchema
 from rutile_proto.errors import Retry, RutileError
 

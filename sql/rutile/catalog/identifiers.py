@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from rutile.catalog import meta
-from rutile.storage import KvClient
+from rutile.session.storage import KvClient
 from rutile_proto.errors import Retry, RutileError
 
 RANGE_SIZE = 30_000

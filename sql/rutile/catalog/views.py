@@ -9,7 +9,7 @@ from rutile import errors
 from rutile.catalog import meta
 from rutile.catalog.view_info import ViewInfo
 from rutile.errors import SqlError
-from rutile.storage import KvTransaction
+from rutile.session.storage import KvTransaction
 
 if TYPE_CHECKING:
     from rutile.catalog.model import CatalogSnapshot, TableInfo

@@ -22,7 +22,7 @@ from rutile.cli.verbs import (
 )
 
 if TYPE_CHECKING:
-    from rutile.processes import Role
+    from rutile.nodes.processes import Role
 
 
 PD_TEXT = """\
@@ -136,7 +136,7 @@ def _run_kv(options: argparse.Namespace) -> int:
 
 
 def _run_sql(options: argparse.Namespace) -> int:
-    from rutile.sql_node import SqlNode
+    from rutile.nodes.sql_node import SqlNode
 
     check_address(options)
     mysql = mysql_options(options)
@@ -146,9 +146,7 @@ def _run_sql(options: argparse.Namespace) -> int:
     addresses = options.pd.split(",")
     return _serve(
         options,
-        lambda: SqlNode(
-            addresses, options.addr, options.mysql_addr, mysql, flight, tikv_only=options.tikv_only
-        ),
+        lambda: SqlNode(addresses, options.addr, options.mysql_addr, mysql, flight, tikv_only=options.tikv_only),
     )
 
 
@@ -161,7 +159,7 @@ def _check_loopback(flight_address: str) -> None:
 
 def _serve(options: argparse.Namespace, make_role: Callable[[], Role]) -> int:
     """Run one role until it is told to stop; it is made on the loop it runs on."""
-    from rutile.processes import serve
+    from rutile.nodes.processes import serve
 
     async def run() -> None:
         await serve(options.verb, make_role(), options.stop_with_stdin)

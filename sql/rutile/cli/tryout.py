@@ -50,13 +50,13 @@ def add_playground(verbs: Verbs) -> None:
 
 
 def _run_demo(options: argparse.Namespace) -> int:
-    from rutile.demo import run_demo
+    from rutile.nodes.demo import run_demo
 
     return run_demo(options.scale, options.kv)
 
 
 def _run_playground(options: argparse.Namespace) -> int:
-    from rutile.playground import Playground, run_until_stopped
+    from rutile.nodes.playground import Playground, run_until_stopped
 
     playground = Playground(
         options.kv, options.data, pds=options.pd,

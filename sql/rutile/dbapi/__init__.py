@@ -16,8 +16,8 @@
     types.py          STRING, NUMBER, ..., Date, Binary, ...
 
 A connection speaks to a `Backend`: `LocalBackend` runs the SQL front end in this process (embedded, or against the
-placement driver of a cluster), `rutile.remote.RemoteBackend` sends statements to a `rutile sql` server. `rutile.aio`
-is the same API with await.
+placement driver of a cluster), `rutile.nodes.remote.RemoteBackend` sends statements to a `rutile sql` server.
+`rutile.aio` is the same API with await.
 
 What holds: statements commit by themselves, as at a MySQL prompt, unless `autocommit=False` asks for PEP 249's implicit
 transactions. A result is complete when `execute` returns; rows become Python values when they are first fetched.

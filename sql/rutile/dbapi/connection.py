@@ -12,7 +12,7 @@ from rutile.dbapi.cursor import Cursor
 from rutile.dbapi.frames import ArrowData, reader_of
 from rutile.dbapi.query_result import QueryResult
 from rutile.dbapi.transaction import ImplicitTransaction, Transaction
-from rutile.local import Backend, StatementResult
+from rutile.nodes.local import Backend, StatementResult
 from rutile.pep249 import InterfaceError, NotSupportedError
 
 if TYPE_CHECKING:

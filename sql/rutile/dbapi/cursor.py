@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 import pyarrow as pa
 
 from rutile.dbapi.frames import to_pandas, to_polars
-from rutile.local import StatementResult
+from rutile.nodes.local import StatementResult
 from rutile.pep249 import InterfaceError, ProgrammingError, Warning
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Cursor:
     def execute(self, sql: str, params: Sequence[object] = (), *, dialect: str = "mysql") -> Self:
         """Run one statement with `?` placeholders; returns the cursor, so that fetches can follow at once.
 
-        `dialect="duckdb"` is for statements that are DuckDB's (see `rutile.duckdb_door`): its semantics, its types.
+        `dialect="duckdb"` is for statements that are DuckDB's (see `rutile.session.duckdb_door`): also in its types.
         """
         self._check_open()
         _check_params(params)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rutile.dbapi.connection import Connection
-from rutile.local import LocalBackend, shared_database
+from rutile.nodes.local import LocalBackend, shared_database
 
 
 def connect(
@@ -30,7 +30,7 @@ def connect(
     """
     text = str(target)
     if isinstance(target, str) and _is_address(text):
-        from rutile.remote import RemoteBackend  # a face of its own: embedded users need not load it
+        from rutile.nodes.remote import RemoteBackend  # a face of its own: embedded users need not load it
 
         return Connection(RemoteBackend.open(text, database, user, password), autocommit)
     return Connection(LocalBackend(shared_database(target), database), autocommit)

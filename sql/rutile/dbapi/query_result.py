@@ -10,9 +10,9 @@ import pyarrow as pa
 
 from rutile.dbapi.frames import to_pandas, to_polars
 from rutile.display import html_table, write_box
-from rutile.local import StatementResult
+from rutile.nodes.local import StatementResult
 from rutile.pep249 import ProgrammingError
-from rutile.result import rows_of_table
+from rutile.session.result import rows_of_table
 
 if TYPE_CHECKING:
     import pandas

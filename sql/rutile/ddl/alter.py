@@ -12,7 +12,6 @@ from datetime import datetime
 
 from sqlglot import exp
 
-from rutile import alterations as alter
 from rutile import errors
 from rutile.catalog import meta
 from rutile.catalog.catalog import Catalog
@@ -24,9 +23,10 @@ from rutile.ddl.create_table import check_name
 from rutile.ddl.indexes import ER_DUP_KEYNAME, build_indexes
 from rutile.ddl.worker import DdlWorker
 from rutile.errors import SqlError
-from rutile.result import SqlWarning
-from rutile.row_rules import ER_CHECK_VIOLATED
-from rutile.storage import KvTransaction
+from rutile.parse import alterations as alter
+from rutile.rows.row_rules import ER_CHECK_VIOLATED
+from rutile.session.result import SqlWarning
+from rutile.session.storage import KvTransaction
 from rutile_proto.timestamps import physical_ms
 
 ER_CANT_DROP_FIELD_OR_KEY = 1091

@@ -12,13 +12,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass, replace
 
-from rutile.access import TableAccess
 from rutile.catalog.jobs import Job
 from rutile.catalog.model import TableInfo
 from rutile.ddl.index_steps import FILLED
 from rutile.errors import SqlError
-from rutile.index_access import IndexEntry
-from rutile.storage import KvClient, KvTransaction, Pair
+from rutile.rows.access import TableAccess
+from rutile.rows.index_access import IndexEntry
+from rutile.session.storage import KvClient, KvTransaction, Pair
 from rutile_proto.errors import Retry, RutileError
 
 BATCH_ROWS = 512

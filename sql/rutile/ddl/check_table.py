@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from rutile.access import TableAccess
 from rutile.errors import SqlError
-from rutile.index_access import IndexAccess
-from rutile.readings import text_of
-from rutile.storage import KvSnapshot, Pair
+from rutile.rows.access import TableAccess
+from rutile.rows.index_access import IndexAccess
+from rutile.rows.readings import text_of
+from rutile.session.storage import KvSnapshot, Pair
 
 ER_INCONSISTENT = 8223
 PAGE = 2_048

@@ -11,14 +11,14 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from rutile import alterations as alter
 from rutile import errors
 from rutile.catalog.model import TableInfo
-from rutile.conversion import converter_for
 from rutile.ddl.columns import ColumnFacts, ColumnKey, read_column, with_default
 from rutile.ddl.create_table import check_column_name
 from rutile.errors import SqlError, not_supported
-from rutile.row_rules import columns_of_rules
+from rutile.parse import alterations as alter
+from rutile.rows.conversion import converter_for
+from rutile.rows.row_rules import columns_of_rules
 from rutile_coprocessor.column_types import MAX_INT64_PRECISION
 from rutile_coprocessor.schema import Column, ColumnType, Kind, Scalar, TableSchema
 

@@ -7,11 +7,11 @@ from enum import Enum, auto
 
 from sqlglot import exp
 
-from rutile.conversion import converter_for
 from rutile.ddl.types import column_type
 from rutile.errors import ER_INVALID_DEFAULT, SqlError, not_supported
 from rutile.expressions.compile import Environment, NotCompilable, constant_value
 from rutile.expressions.functions import moment_function
+from rutile.rows.conversion import converter_for
 from rutile_coprocessor.schema import Column, ColumnType, Kind, Scalar
 
 ER_BLOB_CANT_HAVE_DEFAULT = 1101

@@ -13,15 +13,15 @@ from dataclasses import replace
 
 from sqlglot import exp
 
-from rutile.access import TableAccess
 from rutile.catalog.model import TableInfo
 from rutile.catalog.rules import CheckConstraint
 from rutile.errors import SqlError
 from rutile.expressions import semantics
 from rutile.expressions.compile import Environment
-from rutile.row_rules import ER_CHECK_VIOLATED, compile_rule
-from rutile.storage import KvSnapshot
-from rutile.stored_text import stored_text
+from rutile.parse.stored_text import stored_text
+from rutile.rows.access import TableAccess
+from rutile.rows.row_rules import ER_CHECK_VIOLATED, compile_rule
+from rutile.session.storage import KvSnapshot
 
 ER_CHECK_DUP_NAME = 3822
 ER_CHECK_NOT_FOUND = 3821

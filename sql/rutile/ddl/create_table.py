@@ -15,8 +15,8 @@ from rutile.catalog.rules import NO_RULES, CheckConstraint, GeneratedColumn, Rul
 from rutile.ddl.columns import ColumnKey, check_character_set, read_column
 from rutile.ddl.indexes import IndexDefinition, build_indexes, read_index
 from rutile.errors import SqlError, not_supported
-from rutile.row_rules import compile_rule
-from rutile.stored_text import stored_text
+from rutile.parse.stored_text import stored_text
+from rutile.rows.row_rules import compile_rule
 from rutile_coprocessor.schema import Column, Handle, Kind, TableSchema
 from rutile_proto.errors import InvalidRequest
 

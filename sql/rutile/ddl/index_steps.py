@@ -19,7 +19,7 @@ from rutile.catalog.indexes import IndexInfo, IndexState
 from rutile.catalog.jobs import Job, JobState
 from rutile.catalog.model import TableInfo
 from rutile.ddl.delete_ranges import schedule_delete_range
-from rutile.storage import KvTransaction
+from rutile.session.storage import KvTransaction
 from rutile_proto.keys import index_range
 from rutile_proto.timestamps import physical_ms
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 from rutile.catalog.indexes import IndexInfo
 from rutile.catalog.model import TableInfo
 from rutile.catalog.rules import GeneratedColumn
-from rutile.temporal import format_datetime, format_time
+from rutile.rows.temporal import format_datetime, format_time
 from rutile_coprocessor.schema import Column, Kind, Scalar, TableSchema
 
 

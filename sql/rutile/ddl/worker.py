@@ -22,7 +22,7 @@ from rutile.catalog.model import CatalogSnapshot, TableInfo
 from rutile.ddl.backfill import Backfill, DuplicateFound
 from rutile.ddl.index_steps import next_step
 from rutile.errors import SqlError
-from rutile.storage import KvClient, KvTransaction
+from rutile.session.storage import KvClient, KvTransaction
 from rutile_proto.errors import RutileError
 from rutile_proto.timestamps import physical_ms
 

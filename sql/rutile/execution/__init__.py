@@ -10,5 +10,5 @@
     write.py          the one place where a row and its index entries become puts, inserts and deletes
 
 Everything here reads and writes through one `KvTransaction` or `KvSnapshot`; opening, committing and retrying it is
-`rutile.transactions`' business.
+`rutile.session.transactions`' business.
 """

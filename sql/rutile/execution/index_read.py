@@ -16,7 +16,7 @@ import pyarrow as pa
 from rutile.planner.index_paths import IndexPath
 from rutile.planner.query import QueryPlan
 from rutile.planner.scans import ScanPlan
-from rutile.storage import KvSnapshot, Pair
+from rutile.session.storage import KvSnapshot, Pair
 from rutile_coprocessor.schema import HIDDEN_HANDLE, Scalar
 
 MAX_LOOKUPS = 1_000

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from rutile import errors
-from rutile.access import Row, TableAccess
 from rutile.catalog.identifiers import IdAllocator
 from rutile.catalog.meta import auto_increment_key, row_id_key
 from rutile.errors import SqlError
 from rutile.execution.write import RowWriter, moment_value
 from rutile.expressions.compile import Environment
 from rutile.planner.insert import InsertPlan, OnDuplicate
-from rutile.row_rules import generated_value_given
-from rutile.storage import KvTransaction
+from rutile.rows.access import Row, TableAccess
+from rutile.rows.row_rules import generated_value_given
+from rutile.session.storage import KvTransaction
 from rutile_coprocessor.schema import Column, Scalar
 
 DEFAULT = object()

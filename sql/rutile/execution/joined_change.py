@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from rutile.access import Row
 from rutile.execution.point import update_result
 from rutile.execution.write import RowWriter
 from rutile.expressions.compile import Environment
 from rutile.planner.joined_change import ChangedTable, JoinedChangePlan
-from rutile.result import Result
-from rutile.storage import KvTransaction
+from rutile.rows.access import Row
+from rutile.session.result import Result
+from rutile.session.storage import KvTransaction
 
 
 async def run_joined_change(

@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from rutile.execution.index_read import row_ids
 from rutile.planner.scans import ScanPlan
-from rutile.storage import KvTransaction
+from rutile.session.storage import KvTransaction
 
 
 async def overlaid_batches(scan: ScanPlan, txn: KvTransaction) -> list[pa.RecordBatch]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from rutile.access import Row
 from rutile.execution.write import RowWriter
 from rutile.expressions import semantics
 from rutile.expressions.compile import Environment, NotCompilable
 from rutile.planner.point import ConstantSelect, KeyFinder, PointDelete, PointSelect, PointUpdate
-from rutile.result import LONGTEXT, Result, ResultColumn, type_of_value
-from rutile.storage import KvSnapshot, KvTransaction
+from rutile.rows.access import Row
+from rutile.session.result import LONGTEXT, Result, ResultColumn, type_of_value
+from rutile.session.storage import KvSnapshot, KvTransaction
 from rutile_coprocessor.schema import ColumnType
 from rutile_proto.timestamps import MAX_TIMESTAMP
 

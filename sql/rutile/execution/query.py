@@ -12,11 +12,11 @@ import pyarrow as pa
 from rutile.catalog.model import CatalogSnapshot
 from rutile.execution.index_read import IndexRead, choose_paths, fetch_rows
 from rutile.execution.overlay import overlaid_batches
-from rutile.information_schema import virtual_rows, virtual_schema
 from rutile.planner.fetch import fetch_fragment
 from rutile.planner.query import QueryPlan, relation_name
 from rutile.planner.scans import ScanPlan
-from rutile.storage import FragmentMode, KvClient, KvSnapshot, KvTransaction, WholeNotPossible
+from rutile.session.storage import FragmentMode, KvClient, KvSnapshot, KvTransaction, WholeNotPossible
+from rutile.show.information_schema import virtual_rows, virtual_schema
 from rutile_coprocessor.execute import Executor
 from rutile_coprocessor.fragment import Fragment, Scan
 from rutile_coprocessor.partial import MERGE_INPUT

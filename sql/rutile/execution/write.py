@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rutile.access import Row, TableAccess
 from rutile.errors import SqlError
 from rutile.expressions.compile import Environment, Evaluate
 from rutile.expressions.functions import moment_function
-from rutile.index_access import IndexAccess
-from rutile.parse_tree import parse_expression
-from rutile.storage import KvTransaction
+from rutile.parse.tree import parse_expression
+from rutile.rows.access import Row, TableAccess
+from rutile.rows.index_access import IndexAccess
+from rutile.session.storage import KvTransaction
 from rutile_coprocessor.schema import Scalar
 from rutile_proto.errors import AlreadyExist
 

@@ -19,7 +19,7 @@ from rutile.expressions.compile import (
     compile_evaluate,
 )
 from rutile.expressions.scalars import compile_scalar
-from rutile.readings import text_of
+from rutile.rows.readings import text_of
 
 SESSION_FUNCTIONS = frozenset({
     "database", "schema", "user", "current_user", "session_user", "system_user", "version", "connection_id",

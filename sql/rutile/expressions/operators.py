@@ -17,7 +17,7 @@ from rutile.expressions.compile import (
     compile_evaluate,
     compile_expression,
 )
-from rutile.lexer import literal_value
+from rutile.parse.lexer import literal_value
 
 ER_DIVISION_BY_ZERO = 1365
 

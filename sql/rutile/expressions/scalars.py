@@ -8,11 +8,11 @@ from typing import Any
 
 from sqlglot import exp
 
-from rutile import readings
 from rutile.errors import SqlError
 from rutile.expressions import semantics
 from rutile.expressions.compile import Compiled, Environment, Evaluate, NotCompilable, Scope, compile_evaluate
-from rutile.readings import text_of
+from rutile.rows import readings
+from rutile.rows.readings import text_of
 from rutile.translate.function_table import FUNCTIONS, Function
 from rutile.translate.functions import argument_letters, name_and_arguments
 from rutile_coprocessor.scalars import SCALARS, Scalar, ScalarError

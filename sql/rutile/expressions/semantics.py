@@ -13,8 +13,8 @@ import re
 from datetime import date, datetime, timedelta
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Context, Decimal
 
-from rutile import readings, temporal
 from rutile.errors import ER_TRUNCATED_VALUE, SqlError, value_out_of_range
+from rutile.rows import readings, temporal
 
 Number = int | float | Decimal
 _CONTEXT = Context(prec=65, rounding=ROUND_HALF_UP)

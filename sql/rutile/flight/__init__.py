@@ -22,9 +22,9 @@ What is true of it:
     wire.py          the protocol's messages in their envelopes
     server.py        Flight's five methods: takes messages apart, calls the rest on the loop
     statements.py    queries and updates;  partitions.py  queries as tickets;  held_results.py  results waiting
-    prepared.py      prepared statements, whose parameters are Arrow rows (rutile.arrow_rows)
+    prepared.py      prepared statements, whose parameters are Arrow rows (rutile.ingest.arrow_rows)
     transactions.py  sessions that last longer than a statement
-    ingest.py        Arrow streams into tables, by rutile.arrow_ingest
+    ingest.py        Arrow streams into tables, by rutile.ingest.arrow_ingest
     metadata.py      what tables there are;  sql_info.py  what this server is and which types it has
     problems.py      errors
     node.py          a server with its options, started and stopped

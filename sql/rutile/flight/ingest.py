@@ -1,4 +1,4 @@
-"""CommandStatementIngest: an Arrow stream into a table, all of it or nothing (see rutile.arrow_ingest)."""
+"""CommandStatementIngest: an Arrow stream into a table, all of it or nothing (see rutile.ingest.arrow_ingest)."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from rutile import errors
-from rutile.arrow_ingest import ArrowIngest, IngestTarget
-from rutile.engine import Database
 from rutile.errors import SqlError, not_supported
 from rutile.flight.metadata import CATALOG
 from rutile.flight.statements import Running
 from rutile.flight.transactions import Caller, Transactions
 from rutile.flight.wire import text_or_none
+from rutile.ingest.arrow_ingest import ArrowIngest, IngestTarget
 from rutile.privileges.names import Privilege
 from rutile.privileges.needs import Need
-from rutile.session import Session
+from rutile.session.engine import Database
+from rutile.session.session import Session
 from rutile_proto import flightsqlpb_pb2 as flightsqlpb
 
 MAX_BATCH_BYTES = 256 << 20

@@ -10,10 +10,10 @@ from google.protobuf.message import Message
 from rutile.catalog.model import CatalogSnapshot, DatabaseInfo
 from rutile.flight.sql_info import sql_info, type_info
 from rutile.flight.wire import text_or_none
-from rutile.information_schema import TABLES as VIRTUAL_TABLES
-from rutile.information_schema import virtual_schema
-from rutile.like import like_matcher
-from rutile.result import field_of
+from rutile.session.result import field_of
+from rutile.show.information_schema import TABLES as VIRTUAL_TABLES
+from rutile.show.information_schema import virtual_schema
+from rutile.show.like import like_matcher
 from rutile_coprocessor.schema import TableSchema
 from rutile_proto import flightsqlpb_pb2 as flightsqlpb
 

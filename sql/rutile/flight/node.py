@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from rutile.engine import Database
 from rutile.flight.server import FlightSqlServer
+from rutile.session.engine import Database
 from rutile_kv.env.clock import Clock, SystemClock
 from rutile_kv.env.flight import FlightOptions, LoopCalls
 from rutile_proto.errors import InvalidRequest

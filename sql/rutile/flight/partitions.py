@@ -15,16 +15,16 @@ from dataclasses import dataclass
 import pyarrow as pa
 from sqlglot import exp
 
-from rutile import statements as st
-from rutile.engine import Database
-from rutile.parser import parse
+from rutile.parse import statements as st
+from rutile.parse.parser import parse
 from rutile.planner.query import QueryPlan
 from rutile.planner.scans import ScanPlan
 from rutile.privileges.logins import Logins
-from rutile.result import ResultColumn, schema_of_columns
-from rutile.result_types import shaped
-from rutile.session import Session
-from rutile.storage import HeldSnapshot, KvTransaction
+from rutile.session.engine import Database
+from rutile.session.result import ResultColumn, schema_of_columns
+from rutile.session.result_types import shaped
+from rutile.session.session import Session
+from rutile.session.storage import HeldSnapshot, KvTransaction
 from rutile_coprocessor.fragment import Fragment
 from rutile_kv.env.clock import Clock
 from rutile_proto import coprocessor_pb2 as coprocessor

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from rutile.flight.problems import gone
-from rutile.result import Row
+from rutile.session.result import Row
 
 MAX_STATEMENTS = 4096
 """The least recently used ones are forgotten beyond it; ADBC prepares everything it runs."""

@@ -12,9 +12,7 @@ import pyarrow as pa
 from google.protobuf.message import DecodeError, Message
 from pyarrow import flight
 
-from rutile.arrow_rows import parameter_rows
 from rutile.catalog.model import CatalogSnapshot
-from rutile.engine import Database
 from rutile.errors import ER_UNKNOWN, SqlError, not_supported
 from rutile.flight.actions import ACTIONS, Actions
 from rutile.flight.held_results import HeldResults
@@ -26,7 +24,9 @@ from rutile.flight.problems import flight_errors
 from rutile.flight.statements import ONE_RUN, QueryAnswer, Running, Statement, Statements
 from rutile.flight.transactions import Caller, Transactions
 from rutile.flight.wire import unpack
+from rutile.ingest.arrow_rows import parameter_rows
 from rutile.privileges.logins import Logins
+from rutile.session.engine import Database
 from rutile_kv.client.ticket_scan import TicketScan, cut
 from rutile_kv.env.clock import Clock
 from rutile_kv.env.flight import CALLER, CallerFactory, FlightOptions, FlightServer, LoopCalls

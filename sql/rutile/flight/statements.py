@@ -7,17 +7,17 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from rutile import statements as st
-from rutile.describe import ER_UNSUPPORTED_PS
 from rutile.errors import SqlError
 from rutile.flight.held_results import HeldResults
 from rutile.flight.partitions import Partition, Partitions
 from rutile.flight.prepared import Prepared
 from rutile.flight.transactions import Caller, Transactions
 from rutile.flight.wire import pack
-from rutile.parser import parse
-from rutile.result import Row, schema_of_columns
-from rutile.session import Session
+from rutile.parse import statements as st
+from rutile.parse.parser import parse
+from rutile.session.describe import ER_UNSUPPORTED_PS
+from rutile.session.result import Row, schema_of_columns
+from rutile.session.session import Session
 from rutile_proto import flightsqlpb_pb2 as flightsqlpb
 
 NO_COLUMNS = pa.schema([])

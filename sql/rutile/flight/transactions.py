@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from rutile.engine import Database
 from rutile.errors import SqlError
 from rutile.flight.problems import gone
 from rutile.privileges.logins import Logins
-from rutile.session import Session
+from rutile.session.engine import Database
+from rutile.session.session import Session
 
 MAX_OPEN = 1000
 """Transactions at once; the next one is refused (1040)."""

@@ -7,7 +7,7 @@
     item.filter(item.price > 10).group_by("kind").agg(n=item.count()).to_pandas()
 
 An expression is compiled by Ibis' own DuckDB compiler, and enters the SQL front end through the door for that dialect
-(`rutile.duckdb_door`): names are resolved in the catalogue, key ranges cut, and what stores can do is done there.
+(`rutile.session.duckdb_door`): names are resolved in the catalogue, key ranges cut, what stores can do is done there.
 `con.explain(expr)` shows what that is. Results come back as Arrow, with DuckDB's semantics and types.
 
     backend       the class that Ibis asks for, put together of:
@@ -21,7 +21,7 @@ An expression is compiled by Ibis' own DuckDB compiler, and enters the SQL front
     dialect       the SQL dialect under the name "rutile", as Ibis wants to look it up
 
 What belongs to a connection and goes with it: memtables, temporary tables, tables read from files, and views, for the
-catalogue has none. Each is held by the front end, in memory, within `rutile.session_relations.MAX_HELD_BYTES`.
+catalogue has none. Each is held by the front end, in memory, within `rutile.session.relations.MAX_HELD_BYTES`.
 """
 
 from rutile.ibis.backend import Backend

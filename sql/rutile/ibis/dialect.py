@@ -10,7 +10,7 @@ from sqlglot.dialects import DuckDB
 
 
 class Rutile(DuckDB):  # type: ignore[misc]
-    """What `rutile.duckdb_door` reads. sqlglot registers it by the class's name."""
+    """What `rutile.session.duckdb_door` reads. sqlglot registers it by the class's name."""
 
 
 class RutileCompiler(DuckDBCompiler):  # type: ignore[misc]

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from rutile.kv.async_client import AsyncClient
 from rutile.kv.client import Client
-from rutile.local import shared_database
+from rutile.nodes.local import shared_database
 from rutile.pep249 import OperationalError
 from rutile_kv.client import client as floor
 from rutile_kv.client.loop_thread import LoopThread
@@ -41,7 +41,7 @@ async def connect_async(target: Target = None) -> AsyncClient:
     if addresses is not None:
         client = await floor.Client.connect(addresses)
         return AsyncClient(client, client.close)
-    from rutile.embedded import EmbeddedNode  # loads the store and DuckDB: only those who embed them wait for it
+    from rutile.nodes.embedded import EmbeddedNode  # loads the store and DuckDB: only those who embed them wait for it
 
     node = await EmbeddedNode.open(_directory(target))
     return AsyncClient(node.client, node.close)

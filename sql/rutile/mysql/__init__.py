@@ -1,6 +1,6 @@
 """MySQL's protocol: what `mysql`, PyMySQL, JDBC, SQLAlchemy and the rest of that world speak, served from sessions.
 
-    bytes ──► packets.PacketDecoder ──► link.Link ──► connection.Connection ──► rutile.session.Session
+    bytes ──► packets.PacketDecoder ──► link.Link ──► connection.Connection ──► rutile.session.session.Session
                      (tls within)                           │
               login, handshake, auth      who is there      │  before the first command
               commands                    what is asked  ◄──┤

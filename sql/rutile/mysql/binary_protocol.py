@@ -22,8 +22,8 @@ from rutile.mysql.columns import wire_type
 from rutile.mysql.constants import FieldType
 from rutile.mysql.problems import malformed_packet
 from rutile.mysql.wire import FieldReader, lenenc_bytes
-from rutile.readings import text_of
-from rutile.result import ResultColumn, Row
+from rutile.rows.readings import text_of
+from rutile.session.result import ResultColumn, Row
 from rutile_coprocessor.schema import ColumnType
 
 Encode = Callable[[object], bytes]

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from rutile.mysql.constants import BINARY_CHARSET, UTF8MB4_BIN, ColumnFlag, FieldType
 from rutile.mysql.wire import lenenc_text
-from rutile.result import ResultColumn
+from rutile.session.result import ResultColumn
 from rutile_coprocessor.schema import ColumnType, Kind
 
 UTF8_BYTES_PER_CHARACTER = 4

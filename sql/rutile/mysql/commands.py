@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from rutile.errors import SqlError
-from rutile.lexer import split_statements
 from rutile.mysql import handshake, problems, replies
 from rutile.mysql.binary_protocol import binary_encoder
 from rutile.mysql.constants import Capability, Command, Status
@@ -18,15 +17,16 @@ from rutile.mysql.prepared import PreparedStatements, read_execute_header
 from rutile.mysql.result_sets import MakeEncoder, ResultSender
 from rutile.mysql.text_protocol import text_encoder
 from rutile.mysql.wire import FieldReader
+from rutile.parse.lexer import split_statements
 from rutile.privileges.model import Identity
-from rutile.process_list import kill
-from rutile.result import LONGTEXT, Result, ResultColumn
-from rutile.session import Session
+from rutile.session.process_list import kill
+from rutile.session.result import LONGTEXT, Result, ResultColumn
+from rutile.session.session import Session
 
 if TYPE_CHECKING:
-    from rutile.engine import Database
     from rutile.mysql.connection import Neighbours
     from rutile.mysql.login import Doorkeeper
+    from rutile.session.engine import Database
 
 _PARAMETER = ResultColumn("?", LONGTEXT)
 _SET_MULTI_STATEMENTS_ON, _SET_MULTI_STATEMENTS_OFF = 0, 1

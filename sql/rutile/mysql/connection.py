@@ -6,7 +6,6 @@ import logging
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from rutile.engine import Database
 from rutile.errors import SqlError
 from rutile.mysql import replies
 from rutile.mysql.commands import Commands, status_of
@@ -15,7 +14,8 @@ from rutile.mysql.link import Link, LinkLost
 from rutile.mysql.login import Doorkeeper, Security
 from rutile.mysql.problems import ConversationOver
 from rutile.privileges.logins import Logins
-from rutile.session import Session
+from rutile.session.engine import Database
+from rutile.session.session import Session
 
 log = logging.getLogger(__name__)
 

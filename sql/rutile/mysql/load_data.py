@@ -15,8 +15,8 @@ from rutile.mysql.link import Link
 from rutile.mysql.load_statement import LoadData
 from rutile.mysql.problems import invalid_characters, packet_too_large
 from rutile.mysql.records import Record, RecordReader
-from rutile.result import Result, SqlWarning
-from rutile.session import Session
+from rutile.session.result import Result, SqlWarning
+from rutile.session.session import Session
 
 BATCH_ROWS = 500
 REQUEST = b"\xfb"

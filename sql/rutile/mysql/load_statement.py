@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from rutile import statements as st
 from rutile.errors import not_supported
-from rutile.lexer import tokens
-from rutile.token_cursor import TokenCursor
+from rutile.parse import statements as st
+from rutile.parse.lexer import tokens
+from rutile.parse.token_cursor import TokenCursor
 
 
 @dataclass(frozen=True, slots=True)

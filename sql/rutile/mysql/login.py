@@ -12,7 +12,7 @@ from rutile.mysql.problems import bad_handshake, over, tls_required
 from rutile.privileges.logins import Logins, access_denied, account_locked
 from rutile.privileges.model import Identity, User
 from rutile.privileges.passwords import CACHING_SHA2
-from rutile.variables import SERVER_VERSION
+from rutile.session.variables import SERVER_VERSION
 
 
 @dataclass(frozen=True, slots=True)

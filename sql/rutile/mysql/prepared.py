@@ -15,7 +15,7 @@ from rutile.mysql.binary_protocol import UNSIGNED_PARAMETER, read_parameter, tex
 from rutile.mysql.constants import FieldType
 from rutile.mysql.problems import malformed_packet, packet_too_large, too_many_prepared, unknown_statement
 from rutile.mysql.wire import FieldReader
-from rutile.result import ResultColumn
+from rutile.session.result import ResultColumn
 
 MAX_STATEMENTS = 16_382
 """MySQL's default max_prepared_stmt_count; here for each connection."""

@@ -12,7 +12,7 @@ from rutile.mysql.columns import definition
 from rutile.mysql.constants import Capability, Status
 from rutile.mysql.link import Link
 from rutile.mysql.wire import lenenc_int
-from rutile.result import Result, ResultColumn, Row
+from rutile.session.result import Result, ResultColumn, Row
 
 log = logging.getLogger(__name__)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from rutile.engine import Database
 from rutile.mysql import replies
 from rutile.mysql.connection import HANDSHAKE_PACKET_BYTES, Connection, ServerOptions
 from rutile.mysql.link import Link, LinkLost
 from rutile.mysql.problems import too_many_connections
 from rutile.privileges.logins import Logins
+from rutile.session.engine import Database
 from rutile_proto.errors import PortInUse
 
 STOP_TIMEOUT_S = 5.0

@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from rutile.mysql.wire import NULL_LENGTH, lenenc_bytes
-from rutile.readings import text_of
-from rutile.result import ResultColumn, Row
+from rutile.rows.readings import text_of
+from rutile.session.result import ResultColumn, Row
 from rutile_coprocessor.schema import ColumnType, Kind
 
 Encode = Callable[[object], bytes]

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from rutile import statements as st
-from rutile.access import TableAccess
 from rutile.errors import not_supported
 from rutile.expressions.compile import Evaluate, NotCompilable
+from rutile.parse import statements as st
 from rutile.planner.literals import literal_node
 from rutile.planner.point import FindTable, compile_assignments, is_default
 from rutile.planner.table_columns import TableColumns
+from rutile.rows.access import TableAccess
 from rutile_coprocessor.schema import HIDDEN_HANDLE, Column
 
 

@@ -20,12 +20,12 @@ from sqlglot.optimizer.merge_subqueries import merge_subqueries
 from sqlglot.optimizer.pushdown_projections import pushdown_projections
 from sqlglot.optimizer.qualify import qualify
 
-from rutile.access import TableAccess
 from rutile.planner.duckdb_columns import has_own_types, reading
 from rutile.planner.names import TableKey
 from rutile.planner.query import QueryPlan, relation_name
 from rutile.planner.scans import ScanPlan, plan_scans, scan_name
-from rutile.session_relations import HeldTable
+from rutile.rows.access import TableAccess
+from rutile.session.relations import HeldTable
 from rutile_coprocessor.fragment import check_fragment
 from rutile_coprocessor.partial import PushPlan, split_query
 from rutile_coprocessor.schema import TableSchema

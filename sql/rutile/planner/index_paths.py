@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
-from rutile.access import TableAccess
 from rutile.errors import SqlError
-from rutile.index_access import IndexAccess
 from rutile.planner.ranges import KeyRanges, index_shape, primary_shape, ranges_of
+from rutile.rows.access import TableAccess
+from rutile.rows.index_access import IndexAccess
 from rutile_coprocessor.index_entries import NOT_NULL
 from rutile_coprocessor.schema import HIDDEN_HANDLE
 

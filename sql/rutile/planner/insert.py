@@ -9,12 +9,12 @@ from enum import Enum, auto
 from sqlglot import exp
 
 from rutile import errors
-from rutile import statements as st
-from rutile.access import TableAccess
 from rutile.errors import SqlError, not_supported
 from rutile.expressions.compile import Evaluate, NoColumns, NotCompilable, Scope, compile_evaluate
+from rutile.parse import statements as st
 from rutile.planner.point import FindTable, NotPoint, compile_assignments, is_default
 from rutile.planner.table_columns import INSERTED, TableColumns
+from rutile.rows.access import TableAccess
 
 
 class OnDuplicate(Enum):

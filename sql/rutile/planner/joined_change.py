@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from rutile import errors
-from rutile import statements as st
-from rutile.access import TableAccess
 from rutile.errors import SqlError, not_supported
+from rutile.parse import statements as st
 from rutile.planner.literals import literal_node
 from rutile.planner.point import FindTable, is_default
-from rutile.row_rules import generated_value_given
+from rutile.rows.access import TableAccess
+from rutile.rows.row_rules import generated_value_given
 from rutile_coprocessor.schema import HIDDEN_HANDLE
 
 ER_WRONG_USAGE = 1221

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import date, datetime
 from decimal import Decimal
 
-from rutile.conversion import converter_for
 from rutile.errors import SqlError
-from rutile.readings import datetime_of, time_of
+from rutile.rows.conversion import converter_for
+from rutile.rows.readings import datetime_of, time_of
 from rutile_coprocessor.schema import Column, Kind, Scalar
 
 _NUMBERS = (int, float, Decimal)

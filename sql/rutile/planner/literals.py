@@ -10,7 +10,7 @@ from sqlglot import exp
 
 from rutile.expressions.compile import UTC, Environment
 from rutile.expressions.functions import moment_function, session_function_name
-from rutile.temporal import format_datetime, format_time
+from rutile.rows.temporal import format_datetime, format_time
 
 
 def literal_node(value: object) -> exp.Expr:

@@ -16,7 +16,7 @@ from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import Scope, traverse_scope
 
 from rutile.errors import ER_NON_UNIQUE, SqlError, syntax_error, unknown_column
-from rutile.projection_names import expression_name
+from rutile.parse.projection_names import expression_name
 from rutile_coprocessor.schema import HIDDEN_HANDLE, ColumnType, TableSchema
 
 DIALECT = "mysql, normalization_strategy=case_insensitive"

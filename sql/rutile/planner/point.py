@@ -13,8 +13,6 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from rutile import statements as st
-from rutile.access import TableAccess
 from rutile.errors import SqlError
 from rutile.expressions.compile import (
     Environment,
@@ -24,12 +22,14 @@ from rutile.expressions.compile import (
     Scope,
     compile_evaluate,
 )
-from rutile.index_access import IndexAccess
+from rutile.parse import statements as st
+from rutile.parse.projection_names import is_named_by_text
 from rutile.planner.key_values import NotExact, key_value
 from rutile.planner.ranges import conjuncts
 from rutile.planner.table_columns import TableColumns
-from rutile.projection_names import is_named_by_text
-from rutile.row_rules import generated_value_given
+from rutile.rows.access import TableAccess
+from rutile.rows.index_access import IndexAccess
+from rutile.rows.row_rules import generated_value_given
 from rutile_coprocessor.schema import Column, ColumnType, Scalar
 
 MAX_POINT_KEYS = 1_024

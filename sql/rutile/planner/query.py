@@ -18,10 +18,10 @@ from typing import Literal
 import pyarrow as pa
 from sqlglot import exp
 
-from rutile.access import TableAccess
 from rutile.planner.dialect import PartialQuery, translate
 from rutile.planner.names import OutputColumn, TableKey, output_columns, qualify_names
 from rutile.planner.scans import ScanPlan, plan_scans, scan_name
+from rutile.rows.access import TableAccess
 from rutile_coprocessor.fragment import Fragment, Scan
 from rutile_coprocessor.schema import TableSchema
 

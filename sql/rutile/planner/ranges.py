@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from sqlglot import exp
 
 from rutile.expressions.compile import Environment, NotCompilable, constant_value
-from rutile.index_access import IndexAccess
 from rutile.planner.key_values import NotExact, key_value
-from rutile.storage import KeyRange
+from rutile.rows.index_access import IndexAccess
+from rutile.session.storage import KeyRange
 from rutile_coprocessor.handles import HandleCodec
 from rutile_coprocessor.index_entries import NOT_NULL
 from rutile_coprocessor.schema import Column, Scalar, TableSchema

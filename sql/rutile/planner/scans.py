@@ -9,11 +9,11 @@ from typing import Literal
 from sqlglot import exp
 from sqlglot.optimizer.scope import Scope
 
-from rutile.access import TableAccess
 from rutile.planner.index_paths import IndexHints, IndexPath, Order, index_paths, order_of, read_hints
 from rutile.planner.names import TableKey, scopes_of
 from rutile.planner.ranges import conjuncts, key_ranges, merge_ranges
-from rutile.storage import KeyRange
+from rutile.rows.access import TableAccess
+from rutile.session.storage import KeyRange
 from rutile_coprocessor.schema import HIDDEN_HANDLE, TableSchema
 
 _OUTER_SIDES = ("LEFT", "RIGHT", "FULL")

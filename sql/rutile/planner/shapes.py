@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rutile import statements as st
 from rutile.errors import ER_VIRTUAL_TABLE, SqlError
 from rutile.expressions.compile import NotCompilable
-from rutile.lexer import Shape
-from rutile.parser import parse
+from rutile.parse import statements as st
+from rutile.parse.lexer import Shape
+from rutile.parse.parser import parse
 from rutile.planner.insert import InsertPlan, plan_insert
 from rutile.planner.point import FindTable, NotPoint, PointPlan, plan_point
 

@@ -8,7 +8,7 @@ from sqlglot import exp
 
 from rutile.catalog.view_info import ViewInfo
 from rutile.errors import SqlError
-from rutile.parse_tree import parse_tree
+from rutile.parse.tree import parse_tree
 from rutile.planner.names import TableKey
 
 FindView = Callable[[TableKey], ViewInfo | None]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rutile.like import like_matcher
 from rutile.privileges.model import FIRST_ROOT, ROOT, User, UserKey
+from rutile.show.like import like_matcher
 
 Users = Mapping[UserKey, User]
 _LOOPBACK = ("127.0.0.1", "::1")

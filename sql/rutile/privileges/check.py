@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Protocol
 
-from rutile import statements as st
 from rutile.catalog.model import CatalogSnapshot
-from rutile.lexer import Shape, is_point_verb
-from rutile.parser import parse
-from rutile.plan_cache import PlanCache
+from rutile.parse import statements as st
+from rutile.parse.lexer import Shape, is_point_verb
+from rutile.parse.parser import parse
 from rutile.privileges import problems
 from rutile.privileges.accounts import user_of
 from rutile.privileges.held import Held, held_by
 from rutile.privileges.model import Identity, UserKey
 from rutile.privileges.names import Privilege
 from rutile.privileges.needs import Need, Needs, needs_of
+from rutile.session.plan_cache import PlanCache
 
 NeedsCache = PlanCache[Needs]
 ANY_VERSION = 0

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rutile.like import like_matcher
 from rutile.privileges.accounts import Users, user_of
 from rutile.privileges.model import UserKey
 from rutile.privileges.names import EVERYWHERE, GLOBAL_LEVEL, Privilege, Scope
+from rutile.show.like import like_matcher
 
 _IMPLIED = {
     Privilege.CONNECTION_ADMIN: Privilege.SUPER, Privilege.ROLE_ADMIN: Privilege.SUPER,

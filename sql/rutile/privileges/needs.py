@@ -18,8 +18,8 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from rutile import statements as st
-from rutile.alterations import AddIndex, DropIndex, RenameTable
+from rutile.parse import statements as st
+from rutile.parse.alterations import AddIndex, DropIndex, RenameTable
 from rutile.planner.names import TableKey, base_tables
 from rutile.privileges.names import Privilege
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from rutile import statements as st
 from rutile.errors import not_supported
-from rutile.lexer import unquote_name, unquote_string
+from rutile.parse import statements as st
+from rutile.parse.lexer import unquote_name, unquote_string
+from rutile.parse.token_cursor import TokenCursor
 from rutile.privileges.model import UserKey
 from rutile.privileges.names import EVERYWHERE, Privilege, Scope
 from rutile.privileges.statements import (
@@ -28,7 +29,6 @@ from rutile.privileges.statements import (
     UserAction,
     UserChange,
 )
-from rutile.token_cursor import TokenCursor
 
 ANY_HOST = "%"
 _PRIVILEGES = sorted(Privilege, key=lambda each: -len(each.split()))

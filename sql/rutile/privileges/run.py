@@ -34,11 +34,11 @@ from rutile.privileges.statements import (
     UserAction,
     UserChange,
 )
-from rutile.result import LONGTEXT, Result, ResultColumn, SqlWarning
-from rutile.storage import KvTransaction
+from rutile.session.result import LONGTEXT, Result, ResultColumn, SqlWarning
+from rutile.session.storage import KvTransaction
 
 if TYPE_CHECKING:
-    from rutile.session import Session
+    from rutile.session.session import Session
 
 Edit = Callable[[dict[UserKey, User]], None]
 

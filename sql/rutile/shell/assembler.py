@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 
 from rutile.errors import SqlError
-from rutile.lexer import Token, tokens
+from rutile.parse.lexer import Token, tokens
 
 DEFAULT_WATCH_S = 2.0
 _COMMAND = re.compile(r"\s*(\\|\.[a-z?]|(exit|quit)\s*;?\s*$)", re.IGNORECASE)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from rutile.errors import SqlError
-from rutile.lexer import Token, tokens, unquote_name
+from rutile.parse.lexer import Token, tokens, unquote_name
 from rutile.shell.commands import command_names
 from rutile.shell.names import Names
 from rutile.shell.settings import FORMATS

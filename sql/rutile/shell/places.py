@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from rutile.errors import ER_BAD_FIELD, ER_NO_SUCH_TABLE, ER_PARSE, ER_SP_DOES_NOT_EXIST, SqlError
-from rutile.lexer import Token, tokens, unquote_name
+from rutile.parse.lexer import Token, tokens, unquote_name
 from rutile.pep249 import DatabaseError
 
 _NEAR = re.compile(r"near '(.*)'\s*(?:at line \d+)?$", re.DOTALL)

@@ -9,8 +9,8 @@ from typing import Self
 import pytest
 
 from rutile.dbapi import Connection
-from rutile.engine import Database
-from rutile.local import Closer, LocalBackend, SharedDatabase
+from rutile.nodes.local import Closer, LocalBackend, SharedDatabase
+from rutile.session.engine import Database
 from rutile.testing.cluster import ClusterSettings, InProcessCluster
 from rutile.testing.loops import ClusterLoop
 from rutile_kv.client.loop_thread import LoopThread

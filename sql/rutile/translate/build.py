@@ -9,7 +9,7 @@ from sqlglot import exp
 
 from rutile.errors import SqlError, not_supported
 from rutile.expressions.semantics import leading_number
-from rutile.readings import datetime_of, time_of
+from rutile.rows.readings import datetime_of, time_of
 from rutile.translate.sql_types import DOUBLE, INT, UNSIGNED, Base, SqlType
 
 

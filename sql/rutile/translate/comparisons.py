@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from rutile.readings import datetime_of
+from rutile.rows.readings import datetime_of
 from rutile.translate.build import (
     Typed,
     as_binary,

@@ -1,0 +1,305 @@
+"""EXPLAIN and EXPLAIN ANALYZE: which operator runs where, and what running it showed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+from rutile.execution.index_read import IndexRead
+from rutile.execution.query import RunFacts
+from rutile.explain.index_reads import index_node, index_text
+from rutile.expressions.compile import Environment, NotCompilable
+from rutile.parse import statements as st
+from rutile.parse.table_finder import ViewNamed
+from rutile.planner.change import plan_delete, plan_update
+from rutile.planner.insert import plan_insert
+from rutile.planner.joined_change import is_joined, plan_joined
+from rutile.planner.point import (
+    ConstantSelect,
+    KeyFinder,
+    NotPoint,
+    PointPlan,
+    PointSelect,
+    plan_point,
+)
+from rutile.planner.query import QueryPlan
+from rutile.planner.ranges import conjuncts
+from rutile.planner.scans import ScanPlan
+from rutile.planner.tree import ROOT, STORE, PlanNode, operator_tree
+from rutile.rows.access import TableAccess
+from rutile.session.result import Result, ResultColumn
+from rutile_coprocessor.schema import ColumnType, Kind
+from rutile_proto import rutilepb_pb2 as rutilepb
+
+if TYPE_CHECKING:
+    from rutile.session.session import Session
+
+_TEXT = ColumnType(Kind.VARCHAR, length=4096)
+_MAX_REGIONS_SHOWN = 8
+
+
+async def explain_query(session: Session, statement: st.Explain, environment: Environment) -> Result:
+    """The plan as rows; with ANALYZE the statement is run (data changes too) and what happened is told beside."""
+    explainer = _Explainer(session, environment)
+    tree = await explainer.tree(statement.statement, statement.sql, analyze=statement.analyze)
+    result = _analyzed(tree) if statement.analyze else _planned(tree)
+    result.plan = tree
+    return result
+
+
+async def explain_plan(session: Session, plan: QueryPlan, *, analyze: bool) -> Result:
+    """The same for a query that is planned already."""
+    tree = await _Explainer(session, session.environment(())).query_tree(plan, analyze)
+    result = _analyzed(tree) if analyze else _planned(tree)
+    result.plan = tree
+    return result
+
+
+def _planned(tree: PlanNode) -> Result:
+    rows = [(name, node.est_rows, node.task, node.access, node.info) for name, node in tree.lines()]
+    return _rows(["id", "estRows", "task", "access object", "operator info"], rows)
+
+
+def _analyzed(tree: PlanNode) -> Result:
+    rows = [
+        (name, "" if node.act_rows is None else str(node.act_rows), node.task, node.access, node.execution, node.info)
+        for name, node in tree.lines()
+    ]
+    return _rows(["id", "actRows", "task", "access object", "execution info", "operator info"], rows)
+
+
+def _rows(names: Sequence[str], rows: Sequence[tuple[str, ...]]) -> Result:
+    return Result.of_rows([ResultColumn(name, _TEXT) for name in names], list(rows))
+
+
+class _Explainer:
+    def __init__(self, session: Session, environment: Environment) -> None:
+        self._session = session
+        self._environment = environment
+
+    async def tree(self, statement: st.Statement, sql: str, *, analyze: bool) -> PlanNode:
+        point = await self._point_plan(statement)
+        if point is not None:
+            return await self._point_tree(point, statement, analyze)
+        if isinstance(statement, st.Query):
+            plan = await self._session.queries.plan(statement.expression, self._environment)
+            return await self.query_tree(plan, analyze)
+        return await self._change_tree(statement, sql, analyze)
+
+    # --- point plans ---
+
+    async def _point_plan(self, statement: st.Statement) -> PointPlan | None:
+        try:
+            plan = await self._session.planned(lambda find: plan_point(statement, find))
+            if not isinstance(plan, ConstantSelect):
+                plan.finder.keys(self._environment)
+        except (NotPoint, NotCompilable, ViewNamed):
+            return None
+        return plan
+
+    async def _point_tree(self, plan: PointPlan, statement: st.Statement, analyze: bool) -> PlanNode:
+        if isinstance(plan, ConstantSelect):
+            tree = PlanNode("Projection", info=", ".join(plan.names), children=[PlanNode("TableDual", info="rows:1")])
+        else:
+            tree = _point_node(plan.finder, self._environment)
+        if not isinstance(plan, ConstantSelect | PointSelect):
+            tree = PlanNode(type(statement).__name__, children=[tree])
+        if analyze:
+            started = time.monotonic()
+            result = await self._session.shaped.run_point(plan, self._environment)
+            _note_point(tree, result, time.monotonic() - started)
+        return tree
+
+    # --- queries ---
+
+    async def query_tree(self, plan: QueryPlan, analyze: bool) -> PlanNode:
+        if not analyze:
+            return await self._expected_tree(plan)
+        result, facts = await self._session.queries.run_plan(plan)
+        tree = plan_tree(plan, facts.path, facts.overlaid, facts.reads)
+        _note_query(tree, facts, result.arrow().num_rows)
+        return tree
+
+    async def _expected_tree(self, plan: QueryPlan) -> PlanNode:
+        """The tree of the plan as it would run now; indexes are asked how many entries there are."""
+        reads = await self._session.queries.index_reads(plan)
+        return plan_tree(plan, "index" if reads is not None else self._expected_path(plan), [], reads or {})
+
+    def _expected_path(self, plan: QueryPlan) -> str:
+        mode = str(self._session.variables.get("rutile_read_mode"))
+        if plan.virtual or not plan.scans:
+            return "local"
+        if not plan.pushable:
+            return "per_store"
+        return "whole" if mode == "auto" else mode
+
+    async def _change_tree(self, statement: st.Statement, sql: str, analyze: bool) -> PlanNode:
+        source = await self._change_source(statement)
+        tree = PlanNode(type(statement).__name__, children=[source] if source is not None else [])
+        if analyze:
+            started = time.monotonic()
+            result = await self._session.queries.run(statement, sql, self._environment)
+            tree.act_rows = result.affected_rows
+            tree.execution = _time_text(time.monotonic() - started)
+        return tree
+
+    async def _change_source(self, statement: st.Statement) -> PlanNode | None:
+        """The tree of the query that finds or makes the rows."""
+        if isinstance(statement, st.Insert):
+            query = (await self._session.planned(lambda find: plan_insert(statement, find))).query
+        elif isinstance(statement, st.Update | st.Delete) and is_joined(statement):
+            query = (await self._session.planned(lambda find: plan_joined(statement, find))).query
+        elif isinstance(statement, st.Update):
+            query = (await self._session.planned(lambda find: plan_update(statement, find))).query
+        else:
+            assert isinstance(statement, st.Delete)
+            query = (await self._session.planned(lambda find: plan_delete(statement, find))).query
+        if query is None:
+            return None
+        plan = await self._session.queries.plan(query, self._environment)
+        return await self._expected_tree(plan)
+
+
+# --- trees ------------------------------------------------------------------------------------------------------------
+
+
+def _point_node(finder: KeyFinder, environment: Environment) -> PlanNode:
+    keys = finder.keys(environment)
+    name = "Point_Get" if len(keys) == 1 else "Batch_Point_Get"
+    node = PlanNode(name, access=f"table:{finder.table.schema.name}", est_rows=str(len(keys)))
+    if finder.index is not None:
+        node.access += f", {index_text(finder.index)}"
+    else:
+        node.info = f"handle:{_handles_text(finder.table, keys)}"
+    if finder.matches is None:
+        return node
+    return PlanNode("Selection", info="the rest of WHERE", children=[node])
+
+
+def _handles_text(table: TableAccess, keys: Sequence[bytes]) -> str:
+    handles = [table.handles.decode(table.handle_of(key)) for key in keys[:_MAX_REGIONS_SHOWN]]
+    shown = ", ".join("/".join(str(value) for value in handle) for handle in handles)
+    return shown + (", …" if len(keys) > _MAX_REGIONS_SHOWN else "")
+
+
+def plan_tree(plan: QueryPlan, path: str, overlaid: Sequence[str], reads: Mapping[str, IndexRead]) -> PlanNode:
+    """The tree of a query as `path` runs it; `reads` are the ways through indexes, if that is the path."""
+    by_name = {scan.name: scan for scan in plan.scans}
+
+    def find(table: exp.Table) -> ScanPlan | None:
+        return by_name.get(f"{table.db.lower()}.{table.name.lower()}")
+
+    def stored(table: exp.Table) -> PlanNode:
+        scan = find(table)
+        return _scan_node(scan) if scan is not None else PlanNode("CTEFullScan", STORE, f"CTE:{table.name}")
+
+    def fetched(table: exp.Table) -> PlanNode:
+        scan = find(table)
+        if scan is not None and scan.name in reads:
+            return index_node(scan, reads[scan.name])
+        if scan is not None:
+            return _fetch_node(scan, path, scan.name in overlaid)
+        name = "MemTableScan" if table.db else "CTEFullScan"
+        return PlanNode(name, ROOT, f"{'table' if table.db else 'CTE'}:{table.name}")
+
+    if path == "whole":
+        inner = operator_tree(plan.expression, STORE, stored)
+        return PlanNode("StoreReader", info="whole: the query runs in one store", children=[inner])
+    if path == "per_store" and plan.partial is not None:
+        inner = operator_tree(plan.expression, STORE, stored)
+        reader = PlanNode("StoreReader", info=f"per_store: {plan.partial.kind} in each store", children=[inner])
+        if plan.partial.merge_sql is None:
+            return reader
+        return PlanNode("Merge", info=plan.partial.merge_sql, children=[reader])
+    return operator_tree(plan.expression, ROOT, fetched)
+
+
+def _scan_node(scan: ScanPlan) -> PlanNode:
+    columns = f"columns:{','.join(scan.columns)}"
+    if scan.full:
+        return PlanNode("TableFullScan", STORE, f"table:{scan.schema.name}", columns)
+    info = f"ranges:{len(scan.ranges)}, {columns}"
+    return PlanNode("TableRangeScan", STORE, f"table:{scan.schema.name}", info)
+
+
+def _fetch_node(scan: ScanPlan, path: str, is_overlaid: bool) -> PlanNode:
+    node = _scan_node(scan)
+    if is_overlaid:
+        info = "rows at the start of the transaction, its own writes laid over them"
+        return PlanNode("UnionScan", ROOT, node.access, info, [node])
+    if scan.filters and path != "local":
+        conditions = [text.sql("mysql").replace("`", "") for each in scan.filters for text in conjuncts(each)]
+        node = PlanNode("Selection", STORE, info=", ".join(conditions), children=[node])
+    return PlanNode("StoreReader", ROOT, f"table:{scan.schema.name}", "per_store: rows come here", [node])
+
+
+# --- what happened ----------------------------------------------------------------------------------------------------
+
+
+def _time_text(seconds: float) -> str:
+    return f"time:{seconds * 1000:.2f}ms"
+
+
+def _note_point(tree: PlanNode, result: Result, seconds: float) -> None:
+    tree.act_rows = len(result.rows()) if result.has_rows else result.affected_rows
+    tree.execution = f"{_time_text(seconds)}, path:point"
+
+
+def _note_query(tree: PlanNode, facts: RunFacts, rows: int) -> None:
+    tree.act_rows = rows
+    tree.execution = _joined(_time_text(facts.seconds), tree.execution)
+    _note_readers(tree, facts)
+
+
+def _note_readers(node: PlanNode, facts: RunFacts) -> None:
+    """Tell each reader what its stores said, and each scan below it."""
+    if node.name == "StoreReader":
+        by_scan = next((name for name in facts.summaries if name and node.access == f"table:{name.split('.')[-1]}"), "")
+        summaries = facts.summaries.get(by_scan, [])
+        node.act_rows = sum(summary.rows_out for summary in summaries)
+        node.execution = _joined(node.execution, *(_store_text(summary) for summary in summaries))
+        for scan in _scan_nodes(node):
+            _note_scan(scan, summaries)
+    elif node.name == "UnionScan":
+        node.act_rows = next(
+            (count for name, count in facts.rows_fetched.items() if node.access == f"table:{name.split('.')[-1]}"), None
+        )
+    for child in node.children:
+        _note_readers(child, facts)
+
+
+def _scan_nodes(node: PlanNode) -> list[PlanNode]:
+    found = [node] if node.name in ("TableFullScan", "TableRangeScan") else []
+    return found + [scan for child in node.children for scan in _scan_nodes(child)]
+
+
+def _note_scan(node: PlanNode, summaries: Sequence[rutilepb.FragmentSummary]) -> None:
+    scans = [
+        scan
+        for summary in summaries
+        for scan in summary.scans
+        if f"table:{scan.name.split('.')[-1]}" == node.access.lower()
+    ]
+    if not scans:
+        return
+    node.act_rows = sum(scan.rows_out for scan in scans)
+    paths = ",".join(dict.fromkeys(scan.path for scan in scans if scan.path))
+    node.execution = (
+        f"rows read:{sum(scan.rows_read for scan in scans)}, regions:{sum(scan.regions for scan in scans)},"
+        f" path:{paths or 'unknown'}, {_time_text(sum(scan.seconds for scan in scans))}"
+    )
+
+
+def _store_text(summary: rutilepb.FragmentSummary) -> str:
+    regions = ",".join(str(region) for region in summary.region_ids[:_MAX_REGIONS_SHOWN])
+    more = ",…" if len(summary.region_ids) > _MAX_REGIONS_SHOWN else ""
+    run = f"run:{summary.run_seconds * 1000:.2f}ms, wait:{summary.wait_seconds * 1000:.2f}ms"
+    note = f", {summary.note}" if summary.note else ""
+    return f"store {summary.store_id}: regions:[{regions}{more}], rows:{summary.rows_out}, {run}{note}"
+
+
+def _joined(*parts: str) -> str:
+    return "; ".join(part for part in parts if part)

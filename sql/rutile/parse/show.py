@@ -1,0 +1,86 @@
+"""SHOW, in the forms Rutile answers; every other form is 1235."""
+
+from __future__ import annotations
+
+from rutile.errors import not_supported
+from rutile.parse import statements as st
+from rutile.parse.regions import parse_show_regions
+from rutile.parse.token_cursor import TokenCursor
+from rutile.privileges.parse import parse_show_create_user, parse_show_grants
+
+_PLAIN = {
+    "databases": "databases", "schemas": "databases", "warnings": "warnings", "errors": "errors",
+    "engines": "engines", "collation": "collation", "charset": "charset", "processlist": "processlist",
+    "variables": "variables", "status": "status", "plugins": "empty", "privileges": "empty",
+}  # fmt: skip
+_OF_TABLE = {"columns": "columns", "fields": "columns", "index": "index", "indexes": "index", "keys": "index"}
+
+
+def parse_show(cursor: TokenCursor) -> st.Statement:
+    """SHOW ... as `statements.Show`."""
+    cursor.take()
+    cursor.accept("session", "global", "local", "extended")
+    full = cursor.accept("full")
+    if cursor.accept("create"):
+        return _show_create(cursor)
+    if cursor.accept_words("character", "set"):
+        return _ending(cursor, "charset")
+    if cursor.accept_words("table", "status"):
+        return _ending(cursor, "table status", database=_from_database(cursor))
+    if cursor.accept("table"):
+        return parse_show_regions(cursor)
+    if cursor.accept("tables"):
+        return _ending(cursor, "tables", database=_from_database(cursor), full=full)
+    word = cursor.take().word
+    if word == "grants":
+        return parse_show_grants(cursor)
+    if word in _OF_TABLE:
+        return _show_of_table(cursor, _OF_TABLE[word], full)
+    if word in _PLAIN:
+        return _ending(cursor, _PLAIN[word], full=full)
+    raise not_supported(f"SHOW {word.upper()}")
+
+
+def _show_create(cursor: TokenCursor) -> st.Statement:
+    if cursor.accept("database", "schema"):
+        cursor.accept_words("if", "not", "exists")
+        return _ending(cursor, "create database", database=cursor.name())
+    if cursor.accept("user"):
+        return parse_show_create_user(cursor)
+    if cursor.accept("view"):
+        return _ending(cursor, "create view", table=cursor.table_name())
+    if not cursor.accept("table"):
+        raise not_supported(f"SHOW CREATE {cursor.peek_text().upper()}")
+    return _ending(cursor, "create table", table=cursor.table_name())
+
+
+def _show_of_table(cursor: TokenCursor, what: str, full: bool) -> st.Statement:
+    cursor.expect("from", "in")
+    table = cursor.table_name()
+    database = _from_database(cursor)
+    if database is not None:
+        table = st.TableName(table.name, database)
+    return _ending(cursor, what, table=table, full=full)
+
+
+def _from_database(cursor: TokenCursor) -> str | None:
+    return cursor.name() if cursor.accept("from", "in") else None
+
+
+def _ending(
+    cursor: TokenCursor,
+    what: str,
+    table: st.TableName | None = None,
+    database: str | None = None,
+    full: bool = False,
+) -> st.Show:
+    pattern = None
+    if cursor.accept("like"):
+        pattern = cursor.string()
+    elif cursor.accept("limit"):
+        while not cursor.at_end():
+            cursor.take()
+    elif cursor.at("where"):
+        raise not_supported("SHOW ... WHERE")
+    cursor.expect_end()
+    return st.Show(what, table, database, pattern, full)

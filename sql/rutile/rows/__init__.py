@@ -1,0 +1,7 @@
+"""Rows between SQL and the store: which keys and values a row becomes, and which values a column accepts.
+
+    values ──► conversion (MySQL's strict mode) ──► row_rules (generated, CHECK) ──► access: rows, index entries
+
+`access.TableAccess` is made once a table definition and holds the codecs; `readings` and `temporal` read a Python value
+of one kind where MySQL wants another, exactly as MySQL does, or refuse.
+"""

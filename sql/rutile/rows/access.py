@@ -1,0 +1,117 @@
+"""A table as the executor uses it: its codecs and converters, made once a definition, and keys from rows."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from rutile.catalog.model import TableInfo
+from rutile.errors import SqlError, duplicate_entry
+from rutile.rows.conversion import Converter, converter_for
+from rutile.rows.index_access import IndexAccess
+from rutile.rows.readings import text_of
+from rutile.rows.row_rules import RowRules
+from rutile_coprocessor.handles import HandleCodec
+from rutile_coprocessor.row import RowCodec
+from rutile_coprocessor.schema import Scalar, TableSchema
+from rutile_proto import codec, keys
+
+Row = tuple[Scalar, ...]
+MAX_TABLES = 4_096
+"""Tables whose codecs are kept."""
+
+
+class TableAccess:
+    """What turns rows of one table into keys and values, and back."""
+
+    def __init__(self, info: TableInfo) -> None:
+        self.info = info
+        self.schema: TableSchema = info.schema
+        self.rows = RowCodec(self.schema)
+        self.handles = HandleCodec(self.schema)
+        self.converters: tuple[Converter, ...] = tuple(converter_for(column) for column in self.schema.columns)
+        ids = [column.id for column in self.schema.columns]
+        self.key_positions: tuple[int, ...] = tuple(ids.index(column_id) for column_id in self.schema.primary_key)
+        self.prefix = keys.record_prefix(self.schema.table_id)
+        self.range = keys.table_range(self.schema.table_id)
+        self.rules = RowRules(info) if info.rules else None
+        """Generated columns and CHECKs; None for most tables."""
+        self.indexes: tuple[IndexAccess, ...] = tuple(IndexAccess(self.schema, index) for index in info.indexes)
+        self.unique_indexes = tuple(index for index in self.indexes if index.info.unique and index.is_written)
+
+        self.point_indexes = tuple(index for index in self.unique_indexes if index.names_rows)
+        """Unique indexes by which single rows can be found."""
+        self.point_positions = frozenset(
+            (*self.key_positions, *(at for index in self.point_indexes for at in index.positions))
+        )
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether rows are named by a row id rather than by their primary key."""
+        return self.schema.handle == "hidden"
+
+    @property
+    def auto_increment_position(self) -> int | None:
+        """Where the AUTO_INCREMENT column is, if there is one."""
+        for position, column in enumerate(self.schema.columns):
+            if column.auto_increment:
+                return position
+        return None
+
+    def takes_value(self, position: int) -> bool:
+        """Whether statements give this column values: not if it is generated."""
+        return self.rules is None or position not in self.rules.generated_positions
+
+    def key_of_row(self, row: Sequence[Scalar], row_id: int | None = None) -> bytes:
+        """The key of a row; `row_id` for tables without a primary key."""
+        if row_id is not None:
+            return self.prefix + keys.int_handle(row_id)
+        return self.key_of([row[position] for position in self.key_positions])
+
+    def key_of(self, key: Sequence[Scalar]) -> bytes:
+        """The key of the row with this primary key."""
+        return self.prefix + self.handles.encode(key)
+
+    def row_id_of(self, key: bytes) -> int:
+        """The row id in a key of a table without primary key."""
+        return int.from_bytes(key[len(self.prefix) :], "big") - (1 << 63)
+
+    def handle_of(self, key: bytes) -> bytes:
+        """The handle in a row key."""
+        return key[len(self.prefix) :]
+
+    def duplicate(self, key: bytes) -> SqlError:
+        """1062 for a row's key, or an index entry's, that exists already."""
+        for index in self.indexes:
+            if key.startswith(index.prefix):
+                return duplicate_entry(_shown(index.values_of(key)), index.info.name)
+        if self.is_hidden:
+            return duplicate_entry(str(self.row_id_of(key)))
+        return duplicate_entry(_shown(self.handles.decode(self.handle_of(key))))
+
+
+def _shown(values: Sequence[Scalar]) -> str:
+    return "-".join("NULL" if value is None else text_of(value) for value in values)
+
+
+class TableAccesses:
+    """Keeps one TableAccess a table, the last used ones."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[int, TableAccess] = OrderedDict()
+
+    def of(self, info: TableInfo) -> TableAccess:
+        """The access of a table's current definition."""
+        known = self._known.get(info.table_id)
+        if known is None or known.info != info:
+            known = self._known[info.table_id] = TableAccess(info)
+        self._known.move_to_end(info.table_id)
+        if len(self._known) > MAX_TABLES:
+            self._known.popitem(last=False)
+        return known
+
+    def of_key(self, key: bytes) -> TableAccess | None:
+        """The table that the key of a row or an index entry belongs to, if it has been used here lately."""
+        if not key.startswith(keys.TABLE_PREFIX):
+            return None
+        return self._known.get(codec.decode_int64(key, 1)[0])

@@ -1,0 +1,13 @@
+"""A session, and the way of one statement through it.
+
+    Session.execute ──► shaped: a plan known by the text's shape (point reads and writes)            ──► execution
+                   └──► parse ──► privileges ──► queries: planner ──► fragments in stores, DuckDB here ──► result
+                                             ├─► definitions, views: the catalogue (rutile.ddl)
+                                             └─► show, admin, regions: tables made when asked (rutile.show)
+
+* `engine` is what the sessions of one front-end process share: catalogue cache, plan cache, storage.
+* `transactions` owns the open transaction: a statement in it is atomic, its locks and writes are undone together.
+  `current_reads` is how a pessimistic statement sees rows as of its own moment; `stale_reads` is reading the past.
+* `storage` is all that the front end asks of the key-value client, so that tests have a twin of it.
+* `duckdb_door` takes statements in DuckDB's dialect (Ibis comes in there); everything behind the door is the same.
+"""

@@ -1,0 +1,101 @@
+"""Statements that define: CREATE, ALTER, DROP, RENAME and TRUNCATE, on the catalogue."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from rutile import errors
+from rutile.catalog.catalog import Catalog
+from rutile.ddl.alter import TableAlterer, rename_table
+from rutile.ddl.copy_table import copy_table
+from rutile.ddl.create_table import read_definition
+from rutile.ddl.worker import DdlWorker
+from rutile.errors import SqlError, no_database_selected
+from rutile.parse import statements as st
+from rutile.session.result import Result, SqlWarning
+
+Definition = (
+    st.CreateDatabase | st.DropDatabase | st.CreateTable | st.DropTable | st.TruncateTable | st.AlterTable
+    | st.RenameTables
+)  # fmt: skip
+
+
+async def run_definition(
+    statement: Definition, catalog: Catalog, worker: DdlWorker, database: str | None, now: datetime
+) -> Result:
+    """Run it; `database` is the session's. Raises the errors of the catalogue and of `ddl`."""
+    match statement:
+        case st.CreateDatabase(name, if_not_exists):
+            made = await catalog.create_database(name, if_not_exists=if_not_exists)
+            return Result(affected_rows=int(made), warnings=[] if made else [_note(1007, _exists(name))])
+        case st.DropDatabase(name, if_exists):
+            return Result(affected_rows=await catalog.drop_database(name, if_exists=if_exists))
+        case st.CreateTable():
+            return await _create_table(statement, catalog, database)
+        case st.DropTable():
+            return await _drop_tables(statement, catalog, database)
+        case st.TruncateTable(table):
+            await catalog.truncate_table(database_of(table, database), table.name)
+            return Result()
+        case st.AlterTable(table, changes):
+            alterer = TableAlterer(catalog, worker, database_of(table, database), table.name, now)
+            return Result(warnings=await alterer.run(changes))
+        case st.RenameTables(pairs):
+            for old, new in pairs:
+                owners = database_of(old, database), database_of(new, database)
+                await rename_table(catalog, owners[0], old.name, owners[1], new.name)
+            return Result()
+
+
+def database_of(table: st.TableName, database: str | None) -> str:
+    """The database a name means. Raises 1046."""
+    found = table.database or database
+    if found is None:
+        raise no_database_selected()
+    return found
+
+
+def _exists(name: str) -> str:
+    return f"Can't create database '{name}'; database exists"
+
+
+def _note(code: int, message: str) -> SqlWarning:
+    return SqlWarning("Note", code, message)
+
+
+async def _create_table(statement: st.CreateTable, catalog: Catalog, database: str | None) -> Result:
+    owner = database_of(statement.table, database)
+    try:
+        if statement.like is not None:
+            source = database_of(statement.like, database), statement.like.name
+            await copy_table(catalog, source, (owner, statement.table.name))
+            return Result()
+        definition = read_definition(statement.definition, owner, statement.table.name)
+        await catalog.create_table(
+            definition.schema,
+            comment=definition.comment,
+            auto_increment=definition.auto_increment,
+            indexes=definition.indexes,
+            rules=definition.rules,
+        )
+    except SqlError as error:
+        if error.code != errors.ER_TABLE_EXISTS or not statement.if_not_exists:
+            raise
+        return Result(warnings=[_note(error.code, error.message)])
+    return Result()
+
+
+async def _drop_tables(statement: st.DropTable, catalog: Catalog, database: str | None) -> Result:
+    """Drop those that exist; then complain of the others, as MySQL does."""
+    missing: list[str] = []
+    for table in statement.tables:
+        owner = database_of(table, database)
+        try:
+            await catalog.drop_table(owner, table.name)
+        except SqlError as error:
+            if error.code != errors.ER_BAD_TABLE:
+                raise
+            missing.append(f"{owner}.{table.name}")
+    if missing and not statement.if_exists:
+        raise SqlError(errors.ER_BAD_TABLE, f"Unknown table '{','.join(missing)}'")
+    return Result(warnings=[_note(errors.ER_BAD_TABLE, f"Unknown table '{name}'") for name in missing])

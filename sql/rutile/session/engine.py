@@ -1,0 +1,101 @@
+"""The SQL engine of one front-end process.
+
+Database    the catalogue, the plan cache, the DuckDB of this process; makes sessions
+Session     one client's state: database, variables, transaction (`session.py`)
+
+database = Database(client, options=DatabaseOptions(single_front_end=True))
+await database.start()
+session = await database.session("test")
+result = await session.execute("SELECT ... WHERE id = ?", (7,))
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from rutile.catalog.cache import LEASE_S
+from rutile.catalog.catalog import Catalog
+from rutile.ddl.worker import DdlWorker
+from rutile.execution.query import QueryRunner
+from rutile.planner.query import QueryPlan
+from rutile.planner.shapes import ShapePlan
+from rutile.privileges.check import NeedsCache
+from rutile.privileges.model import INTERNAL, Identity
+from rutile.rows.access import TableAccesses
+from rutile.session.plan_cache import DEFAULT_SIZE, PlanCache
+from rutile.session.session import Session
+from rutile.session.storage import KvClient
+from rutile_coprocessor.execute import Executor
+
+MEMORY_LIMIT_BYTES = 1 << 30
+"""What this process's DuckDB may use for merges and local queries."""
+DUCKDB_THREADS = 2
+
+
+def utc_now() -> datetime:
+    """The time of day in UTC, without a zone: what DATETIME holds."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+@dataclass(frozen=True)
+class DatabaseOptions:
+    """How a front end behaves."""
+
+    single_front_end: bool = False
+    """No other process changes the catalogue: it is never asked for again, and DROP does not wait."""
+    lease_s: float = LEASE_S
+    memory_limit_bytes: int = MEMORY_LIMIT_BYTES
+    duckdb_threads: int = DUCKDB_THREADS
+    plan_cache_size: int = DEFAULT_SIZE
+    monotonic: Callable[[], float] = field(default=time.monotonic)
+    now: Callable[[], datetime] = field(default=utc_now)
+
+
+class Database:
+    """What the sessions of a process share."""
+
+    def __init__(self, client: KvClient, *, options: DatabaseOptions | None = None) -> None:
+        self.client = client
+        self.options = options or DatabaseOptions()
+        self.catalog = Catalog(
+            client,
+            self.options.monotonic,
+            single_front_end=self.options.single_front_end,
+            lease_s=self.options.lease_s,
+        )
+        self.ddl = DdlWorker(client, self.catalog, single_front_end=self.options.single_front_end)
+        self.tables = TableAccesses()
+        self.shapes: PlanCache[ShapePlan] = PlanCache(self.options.plan_cache_size)
+        self.queries: PlanCache[QueryPlan] = PlanCache(self.options.plan_cache_size)
+        self.needs: NeedsCache = PlanCache(self.options.plan_cache_size)
+        self.sessions: dict[int, Session] = {}
+        """The open ones, by connection id."""
+        self._executor = Executor(self.options.memory_limit_bytes, self.options.duckdb_threads)
+        self.runner = QueryRunner(client, self._executor, self.options.monotonic)
+        self._connection_ids = itertools.count(1)
+
+    async def start(self) -> None:
+        """Load the catalogue; on a new cluster, make the database `test`."""
+        await self.catalog.start()
+        await self.ddl.start()
+
+    async def session(
+        self, database: str | None = None, identity: Identity = INTERNAL, connection_id: int | None = None
+    ) -> Session:
+        """A new session of `identity`, in `database` if one is named. Raises 1044, 1049."""
+        session = Session(self, connection_id or next(self._connection_ids), identity)
+        if identity.is_checked:
+            await session.privileges.become(identity)
+        if database is not None:
+            await session.use(database)
+        self.sessions[session.connection_id] = session
+        return session
+
+    async def close(self) -> None:
+        """Stop working on DDL jobs and close this process's DuckDB. Sessions are to be closed before."""
+        await self.ddl.close()
+        self._executor.close()

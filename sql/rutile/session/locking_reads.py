@@ -1,0 +1,108 @@
+"""SELECT ... FOR UPDATE: which rows a query locks, found by a second query over the same tables.
+
+Locked are the rows of the tables in FROM that meet WHERE and the joins: all that went into an aggregate, and of
+ORDER BY ... LIMIT those that came out. Tables within subqueries are read, not locked. Rows that are not there are not
+locked either, but for those a point statement names by its key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+from rutile.errors import SqlError, lock_not_free, not_supported
+from rutile.planner.names import TableKey
+from rutile.rows.access import Row, TableAccess
+from rutile_coprocessor.schema import HIDDEN_HANDLE
+from rutile_proto.errors import LockWaitTimeout
+
+
+@dataclass(frozen=True, slots=True)
+class LockWish:
+    """FOR UPDATE as written."""
+
+    wait_s: float | None
+    """WAIT n; 0 for NOWAIT; None leaves it to innodb_lock_wait_timeout."""
+    tables: frozenset[str]
+    """OF these aliases, in lower case; empty for all."""
+
+    def explained(self, error: LockWaitTimeout) -> SqlError | LockWaitTimeout:
+        """3572 under NOWAIT."""
+        return lock_not_free() if self.wait_s == 0 else error
+
+
+def take_locks(expression: exp.Expr) -> LockWish | None:
+    """What the query asks to lock, taken out of it. Raises 1235 for FOR SHARE, SKIP LOCKED, and locks in subqueries."""
+    wish = None
+    for select in list(expression.find_all(exp.Query)):
+        for lock in select.args.get("locks") or []:
+            if select is not expression:
+                raise not_supported("FOR UPDATE in a subquery")
+            wish = _read(lock)
+        select.set("locks", None)
+    return wish
+
+
+def _read(lock: exp.Expr) -> LockWish:
+    if not lock.args.get("update"):
+        raise not_supported("SELECT ... FOR SHARE and LOCK IN SHARE MODE")
+    wait = lock.args.get("wait")
+    if wait is False:
+        raise not_supported("SELECT ... FOR UPDATE SKIP LOCKED")
+    seconds = 0.0 if wait is True else float(wait.name) if wait is not None else None
+    return LockWish(seconds, frozenset(table.name.lower() for table in lock.expressions))
+
+
+@dataclass(frozen=True)
+class KeyQuery:
+    """The query for the keys of the rows to lock, and whose keys its columns are."""
+
+    query: exp.Expr
+    tables: tuple[tuple[TableAccess, int], ...]
+    """Each table with how many of the columns are its key's."""
+
+    def keys(self, rows: Sequence[Row]) -> dict[bytes, None]:
+        """The row keys in what the query gave; NULLs are the missing side of an outer join."""
+        found: dict[bytes, None] = {}
+        for row in rows:
+            at = 0
+            for table, width in self.tables:
+                values = row[at : at + width]
+                at += width
+                if None in values:
+                    continue
+                row_id = values[0] if table.is_hidden else None
+                assert row_id is None or isinstance(row_id, int)
+                found[table.key_of_row((), row_id) if row_id is not None else table.key_of(values)] = None
+        return found
+
+
+def key_query(expression: exp.Expr, wish: LockWish, tables: Mapping[TableKey, TableAccess], database: str) -> KeyQuery:
+    """The query for the keys that `expression` (its names not yet qualified) locks. Raises 1235 for UNION."""
+    if not isinstance(expression, exp.Select):
+        raise not_supported("FOR UPDATE of this kind of query")
+    chosen: list[tuple[TableAccess, int]] = []
+    columns: list[exp.Expr] = []
+    for node in _sources(expression):
+        table = tables.get(((node.db or database).lower(), node.name.lower()))
+        if table is None or (wish.tables and node.alias_or_name.lower() not in wish.tables):
+            continue
+        names = [HIDDEN_HANDLE] if table.is_hidden else [column.name for column in table.schema.primary_key_columns]
+        chosen.append((table, len(names)))
+        alias = exp.to_identifier(node.alias_or_name, quoted=True)
+        columns += [exp.column(exp.to_identifier(name, quoted=True), table=alias.copy()) for name in names]
+    query = expression.copy()
+    query.set("expressions", [exp.alias_(column, f"_k{at}") for at, column in enumerate(columns)])
+    grouped = query.args.get("group") or query.args.get("distinct") or expression.find(exp.AggFunc)
+    for clause in ("group", "having", "distinct", *(("order", "limit", "offset") if grouped else ())):
+        query.set(clause, None)
+    return KeyQuery(query, tuple(chosen))
+
+
+def _sources(select: exp.Select) -> list[exp.Table]:
+    source = select.args.get("from_")
+    nodes = [source.this] if source is not None else []
+    nodes += [join.this for join in select.args.get("joins") or []]
+    return [node for node in nodes if isinstance(node, exp.Table)]

@@ -1,0 +1,306 @@
+"""The general path of a session's queries and data changes: plan, run, shape the result."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+from sqlglot import exp
+
+from rutile import errors
+from rutile.catalog.model import CatalogSnapshot
+from rutile.execution.change import run_change
+from rutile.execution.index_read import IndexRead
+from rutile.execution.insert import evaluate_rows
+from rutile.execution.joined_change import run_joined_change
+from rutile.execution.point import run_constant
+from rutile.execution.query import NO_TIMEOUT_S, ReadContext, RunFacts
+from rutile.explain.explain import explain_query
+from rutile.expressions.compile import UTC, Environment, NotCompilable
+from rutile.parse import statements as st
+from rutile.parse.table_finder import TableFinder
+from rutile.planner.change import ChangePlan, plan_delete, plan_update
+from rutile.planner.insert import InsertPlan, insert_query, plan_insert, wrong_value_count
+from rutile.planner.joined_change import is_joined, plan_joined
+from rutile.planner.literals import bind
+from rutile.planner.names import OutputColumn, TableKey, base_tables, output_columns, qualify_names
+from rutile.planner.point import FindTable, NotPoint, plan_constant
+from rutile.planner.query import QueryPlan, plan_query
+from rutile.planner.views import expand_views
+from rutile.rows.access import Row, TableAccess
+from rutile.session.locking_reads import KeyQuery, LockWish, key_query, take_locks
+from rutile.session.query_errors import DECIMAL_OVERFLOW, from_duckdb
+from rutile.session.result import Result, rows_of_table
+from rutile.session.result_types import shaped
+from rutile.session.storage import KvTransaction
+from rutile.show.information_schema import virtual_schema
+from rutile_coprocessor.schema import ColumnType, TableSchema
+from rutile_proto.errors import FragmentFailed, LockWaitTimeout
+
+if TYPE_CHECKING:
+    from rutile.session.session import Session
+
+
+class Queries:
+    """Runs the statements of one session that need a planner."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def run(self, statement: st.Statement, sql: str, environment: Environment) -> Result:
+        """Run a query or data change, or explain one."""
+        match statement:
+            case st.Query(expression, as_of):
+                ts = await self._session.stale.moment(as_of, environment)
+                if ts is not None:
+                    return await self._query_of_the_past(expression, environment, ts)
+                return await self._query(expression, sql, environment)
+            case st.Insert():
+                return await self._insert(statement, environment)
+            case st.Update() | st.Delete() if is_joined(statement):
+                return await self._joined_change(statement, environment)
+            case st.Update():
+                plan = await self._session.planned(lambda find: plan_update(statement, find))
+                return await self._change(plan, environment, is_update=True)
+            case st.Delete():
+                plan = await self._session.planned(lambda find: plan_delete(statement, find))
+                return await self._change(plan, environment, is_update=False)
+            case st.Explain():
+                return await explain_query(self._session, statement, environment)
+        raise AssertionError(f"not a query: {statement}")
+
+    # --- queries ---
+
+    async def _query(self, expression: exp.Expr, sql: str, environment: Environment) -> Result:
+        constant = _constant_result(expression, environment)
+        if constant is not None:
+            return constant
+        wish = take_locks(expression)
+        if wish is not None and self._session.holds_locks:
+            return await self._locking_query(expression, wish, environment)
+        plan = await self.plan(expression, environment, None if wish is not None else sql)
+        result, _ = await self.run_plan(plan)
+        return result
+
+    async def _query_of_the_past(self, expression: exp.Expr, environment: Environment, ts: int) -> Result:
+        """The result as of a timestamp, by the definitions of then."""
+        if take_locks(expression) is not None:
+            raise errors.not_supported("SELECT ... FOR UPDATE of the past")
+        session = self._session
+        catalog = await session.stale.catalog(ts)
+        bound, _ = bind(expression, environment)
+        plan = self._plan(bound, TableFinder(catalog, session.shared.tables, session.database, session.zone))
+        context = replace(await self._context(plan, None), ts=ts, catalog=await session.privileges.visible(catalog))
+        try:
+            table, _ = await self._run_widening(plan, context)
+        except FragmentFailed as error:
+            raise from_duckdb(error) from error
+        return shaped(table, plan.columns)
+
+    async def constant(self, expression: exp.Expr, environment: Environment) -> Result:
+        """SELECT expression, which names no tables."""
+        plan = await self.plan(exp.select(exp.alias_(expression.copy(), "value")), environment)
+        return (await self.run_plan(plan))[0]
+
+    async def _locking_query(self, expression: exp.Expr, wish: LockWish, environment: Environment) -> Result:
+        """FOR UPDATE within a transaction: the rows as they are now, once they are locked."""
+        session = self._session
+
+        def make(find_table: TableFinder) -> KeyQuery:
+            tables, _ = self._tables(expression, find_table)
+            return key_query(expression, wish, tables, session.database or "")
+
+        keys = await session.planned(make)
+        locked = await self.plan(keys.query, environment) if keys.tables else None
+        plan = await self.plan(expression, environment)
+
+        async def body(txn: KvTransaction) -> pa.Table:
+            if locked is not None:
+                for key in keys.keys(await self._rows(locked, txn)):
+                    txn.lock(key)
+            return (await self._read(plan, txn))[0]
+
+        try:
+            table = await session.lock(body, wish.wait_s)
+        except LockWaitTimeout as error:
+            raise wish.explained(error) from error
+        return shaped(table, plan.columns)
+
+    async def known_plan(self, sql: str) -> QueryPlan | None:
+        """The plan of a query of the same text, made on the same catalogue."""
+        if self._session.zone != UTC or self._session.stale.is_active:
+            return None
+        catalog = await self._session.shared.catalog.current()
+        return self._session.shared.queries.get((self._session.database, sql), catalog.version)
+
+    async def plan(self, expression: exp.Expr, environment: Environment, keep_as: str | None = None) -> QueryPlan:
+        """The plan of a query; kept under the text `keep_as`, if nothing of the session or its moment went into it."""
+        bound, reusable = bind(expression, environment)
+        plan, version = await self._session.planned_on(lambda find: self._plan(bound.copy(), find))
+        if reusable and keep_as is not None:
+            self._session.shared.queries.put((self._session.database, keep_as), version, plan)
+        return plan
+
+    def _plan(self, bound: exp.Expr, find_table: TableFinder) -> QueryPlan:
+        bound = expand_views(bound, self._session.database, find_table.view)
+        tables, virtual = self._tables(bound, find_table)
+        return plan_query(bound, tables, virtual, self._session.database)
+
+    def _tables(
+        self, query: exp.Expr, find_table: FindTable
+    ) -> tuple[dict[TableKey, TableAccess], dict[TableKey, TableSchema]]:
+        """The stored and the virtual tables that `query` names. Raises 1046, 1049, 1146."""
+        tables: dict[TableKey, TableAccess] = {}
+        virtual: dict[TableKey, TableSchema] = {}
+        for key, node in base_tables(query, self._session.database).items():
+            schema = virtual_schema(key[1]) if key[0] == "information_schema" else None
+            if schema is not None:
+                virtual[key] = schema
+            elif key[0] == "information_schema":
+                raise errors.unknown_table(key[0], node.name)
+            else:
+                tables[key] = find_table(st.TableName(node.name, node.db or None))
+        return tables, virtual
+
+    async def output_columns(self, expression: exp.Expr) -> list[OutputColumn]:
+        """The columns `expression` would give, its parameters still open. Raises 1052, 1054, 1146."""
+
+        return (await self._qualified(expression))[1]
+
+    async def qualified(self, query: exp.Query) -> exp.Query:
+        """The query with its names qualified and its stars spelled out. Raises as above."""
+        found = (await self._qualified(query))[0]
+        assert isinstance(found, exp.Query)
+        return found
+
+    async def _qualified(self, expression: exp.Expr) -> tuple[exp.Expr, list[OutputColumn]]:
+        def make(find_table: TableFinder) -> tuple[exp.Expr, list[OutputColumn]]:
+            expanded = expand_views(expression.copy(), self._session.database, find_table.view)
+            tables, virtual = self._tables(expanded, find_table)
+            schemas = {key: access.schema for key, access in tables.items()} | virtual
+            named = qualify_names(expanded, schemas, self._session.database)
+            return named, output_columns(named, schemas)
+
+        return await self._session.planned(make)
+
+    async def columns_of(self, query: exp.Query) -> list[tuple[str, ColumnType]]:
+        """Names and types of the query's columns, told by running it for no rows."""
+        empty = query.copy()
+        empty.set("limit", exp.Limit(expression=exp.Literal.number(0)))
+        plan = await self.plan(empty, self._session.environment(()))
+        result, _ = await self.run_plan(plan)
+        return [(column.name, column.type) for column in result.columns]
+
+    async def run_plan(self, plan: QueryPlan) -> tuple[Result, RunFacts]:
+        """Run a query as the session's transaction and variables have it."""
+        txn = await self._reading_transaction()
+        table, facts = await self._read(plan, txn, time_limited=True)
+        return Result.of_table(table) if plan.dialect == "duckdb" else shaped(table, plan.columns), facts
+
+    async def _reading_transaction(self) -> KvTransaction | None:
+        session = self._session
+        if session.transaction.is_open or not session.autocommit:
+            return await session.transaction.reader(session.mode)
+        return None
+
+    async def index_reads(self, plan: QueryPlan) -> dict[str, IndexRead] | None:
+        """The paths that the query would take now through indexes; None if it would not."""
+        context = await self._context(plan, await self._reading_transaction())
+        return await self._session.shared.runner.index_reads(plan, context)
+
+    async def _context(self, plan: QueryPlan, txn: KvTransaction | None, limit_ms: int = 0) -> ReadContext:
+        session = self._session
+        return ReadContext(
+            ts=txn.start_ts if txn is not None else await session.shared.client.timestamp() if plan.scans else 0,
+            mode=str(session.variables.get("rutile_read_mode")),
+            txn=txn,
+            catalog=await self._visible_catalog(),
+            timeout_s=limit_ms / 1000 if limit_ms else NO_TIMEOUT_S,
+            cancel=session.cancel_token,
+        )
+
+    async def _visible_catalog(self) -> CatalogSnapshot:
+        """What information_schema shows this session."""
+        return await self._session.privileges.visible(await self._session.shared.catalog.current())
+
+    async def _read(
+        self, plan: QueryPlan, txn: KvTransaction | None, *, time_limited: bool = False
+    ) -> tuple[pa.Table, RunFacts]:
+        limit_ms = self._session.variables.number("max_execution_time") if time_limited else 0
+        context = await self._context(plan, txn, limit_ms)
+        try:
+            async with asyncio.timeout(limit_ms / 1000 if limit_ms else None):
+                return await self._run_widening(plan, context)
+        except TimeoutError as error:
+            context.cancel.cancel("max_execution_time passed")
+            raise errors.timed_out() from error
+        except FragmentFailed as error:
+            raise from_duckdb(error) from error
+
+    async def _run_widening(self, plan: QueryPlan, context: ReadContext) -> tuple[pa.Table, RunFacts]:
+        """Run the plan; once more with wide decimals if a product needed more than 18 digits."""
+        try:
+            return await self._session.shared.runner.run(plan, context)
+        except FragmentFailed as error:
+            if DECIMAL_OVERFLOW not in str(error) or plan.dialect == "duckdb":
+                raise
+            return await self._session.shared.runner.run(plan.widened(), context)
+
+    # --- data changes ---
+
+    async def _insert(self, statement: st.Insert, environment: Environment) -> Result:
+        def make(find: FindTable) -> InsertPlan:
+            try:
+                return plan_insert(statement, find)
+            except NotPoint:
+                return insert_query(statement, find)
+
+        plan = await self._session.planned(make)
+        if plan.query is None:
+            return await self._session.shaped.insert(plan, evaluate_rows(plan, [environment]), environment)
+        query = await self.plan(plan.query, environment)
+        if len(query.columns) != len(plan.positions):
+            raise wrong_value_count(1)
+        # The rows are read by the transaction that writes them: in autocommit, again at each attempt.
+        return await self._session.shaped.insert_rows(plan, lambda txn: self._rows(query, txn), environment)
+
+    async def insert_query(self, plan: InsertPlan, query: QueryPlan) -> Result:
+        """Insert what a planned query gives; it is run by the transaction that writes."""
+        environment = self._session.environment(())
+        return await self._session.shaped.insert_rows(plan, lambda txn: self._rows(query, txn), environment)
+
+    async def _rows(self, query: QueryPlan, txn: KvTransaction) -> list[Row]:
+        table, _ = await self._read(query, txn)
+        return rows_of_table(table)
+
+    async def _change(self, plan: ChangePlan, environment: Environment, *, is_update: bool) -> Result:
+        query = await self.plan(plan.query, environment)
+
+        async def body(txn: KvTransaction) -> Result:
+            rows = await self._rows(query, txn)
+            return await run_change(plan, rows, txn, environment, is_update=is_update)
+
+        return await self._session.write([plan.table], body)
+
+    async def _joined_change(self, statement: st.Update | st.Delete, environment: Environment) -> Result:
+        plan = await self._session.planned(lambda find: plan_joined(statement, find))
+        query = await self.plan(plan.query, environment)
+        is_update = isinstance(statement, st.Update)
+
+        async def body(txn: KvTransaction) -> Result:
+            rows = await self._rows(query, txn)
+            return await run_joined_change(plan, rows, txn, environment, is_update=is_update)
+
+        return await self._session.write([each.table for each in plan.tables], body)
+
+
+def _constant_result(expression: exp.Expr, environment: Environment) -> Result | None:
+    """The row of a SELECT without FROM; None if it has one, or needs what only DuckDB knows."""
+    if not isinstance(expression, exp.Select) or expression.args.get("from_") is not None:
+        return None
+    try:
+        return run_constant(plan_constant(expression), environment)
+    except (NotPoint, NotCompilable):
+        return None

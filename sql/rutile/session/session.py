@@ -1,0 +1,358 @@
+"""A session: what one client sees of the database, and the way of a statement through the engine.
+
+    execute -> shape_of -> the plan cache ----- a point plan: closures on the client's get and put, no DuckDB
+                              | none
+                            parse -> one method a kind of statement:
+                                     queries and data changes -> planner -> execution
+                                     definitions -> catalogue;  SHOW, SET, BEGIN, ... -> here
+
+One statement at a time; `cancel` may be called while one runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar, assert_never
+
+from rutile import errors
+from rutile.errors import SqlError
+from rutile.expressions.compile import Environment, NotCompilable, constant_value
+from rutile.parse import statements as st
+from rutile.parse.lexer import shape_of, split_statements
+from rutile.parse.parser import parse
+from rutile.parse.table_finder import TableFinder
+from rutile.privileges.check import SessionPrivileges
+from rutile.privileges.model import INTERNAL, Identity
+from rutile.privileges.run import run_user_statement
+from rutile.rows.access import TableAccess
+from rutile.session.definitions import run_definition
+from rutile.session.describe import Description, describe
+from rutile.session.duckdb_door import DuckDbDoor
+from rutile.session.prepared_texts import PreparedTexts
+from rutile.session.process_list import Activity, kill
+from rutile.session.queries import Queries
+from rutile.session.result import Result, SqlWarning
+from rutile.session.shaped import ShapedStatements
+from rutile.session.stale_reads import StaleReads
+from rutile.session.storage import KvTransaction
+from rutile.session.transactions import TransactionMode, TransactionState, read_only_transaction
+from rutile.session.values import session_value
+from rutile.session.variables import SessionVariables, zone_name
+from rutile.session.views import run_create_view, run_drop_view
+from rutile.show.admin import run_admin
+from rutile.show.regions import run_show_regions, run_split
+from rutile.show.show import run_show
+from rutile_coprocessor.watchdog import CancelToken
+from rutile_proto.errors import RutileError
+
+if TYPE_CHECKING:
+    from rutile.session.engine import Database
+
+_NAME_ERRORS = (errors.ER_NO_SUCH_TABLE, errors.ER_BAD_DB, errors.ER_BAD_FIELD)
+"""What a stale catalogue could be the cause of."""
+MAX_DEFINITION_CHANGES = 10
+"""How often a statement runs again because a table's definition changed."""
+Planned = TypeVar("Planned")
+Locked = TypeVar("Locked")
+
+
+class Session:
+    """One client's session; made by `Database.session`."""
+
+    def __init__(self, database: Database, connection_id: int, identity: Identity = INTERNAL) -> None:
+        self.shared = database
+        self.connection_id = connection_id
+        self.privileges = SessionPrivileges(identity, database.catalog, database.needs)
+        self.activity = Activity(database.options.monotonic)
+        self.is_killed = False
+        self.on_kill: Callable[[], None] = self.cancel
+        """What KILL by another session does: the way the client came in ends its connection."""
+        self.database: str | None = None
+        self.variables = SessionVariables()
+        self.transaction = TransactionState(
+            database.client, database.catalog, database.tables, database.options.monotonic
+        )
+        self._user_variables: dict[str, object] = {}
+        self._prepared = PreparedTexts()
+        self.warnings: list[SqlWarning] = []
+        self.last_insert_id = 0
+        self.row_count = 0
+        self._closed = False
+        self._turn = asyncio.Lock()
+        self._running: asyncio.Task[object] | None = None
+        self._cancelled = False
+        self.cancel_token = CancelToken()
+        self.shaped = ShapedStatements(self)
+        self.queries = Queries(self)
+        self.door = DuckDbDoor(self)
+        self.stale = StaleReads(self)
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open."""
+        return self.transaction.is_open or self.stale.transaction_ts is not None
+
+    async def execute(self, sql: str, params: Sequence[object] = (), dialect: str = "mysql") -> Result:
+        """Run one statement; `?` stand for `params`. Raises SqlError.
+
+        In the dialect "duckdb" it is one of those in `rutile.session.duckdb_door`, and its result has DuckDB's types.
+        """
+        async with self._turn:
+            self._start(sql)
+            try:
+                result = await self._execute_on_current(sql, params, dialect)
+            except asyncio.CancelledError:
+                if not self._cancelled or self._running is None:
+                    raise
+                self._running.uncancel()
+                raise errors.interrupted() from None
+            except RutileError as error:
+                raise self._explained(error) from error
+            finally:
+                self._running = None
+                self.activity.end()
+            self._note(result)
+            return result
+
+    async def execute_script(self, sql: str) -> list[Result]:
+        """Run the statements of a script one after the other, until one raises."""
+        return [await self.execute(statement) for statement in split_statements(sql)]
+
+    async def describe(self, sql: str) -> Description:
+        """The parameters and result columns of one statement, which is not run. Raises SqlError."""
+        return await describe(self, sql)
+
+    async def use(self, database: str) -> None:
+        """Make `database` the session's. Raises 1049."""
+        try:
+            await self.privileges.check_database(database)
+            self.database = (await self.shared.catalog.get_database(database)).name
+        except RutileError as error:
+            raise errors.from_floor(error) from error
+
+    def cancel(self) -> None:
+        """Stop the running statement, which raises 1317; nothing if none runs. Call it on the session's loop.
+
+        A commit that is already under way is not stopped: its statement raises 1317 and takes effect.
+        """
+        if self._running is not None and not self._cancelled:
+            self._cancelled = True
+            self.cancel_token.cancel("KILL QUERY")
+            self._running.cancel()
+
+    async def close(self) -> None:
+        """Roll back what is open. A closed session executes nothing."""
+        self._closed = True
+        if self.shared.sessions.get(self.connection_id) is self:
+            del self.shared.sessions[self.connection_id]
+        self.door.relations.clear()
+        await self.transaction.rollback()
+
+    # --- around a statement ---
+
+    def _start(self, sql: str) -> None:
+        if self._closed or self.is_killed:
+            raise SqlError(errors.ER_UNKNOWN, "the session is closed")
+        self._cancelled = False
+        self.cancel_token = CancelToken()
+        self._running = asyncio.current_task()
+        self.activity.begin(sql)
+
+    def _note(self, result: Result) -> None:
+        """What the next statement may ask of this one."""
+        if result.info != "SHOW":
+            self.warnings = result.warnings
+        self.row_count = -1 if result.has_rows else result.affected_rows
+        self.last_insert_id = result.last_insert_id or self.last_insert_id
+
+    def _explained(self, error: RutileError) -> SqlError:
+        return errors.interrupted() if self._cancelled else errors.from_floor(error)
+
+    def environment(self, params: tuple[object, ...]) -> Environment:
+        """What expressions of this statement may ask."""
+        return Environment(
+            params, self.shared.options.now(), lambda name: session_value(self, name), self._user_variables, self.zone
+        )
+
+    @property
+    def zone(self) -> str:
+        """The session's time zone; SYSTEM is UTC."""
+        return zone_name(str(self.variables.get("time_zone")))
+
+    # --- dispatch ---
+
+    async def _execute_on_current(self, sql: str, params: Sequence[object], dialect: str) -> Result:
+        """Run a statement; outside of a transaction again when a definition changed under it: nobody has seen it."""
+        within = self.holds_locks
+        for _ in range(MAX_DEFINITION_CHANGES):
+            try:
+                return await self._execute(sql, params, dialect)
+            except SqlError as error:
+                if error.code != errors.ER_SCHEMA_CHANGED or within:
+                    raise
+                await self.shared.catalog.refresh()
+        return await self._execute(sql, params, dialect)
+
+    async def _execute(self, sql: str, params: Sequence[object], dialect: str) -> Result:
+        if dialect == "duckdb":
+            if self.stale.is_active:
+                raise errors.not_supported("reads of the past in DuckDB's dialect")
+            return await self.door.run(sql, params)
+        if dialect != "mysql":
+            raise errors.not_supported(f"the dialect {dialect!r}: there are mysql and duckdb")
+        shape = shape_of(sql, params)
+        await self.privileges.check(sql, shape, self.database)
+        if shape is not None:
+            result = await self.shaped.run(shape)
+            if result is not None:
+                return result
+        if not params:
+            plan = await self.queries.known_plan(sql)
+            if plan is not None:
+                return (await self.queries.run_plan(plan))[0]
+        return await self._execute_statement(parse(sql).statement, sql, tuple(params))
+
+    async def _execute_statement(self, statement: st.Statement, sql: str, params: tuple[object, ...]) -> Result:
+        environment = self.environment(params)
+        match statement:
+            case st.Query() | st.Insert() | st.Update() | st.Delete() | st.Explain():
+                return await self.queries.run(statement, sql, environment)
+            case (
+                st.CreateDatabase() | st.DropDatabase() | st.CreateTable() | st.DropTable() | st.TruncateTable()
+                | st.AlterTable() | st.RenameTables()
+            ):  # fmt: skip
+                await self.transaction.commit()
+                shared = self.shared
+                result = await run_definition(statement, shared.catalog, shared.ddl, self.database, environment.now)
+                self._forget_dropped_database(statement)
+                return result
+            case st.CreateView():
+                await self.transaction.commit()
+                return await run_create_view(self, statement)
+            case st.DropView():
+                await self.transaction.commit()
+                return await run_drop_view(self, statement)
+            case st.Admin():
+                return await run_admin(self, statement)
+            case st.SplitTable():
+                return await run_split(self, statement, environment)
+            case st.ShowRegions():
+                return await run_show_regions(self, statement)
+            case st.Show():
+                result = await run_show(self, statement)
+                return replace(result, info="SHOW") if statement.what in ("warnings", "errors") else result
+            case st.UserStatement(action):
+                return await run_user_statement(self, action)
+            case st.Kill(connection_id, query_only):
+                await kill(self, connection_id, query_only=query_only)
+            case st.Prepare():
+                self._prepared.prepare(statement, self._user_variables)
+            case st.ExecutePrepared(name, variables):
+                values = [self._user_variables.get(variable) for variable in variables]
+                return await self._execute(self._prepared.get(name, "EXECUTE"), values, "mysql")
+            case st.Deallocate(name):
+                self._prepared.drop(name)
+            case st.Use(name):
+                await self.use(name)
+            case st.SetVariables():
+                await self._set(statement, environment)
+            case st.Begin(as_of=moment) if moment is not None:
+                await self.transaction.commit()
+                self.stale.transaction_ts = await self.stale.timestamp(moment, environment)
+            case st.Begin(read_only, pessimistic):
+                self.stale.transaction_ts = None
+                await self.transaction.begin(self.mode.begun(read_only=read_only, pessimistic=pessimistic))
+            case st.Commit():
+                self.stale.transaction_ts = None
+                await self.transaction.commit()
+            case st.Rollback(savepoint):
+                self.stale.transaction_ts = None
+                await self.transaction.rollback_to(savepoint)
+            case st.Savepoint(name):
+                await self.transaction.savepoint(name, self.mode)
+            case st.ReleaseSavepoint(name):
+                self.transaction.release(name)
+            case st.Nothing():
+                pass
+            case _:
+                assert_never(statement)
+        return Result()
+
+    def _forget_dropped_database(self, statement: st.Statement) -> None:
+        if isinstance(statement, st.DropDatabase) and statement.name.lower() == (self.database or "").lower():
+            self.database = None
+
+    async def _set(self, statement: st.SetVariables, environment: Environment) -> None:
+        for assignment in statement.assignments:
+            try:
+                value = constant_value(assignment.value, environment)
+            except NotCompilable as error:
+                raise errors.not_supported(f"SET with {error}") from error
+            if assignment.scope == "user":
+                self._user_variables[assignment.name] = value
+            elif assignment.scope == "global":
+                raise errors.not_supported(f"SET GLOBAL {assignment.name}")
+            else:
+                self.variables.set(assignment.name, value)
+                if assignment.name == "autocommit" and self.autocommit:
+                    await self.transaction.commit()
+
+    # --- what statements share ---
+
+    @property
+    def autocommit(self) -> bool:
+        return bool(self.variables.get("autocommit"))
+
+    @property
+    def mode(self) -> TransactionMode:
+        """How the variables say that a transaction is opened."""
+        values = self.variables
+        return TransactionMode(
+            pessimistic=values.get("tidb_txn_mode") == "pessimistic",
+            read_committed=values.get("transaction_isolation") == "READ-COMMITTED",
+            read_only=bool(values.get("transaction_read_only")),
+        )
+
+    @property
+    def holds_locks(self) -> bool:
+        """Whether what a statement locks stays locked after it: a transaction is open, or opened by the statement."""
+        return self.transaction.is_open or not self.autocommit
+
+    async def write(self, tables: Sequence[TableAccess], body: Callable[[KvTransaction], Awaitable[Result]]) -> Result:
+        """Run a data change: in the open transaction, or in one of its own. Raises 1792 in a read-only session."""
+        if self.variables.get("transaction_read_only") or self.stale.forbids_writes:
+            raise read_only_transaction()
+        wait_s = self._lock_wait_s
+        if self.holds_locks:
+            return await self.transaction.run(tables, body, self.mode, wait_s)
+        return await self.transaction.run_alone(
+            tables, body, self.mode, self.variables.number("tidb_retry_limit"), wait_s
+        )
+
+    async def lock(self, body: Callable[[KvTransaction], Awaitable[Locked]], wait_s: float | None = None) -> Locked:
+        """Run a statement that reads and locks in the transaction."""
+        wait_s = self._lock_wait_s if wait_s is None else wait_s
+        return await self.transaction.run_locking(body, self.mode, wait_s)
+
+    @property
+    def _lock_wait_s(self) -> float:
+        return float(self.variables.number("innodb_lock_wait_timeout"))
+
+    async def planned(self, make: Callable[[TableFinder], Planned]) -> Planned:
+        """Plan on the catalogue, once more on a fresh one if a name was unknown."""
+        return (await self.planned_on(make))[0]
+
+    async def planned_on(self, make: Callable[[TableFinder], Planned]) -> tuple[Planned, int]:
+        """The same, with the version of the catalogue the plan was made on."""
+        catalog = await self.shared.catalog.current()
+        try:
+            return make(TableFinder(catalog, self.shared.tables, self.database, self.zone)), catalog.version
+        except SqlError as error:
+            if error.code not in _NAME_ERRORS:
+                raise
+            fresh = await self.shared.catalog.refresh()
+            if fresh.version == catalog.version:
+                raise
+            return make(TableFinder(fresh, self.shared.tables, self.database, self.zone)), fresh.version

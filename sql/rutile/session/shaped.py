@@ -1,0 +1,139 @@
+"""Statements that have a plan by their shape: point statements and INSERT ... VALUES."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from rutile.execution.insert import Inserter, evaluate_rows
+from rutile.execution.point import run_constant, run_delete, run_select, run_update
+from rutile.expressions.compile import UTC, Environment, NotCompilable
+from rutile.parse.lexer import Shape, is_point_verb
+from rutile.parse.table_finder import ViewNamed
+from rutile.planner.insert import InsertPlan
+from rutile.planner.point import ConstantSelect, PointDelete, PointPlan, PointSelect, PointUpdate
+from rutile.planner.shapes import GENERAL, General, ShapePlan, plan_shape
+from rutile.session.result import Result
+from rutile.session.storage import KvTransaction
+from rutile_proto.timestamps import MAX_TIMESTAMP
+
+if TYPE_CHECKING:
+    from rutile.session.session import Session
+
+
+class ShapedStatements:
+    """Runs the statements of one session that need no planner once their shape is known."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def run(self, shape: Shape) -> Result | None:
+        """The result; None if the statement needs the general path."""
+        if self._session.stale.is_active:
+            return None
+        plan = await self._plan(shape)
+        if isinstance(plan, General):
+            return None
+        try:
+            return await self._run_plan(plan, shape)
+        except NotCompilable:
+            return None
+
+    async def _plan(self, shape: Shape) -> ShapePlan:
+        """The shape's plan, from the cache if it was made on the same catalogue."""
+        if not is_point_verb(shape.text):
+            return GENERAL
+        session, shared = self._session, self._session.shared
+        catalog = shared.catalog.cached() or await shared.catalog.current()
+        key = (session.database, shape.text)
+        in_utc = session.zone == UTC
+        known = shared.shapes.get(key, catalog.version) if in_utc else None
+        if known is not None:
+            return known
+        try:
+            plan, version = await session.planned_on(lambda find_table: plan_shape(shape, find_table))
+        except ViewNamed:
+            return GENERAL
+        if in_utc:
+            shared.shapes.put(key, version, plan)
+        return plan
+
+    async def _run_plan(self, plan: PointPlan | InsertPlan, shape: Shape) -> Result:
+        environment = self._session.environment(shape.values)
+        if isinstance(plan, InsertPlan):
+            values = evaluate_rows(plan, _row_environments(environment, shape))
+            return await self.insert(plan, values, environment)
+        return await self.run_point(plan, environment)
+
+    async def run_point(self, plan: PointPlan, environment: Environment) -> Result:
+        """Run a point plan. Raises NotCompilable as above."""
+        match plan:
+            case ConstantSelect():
+                return run_constant(plan, environment)
+            case PointSelect():
+                return await self._point_select(plan, environment)
+            case PointUpdate():
+                return await self._session.write([plan.finder.table], lambda txn: run_update(plan, txn, environment))
+            case PointDelete():
+                return await self._session.write([plan.finder.table], lambda txn: run_delete(plan, txn, environment))
+
+    async def _point_select(self, plan: PointSelect, environment: Environment) -> Result:
+        """Outside a transaction, as of now. One row's newest committed version needs no timestamp. Several rows, or an
+        index entry and its row, do: else each is read as of a moment of its own, and two readers may see two writes in
+        different orders.
+        """
+        session = self._session
+        if plan.for_update and session.holds_locks:
+            return await session.lock(lambda txn: _select_for_update(plan, txn, environment))
+        if session.holds_locks:
+            txn = await session.transaction.reader(session.mode)
+            return (await run_select(plan, txn, environment, txn.start_ts))[0]
+        client = session.shared.client
+        one_row = plan.finder.index is None and len(plan.finder.keys(environment)) <= 1
+        reader = client.snapshot(MAX_TIMESTAMP if one_row else await client.timestamp())
+        return (await run_select(plan, reader, environment))[0]
+
+    async def insert(self, plan: InsertPlan, values: Sequence[Sequence[object]], environment: Environment) -> Result:
+        """Insert rows of values by `plan`."""
+
+        async def given(_: KvTransaction) -> Sequence[Sequence[object]]:
+            return values
+
+        return await self.insert_rows(plan, given, environment)
+
+    async def insert_rows(
+        self,
+        plan: InsertPlan,
+        rows: Callable[[KvTransaction], Awaitable[Sequence[Sequence[object]]]],
+        environment: Environment,
+    ) -> Result:
+        """Insert the rows that `rows` gives, asked within the transaction that writes them."""
+
+        async def body(txn: KvTransaction) -> Result:
+            values = await rows(txn)
+            transaction = self._session.transaction
+            in_place = bool(self._session.variables.get("tidb_constraint_check_in_place"))
+            check_now = transaction.is_open and not transaction.is_pessimistic and in_place
+            inserter = Inserter(plan, txn, self._session.shared.catalog.ids, environment, check_now=check_now)
+            outcome = await inserter.run(values)
+            return Result(affected_rows=outcome.affected_rows, last_insert_id=outcome.last_insert_id, info=outcome.info)
+
+        return await self._session.write([plan.table], body)
+
+
+async def _select_for_update(plan: PointSelect, txn: KvTransaction, environment: Environment) -> Result:
+    """The rows, and locks on the keys asked for, whether there are rows or not."""
+    result, keys = await run_select(plan, txn, environment, txn.start_ts)
+    asked = plan.finder.keys(environment) if plan.finder.matches is None else []
+    for key in dict.fromkeys([*keys, *asked]):
+        txn.lock(key)
+    return result
+
+
+def _row_environments(environment: Environment, shape: Shape) -> list[Environment]:
+    """One environment a row of a multi-row INSERT, each with its own values."""
+    if shape.rows == 1:
+        return [environment]
+    width = len(shape.values) // shape.rows
+    return [replace(environment, params=shape.values[at : at + width]) for at in range(0, len(shape.values), width)]
