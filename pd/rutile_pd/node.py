@@ -24,6 +24,7 @@ from rutile_pd.member import PdMember
 from rutile_pd.members import Founder, member_record
 from rutile_pd.peer_transport import GrpcPeers, PeerService
 from rutile_pd.raft_log import confirm, is_unconfirmed, member_id_in
+from rutile_pd.write_places import write_places
 from rutile_proto import pdpb_pb2 as pdpb
 from rutile_proto.errors import DataDirMismatch, InvalidRequest
 
@@ -123,7 +124,8 @@ class PdNode:
     def _open_engine(self) -> Engine:
         if self._data_dir is None:
             return MemoryEngine()
-        return with_failpoints(RocksEngine.open(self._data_dir, options=_ENGINE_OPTIONS), "pd")
+        engine = RocksEngine.open(self._data_dir, options=_ENGINE_OPTIONS)
+        return with_failpoints(engine, "pd", self._data_dir, write_places)
 
     def _make_member(self, engine: Engine) -> PdMember:
         record = open_member(engine, self.config.name, self._founders, secrets.randbelow(_MAX_ID) + 1)

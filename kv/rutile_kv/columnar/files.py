@@ -16,7 +16,7 @@ import json
 import logging
 import os
 import zlib
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,14 +69,20 @@ class _Manifest:
         return _Manifest(BaseKey(*body["key"]), *numbers, schema, body["size_bytes"], body["checksum"])
 
 
+def nothing(place: str) -> None:
+    """What most processes do where others die."""
+
+
 class MirrorFiles:
     """The files in one folder, which is theirs alone. One thread at a time saves; `forget_region` may come from
     another."""
 
-    def __init__(self, directory: Path, budget_bytes: int) -> None:
+    def __init__(self, directory: Path, budget_bytes: int, pass_by: Callable[[str], None] = nothing) -> None:
+        """`pass_by` hears of the places before and after each file that is written (`env.failpoints`)."""
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
         self._budget_bytes = budget_bytes
+        self._pass_by = pass_by
         self._held: dict[BaseKey, _Manifest] = {}
         """Least recently written first."""
 
@@ -90,10 +96,12 @@ class MirrorFiles:
         if base.size_bytes > self._budget_bytes:
             return None
         written = self._directory / f"{key.region_id}-{key.table_id}-{base.index}.writing"
+        self._pass_by("store.mirror_data.before")
         write_base(written, base)
         manifest = _Manifest(key, base.index, base.max_commit_ts, base.schema, *_measure(written))
         self.remove(key)
         written.rename(self._data_path(manifest))
+        self._pass_by("store.mirror_data.after")
         self._write_manifest(manifest)
         self._held[key] = manifest
         return self._open(manifest)
@@ -152,11 +160,13 @@ class MirrorFiles:
     def _write_manifest(self, manifest: _Manifest) -> None:
         path = self._manifest_path(manifest)
         written = path.with_suffix(".writing")
+        self._pass_by("store.mirror_manifest.before")
         with written.open("w") as file:
             file.write(manifest.to_json())
             _sync(file.fileno())
         written.rename(path)
         _sync_folder(self._directory)
+        self._pass_by("store.mirror_manifest.after")
 
     def _read_manifest(self, path: Path) -> _Manifest | None:
         """None, and a line in the log, if it cannot be believed."""

@@ -58,6 +58,27 @@ def damage(region_id: int) -> bytes:
     return _DAMAGE + region_id.to_bytes(8, "big")
 
 
+def kind_of(key: bytes) -> tuple[str, int]:
+    """What is kept under a key ("ident", "log", "raft_state", "apply_state", "region_state" or "damage"), and of which
+    region. Raises EngineCorrupt for a key that is none of this family."""
+    if key == STORE_IDENT:
+        return "ident", 0
+    family, region_id, kind = key[:2], int.from_bytes(key[2:10], "big"), key[10:11]
+    found = _KINDS.get((family, kind))
+    if found is None:
+        raise EngineCorrupt(f"{key.hex()} is no key of a store")
+    return found, region_id
+
+
+_KINDS = {
+    (_RAFT, _LOG): "log",
+    (_RAFT, _RAFT_STATE): "raft_state",
+    (_RAFT, _APPLY_STATE): "apply_state",
+    (_REGION, _REGION_STATE): "region_state",
+    (_DAMAGE, b""): "damage",
+}
+
+
 def encode_entry(entry: Entry) -> bytes:
     return _ENTRY_HEADER.pack(entry.kind, entry.term) + entry.data
 

@@ -20,10 +20,11 @@ from typing import Protocol
 from rutile_kv.columnar.base import TableBase
 from rutile_kv.columnar.cache import ArrowCache
 from rutile_kv.columnar.delta import DeltaLog, table_stem
-from rutile_kv.columnar.files import MirrorFiles
+from rutile_kv.columnar.files import MirrorFiles, nothing
 from rutile_kv.columnar.keys import BaseKey
 from rutile_kv.columnar.parts import RegionMirror, TableMirror
 from rutile_kv.engine.api import CF_WRITE, Engine
+from rutile_kv.env.failpoints import Failpoints
 from rutile_kv.raft.errors import Compacted
 from rutile_kv.raft.messages import Entry
 from rutile_kv.raftstore.commands import decode_command, decode_modifies
@@ -58,7 +59,9 @@ async def keep_mirror(
     """Make `cache` follow the store, with what its files still tell; before the store applies anything."""
     files = None
     if config.data_dir is not None and config.mirror_disk_bytes:
-        files = await asyncio.to_thread(MirrorFiles, config.data_dir / FOLDER, config.mirror_disk_bytes)
+        folder, points = config.data_dir / FOLDER, Failpoints.of_environment(config.data_dir)
+        pass_by = nothing if points is None else points.hit
+        files = await asyncio.to_thread(MirrorFiles, folder, config.mirror_disk_bytes, pass_by)
     store.observe(MirrorUpkeep(cache, files))
     if files is not None:
         log.info("%d tables of the mirror were found on disk", await asyncio.to_thread(restore, cache, files, store))

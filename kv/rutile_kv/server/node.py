@@ -37,6 +37,7 @@ from rutile_kv.raft.config import Randomness
 from rutile_kv.raftstore.config import StoreConfig as RaftstoreConfig
 from rutile_kv.raftstore.driver import StoreDriver
 from rutile_kv.raftstore.store import Store
+from rutile_kv.raftstore.write_places import write_places
 from rutile_kv.raw.writer import RawWriter
 from rutile_kv.server.config import StoreConfig
 from rutile_kv.server.coprocessor_endpoint import CoprocessorEndpoint
@@ -257,7 +258,8 @@ class StoreNode:
             return self._engine
         if self.config.data_dir is None:
             return MemoryEngine()
-        return with_failpoints(RocksEngine.open(self.config.data_dir), "store")
+        directory = self.config.data_dir
+        return with_failpoints(RocksEngine.open(directory), "store", directory, write_places)
 
     def _pd_client(self) -> PdClient:
         if self._given_pd_client is not None:
@@ -364,7 +366,7 @@ class StoreNode:
     def _stats(self, store_id: int, driver: StoreDriver) -> pdpb.StoreStats:
         regions, _ = driver.store.peer_counts()
         capacity, available = self._space()
-        used = sum(info.approximate_size_bytes for info in driver.region_infos())
+        used = driver.store.used_bytes()
         return pdpb.StoreStats(
             store_id=store_id, region_count=regions, capacity=capacity, available=available, used_size=used
         )
