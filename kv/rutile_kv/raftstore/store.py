@@ -235,6 +235,10 @@ class Store:
         peers = self._registry.peers.values()
         return len(peers), sum(peer.is_leader for peer in peers)
 
+    def used_bytes(self) -> int:
+        """What all regions here hold, about."""
+        return sum(peer.applier.stats.size_bytes for peer in self._registry.peers.values() if peer.is_initialised)
+
     # --- messages -----------------------------------------------------------------------------------------------------
 
     def _on_raft_message(self, pb: raft_serverpb.RaftMessage) -> None:

@@ -2,8 +2,9 @@
 
 A walk looks through the family write of each region in pages; keys with garbage are collected by transaction commands
 (txn.commands.CollectGarbage), each one log entry of bounded size, with a rest in between. A region in which nothing was
-written since a walk found everything in it below its safe point has nothing new to offer, and is passed over. Regions
-that lost much are compacted afterwards, on this store: the others compact when RocksDB sees fit.
+written since a walk found everything in it below its safe point has nothing new to offer, and is passed over. A walk
+looks at what this replica has applied, which wakes no sleeping region; the commands look again. Regions that lost much
+are compacted afterwards, on this store: the others compact when RocksDB sees fit.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
+from rutile_kv.engine.api import Reader
 from rutile_kv.mvcc.gc import find_garbage
 from rutile_kv.raftstore.pd_commands import context_of
 from rutile_kv.raftstore.region_info import RegionInfo
 from rutile_kv.txn.commands import CollectGarbage
-from rutile_kv.txn.shell import RegionKv, TxnScheduler
+from rutile_kv.txn.shell import TxnScheduler
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto.errors import RegionError, TxnError, UndeterminedResult
@@ -37,6 +40,16 @@ COMPACT_AFTER = 10_000
 Compact = Callable[[bytes, bytes | None], Awaitable[None]]
 
 
+class Views(Protocol):
+    """What the collector asks of the store's regions."""
+
+    async def read_view(self, context: kvrpcpb.Context) -> Reader:
+        """The region, linearizable; good until the next await. Raises RegionError."""
+
+    def local_view(self, context: kvrpcpb.Context) -> Reader:
+        """The region as this replica has applied it, until the next await. Raises RegionError."""
+
+
 @dataclass(slots=True)
 class _Passed:
     """What is known of a region that was walked to its end."""
@@ -51,7 +64,7 @@ class GarbageCollector:
 
     def __init__(
         self,
-        kv: RegionKv,
+        kv: Views,
         scheduler: TxnScheduler,
         regions: Callable[[], Sequence[RegionInfo]],
         compact: Compact,
@@ -78,7 +91,9 @@ class GarbageCollector:
         return removed
 
     async def collect(self, context: kvrpcpb.Context, region: metapb.Region, safe_point: int) -> int:
-        """Remove the garbage of one region; how many records that were. Raises RegionError, UndeterminedResult."""
+        """Remove the garbage of one region led from here; how many records that were. Raises RegionError,
+        UndeterminedResult."""
+        await self._kv.read_view(_copy(context))  # so that everything acknowledged until now is applied here
         removed, _ = await self._collect(context, region, safe_point)
         if removed >= COMPACT_AFTER:
             await self._compact(region.start_key, region.end_key or None)
@@ -107,7 +122,7 @@ class GarbageCollector:
         """(records removed, newest commit_ts seen)."""
         removed, newest_ts, place = 0, 0, region.start_key
         while True:
-            reader = await self._kv.read_view(_copy(context))
+            reader = self._kv.local_view(context)
             page = find_garbage(reader, place, region.end_key or None, safe_point, PAGE_RECORDS)
             newest_ts = max(newest_ts, page.newest_ts)
             for at in range(0, len(page.keys), KEYS_AT_ONCE):
@@ -128,7 +143,7 @@ class GarbageCollector:
 
 
 def _copy(context: kvrpcpb.Context) -> kvrpcpb.Context:
-    """A view notes the term it was led in; a walk may outlive terms."""
+    """A view notes the term it was led in; the removals may outlive terms."""
     copy = kvrpcpb.Context()
     copy.CopyFrom(context)
     return copy
