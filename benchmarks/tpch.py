@@ -4,18 +4,20 @@ Prints rows/s of the import against DuckDB's CREATE TABLE AS, and each query col
 three) against DuckDB hot. `--scale` is the scale factor. `--updates N` runs the hot queries once more while N rows a
 second of lineitem are updated by transactions, and compares the answers of one snapshot before and after more updates.
 `--restart` kills all stores and times the first answers with the mirror's files and without them.
+`--data DIR` keeps files and cluster there, and starts from what it finds.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import random
 import shutil
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import duckdb
@@ -27,6 +29,8 @@ from rutile.nodes.playground import Playground
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from tpch_queries import QUERIES
 
+LOADED = "loaded"
+"""An empty file beside a cluster that holds all the rows."""
 BATCH = 10
 """Rows in a transaction of the updates."""
 UPDATE = "UPDATE lineitem SET l_quantity = ? WHERE l_orderkey = ? AND l_linenumber = 1"
@@ -45,26 +49,44 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=0.1)
     parser.add_argument("--updates", type=int, default=0)
     parser.add_argument("--restart", action="store_true")
+    parser.add_argument("--data", type=Path)
     options = parser.parse_args()
-    scale = options.scale
-    with tempfile.TemporaryDirectory(prefix="rutile-bench-") as name:
-        folder = Path(name)
-        make_tpch_files(scale, folder)
+    with _folder(options.data) as folder:
+        is_loaded = (folder / LOADED).exists()
+        if not is_loaded:
+            make_tpch_files(options.scale, folder)
         peer = duckdb.connect()
         peer_import = seconds(lambda: _load_duckdb(peer, folder))
         with Playground(3, folder / "cluster") as cluster:
-            started = time.perf_counter()
-            rows = import_tpch(f"pd://{cluster.pd_address}", folder)
-            ours_import = time.perf_counter() - started
-            print(f"scale {scale:g}: {rows:,} rows")
-            print(f"import: {rows / ours_import:,.0f} rows/s on three replicas;", end=" ")
-            print(f"DuckDB {rows / peer_import:,.0f} rows/s; ratio {peer_import / ours_import:.3f}x")
+            if not is_loaded:
+                _import(cluster, folder, options.scale, peer_import)
             with rutile.connect(cluster.sql_address) as connection:
                 idle = _compare(connection, peer)
                 if options.updates:
                     _under_updates(cluster, connection, options.updates, idle)
             if options.restart:
                 _after_restart(cluster)
+
+
+@contextlib.contextmanager
+def _folder(kept: Path | None) -> Iterator[Path]:
+    """Where files and cluster lie: for ever, or for this run."""
+    if kept is not None:
+        kept.mkdir(parents=True, exist_ok=True)
+        yield kept
+        return
+    with tempfile.TemporaryDirectory(prefix="rutile-bench-") as name:
+        yield Path(name)
+
+
+def _import(cluster: Playground, folder: Path, scale: float, peer_import: float) -> None:
+    started = time.perf_counter()
+    rows = import_tpch(f"pd://{cluster.pd_address}", folder)
+    ours = time.perf_counter() - started
+    print(f"scale {scale:g}: {rows:,} rows")
+    print(f"import: {rows / ours:,.0f} rows/s on three replicas;", end=" ")
+    print(f"DuckDB {rows / peer_import:,.0f} rows/s; ratio {peer_import / ours:.3f}x", flush=True)
+    (folder / LOADED).touch()
 
 
 def _load_duckdb(peer: duckdb.DuckDBPyConnection, folder: Path) -> None:
@@ -83,9 +105,9 @@ def _compare(connection: rutile.Connection, peer: duckdb.DuckDBPyConnection) -> 
         other = min(seconds(lambda q=query: peer.execute(q).fetchall()) for _ in range(3))
         idle[number] = hot
         totals = [a + b for a, b in zip(totals, (cold, hot, other), strict=True)]
-        print(f"Q{number:<5} {cold:9.3f} {hot:9.3f} {other:9.3f} {hot / other:10.1f}x")
+        print(f"Q{number:<5} {cold:9.3f} {hot:9.3f} {other:9.3f} {hot / other:10.2f}x", flush=True)
     cold, hot, other = totals
-    print(f"total  {cold:9.3f} {hot:9.3f} {other:9.3f} {hot / other:10.1f}x (cold {cold / other:.1f}x)")
+    print(f"total  {cold:9.3f} {hot:9.3f} {other:9.3f} {hot / other:10.2f}x (cold {cold / other:.1f}x)")
     return idle
 
 
