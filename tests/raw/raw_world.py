@@ -57,8 +57,8 @@ class World:
 
 
 @asynccontextmanager
-async def world(wire: str = "local", stores: int = 1) -> AsyncIterator[World]:
-    """A cluster of `stores` stores that all hold everything."""
+async def world(wire: str = "local", stores: int = 1, **settings: Any) -> AsyncIterator[World]:
+    """A cluster of `stores` stores that all hold everything; with `settings` of theirs beside the `FAST` ones."""
     async with AsyncExitStack() as opened:
         clock, network = StandingClock(), LocalNetwork()
         pd_config = PdConfig(max_replicas=stores, tick_s=0.05)
@@ -69,10 +69,10 @@ async def world(wire: str = "local", stores: int = 1) -> AsyncIterator[World]:
         stubs: dict[int, Any] = {}
         for _ in range(stores):
             if wire == "grpc":
-                config = StoreConfig(address="127.0.0.1:0", pd_addresses=[pd.address], **FAST)
+                config = StoreConfig(address="127.0.0.1:0", pd_addresses=[pd.address], **FAST, **settings)
                 node = StoreNode(config, clock=clock)
             else:
-                config = StoreConfig(address=None, **FAST)
+                config = StoreConfig(address=None, **FAST, **settings)
                 node = StoreNode(config, pd_stub=LocalStub(pd.servicer), network=network, clock=clock)
             await node.start()
             opened.push_async_callback(node.stop)

@@ -12,6 +12,8 @@ from rutile_kv.raftstore.data_ranges import clear_region
 from rutile_kv.raftstore.region_info import RegionInfo
 from rutile_kv.raftstore.snapshot import SpooledSnapshot, encode_snapshot
 from rutile_kv.server.fenced_kv import FencedKv
+from rutile_kv.server.garbage_collector import GarbageCollector
+from rutile_kv.server.node import StoreNode
 from rutile_kv.server.raw_sweeper import WALK_SECONDS, RawSweeper
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto import metapb_pb2 as metapb
@@ -104,6 +106,43 @@ def test_the_sweep_gives_space_back_and_takes_nothing_alive() -> None:
             assert await engine_rows(place) == len(await raw.scan()) == 200
 
     asyncio.run(main())
+
+
+def test_sweeps_wake_no_region_but_where_there_is_something_to_remove() -> None:
+    async def main() -> None:
+        async with world(stores=3, hibernate_after_seconds=0.2) as place:
+            await place.client.split_regions([b"100", b"200"])
+            await place.client.raw.batch_put(dict.fromkeys(KEYS, b"v"))
+            await place.client.raw.put(b"150", b"v", ttl_s=5)
+            place.clock.now_s += 5
+            await place.replicated(3)
+            await until(lambda: awake(place) == [])
+            collected = [await garbage_collector(node).walk(1 << 60) for node in place.nodes]
+            assert (sum(collected), awake(place)) == (0, [])
+            removed = [await sweep(place, node) for node in range(3)]
+            changed = next(each for each in place.leaders() if _holds(region_of(place, each), storage_key(b"150")))
+            assert (sum(removed), set(awake(place))) == (1, {changed})
+
+    asyncio.run(main())
+
+
+def awake(place: World) -> list[int]:
+    """The regions that tick, on any store."""
+    return [region_id for node in place.nodes for region_id in node.driver.store._registry.awake]
+
+
+def region_of(place: World, region_id: int) -> metapb.Region:
+    region = place.nodes[0].driver.region(region_id)
+    assert region is not None
+    return region
+
+
+def garbage_collector(store: StoreNode) -> GarbageCollector:
+    async def compact(start: bytes, end: bytes | None) -> None:
+        raise AssertionError("there was nothing to remove")
+
+    kv = FencedKv(store.driver)
+    return GarbageCollector(kv, store.servicer.scheduler, store.driver.region_infos, compact, _no_rest)
 
 
 async def sweep(place: World, node: int) -> int:

@@ -169,7 +169,7 @@ class Peer:
     def may_sleep(self) -> bool:
         """True for a leader whose region needs nothing more done anywhere, and whose members all live."""
         return (
-            not (self.split_check_running or self.heartbeat_due or self._writes or len(self.reads) or self.proposals)
+            not (self.split_check_running or self._writes or len(self.reads) or self.proposals)
             and not self.is_merging
             and self.node.is_quiet()
             and all(other.silent_ticks < self._config.election_timeout_ticks for other in self.node.status().progress)
