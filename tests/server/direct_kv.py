@@ -79,6 +79,12 @@ class DirectKv:
             await self._freed.wait()
         return RegionReader(self.engine, self._check(context))
 
+    def view_now(self, context: kvrpcpb.Context) -> tuple[RegionReader, metapb.Region] | None:
+        if self.stuck:
+            return None
+        region = self._check(context)
+        return RegionReader(self.engine, region), region
+
     async def snapshot(self, context: kvrpcpb.Context) -> tuple[RegionSnapshot, metapb.Region, LogIndex]:
         region = self._check(context)
         self.snapshots_taken += 1

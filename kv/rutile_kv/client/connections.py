@@ -13,6 +13,8 @@ from rutile_kv.client.command_stream import CommandStub
 from rutile_kv.client.pd import PdClient
 from rutile_kv.client.pd_leader import bare_address
 from rutile_kv.env import rpc
+from rutile_kv.env.prompt import PromptReads
+from rutile_kv.env.rpc import LocalStub
 from rutile_proto import deadlock_pb2_grpc, rutilepb_pb2_grpc, tikvpb_pb2_grpc
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto.errors import PdError, RutileError
@@ -42,6 +44,9 @@ class StoreConnections(Protocol):
     async def stubs(self, store_id: int, backoff: Backoff) -> StoreStubs:
         """The store's stubs. `StoreGone` when it is not to be reached any more."""
 
+    def prompt(self, store_id: int) -> PromptReads | None:
+        """The store itself, if it is in this process and answers without an await."""
+
     def doubt(self, store_id: int) -> None:
         """A request to the store failed on the way: find out whether its address has changed before the next one."""
 
@@ -62,6 +67,11 @@ class LocalStores:
         if found is None:
             raise StoreGone(f"store {store_id} is not in this process")
         return found if isinstance(found, StoreStubs) else StoreStubs(found, found, found)
+
+    def prompt(self, store_id: int) -> PromptReads | None:
+        found: Any = self._stubs.get(store_id)
+        stub = found.tikv if isinstance(found, StoreStubs) else found
+        return stub.prompt if isinstance(stub, LocalStub) else None
 
     def doubt(self, store_id: int) -> None:
         """Local stubs have no address that could change."""
@@ -95,6 +105,10 @@ class GrpcStores:
             if known is not None and not known.doubted:
                 return known.stubs
             return await self._channel(await self._ask(store_id, backoff))
+
+    def prompt(self, store_id: int) -> PromptReads | None:
+        """None: every answer comes over a wire."""
+        return None
 
     def doubt(self, store_id: int) -> None:
         if (known := self._channels.get(store_id)) is not None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from rutile_kv.client.backoff import PD_FAILED, Backoff
 from rutile_kv.client.pd import PdClient, RegionInfo
@@ -36,6 +36,11 @@ class CachedRegion:
     """The boundaries as user keys, for requests; empty = infinity."""
     failures: int = 0
     """Peers tried in vain since one answered."""
+    plain_context: kvrpcpb.Context = field(init=False, compare=False, repr=False)
+    """`context` with nothing resolved, made once: for callers who do not change it."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "plain_context", self.context())
 
     @classmethod
     def of(cls, region: metapb.Region, leader: metapb.Peer | None) -> CachedRegion:

@@ -66,6 +66,11 @@ class Aim:
         self._read_from = read_from
         self._refused: dict[int, None] = {}
 
+    @property
+    def is_leader(self) -> bool:
+        """Whether leaders are asked, always."""
+        return self._read_from is ReadFrom.LEADER
+
     async def target(self, region: CachedRegion, backoff: Backoff) -> CachedRegion:
         """The region with the peer to ask in the leader's place."""
         if self._goes_to_leader(region):

@@ -18,8 +18,10 @@ from rutile_kv.client.region_cache import CachedRegion
 from rutile_kv.client.replicas import Aim, ReadFrom
 from rutile_kv.client.scanner import scan_pages
 from rutile_kv.client.sender import Missed
+from rutile_kv.env.prompt import NotNow, PromptReads
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto.errors import LockFacts
+from rutile_proto.keys import storage_key
 from rutile_proto.types import Timestamp
 
 Pair: TypeAlias = tuple[bytes, bytes]
@@ -57,6 +59,16 @@ class Snapshot:
             if not answer.HasField("error"):
                 return None if answer.not_found else answer.value
             await self.pass_locks([lock_of(answer.error)], backoff)
+
+    def get_now(self, key: bytes) -> bytes | None:
+        """The same in this very turn of the loop, where the store is in this process. Raises NotNow: await `get`."""
+        store, context = self._prompt(key)
+        return store.get_now(context, key, self.ts)
+
+    def scan_now(self, start: bytes, end: bytes, limit: int) -> Sequence[Pair]:
+        """The first `limit` pairs of [start, end), likewise. Raises NotNow, also where two regions hold the range."""
+        store, context = self._prompt(start)
+        return store.scan_now(context, start, end, self.ts, limit)
 
     async def batch_get(self, keys: Iterable[bytes]) -> dict[bytes, bytes]:
         """The values of those of `keys` that exist, in key order. One RPC a region, regions in parallel."""
@@ -114,6 +126,16 @@ class Snapshot:
                 del self._passable[next(iter(self._passable))]
 
     # --- inside ---------------------------------------------------------------------------------------------------
+
+    def _prompt(self, key: bytes) -> tuple[PromptReads, kvrpcpb.Context]:
+        """The store that leads the key's region, if it answers promptly, and what to tell it."""
+        region = self._cluster.regions.peek(storage_key(key))
+        if region is None or self._passable or not self.aim.is_leader:
+            raise NotNow
+        store = self._cluster.stores.prompt(region.leader.store_id)
+        if store is None:
+            raise NotNow
+        return store, region.plain_context
 
     def _get_request(self, region: CachedRegion, key: bytes) -> kvrpcpb.GetRequest:
         return kvrpcpb.GetRequest(context=self.context(region), key=key, version=self.ts)

@@ -147,6 +147,11 @@ class LocalStub:
     def __init__(self, servicer: object) -> None:
         self._servicer = servicer
 
+    @property
+    def prompt(self) -> Any:
+        """The servicer itself, if it has answers that take no await (`rutile_kv.env.prompt`); else None."""
+        return self._servicer if hasattr(self._servicer, "get_now") else None
+
     def __getattr__(self, name: str) -> Call:
         if name.startswith("_"):
             raise AttributeError(name)

@@ -152,6 +152,16 @@ class StoreDriver:
         region, term = await self._readable(context)
         if term and not context.replica_read:
             context.term = term
+        return self._confined(region)
+
+    def view_now(self, context: kvrpcpb.Context) -> tuple[Reader, metapb.Region] | None:
+        """The same with the region, if the leader's lease allows it this very turn; None if others must be asked first.
+        Notes no term: not for what is written after. Raises RegionError."""
+        self._check_serving()
+        region = self.store.read_now(context, self._now_tick())
+        return None if region is None else (self._confined(region), region)
+
+    def _confined(self, region: metapb.Region) -> Reader:
         if self._load.is_sampled(region.id):
             return SampledReader(self._engine, region, self._load)
         return RegionReader(self._engine, region)

@@ -3,6 +3,7 @@
     request ─▶ StoreService.<method>      boundary.unary: cluster, deadline, where each kind of error goes
                  │  validation            sizes, empty keys, reversed ranges: refused before anything is done
                  ├─ reads ─────▶ RegionStore.read_view ─▶ MvccReader      the live engine, until the next await
+                 ├─ prompt ────▶ RegionStore.view_now ──▶ MvccReader      the same for callers in this process, no await
                  ├─ writes ────▶ TxnScheduler ─▶ FencedKv ─▶ StoreDriver   latches, one Raft entry, applied, answered
                  ├─ fragments ─▶ CoprocessorEndpoint ─▶ FragmentTask       snapshots, worker threads, DuckDB, pages
                  ├─ watches ───▶ Watches ─▶ WatchCore                      what is applied, as streams; progress

@@ -25,6 +25,7 @@ from rutile_kv.server.local_network import RaftReceiver
 from rutile_kv.server.lock_fates import LockFates
 from rutile_kv.server.patience import PATIENCE_SECONDS
 from rutile_kv.server.pessimistic_service import PessimisticService
+from rutile_kv.server.prompt_reads import PromptReads
 from rutile_kv.server.raft_service import RaftService
 from rutile_kv.server.raw_scan_relay import RawScanRelay
 from rutile_kv.server.raw_writes import RawWrites
@@ -93,6 +94,7 @@ class StoreService(
     BulkService,
     WatchService,
     RaftService,
+    PromptReads,
 ):
     """The servicer of one store."""
 

@@ -80,6 +80,10 @@ class LocalConnections:
             raise StoreGone(f"store {store_id} is not on this network")
         return StoreStubs(stub, stub, stub)
 
+    def prompt(self, store_id: int) -> None:
+        """Stores ask each other the ordinary way."""
+        return None
+
     def doubt(self, store_id: int) -> None:
         """There is no address that could change."""
 

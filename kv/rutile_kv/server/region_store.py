@@ -27,6 +27,10 @@ class RegionStore(RegionKv, Protocol):
 
     async def read_view(self, context: kvrpcpb.Context) -> Reader: ...
 
+    def view_now(self, context: kvrpcpb.Context) -> tuple[Reader, metapb.Region] | None:
+        """The live engine, linearizable, within the region, and the region; None if that takes an await. Notes nothing
+        in the context. Raises RegionError."""
+
     async def snapshot(self, context: kvrpcpb.Context) -> tuple[Snapshot, metapb.Region, LogIndex]: ...
 
     def region(self, region_id: int) -> metapb.Region | None:
