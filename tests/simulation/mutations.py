@@ -27,10 +27,14 @@ from rutile_kv.raftstore.events import StoreReady
 from rutile_kv.raftstore.peer_storage import PeerStorage
 from rutile_kv.raftstore.registry import Registry
 from rutile_kv.raftstore.store import Store
+from rutile_kv.txn.commands.prewrite import Prewrite
+from rutile_kv.txn.max_ts import MaxTs
 from rutile_pd.storage import PdStorage
 
 GOLDEN = -1
 """No ring, but the golden scripts of Raft: Figure 8 needs more coincidences than chance will give it."""
+STORY = -2
+"""No ring either, but a story told to ring 2's cluster (`shell_stories`), for the same reason."""
 
 
 @dataclass(frozen=True)
@@ -180,6 +184,22 @@ def read_past_locks() -> Iterator[None]:
         yield
 
 
+def commit_below_reads() -> Any:
+    """Async commit does not look at what was read: a transaction may commit below a read that has not seen it."""
+    floor = Prewrite._commit_floor
+    return patch.object(Prewrite, "_commit_floor", lambda self, max_ts: floor(self, min(max_ts, 1)))
+
+
+@contextmanager
+def trust_a_new_leader_with_old_reads() -> Iterator[None]:
+    """A store that begins to lead a region takes what it has let read itself for all that was read there."""
+    with (
+        patch.object(MaxTs, "sync_region", lambda self, region_id, fresh_ts: None),
+        patch.object(MaxTs, "for_region", lambda self, region_id: max(1, self.newest)),
+    ):
+        yield
+
+
 CUT_OFF = RegionWorld(stores=5, partition=1.0, heal=0.5, pause=1.0, clients=6, split=0.0, merge=0.0)
 BORDERS = RegionWorld(split=3.0, merge=2.0, transfer=2.0, late=0.1)
 MERGES = RegionWorld(split=3.0, merge=4.0, transfer=1.0, late=0.1, loss=0.05)
@@ -220,4 +240,6 @@ MUTATIONS = (
     Mutation("forget which ids were given out", forget_ids, 1, 20, RegionWorld(pd_crash=1.0, split=2.0)),
     Mutation("timestamps not persisted ahead", forget_timestamps, 2, 6, CLOCKS, slow=True),
     Mutation("read past locks", read_past_locks, 2, 6, CROWD),
+    Mutation("commit below reads", commit_below_reads, STORY, 2),
+    Mutation("trust a new leader with old reads", trust_a_new_leader_with_old_reads, STORY, 2),
 )

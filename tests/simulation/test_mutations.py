@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from goldenscript import run_script
 from group_simulation import GroupSimulation, World
-from mutations import GOLDEN, MUTATIONS, Mutation
+from mutations import GOLDEN, MUTATIONS, STORY, Mutation
 from raft_script import RaftScript
 from region_simulation import RegionSimulation
 from region_world import RegionWorld
 from shell_simulation import ShellSimulation
+from shell_stories import ReadBeforeCommit
 from shell_world import ShellWorld
 from simulate import Run
 
@@ -35,9 +36,11 @@ class GoldenScripts:
             run_script(path, RaftScript())
 
 
-def make_run(mutation: Mutation, seed: int) -> Run | GoldenScripts:
+def make_run(mutation: Mutation, seed: int) -> Run | GoldenScripts | ReadBeforeCommit:
     if mutation.ring == GOLDEN:
         return GoldenScripts()
+    if mutation.ring == STORY:
+        return ReadBeforeCommit(seed)
     if mutation.ring == 0:
         assert mutation.world is None or isinstance(mutation.world, World)
         return GroupSimulation(seed, mutation.world)

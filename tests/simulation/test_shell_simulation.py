@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from shell_simulation import ShellSimulation
+from shell_stories import ReadBeforeCommit
 from shell_world import ShellWorld
 from simulate import run_seed
 
@@ -27,6 +28,11 @@ def test_a_calm_cluster_serves_everybody() -> None:
     simulation.run()
     histories = simulation.histories
     assert min(len(histories.lists), histories.transfers, len(histories.readings), len(histories.registers)) > 50
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_was_read_stays_what_is_read(seed: int) -> None:
+    ReadBeforeCommit(seed).run()
 
 
 def test_the_same_seed_gives_the_same_run() -> None:
