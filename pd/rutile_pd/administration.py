@@ -12,7 +12,7 @@ from rutile_pd.cluster import Cluster
 from rutile_pd.config import Scalar
 from rutile_pd.placement.rule_book import RuleBook
 from rutile_pd.placement.rules import Rule, RuleGroup
-from rutile_pd.store_settings import StoreSettings
+from rutile_pd.stores.store_settings import StoreSettings
 from rutile_proto import pdadminpb_pb2 as pdadminpb
 from rutile_proto.errors import InvalidRequest
 

@@ -2,20 +2,20 @@
 
 A plain object: requests in, answers out, and whatever must outlive the process written to storage on the way. `now_ms`
 is a monotonic clock's. Refusals are exceptions, which the service turns into header errors. What to do is decided in
-conductor.py; what people may change is in administration.py.
+`conductor`; what people may change is in `administration`.
 """
 
 import contextlib
 
+from rutile_pd.allocation.ids import IdAllocator
 from rutile_pd.conductor import Conductor
 from rutile_pd.config import PdConfig
-from rutile_pd.ids import IdAllocator
-from rutile_pd.load_statistics import LoadStatistics
-from rutile_pd.region_health import RegionHealth
-from rutile_pd.regions import RegionInfo, RegionTree, StaleRegion
+from rutile_pd.consensus.storage import PdStorage
+from rutile_pd.regions.health import RegionHealth
+from rutile_pd.regions.load_statistics import LoadStatistics
+from rutile_pd.regions.tree import RegionInfo, RegionTree, StaleRegion
 from rutile_pd.settings import Settings
-from rutile_pd.storage import PdStorage
-from rutile_pd.stores import StoreInfo, StoreRegistry
+from rutile_pd.stores.registry import StoreInfo, StoreRegistry
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto import pdpb_pb2 as pdpb
 from rutile_proto.errors import InvalidRequest, PdError

@@ -8,17 +8,17 @@ heartbeats.
 from typing import TYPE_CHECKING
 
 from rutile_pd.config import PdConfig
-from rutile_pd.dice import Dice
-from rutile_pd.operator_controller import OperatorController
-from rutile_pd.operators import Operator
+from rutile_pd.operators.controller import OperatorController
+from rutile_pd.operators.operator import Operator
 from rutile_pd.placement.attainable import Attainable
 from rutile_pd.placement.rule_book import RuleBook
-from rutile_pd.recent import RecentRegions
-from rutile_pd.regions import RegionInfo
+from rutile_pd.regions.recent import RecentRegions
+from rutile_pd.regions.tree import RegionInfo
 from rutile_pd.schedulers import CHECKERS, View, evict_leader, merge_checker
+from rutile_pd.schedulers.dice import Dice
 from rutile_pd.schedulers.scatter import Scatterer
 from rutile_pd.schedulers.scheduler_book import SchedulerBook
-from rutile_pd.scores import ScoreBoard
+from rutile_pd.schedulers.scores import ScoreBoard
 from rutile_proto import pdpb_pb2 as pdpb
 
 if TYPE_CHECKING:

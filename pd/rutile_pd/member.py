@@ -13,17 +13,17 @@ from contextlib import suppress
 from rutile_kv.engine.api import Engine
 from rutile_kv.env.clock import Clock
 from rutile_kv.raft.config import Randomness
+from rutile_pd.allocation.safe_points import SafePoints
+from rutile_pd.allocation.tso import TimestampOracle
 from rutile_pd.cluster import Cluster
 from rutile_pd.config import PdConfig
-from rutile_pd.door import Door
-from rutile_pd.leadership import Leadership
-from rutile_pd.members import NotLeading
-from rutile_pd.replica import Replica
-from rutile_pd.replication import PeerTransport, Replication
-from rutile_pd.safe_points import SafePoints
-from rutile_pd.service import PdServicer, PdState
-from rutile_pd.storage import PdStorage
-from rutile_pd.tso import TimestampOracle
+from rutile_pd.consensus.leadership import Leadership
+from rutile_pd.consensus.members import NotLeading
+from rutile_pd.consensus.replica import Replica
+from rutile_pd.consensus.replication import PeerTransport, Replication
+from rutile_pd.consensus.storage import PdStorage
+from rutile_pd.services.door import Door
+from rutile_pd.services.service import PdServicer, PdState
 from rutile_proto import pdpb_pb2 as pdpb
 
 log = logging.getLogger(__name__)

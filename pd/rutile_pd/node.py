@@ -17,14 +17,14 @@ from rutile_kv.env.clock import Clock, SystemClock
 from rutile_kv.env.health import HealthService
 from rutile_kv.env.rpc import start_server
 from rutile_pd.config import PdConfig
-from rutile_pd.door import Door
-from rutile_pd.founding import join_as, open_member
-from rutile_pd.joining import ask_to_join, confirm_new
+from rutile_pd.consensus.founding import join_as, open_member
+from rutile_pd.consensus.joining import ask_to_join, confirm_new
+from rutile_pd.consensus.members import Founder, member_record
+from rutile_pd.consensus.peer_transport import GrpcPeers, PeerService
+from rutile_pd.consensus.raft_log import confirm, is_unconfirmed, member_id_in
+from rutile_pd.consensus.write_places import write_places
 from rutile_pd.member import PdMember
-from rutile_pd.members import Founder, member_record
-from rutile_pd.peer_transport import GrpcPeers, PeerService
-from rutile_pd.raft_log import confirm, is_unconfirmed, member_id_in
-from rutile_pd.write_places import write_places
+from rutile_pd.services.door import Door
 from rutile_proto import pdpb_pb2 as pdpb
 from rutile_proto.errors import DataDirMismatch, InvalidRequest
 

@@ -11,10 +11,10 @@ All of it is small, written rarely, and read once, when a placement driver takes
 import json
 
 from rutile_pd.config import PdConfig, Scalar
+from rutile_pd.consensus.storage import PdStorage
 from rutile_pd.placement.rule_book import RuleBook
 from rutile_pd.placement.rules import Rule, RuleGroup
-from rutile_pd.storage import PdStorage
-from rutile_pd.store_settings import StoreSettings
+from rutile_pd.stores.store_settings import StoreSettings
 
 _CONFIG = "config"
 _SCHEDULERS = "schedulers"

@@ -5,13 +5,13 @@ is refused with InvalidRequest, or UnknownStore.
 """
 
 from rutile_pd.cluster import Cluster, IdsExhausted
-from rutile_pd.moves import Wanted
-from rutile_pd.operators import Kind, Operator
-from rutile_pd.range_steps import SplitAt
-from rutile_pd.regions import Peer, RegionInfo
+from rutile_pd.operators.moves import Wanted
+from rutile_pd.operators.operator import Kind, Operator
+from rutile_pd.operators.range_steps import SplitAt
+from rutile_pd.operators.steps import TransferLeader
+from rutile_pd.regions.tree import Peer, RegionInfo
 from rutile_pd.schedulers import View, merge_checker
 from rutile_pd.schedulers.targets import reshape
-from rutile_pd.steps import TransferLeader
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto import pdadminpb_pb2 as pdadminpb
 from rutile_proto.errors import InvalidRequest

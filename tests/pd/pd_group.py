@@ -26,10 +26,10 @@ from rutile_kv.engine.api import Snapshot
 from rutile_kv.env.rpc import LocalStub
 from rutile_kv.raft import Message
 from rutile_pd.config import PdConfig
-from rutile_pd.founding import open_member
+from rutile_pd.consensus.founding import open_member
+from rutile_pd.consensus.members import Founder
+from rutile_pd.consensus.replica import state_pairs
 from rutile_pd.member import PdMember
-from rutile_pd.members import Founder
-from rutile_pd.replica import state_pairs
 from rutile_proto import pdpb_pb2 as pdpb
 from rutile_proto.timestamps import compose
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rutile_pd.ids import CHUNK, IdAllocator
-from rutile_pd.safe_points import MAX_TTL_S, SafePoints
+from rutile_pd.allocation.ids import CHUNK, IdAllocator
+from rutile_pd.allocation.safe_points import MAX_TTL_S, SafePoints
 from rutile_proto.errors import InvalidRequest
 
 

@@ -24,7 +24,7 @@ from pd_group import Group, Host, take_timestamps
 
 from rutile.testing.loops import run_virtual
 from rutile_kv.env.rpc import LocalStub
-from rutile_pd.leadership import Leadership
+from rutile_pd.consensus.leadership import Leadership
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto import pdpb_pb2 as pdpb
 

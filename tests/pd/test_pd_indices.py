@@ -4,14 +4,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rutile_pd import ordered_map
-from rutile_pd.dice import Dice
-from rutile_pd.indexed_set import IndexedSet
-from rutile_pd.ordered_map import OrderedMap
-from rutile_pd.recent import RecentRegions
-from rutile_pd.regions import Peer, RegionInfo, RegionTree, StaleRegion
-from rutile_pd.scores import SortedScores
-from rutile_pd.store_limit import StoreLimit
+from rutile_pd.regions import ordered_map
+from rutile_pd.regions.indexed_set import IndexedSet
+from rutile_pd.regions.ordered_map import OrderedMap
+from rutile_pd.regions.recent import RecentRegions
+from rutile_pd.regions.tree import Peer, RegionInfo, RegionTree, StaleRegion
+from rutile_pd.schedulers.dice import Dice
+from rutile_pd.schedulers.scores import SortedScores
+from rutile_pd.stores.store_limit import StoreLimit
 from rutile_proto import metapb_pb2 as metapb
 
 KEYS = st.binary(max_size=2)

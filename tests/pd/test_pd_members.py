@@ -12,7 +12,7 @@ import grpc
 import pytest
 
 from rutile_kv.env.rpc import LocalStub, channel
-from rutile_pd.members import Founder, NotLeading, founding_members, parse_founders
+from rutile_pd.consensus.members import Founder, NotLeading, founding_members, parse_founders
 from rutile_pd.node import PdConfig, PdNode
 from rutile_proto import etcdserverpb_pb2 as etcdserverpb
 from rutile_proto import etcdserverpb_pb2_grpc, pdpb_pb2_grpc, pdraftpb_pb2_grpc

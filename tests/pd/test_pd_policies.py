@@ -7,7 +7,7 @@ import pytest
 from toy_stores import CONFIG, LEARNER, VOTER, Toy
 
 from rutile_pd.administration import Administration
-from rutile_pd.operators import Kind
+from rutile_pd.operators.operator import Kind
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto import pdadminpb_pb2 as admin
 from rutile_proto import pdpb_pb2 as pdpb

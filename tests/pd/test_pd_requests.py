@@ -11,8 +11,8 @@ from rutile_kv.env.clock import ManualClock
 from rutile_kv.env.rpc import LocalStub, channel
 from rutile_pd.config import PdConfig
 from rutile_pd.node import PdNode
-from rutile_pd.regions import RegionInfo, RegionTree
-from rutile_pd.split_request import SplitRequest
+from rutile_pd.regions.split_request import SplitRequest
+from rutile_pd.regions.tree import RegionInfo, RegionTree
 from rutile_proto import etcdserverpb_pb2 as etcdserverpb
 from rutile_proto import etcdserverpb_pb2_grpc, keyspacepb_pb2_grpc, pdpb_pb2_grpc
 from rutile_proto import keyspacepb_pb2 as keyspacepb

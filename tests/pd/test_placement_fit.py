@@ -13,7 +13,7 @@ from rutile_pd.placement.fit import fit, serves
 from rutile_pd.placement.isolation import distance, is_isolated, score
 from rutile_pd.placement.rule_book import RuleBook
 from rutile_pd.placement.rules import LabelConstraint, Op, Role, Rule, RuleGroup
-from rutile_pd.regions import Peer, RegionInfo
+from rutile_pd.regions.tree import Peer, RegionInfo
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto.errors import InvalidRequest
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from toy_stores import CONFIG, Toy
 
 from rutile_pd.config import PdConfig
-from rutile_pd.stores import StoreTombstone
+from rutile_pd.stores.registry import StoreTombstone
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto import pdpb_pb2 as pdpb
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rutile_pd.regions import RegionInfo, RegionTree, StaleRegion
+from rutile_pd.regions.tree import RegionInfo, RegionTree, StaleRegion
 from rutile_proto import metapb_pb2 as metapb
 
 KEYS = [b"", b"b", b"c", b"d", b"e", b"f"]

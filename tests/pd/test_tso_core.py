@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rutile_pd.tso import REFRESH_MS, WINDOW_MS, TimestampOracle
+from rutile_pd.allocation.tso import REFRESH_MS, WINDOW_MS, TimestampOracle
 from rutile_proto.errors import InvalidRequest
 from rutile_proto.timestamps import LOGICAL_LIMIT, logical, physical_ms
 

@@ -7,7 +7,7 @@ leader is not removed, no change takes the majority away, and a merge finds all 
 from rutile_kv.engine.memory import MemoryEngine
 from rutile_pd.cluster import Cluster
 from rutile_pd.config import PdConfig
-from rutile_pd.storage import PdStorage
+from rutile_pd.consensus.storage import PdStorage
 from rutile_proto import eraftpb_pb2 as eraftpb
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto import pdpb_pb2 as pdpb

@@ -29,7 +29,7 @@ from rutile_kv.raftstore.registry import Registry
 from rutile_kv.raftstore.store import Store
 from rutile_kv.txn.commands.prewrite import Prewrite
 from rutile_kv.txn.max_ts import MaxTs
-from rutile_pd.storage import PdStorage
+from rutile_pd.consensus.storage import PdStorage
 
 GOLDEN = -1
 """No ring, but the golden scripts of Raft: Figure 8 needs more coincidences than chance will give it."""

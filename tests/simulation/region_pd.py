@@ -18,7 +18,7 @@ from rutile_kv.raftstore.events import Split
 from rutile_kv.raftstore.pd_commands import context_of, event_of
 from rutile_pd.cluster import Cluster, IdsExhausted
 from rutile_pd.config import PdConfig
-from rutile_pd.storage import Changes, PdStorage
+from rutile_pd.consensus.storage import Changes, PdStorage
 from rutile_pd.wishes import MOST_IDS, Wishes
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto import pdadminpb_pb2 as pdadminpb

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from rutile_pd.placement.isolation import Labels, score
 from rutile_pd.placement.rules import Role, Rule
-from rutile_pd.region_info import Peer, RegionInfo
+from rutile_pd.regions.region_info import Peer, RegionInfo
 from rutile_proto import metapb_pb2 as metapb
 
 LabelsOf: TypeAlias = Callable[[int], Labels | None]

@@ -23,8 +23,8 @@ their scores, regions of a store are drawn at random, and what a rule could atta
 from collections.abc import Callable
 from typing import TypeAlias
 
-from rutile_pd.operators import Operator
-from rutile_pd.regions import RegionInfo
+from rutile_pd.operators.operator import Operator
+from rutile_pd.regions.tree import RegionInfo
 from rutile_pd.schedulers import joint_state, rule_checker, split_checker
 from rutile_pd.schedulers.view import View
 

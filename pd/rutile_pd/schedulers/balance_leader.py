@@ -6,10 +6,10 @@ more than the tolerance. So gaps only close, and balance is kept once it is reac
 nobody, the least loaded ones look for regions of which they hold a follower.
 """
 
-from rutile_pd.operators import Kind, Operator
-from rutile_pd.regions import RegionInfo
+from rutile_pd.operators.operator import Kind, Operator
+from rutile_pd.operators.steps import TransferLeader
+from rutile_pd.regions.tree import RegionInfo
 from rutile_pd.schedulers.view import View
-from rutile_pd.steps import TransferLeader
 
 MAX_STORES = 8
 """Stores looked at from each end in one round."""

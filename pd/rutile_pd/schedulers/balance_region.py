@@ -7,12 +7,12 @@ and the gap is more than the tolerance; so moves come to an end. They go through
 stores have their limits per minute.
 """
 
-from rutile_pd.operators import Kind, Operator
+from rutile_pd.operators.operator import Kind, Operator
 from rutile_pd.placement.isolation import distance_to_all
-from rutile_pd.regions import Peer, RegionInfo
+from rutile_pd.regions.tree import Peer, RegionInfo
+from rutile_pd.schedulers.scores import region_score
 from rutile_pd.schedulers.targets import may_hold, replacement
 from rutile_pd.schedulers.view import View
-from rutile_pd.scores import region_score
 
 MAX_STORES = 32
 """Stores looked at in one round, the most loaded."""

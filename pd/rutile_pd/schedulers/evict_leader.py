@@ -5,9 +5,9 @@ stopping. None of them gets a lead from anybody (`View.accepts_leader`); what th
 heir, region by region.
 """
 
-from rutile_pd.operators import Kind, Operator
+from rutile_pd.operators.operator import Kind, Operator
+from rutile_pd.operators.steps import TransferLeader
 from rutile_pd.schedulers.view import View
-from rutile_pd.steps import TransferLeader
 
 MAX_MOVES = 16
 """Transfers begun in one round for each store."""

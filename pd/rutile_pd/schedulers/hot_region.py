@@ -6,12 +6,12 @@ count, and a move must leave the two stores closer than they were: a region that
 the heat elsewhere. (What to do about such a region is to split it, which stores do by themselves.)
 """
 
-from rutile_pd.load_statistics import Flow, Load, LoadStatistics
-from rutile_pd.operators import Kind, Operator
-from rutile_pd.regions import Peer, RegionInfo
+from rutile_pd.operators.operator import Kind, Operator
+from rutile_pd.operators.steps import TransferLeader
+from rutile_pd.regions.load_statistics import Flow, Load, LoadStatistics
+from rutile_pd.regions.tree import Peer, RegionInfo
 from rutile_pd.schedulers.targets import may_hold, replacement
 from rutile_pd.schedulers.view import View
-from rutile_pd.steps import TransferLeader
 
 LEAST_GAP = 1.0
 """In multiples of what makes a region hot; stores that are closer are left alone."""

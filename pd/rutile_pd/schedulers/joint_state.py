@@ -1,9 +1,9 @@
 """Ends joint configurations that nobody is working on: their majority is harder to reach."""
 
-from rutile_pd.operators import Kind, Operator
-from rutile_pd.regions import RegionInfo
+from rutile_pd.operators.operator import Kind, Operator
+from rutile_pd.operators.steps import LeaveJoint
+from rutile_pd.regions.tree import RegionInfo
 from rutile_pd.schedulers.view import View
-from rutile_pd.steps import LeaveJoint
 
 
 def check(region: RegionInfo, view: View) -> Operator | None:

@@ -10,10 +10,10 @@ until the target covers the source, which is how PD sees that it happened.
 """
 
 from rutile_pd.config import MIB
-from rutile_pd.moves import Wanted, steps_to
-from rutile_pd.operators import Kind, Operator
-from rutile_pd.range_steps import MergeInto, TakeIn
-from rutile_pd.regions import RegionInfo
+from rutile_pd.operators.moves import Wanted, steps_to
+from rutile_pd.operators.operator import Kind, Operator
+from rutile_pd.operators.range_steps import MergeInto, TakeIn
+from rutile_pd.regions.tree import RegionInfo
 from rutile_pd.schedulers.view import View
 from rutile_proto.codec import decode_bytes
 from rutile_proto.errors import MalformedEncoding

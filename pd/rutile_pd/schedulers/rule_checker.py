@@ -17,15 +17,15 @@ was silent for less time may come back, and copying all it holds would be waste.
 from collections.abc import Callable
 from typing import TypeAlias
 
-from rutile_pd.moves import Wanted
-from rutile_pd.operators import Kind, Operator
+from rutile_pd.operators.moves import Wanted
+from rutile_pd.operators.operator import Kind, Operator
+from rutile_pd.operators.steps import TransferLeader
 from rutile_pd.placement.fit import RegionFit, RuleFit
 from rutile_pd.placement.isolation import distance_to_all
 from rutile_pd.placement.rules import Role
-from rutile_pd.regions import Peer, RegionInfo
+from rutile_pd.regions.tree import Peer, RegionInfo
 from rutile_pd.schedulers.targets import best_store, replacement, reshape, role_of
 from rutile_pd.schedulers.view import View
-from rutile_pd.steps import TransferLeader
 from rutile_proto import metapb_pb2 as metapb
 
 

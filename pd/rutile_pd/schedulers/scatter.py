@@ -7,10 +7,10 @@ its place unless that makes the counts uneven. One peer moves at a time at most,
 
 from collections import OrderedDict
 
-from rutile_pd.moves import Wanted
-from rutile_pd.operators import Kind, Operator
+from rutile_pd.operators.moves import Wanted
+from rutile_pd.operators.operator import Kind, Operator
 from rutile_pd.placement.fit import RegionFit
-from rutile_pd.regions import Peer, RegionInfo
+from rutile_pd.regions.tree import Peer, RegionInfo
 from rutile_pd.schedulers.targets import may_hold, reshape
 from rutile_pd.schedulers.view import View
 

@@ -7,7 +7,7 @@ has the stores to be freed of leaders as its arguments; the others have none.
 from collections.abc import Callable
 from typing import TypeAlias
 
-from rutile_pd.operators import Operator
+from rutile_pd.operators.operator import Operator
 from rutile_pd.schedulers import balance_leader, balance_region, hot_region
 from rutile_pd.schedulers.view import View
 from rutile_proto.errors import InvalidRequest

@@ -1,8 +1,8 @@
 """Splits regions where other placement rules begin to hold: one region cannot follow two lists of rules."""
 
-from rutile_pd.operators import Kind, Operator
-from rutile_pd.range_steps import SplitAt
-from rutile_pd.regions import RegionInfo
+from rutile_pd.operators.operator import Kind, Operator
+from rutile_pd.operators.range_steps import SplitAt
+from rutile_pd.regions.tree import RegionInfo
 from rutile_pd.schedulers.view import View
 
 MAX_KEYS = 64

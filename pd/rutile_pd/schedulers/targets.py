@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 
-from rutile_pd.moves import Wanted, steps_to
-from rutile_pd.operators import Kind, Operator
+from rutile_pd.operators.moves import Wanted, steps_to
+from rutile_pd.operators.operator import Kind, Operator
 from rutile_pd.placement.isolation import Labels, distance_to_all, is_isolated
 from rutile_pd.placement.rules import Role, Rule
-from rutile_pd.regions import Peer, RegionInfo
+from rutile_pd.regions.tree import Peer, RegionInfo
 from rutile_pd.schedulers.view import View
 from rutile_proto import metapb_pb2 as metapb
 

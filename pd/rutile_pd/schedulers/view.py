@@ -3,23 +3,23 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from rutile_pd.allocation.ids import IdAllocator
 from rutile_pd.config import PdConfig
-from rutile_pd.dice import Dice
-from rutile_pd.ids import IdAllocator
-from rutile_pd.indexed_set import IndexedSet
-from rutile_pd.load_statistics import LoadStatistics
-from rutile_pd.operator_controller import OperatorController
-from rutile_pd.operators import Kind, Operator
+from rutile_pd.operators.controller import OperatorController
+from rutile_pd.operators.operator import Kind, Operator
+from rutile_pd.operators.steps import Step
 from rutile_pd.placement.attainable import Attainable
 from rutile_pd.placement.fit import RegionFit, fit
 from rutile_pd.placement.isolation import Labels
 from rutile_pd.placement.rule_book import RuleBook
 from rutile_pd.placement.rules import Role, Rule
-from rutile_pd.recent import RecentRegions
-from rutile_pd.regions import Peer, RegionInfo, RegionTree
-from rutile_pd.scores import ScoreBoard
-from rutile_pd.steps import Step
-from rutile_pd.stores import StoreInfo, StoreLife, StoreRegistry
+from rutile_pd.regions.indexed_set import IndexedSet
+from rutile_pd.regions.load_statistics import LoadStatistics
+from rutile_pd.regions.recent import RecentRegions
+from rutile_pd.regions.tree import Peer, RegionInfo, RegionTree
+from rutile_pd.schedulers.dice import Dice
+from rutile_pd.schedulers.scores import ScoreBoard
+from rutile_pd.stores.registry import StoreInfo, StoreLife, StoreRegistry
 from rutile_proto import metapb_pb2 as metapb
 
 LimitOf = Callable[[PdConfig], int]
@@ -163,11 +163,11 @@ class View:
     # --- scores and draws -----------------------------------------------------------------------------------------
 
     def leader_score(self, store_id: int) -> float:
-        """See scores.py; a store that is to go is more loaded than any other."""
+        """See `scores`; a store that is to go is more loaded than any other."""
         return self.scores.leaders.get(store_id, _WORST)
 
     def peer_score(self, store_id: int) -> float:
-        """See scores.py."""
+        """See `scores`."""
         return self.scores.peers.get(store_id, _WORST)
 
     def is_free(self, region: RegionInfo) -> bool:

@@ -107,7 +107,7 @@ def _add_role_options(parser: argparse.ArgumentParser, default_address: str) -> 
 
 
 def _run_pd(options: argparse.Namespace) -> int:
-    from rutile_pd.members import parse_founders
+    from rutile_pd.consensus.members import parse_founders
     from rutile_pd.node import PdConfig, PdNode
 
     check_address(options)

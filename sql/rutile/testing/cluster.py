@@ -28,9 +28,9 @@ from rutile_kv.raftstore.config import StoreConfig as RaftstoreConfig
 from rutile_kv.server.config import StoreConfig
 from rutile_kv.server.node import StoreNode
 from rutile_pd.config import PdConfig
-from rutile_pd.founding import open_member
+from rutile_pd.consensus.founding import open_member
+from rutile_pd.consensus.members import Founder
 from rutile_pd.member import PdMember
-from rutile_pd.members import Founder
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto.errors import RutileError
 

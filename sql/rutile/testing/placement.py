@@ -11,10 +11,10 @@ from rutile_kv.client.pd import PdClient
 from rutile_kv.client.pd_leader import PdConnection, PdLeader
 from rutile_kv.engine.api import Snapshot
 from rutile_kv.raft import Message
-from rutile_pd.members import address_of
-from rutile_pd.replica import state_pairs
-from rutile_pd.replication import Replication
-from rutile_pd.storage import PdStorage
+from rutile_pd.consensus.members import address_of
+from rutile_pd.consensus.replica import state_pairs
+from rutile_pd.consensus.replication import Replication
+from rutile_pd.consensus.storage import PdStorage
 
 PORT = ":2379"
 
