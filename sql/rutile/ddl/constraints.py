@@ -18,7 +18,7 @@ from rutile.catalog.rules import CheckConstraint
 from rutile.errors import SqlError
 from rutile.expressions import semantics
 from rutile.expressions.compile import Environment
-from rutile.parse.stored_text import stored_text
+from rutile.parse.mysql_text import mysql_text
 from rutile.rows.access import TableAccess
 from rutile.rows.row_rules import ER_CHECK_VIOLATED, compile_rule
 from rutile.session.storage import KvSnapshot
@@ -35,7 +35,7 @@ def new_check(info: TableInfo, name: str | None, condition: exp.Expr) -> CheckCo
     chosen = name or next(each for each in numbered if each.lower() not in taken)
     if chosen.lower() in taken:
         raise SqlError(ER_CHECK_DUP_NAME, f"Duplicate check constraint name '{chosen}'.")
-    check = CheckConstraint(chosen, stored_text(condition.unnest()))
+    check = CheckConstraint(chosen, mysql_text(condition.unnest()))
     compile_rule(info, check.sql)
     return check
 

@@ -15,7 +15,7 @@ from rutile.catalog.rules import NO_RULES, CheckConstraint, GeneratedColumn, Rul
 from rutile.ddl.columns import ColumnKey, check_character_set, read_column
 from rutile.ddl.indexes import IndexDefinition, build_indexes, read_index
 from rutile.errors import SqlError, not_supported
-from rutile.parse.stored_text import stored_text
+from rutile.parse.mysql_text import mysql_text
 from rutile.rows.row_rules import compile_rule
 from rutile_coprocessor.schema import Column, Handle, Kind, TableSchema
 from rutile_proto.errors import InvalidRequest
@@ -76,7 +76,7 @@ def _rules(schema: TableSchema, parts: _Parts) -> RuleSet:
         chosen = name or next(each for each in numbers if each.lower() not in given)
         if chosen.lower() in (each.name.lower() for each in checks):
             raise SqlError(ER_CHECK_DUP_NAME, f"Duplicate check constraint name '{chosen}'.")
-        checks.append(CheckConstraint(chosen, stored_text(condition.unnest())))
+        checks.append(CheckConstraint(chosen, mysql_text(condition.unnest())))
     rules = RuleSet(tuple(parts.generated), tuple(checks))
     for sql in rules.expressions:
         compile_rule(TableInfo(schema), sql)
@@ -100,7 +100,7 @@ def _read_element(element: exp.Expr, parts: _Parts, constraint: str | None = Non
         case exp.UniqueColumnConstraint() | exp.IndexColumnConstraint():
             parts.indexes.append(read_index(element, constraint))
         case _:
-            raise not_supported(_FEATURES.get(type(element), element.sql("mysql")))
+            raise not_supported(_FEATURES.get(type(element), mysql_text(element)))
 
 
 _FEATURES: dict[type[exp.Expr], str] = {exp.ForeignKey: "FOREIGN KEY"}
@@ -118,7 +118,7 @@ def _read_column(element: exp.ColumnDef, parts: _Parts) -> None:
         if column.auto_increment or facts.default is not None or facts.key is ColumnKey.PRIMARY:
             raise not_supported(f"a generated column with AUTO_INCREMENT, DEFAULT or PRIMARY KEY ({column.name})")
         stored = bool(facts.generated.args.get("persisted"))
-        parts.generated.append(GeneratedColumn(column.id, stored_text(facts.generated.this.unnest()), stored))
+        parts.generated.append(GeneratedColumn(column.id, mysql_text(facts.generated.this.unnest()), stored))
 
 
 def _key_column(part: exp.Expr) -> str:
@@ -216,5 +216,5 @@ def _read_options(options: Sequence[exp.Expr]) -> tuple[str, int]:
             case exp.LikeProperty():
                 raise not_supported("CREATE TABLE ... LIKE")
             case exp.TemporaryProperty() | exp.PartitionedByProperty():
-                raise not_supported(option.sql("mysql") or type(option).__name__)
+                raise not_supported(mysql_text(option) or type(option).__name__)
     return comment, auto_increment

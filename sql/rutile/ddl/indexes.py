@@ -10,6 +10,7 @@ from sqlglot import exp
 from rutile import errors
 from rutile.catalog.indexes import IndexColumn, IndexInfo, IndexState
 from rutile.errors import SqlError, not_supported
+from rutile.parse.mysql_text import mysql_text
 from rutile_coprocessor.schema import Column, Kind, TableSchema
 
 MAX_KEY_PARTS = 16
@@ -63,7 +64,7 @@ def _part(node: exp.Expr) -> tuple[str, int | None]:
             return node.name, None
         case exp.Anonymous() if len(node.expressions) == 1 and node.expressions[0].name.isdigit():
             return node.name, int(node.expressions[0].name)
-    raise not_supported(f"an index on an expression: {node.sql('mysql')}")
+    raise not_supported(f"an index on an expression: {mysql_text(node)}")
 
 
 def _comment(node: exp.Expr) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlglot import exp
 
 from rutile.errors import SqlError, not_supported
+from rutile.parse.mysql_text import mysql_text
 from rutile_coprocessor.schema import ColumnType, Kind
 from rutile_proto.errors import InvalidRequest
 
@@ -65,7 +66,7 @@ def _build(kind: exp.DataType, sizes: list[int]) -> ColumnType:
         return ColumnType(_TIMES[name], scale=first)
     simple = {DType.DATE: Kind.DATE, DType.YEAR: Kind.YEAR, DType.JSON: Kind.JSON}.get(name)
     if simple is None:
-        raise not_supported(f"column type {kind.sql('mysql')}")
+        raise not_supported(f"column type {mysql_text(kind)}")
     return ColumnType(simple)
 
 
@@ -88,5 +89,5 @@ def _length(name: object, sizes: list[int]) -> int:
 def _size(parameter: exp.Expr) -> int:
     text = parameter.name
     if not text.isdigit():
-        raise not_supported(f"type parameter {parameter.sql('mysql')}")
+        raise not_supported(f"type parameter {mysql_text(parameter)}")
     return int(text)

@@ -13,6 +13,7 @@ from rutile.execution.query import RunFacts
 from rutile.explain.index_reads import index_node, index_text
 from rutile.expressions.compile import Environment, NotCompilable
 from rutile.parse import statements as st
+from rutile.parse.mysql_text import mysql_text
 from rutile.parse.table_finder import ViewNamed
 from rutile.planner.change import plan_delete, plan_update
 from rutile.planner.insert import plan_insert
@@ -231,7 +232,7 @@ def _fetch_node(scan: ScanPlan, path: str, is_overlaid: bool) -> PlanNode:
         info = "rows at the start of the transaction, its own writes laid over them"
         return PlanNode("UnionScan", ROOT, node.access, info, [node])
     if scan.filters and path != "local":
-        conditions = [text.sql("mysql").replace("`", "") for each in scan.filters for text in conjuncts(each)]
+        conditions = [mysql_text(text).replace("`", "") for each in scan.filters for text in conjuncts(each)]
         node = PlanNode("Selection", STORE, info=", ".join(conditions), children=[node])
     return PlanNode("StoreReader", ROOT, f"table:{scan.schema.name}", "per_store: rows come here", [node])
 

@@ -9,6 +9,7 @@ from rutile.errors import not_supported, syntax_error
 from rutile.parse import alterations as alter
 from rutile.parse import statements as st
 from rutile.parse.lexer import Token, tokens
+from rutile.parse.mysql_text import mysql_text
 from rutile.parse.plain_types import with_plain_types
 from rutile.parse.token_cursor import TokenCursor
 from rutile.parse.tree import parse_expression, parse_tree
@@ -93,7 +94,7 @@ def _added(element: exp.Expr) -> alter.Alteration:
 
 def _index(element: exp.Expr, constraint: str | None) -> IndexDefinition:
     if not isinstance(element, exp.UniqueColumnConstraint | exp.IndexColumnConstraint):
-        raise not_supported(f"ALTER TABLE ... ADD {element.sql('mysql')}")
+        raise not_supported(f"ALTER TABLE ... ADD {mysql_text(element)}")
     return read_index(element, constraint)
 
 

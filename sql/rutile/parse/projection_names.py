@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from sqlglot import exp
 
 from rutile.parse.lexer import Token
+from rutile.parse.mysql_text import mysql_text
 
 _BY_TEXT = "rutile_text"
 _NUMBERED = re.compile(r":p\d+\b")
@@ -24,7 +25,7 @@ def name_projections(query: exp.Expr, sql: str, tokens: Sequence[Token]) -> None
     for at, item in enumerate(items):
         if item.alias or isinstance(item, exp.Column) or item.is_star:
             continue
-        exact = texts[at] if len(texts) == len(items) else item.sql("mysql")
+        exact = texts[at] if len(texts) == len(items) else mysql_text(item)
         name = str(item.this) if isinstance(item, exp.Literal) and item.is_string else _NUMBERED.sub("?", exact)
         alias = exp.alias_(item.copy(), name, quoted=True)
         alias.meta[_BY_TEXT] = True
@@ -38,7 +39,7 @@ def is_named_by_text(item: exp.Expr) -> bool:
 
 def expression_name(item: exp.Expr) -> str:
     """The same where there is no text left: the expression written out again."""
-    return str(item.this) if isinstance(item, exp.Literal) and item.is_string else item.sql("mysql")
+    return str(item.this) if isinstance(item, exp.Literal) and item.is_string else mysql_text(item)
 
 
 def _texts(sql: str, tokens: Sequence[Token]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from rutile import errors
 from rutile.errors import SqlError, not_supported
 from rutile.expressions.compile import Evaluate, NoColumns, NotCompilable, Scope, compile_evaluate
 from rutile.parse import statements as st
+from rutile.parse.mysql_text import mysql_text
 from rutile.planner.point import FindTable, NotPoint, compile_assignments, is_default
 from rutile.planner.table_columns import INSERTED, TableColumns
 from rutile.rows.access import TableAccess
@@ -49,7 +50,7 @@ def plan_insert(statement: st.Insert, find_table: FindTable) -> InsertPlan:
     target = insert.this
     node = target.this if isinstance(target, exp.Schema) else target
     if not isinstance(node, exp.Table):
-        raise not_supported(f"INSERT INTO {node.sql('mysql')}")
+        raise not_supported(f"INSERT INTO {mysql_text(node)}")
     table = find_table(st.TableName(node.name, node.db or None))
     names = [identifier.name for identifier in target.expressions] if isinstance(target, exp.Schema) else None
     positions = _positions(table, names)

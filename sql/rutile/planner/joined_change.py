@@ -10,6 +10,7 @@ from sqlglot import exp
 from rutile import errors
 from rutile.errors import SqlError, not_supported
 from rutile.parse import statements as st
+from rutile.parse.mysql_text import mysql_text
 from rutile.planner.literals import literal_node
 from rutile.planner.point import FindTable, is_default
 from rutile.rows.access import TableAccess
@@ -131,7 +132,7 @@ def _sources(origin: exp.Expr, find_table: FindTable) -> list[_Source]:
 def _target(column: exp.Expr, sources: Sequence[_Source]) -> tuple[_Source, int]:
     """The table and position of the column that is set."""
     if not isinstance(column, exp.Column):
-        raise not_supported(f"SET {column.sql('mysql')}")
+        raise not_supported(f"SET {mysql_text(column)}")
     owners = [
         source
         for source in sources

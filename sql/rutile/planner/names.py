@@ -16,6 +16,7 @@ from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import Scope, traverse_scope
 
 from rutile.errors import ER_NON_UNIQUE, SqlError, syntax_error, unknown_column
+from rutile.parse.mysql_text import mysql_text
 from rutile.parse.projection_names import expression_name
 from rutile_coprocessor.schema import HIDDEN_HANDLE, ColumnType, TableSchema
 
@@ -41,7 +42,7 @@ def base_tables(expression: exp.Expr, database: str | None) -> dict[TableKey, ex
     found: dict[TableKey, exp.Table] = {}
     for table in expression.find_all(exp.Table):
         if not isinstance(table.this, exp.Identifier):
-            raise syntax_error(table.sql("mysql"), "not a table")
+            raise syntax_error(mysql_text(table), "not a table")
         if not table.db and table.name.lower() in ctes:
             continue
         found.setdefault(((table.db or database or "").lower(), table.name.lower()), table)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from sqlglot import exp
 
+from rutile.parse.mysql_text import mysql_text
 from rutile.planner.ranges import conjuncts
 
 ROOT = "root"
@@ -148,5 +149,5 @@ def _conditions(condition: exp.Expr) -> str:
 
 
 def _listed(nodes: Sequence[exp.Expr]) -> str:
-    text = ", ".join(node.sql("mysql").replace("`", "") for node in nodes)
+    text = ", ".join(mysql_text(node).replace("`", "") for node in nodes)
     return text if len(text) <= MAX_INFO_CHARACTERS else text[: MAX_INFO_CHARACTERS - 1] + "…"

@@ -11,6 +11,7 @@ from rutile.catalog.model import TableInfo
 from rutile.errors import SqlError, not_supported
 from rutile.expressions import semantics
 from rutile.expressions.compile import Environment, Evaluate, NotCompilable, Scope, compile_evaluate
+from rutile.parse.mysql_text import mysql_text
 from rutile.parse.tree import parse_expression
 from rutile.planner.table_columns import TableColumns
 from rutile.rows.conversion import Converter, converter_for
@@ -60,7 +61,7 @@ def compile_rule(info: TableInfo, sql: str) -> Evaluate:
     for each in node.walk():
         named = isinstance(each, exp.Anonymous | exp.Func) and each.name.lower() in _MOMENTARY_NAMES
         if isinstance(each, _MOMENTARY) or named:
-            message = f"Expression of a generated column or CHECK contains a disallowed function: {each.sql('mysql')}"
+            message = f"Expression of a generated column or CHECK contains a disallowed function: {mysql_text(each)}"
             raise SqlError(ER_GENERATED_COLUMN_FUNCTION, message)
     try:
         return compile_evaluate(node, Scope(TableColumns(info.schema), strict=True))

@@ -11,7 +11,7 @@ from rutile.catalog.view_info import ViewInfo
 from rutile.catalog.views import create_view, drop_view
 from rutile.errors import SqlError
 from rutile.parse import statements as st
-from rutile.parse.stored_text import stored_text
+from rutile.parse.mysql_text import mysql_text
 from rutile.planner.views import in_database
 from rutile.session.definitions import database_of
 from rutile.session.result import Result, SqlWarning
@@ -49,7 +49,7 @@ async def _spelled_out(session: Session, query: exp.Query) -> str:
     """The query's text; with its stars replaced by the columns they mean today."""
     if any(item.is_star for item in query.selects):
         query = await session.queries.qualified(query)
-    return stored_text(query)
+    return mysql_text(query)
 
 
 async def run_drop_view(session: Session, statement: st.DropView) -> Result:

@@ -9,6 +9,7 @@ from sqlglot import exp
 
 from rutile.errors import SqlError, not_supported
 from rutile.expressions.semantics import leading_number
+from rutile.parse.mysql_text import mysql_text
 from rutile.rows.readings import datetime_of, time_of
 from rutile.translate.sql_types import DOUBLE, INT, UNSIGNED, Base, SqlType
 
@@ -85,7 +86,7 @@ def as_condition(item: Typed) -> exp.Expr:
         return item.node
     if base in (Base.INT, Base.DECIMAL, Base.DOUBLE) or item.type.is_text:
         return exp.NEQ(this=paren(as_number(item).node), expression=number(0))
-    raise refuse(f"{item.node.sql('mysql')} as a condition")
+    raise refuse(f"{mysql_text(item.node)} as a condition")
 
 
 def as_number(item: Typed) -> Typed:
@@ -99,7 +100,7 @@ def as_number(item: Typed) -> Typed:
         return item
     if item.type.base is Base.BINARY and isinstance(item.node, exp.Anonymous) and item.node.name == "unhex":
         return _number_of_hex(item.node.expressions[0].name)
-    raise refuse(f"{item.type.base.name} {item.node.sql('mysql')} as a number (its parts are functions: YEAR, ...)")
+    raise refuse(f"{item.type.base.name} {mysql_text(item.node)} as a number (its parts are functions: YEAR, ...)")
 
 
 def _number_of_text(text: str) -> Typed:
@@ -171,7 +172,7 @@ def as_datetime(item: Typed) -> exp.Expr:
         return call("mysql_datetime", item.node)
     if base is Base.INT:
         return call("mysql_datetime", cast(item.node, "varchar"))
-    raise refuse(f"{base.name} {item.node.sql('mysql')} as a date")
+    raise refuse(f"{base.name} {mysql_text(item.node)} as a date")
 
 
 def as_date(item: Typed) -> exp.Expr:
@@ -202,7 +203,7 @@ def as_time(item: Typed) -> exp.Expr:
         return call("mysql_time_of", as_datetime(item))
     if base is Base.NULL:
         return cast(item.node, "interval")
-    raise refuse(f"{base.name} {item.node.sql('mysql')} as a time")
+    raise refuse(f"{base.name} {mysql_text(item.node)} as a time")
 
 
 def _time_literal(text: str) -> exp.Expr:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
+from rutile.parse.mysql_text import mysql_text
 from rutile.translate.build import (
     Typed,
     as_binary,
@@ -51,7 +52,7 @@ def convert(value: Typed, target: exp.DataType) -> Typed:
     """The value in another type. Raises 1235 for types there are no casts to."""
     found = _CASTS.get(target.this)
     if found is None:
-        raise refuse(f"CAST to {target.sql('mysql')}")
+        raise refuse(f"CAST to {mysql_text(target)}")
     return found(value, target)
 
 
@@ -82,7 +83,7 @@ def _to_text(value: Typed, target: exp.DataType) -> Typed:
 
 def _to_binary(value: Typed, target: exp.DataType) -> Typed:
     if _size(target) is not None:
-        raise refuse(f"CAST to {target.sql('mysql')}")
+        raise refuse(f"CAST to {mysql_text(target)}")
     return Typed(as_binary(value), BINARY)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
+from rutile.parse.mysql_text import mysql_text
 from rutile.rows.readings import datetime_of
 from rutile.translate.build import (
     Typed,
@@ -100,7 +101,7 @@ def _number_side(side: Typed, other: Typed) -> exp.Expr:
     if side.type.is_exact and (other.is_text_literal and other.node.name.lstrip("-").isdigit()):
         return side.node
     if side.type.base is Base.BINARY:
-        raise refuse(f"comparing bytes with a number: {side.node.sql('mysql')}")
+        raise refuse(f"comparing bytes with a number: {mysql_text(side.node)}")
     return as_double(side)
 
 
@@ -117,7 +118,7 @@ def _moment_side(side: Typed, other: Typed) -> exp.Expr:
         if other.type.base is Base.DATE and _midnight(side):
             return cast(_moment_text(side), "date")
         return as_datetime(side) if side.type.is_text else cast(_moment_text(side), "timestamp")
-    raise refuse(f"comparing a date with {side.node.sql('mysql')}")
+    raise refuse(f"comparing a date with {mysql_text(side.node)}")
 
 
 def _midnight(side: Typed) -> bool:
@@ -168,7 +169,7 @@ def _in_list(value: Typed, items: Sequence[Typed]) -> exp.Expr:
 def _check_same_family(left: Typed, right: Typed, node: exp.Expr) -> None:
     loose = left.type.base in _LOOSE or right.type.base in _LOOSE
     if not loose and _family(left.type) != _family(right.type):
-        raise refuse(f"comparing {left.type.base.name} with rows of {right.type.base.name}: {node.sql('mysql')[:60]}")
+        raise refuse(f"comparing {left.type.base.name} with rows of {right.type.base.name}: {mysql_text(node)[:60]}")
 
 
 # --- patterns ---------------------------------------------------------------------------------------------------------

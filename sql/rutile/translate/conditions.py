@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
+from rutile.parse.mysql_text import mysql_text
 from rutile.translate.build import Typed, as_condition, as_type, as_value, paren, refuse, when
 from rutile.translate.comparisons import comparison
 from rutile.translate.sql_types import BOOL, SqlType, common
@@ -48,7 +49,7 @@ def is_test(translator: Translator, node: exp.Expr) -> Typed:
         return Typed(exp.Is(this=paren(left.node), expression=exp.Null()), BOOL)
     if isinstance(right, exp.Boolean):
         return Typed(exp.Is(this=paren(as_condition(left)), expression=right.copy()), BOOL)
-    raise refuse(node.sql("mysql"))
+    raise refuse(mysql_text(node))
 
 
 def case(translator: Translator, node: exp.Expr) -> Typed:

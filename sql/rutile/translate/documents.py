@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
+from rutile.parse.mysql_text import mysql_text
 from rutile.translate.build import Typed, as_json, as_plain_text, call, refuse
 from rutile.translate.casts import convert
 from rutile.translate.sql_types import INT, JSON, TEXT
@@ -31,7 +32,7 @@ def extract(translator: Translator, node: exp.Expr) -> Typed:
 
 def path(translator: Translator, node: exp.Expr) -> Typed:
     """A literal path, which sqlglot has taken apart, as text."""
-    written = exp.JSONExtract(this=exp.column("x"), expression=node.copy()).sql("mysql")
+    written = mysql_text(exp.JSONExtract(this=exp.column("x"), expression=node.copy()))
     return Typed(exp.Literal.string(written.partition("'")[2].rpartition("'")[0]), TEXT)
 
 

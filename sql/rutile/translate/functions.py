@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from rutile.errors import SqlError, unknown_function
+from rutile.parse.mysql_text import mysql_text
 from rutile.translate import moments
 from rutile.translate.build import (
     Typed,
@@ -73,7 +74,7 @@ def name_and_arguments(node: exp.Expr) -> tuple[str, list[exp.Expr]]:
     for part in node.arg_types:
         value = node.args.get(part)
         if value is True and part not in _HARMLESS_FLAGS:
-            raise refuse(f"{part} of {node.key.upper()}: {node.sql('mysql')[:80]}")
+            raise refuse(f"{part} of {node.key.upper()}: {mysql_text(node)[:80]}")
         arguments += value if isinstance(value, list) else [value] if isinstance(value, exp.Expr) else []
     return CLASS_NAMES.get(type(node), node.key), arguments
 

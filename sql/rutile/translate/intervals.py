@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
+from rutile.parse.mysql_text import mysql_text
 from rutile.translate.build import (
     Typed,
     as_date,
@@ -40,7 +41,7 @@ COMPOSITE_UNITS = {
 def interval_function(translator: Translator, node: exp.Expr) -> Typed:
     """INTERVAL(n, a, b, ...): how many of the ascending a, b, ... are at most n; -1 for NULL."""
     if node.args.get("unit") is not None or not isinstance(node.this, exp.Tuple):
-        raise refuse(f"an INTERVAL that is not added to a date: {node.sql('mysql')}")
+        raise refuse(f"an INTERVAL that is not added to a date: {mysql_text(node)}")
     value, *steps = [as_number(translator.visit(item)).node for item in node.this.expressions]
     ifs = [when(exp.Is(this=paren(value.copy()), expression=exp.Null()), number(-1))]
     for place, step in enumerate(steps):
@@ -55,7 +56,7 @@ def shift_operator(translator: Translator, node: exp.Expr) -> Typed:
         interval, date = date, interval
     from_interval = interval is node.this and isinstance(node, exp.Sub)
     if from_interval or not isinstance(interval, exp.Interval) or interval.args.get("unit") is None:
-        raise refuse(node.sql("mysql"))
+        raise refuse(mysql_text(node))
     return shifted(
         translator, translator.visit(date), interval.this, interval.args["unit"].name, isinstance(node, exp.Sub)
     )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
+from rutile.parse.mysql_text import mysql_text
 from rutile.translate.build import Typed, as_double, as_integer, as_number, call, cast, number, paren, refuse
 from rutile.translate.intervals import shift_operator
 from rutile.translate.sql_types import (
@@ -145,7 +146,7 @@ def minus(translator: Translator, node: exp.Expr) -> Typed:
 def _bits(translator: Translator, node: exp.Expr, part: str) -> exp.Expr:
     value = translator.visit_part(node, part)
     if value.type.base is Base.BINARY:
-        raise refuse(f"bit operations on bytes: {node.sql('mysql')[:60]}")
+        raise refuse(f"bit operations on bytes: {mysql_text(node)[:60]}")
     return call("mysql_bits", as_integer(value))
 
 

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sqlglot import exp
 
+from rutile.parse.mysql_text import mysql_text
 from rutile.translate.build import Typed, refuse
 from rutile.translate.column_types import ColumnTypes
 from rutile.translate.functions import translate_function
@@ -81,7 +82,7 @@ class Translator:
             return translate_function(self, node)
         if type(node) in STRUCTURE:
             return Typed(self.rebuild(node), UNKNOWN)
-        raise refuse(f"{node.key}: {node.sql('mysql')[:80]}")
+        raise refuse(f"{node.key}: {mysql_text(node)[:80]}")
 
     def rebuild(self, node: exp.Expr, without: tuple[str, ...] = ()) -> exp.Expr:
         """The same kind of node over the translated children, except the parts named."""
@@ -112,4 +113,4 @@ def check_parts(node: exp.Expr, known: frozenset[str]) -> None:
         return
     for part, value in node.args.items():
         if value and part not in _COMMON_PARTS and part not in known:
-            raise refuse(f"{part} of {node.key.upper()}: {node.sql('mysql')[:80]}")
+            raise refuse(f"{part} of {node.key.upper()}: {mysql_text(node)[:80]}")

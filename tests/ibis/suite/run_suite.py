@@ -36,9 +36,10 @@ def fetched(folder: Path, *requirements: str) -> Path:
 def run(backend: str, tests: list[str], folder: Path, path: list[Path]) -> Outcomes:
     """The outcome of every test of one backend, by its name without the backend's."""
     report = folder / f"{backend}.jsonl"
+    inherited = filter(None, [os.environ.get("PYTHONPATH")])
     environment = os.environ | {
         "RUTILE_SUITE_DATA": str(folder / "data"), "RUTILE_SUITE_REPORT": str(report),
-        "PYTHONPATH": os.pathsep.join(map(str, [*path, HERE])),
+        "PYTHONPATH": os.pathsep.join([*map(str, [*path, HERE]), *inherited]),
     }  # fmt: skip
     command = [
         sys.executable, "-m", "pytest", "-q", "-c", str(folder / "pytest.ini"), "--rootdir", str(folder),
