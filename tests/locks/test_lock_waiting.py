@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 from txn_fakes import FakeRegionKv
-from virtual_time import run_virtual
 
+from rutile.testing.loops import run_virtual
 from rutile_kv.txn.commands import Commit, PessimisticLock, PessimisticLockResult, PessimisticRollback, Prewrite
 from rutile_kv.txn.deadlock import Cycle, WaitFor, WaitForGraph
 from rutile_kv.txn.lock_waiting import LockWaiting

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from rutile_kv.engine.api import DATA_CFS, Cf, Modify
-from rutile_kv.engine.memory import MemoryBatch, MemoryEngine
+from rutile.testing.disk import ForgetfulDisk
+from rutile_kv.engine.api import Modify
 from rutile_kv.raftstore.bootstrap import bootstrap_first_region, bootstrap_store, first_region
 from rutile_kv.raftstore.config import StoreConfig
 from rutile_kv.raftstore.events import (
@@ -48,42 +48,6 @@ REGION_ID = 1
 SMALL = StoreConfig(log_gap_entries=8, log_limit_entries=24, region_heartbeat_ticks=20, missing_leader_ticks=40)
 
 
-class ForgetfulEngine(MemoryEngine):
-    """A MemoryEngine that can be crashed: what comes back is a prefix of what was written, with all that was synced."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.synced: list[MemoryBatch] = []
-        self.unsynced: list[MemoryBatch] = []
-
-    def write(self, batch: MemoryBatch) -> None:
-        super().write(batch)
-        self.unsynced.append(batch)
-
-    def sync(self) -> None:
-        super().sync()
-        self.synced += self.unsynced
-        self.unsynced = []
-
-    def crash(self, survivors: int = 0) -> "ForgetfulEngine":
-        """The engine after a power cut that let `survivors` of the unsynced batches through."""
-        reborn = ForgetfulEngine()
-        for batch in [*self.synced, *self.unsynced[:survivors]]:
-            again = reborn.batch()
-            again.operations = batch.operations
-            reborn.write(again)
-        reborn.sync()
-        return reborn
-
-    def contents(self, region: metapb.Region) -> list[tuple[Cf, bytes, bytes]]:
-        """The data of a region."""
-        return [
-            (cf, key, value)
-            for cf in DATA_CFS
-            for key, value in self.scan(cf, region.start_key, region.end_key or None)
-        ]
-
-
 class Crashed(Exception):
     """The power went at a step of a round."""
 
@@ -94,7 +58,7 @@ STEPS = ("before write", "after write", "after sync", "after messages", "after a
 class Machine:
     """A store, its disk, and its place in the network."""
 
-    def __init__(self, cluster: "Cluster", store_id: int, engine: ForgetfulEngine) -> None:
+    def __init__(self, cluster: "Cluster", store_id: int, engine: ForgetfulDisk) -> None:
         self.cluster = cluster
         self.store_id = store_id
         self.engine = engine
@@ -112,7 +76,7 @@ class Machine:
         return Store(self.store_id, self.engine, self.cluster.config, random.Random(seed))
 
     def crash(self, survivors: int = 0) -> None:
-        self.engine = self.engine.crash(survivors)
+        self.engine = self.engine.reboot(survivors)
         self.up = False
         self.inbox.clear()
 
@@ -207,7 +171,7 @@ class Cluster:
         self.machines = {store_id: self._machine(store_id) for store_id in range(1, stores + 1)}
 
     def _machine(self, store_id: int) -> Machine:
-        engine = ForgetfulEngine()
+        engine = ForgetfulDisk()
         bootstrap_store(engine, CLUSTER_ID, store_id)
         if store_id == 1:
             bootstrap_first_region(engine, first_region(REGION_ID, 11, 1))

@@ -43,7 +43,7 @@ class Machine:
 MACHINE: ContextVar[Machine | None] = ContextVar("rutile.testing machine", default=None)
 
 
-class _Handle(events.Handle):
+class _HeldBack(events.Handle):
     """A callback that waits while its machine is frozen."""
 
     def _run(self) -> None:
@@ -54,15 +54,8 @@ class _Handle(events.Handle):
             super()._run()
 
 
-class _TimerHandle(events.TimerHandle):
-    """The same for timers."""
-
-    def _run(self) -> None:
-        machine = self._context.get(MACHINE)  # type: ignore[attr-defined]
-        if machine is not None and machine.is_frozen:
-            machine.held_back.append(self)
-        else:
-            super()._run()
+class _HeldBackTimer(_HeldBack, events.TimerHandle):
+    """The same at a certain time."""
 
 
 class ClusterLoop(asyncio.SelectorEventLoop):
@@ -80,14 +73,14 @@ class ClusterLoop(asyncio.SelectorEventLoop):
             self._ready.append(handle)  # type: ignore[attr-defined]
 
     def _call_soon(self, callback: Callable[..., object], args: Any, context: Context | None) -> events.Handle:
-        handle = _Handle(callback, args, self, context)
+        handle = _HeldBack(callback, args, self, context)
         self._ready.append(handle)  # type: ignore[attr-defined]
         return handle
 
     def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> events.TimerHandle:
-        handle = _TimerHandle(when, callback, args, self, context)
+        handle = _HeldBackTimer(when, callback, args, self, context)
         heapq.heappush(self._scheduled, handle)  # type: ignore[attr-defined]
         handle._scheduled = True  # type: ignore[attr-defined]
         return handle
