@@ -50,6 +50,17 @@ def test_an_idle_region_falls_silent(sleepy):
     assert not any(machine.store._registry.awake for machine in sleepy.machines.values())
 
 
+@pytest.mark.parametrize("period", [18, 19, 20, 21])
+def test_no_rhythm_keeps_a_region_awake(new_cluster, period):
+    """Whatever else a leader does every so many ticks: heartbeats, reports to PD."""
+    config = StoreConfig(hibernate_after_ticks=period, heartbeat_ticks=2, region_heartbeat_ticks=period)
+    cluster = new_cluster(config=config).grow()
+    for offset in range(2):
+        cluster.write((b"k%d" % offset, b"v"))
+        cluster.tick(offset)
+        cluster.wait(lambda: asleep(cluster) == [1, 2, 3], ticks=period + config.hibernate_answer_ticks)
+
+
 def test_the_stores_in_touch_cost_the_same_for_many_regions(sleepy):
     for number in range(2, 12):
         sleepy.split((b"%02d" % number, number))

@@ -86,8 +86,7 @@ class Hibernation:
             rest.used, rest.mark, rest.since_tick = False, mark, self._tick
         if not self._config.hibernate_after_ticks or self._tick - rest.since_tick < self._config.hibernate_after_ticks:
             return
-        rest.since_tick = self._tick  # asked again after as long, if it comes to nothing
-        if peer.may_sleep():
+        if peer.may_sleep():  # if not, perhaps at the next tick: at this one, a heartbeat may be about to leave
             rest.awaited = {member.id: None for member in peer.region.peers if member.id != peer.id}
             rest.answer_by_tick = self._tick + self._config.hibernate_answer_ticks
             self._fall_asleep(peer)
