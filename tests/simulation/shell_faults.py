@@ -9,8 +9,9 @@ from collections.abc import Callable, Coroutine
 from shell_workloads import SPLIT_KEYS
 from shell_world import ShellWorld
 
-from rutile.testing.cluster import InProcessCluster, Place
+from rutile.testing.cluster import InProcessCluster
 from rutile.testing.disk import DiskError
+from rutile.testing.places import Place
 from rutile_kv.raftstore.pd_commands import context_of
 from rutile_kv.raftstore.region_info import RegionInfo
 from rutile_kv.server.node import StoreNode

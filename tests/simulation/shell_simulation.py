@@ -27,8 +27,9 @@ from shell_workloads import (
 )
 from shell_world import ShellWorld
 
-from rutile.testing.cluster import ClusterSettings, InProcessCluster
+from rutile.testing.cluster import InProcessCluster
 from rutile.testing.loops import START_S, VirtualLoop
+from rutile.testing.places import ClusterSettings
 from rutile.testing.trace import Trace
 from rutile_kv.client.cluster import ClientOptions
 from rutile_kv.server.node import StoreNode

@@ -7,8 +7,9 @@ from typing import Any
 
 from region_checks import Violation
 
-from rutile.testing.cluster import ClusterSettings, InProcessCluster
+from rutile.testing.cluster import InProcessCluster
 from rutile.testing.loops import START_S, VirtualLoop
+from rutile.testing.places import ClusterSettings
 from rutile.testing.trace import Trace
 from rutile_kv.client.client import Client
 from rutile_kv.raftstore.pd_commands import context_of

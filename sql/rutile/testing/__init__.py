@@ -11,8 +11,10 @@ are given other things to stand on:
                VirtualLoop        the same in simulated time: the same seed gives the same run
 
 * fixture.py: `RutileCluster` with SQL connections, and the pytest fixture `rutile_cluster` (docs/testing.md).
-* cluster.py: `InProcessCluster`, and the faults one can ask it for. placement.py: its placement drivers.
-* disk.py, network.py, clocks.py, loops.py: the parts above. trace.py: what happened, and a hash of it.
+* cluster.py: `InProcessCluster`, and the faults one can ask it for. places.py: where its stores and placement drivers
+  run, and how they start. placement.py: how placement drivers meet, and are found.
+* network.py: who reaches whom. calls.py, stubs.py, transport.py: what travels: calls, streams, Raft messages.
+* disk.py, clocks.py, loops.py: the other parts above. trace.py: what happened, and a hash of it.
 
 Left out on purpose: processes and sockets (an in-process cluster has one of the former and none of the latter) and
 torn writes inside a batch (an engine's batch is atomic by its contract).

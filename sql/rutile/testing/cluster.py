@@ -9,74 +9,22 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from contextvars import copy_context
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from rutile.testing.clocks import LoopClock, SkewedClock
-from rutile.testing.disk import ForgetfulDisk
 from rutile.testing.loops import MACHINE, ClusterLoop, Machine
-from rutile.testing.network import Conditions, SimulatedNetwork
-from rutile.testing.placement import PORT, SimulatedPeers, pd_client
-from rutile_kv.client.backoff import Pace
+from rutile.testing.network import SimulatedNetwork
+from rutile.testing.placement import pd_client
+from rutile.testing.places import START_TIMEOUT_S, ClusterSettings, Place, Starter, wind_up
 from rutile_kv.client.client import Client
 from rutile_kv.client.cluster import ClientOptions
 from rutile_kv.client.cluster import Cluster as ClientCluster
 from rutile_kv.client.connections import LocalStores
-from rutile_kv.raftstore.config import StoreConfig as RaftstoreConfig
-from rutile_kv.server.config import StoreConfig
 from rutile_kv.server.node import StoreNode
-from rutile_pd.config import PdConfig
-from rutile_pd.consensus.founding import open_member
-from rutile_pd.consensus.members import Founder
-from rutile_pd.member import PdMember
 from rutile_proto import metapb_pb2 as metapb
-from rutile_proto.errors import RutileError
 
 T = TypeVar("T")
-START_TIMEOUT_S = 60.0
-
-
-@dataclass(frozen=True)
-class ClusterSettings:
-    """How a cluster in one process is made. The rhythms are quick, so that tests see them."""
-
-    stores: int = 3
-    pds: int = 1
-    replicas: int = 3
-    seed: int = 0
-    """Of everything that is drawn by lot: time-outs, delays, losses."""
-    conditions: Conditions = field(default_factory=Conditions)
-    limits: RaftstoreConfig = field(default_factory=RaftstoreConfig)
-    tick_seconds: float = 0.05
-    max_store_down_s: float = 10.0
-    """When a store that is down counts as lost and its regions are brought elsewhere."""
-    merge_interval_s: float = 3_600.0
-    """After a split, or after its own start, the placement driver lets small regions be for so long; then it merges
-    them."""
-    gc_life_time_seconds: float = 600.0
-    gc_interval_seconds: float = 600.0
-    gc_poll_seconds: float = 10.0
-
-
-class Place:
-    """Where a store or a placement driver runs: its disk and its clock outlive it."""
-
-    def __init__(self, name: str, clock: SkewedClock) -> None:
-        self.name = name
-        self.clock = clock
-        self.disk = ForgetfulDisk()
-        self.machine: Machine | None = None
-        self.node: StoreNode | PdMember | None = None
-        """What runs here, once it serves."""
-        self.nascent: StoreNode | PdMember | None = None
-        """The same while it starts."""
-        self.store_id = 0
-
-    @property
-    def is_up(self) -> bool:
-        return self.machine is not None
 
 
 class InProcessCluster:
@@ -89,6 +37,7 @@ class InProcessCluster:
         self.settings = settings or ClusterSettings()
         self.random = random.Random(self.settings.seed)
         self.network = SimulatedNetwork(random.Random(self.random.getrandbits(32)), self.settings.conditions)
+        self._starter = Starter(self.network, self.settings, self.random)
         self.note: Callable[[str], None] = lambda line: None
         """Hears of every fault."""
         self.places: dict[str, Place] = {}
@@ -172,7 +121,7 @@ class InProcessCluster:
     def client(self, name: str = "", options: ClientOptions | None = None) -> Client:
         """A client, on a machine of its own; closed with the cluster."""
         machine = Machine(name or f"client{len(self._clients) + 1}")
-        pace, options = self._pace(LoopClock(self._loop)), options or ClientOptions()
+        pace, options = self._starter.pace(LoopClock(self._loop)), options or ClientOptions()
         pd = pd_client(self.network, machine, self.pd_names, pace, options.pd_budget_s)
         stores = LocalStores(self.network.store_stubs(machine))
         client = Client(ClientCluster(pd, stores, pace, options))
@@ -193,7 +142,7 @@ class InProcessCluster:
         place.machine = place.node = place.nascent = None
         self._loop.thaw(machine)
         starting = self._starting.pop(name, None)
-        self._ghosts.append(self._run_on(machine, _wind_up(starting, node), f"ghost of {name}"))
+        self._ghosts.append(self._run_on(machine, wind_up(starting, node), f"ghost of {name}"))
 
     async def start_again(self, name: str) -> None:
         """Start what was killed or stopped, on what its disk holds."""
@@ -202,7 +151,8 @@ class InProcessCluster:
             return
         machine = place.machine = Machine(name)
         self.note(f"{name} starts")
-        work = self._start_pd(place, machine) if name.startswith("pd") else self._start_store(place)
+        start = self._starter.start_pd if name.startswith("pd") else self._starter.start_store
+        work = start(place, self.pd_names)
         task = self._starting[name] = self._run_on(machine, work, f"start of {name}")
         try:
             await asyncio.wait([task])
@@ -259,78 +209,7 @@ class InProcessCluster:
     def _add_place(self, name: str) -> None:
         self.places[name] = Place(name, SkewedClock(LoopClock(self._loop)))
 
-    def _pace(self, clock: Any) -> Pace:
-        return Pace(clock=clock, jitter=random.Random(self.random.getrandbits(32)).random)
-
     def _run_on(self, machine: Machine, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
         context = copy_context()
         context.run(MACHINE.set, machine)
         return self._loop.create_task(work, name=name, context=context)
-
-    async def _start_pd(self, place: Place, machine: Machine) -> None:
-        names = self.pd_names
-        founders = [Founder(name, name + PORT) for name in names] if len(names) > 1 else []
-        config = PdConfig(
-            name=place.name,
-            cluster_id=7,
-            max_replicas=self.settings.replicas,
-            max_store_down_s=self.settings.max_store_down_s,
-            store_disconnected_s=self.settings.max_store_down_s / 4,
-            split_merge_interval_s=self.settings.merge_interval_s,
-            tick_s=0.1,
-        )
-        disk = place.disk
-        record = open_member(disk, place.name, founders, 1)
-        if not record.client_urls:
-            record.client_urls.append("http://" + place.name + PORT)
-
-        async def sync() -> None:
-            await asyncio.to_thread(disk.sync)
-
-        rng = random.Random(self.random.getrandbits(32))
-        member = PdMember(disk, record, config, place.clock, sync, rng)
-        place.nascent = member
-        member.door.own = record
-        member.start(SimulatedPeers(self.network, machine, member.replication, member.applied))
-        self.network.serve(place.name, member.door)
-        if len(names) == 1:
-            await member.led_here()
-        place.node, place.nascent = member, None
-
-    async def _start_store(self, place: Place) -> None:
-        machine = MACHINE.get()
-        assert machine is not None, "stores are started as machines"
-        settings = self.settings
-        pace = self._pace(place.clock)
-        config = StoreConfig(
-            address=None,
-            tick_seconds=settings.tick_seconds,
-            store_heartbeat_seconds=0.5,
-            region_heartbeat_seconds=1.0,
-            gc_life_time_seconds=settings.gc_life_time_seconds,
-            gc_interval_seconds=settings.gc_interval_seconds,
-            gc_poll_seconds=settings.gc_poll_seconds,
-        )
-        node = StoreNode(
-            config,
-            pd_client=pd_client(self.network, machine, self.pd_names, pace, budget_s=START_TIMEOUT_S),
-            network=self.network,
-            clock=place.clock,
-            random_source=random.Random(self.random.getrandbits(32)),
-            engine=place.disk,
-            pace=pace,
-            limits=settings.limits,
-        )
-        place.nascent = node
-        await node.start()
-        place.node, place.nascent, place.store_id = node, None, node.store_id
-
-
-async def _wind_up(starting: asyncio.Task[None] | None, node: StoreNode | PdMember | None) -> None:
-    """End the tasks of a machine that is dead already: nothing they do has any effect."""
-    if starting is not None:
-        starting.cancel()
-        await asyncio.wait([starting])
-    if node is not None:
-        with suppress(RutileError, RuntimeError):
-            await node.stop()

@@ -11,8 +11,9 @@ import pytest
 from rutile.dbapi import Connection
 from rutile.nodes.local import Closer, LocalBackend, SharedDatabase
 from rutile.session.engine import Database
-from rutile.testing.cluster import ClusterSettings, InProcessCluster
+from rutile.testing.cluster import InProcessCluster
 from rutile.testing.loops import ClusterLoop
+from rutile.testing.places import ClusterSettings
 from rutile_kv.client.loop_thread import LoopThread
 
 

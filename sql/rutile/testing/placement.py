@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from rutile.testing.loops import Machine
-from rutile.testing.network import SimulatedNetwork, SimulatedStub
+from rutile.testing.network import SimulatedNetwork
+from rutile.testing.stubs import SimulatedStub
 from rutile_kv.client.backoff import Pace
 from rutile_kv.client.pd import PdClient
 from rutile_kv.client.pd_leader import PdConnection, PdLeader
