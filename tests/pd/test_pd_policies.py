@@ -190,6 +190,19 @@ def test_weights_shift_balance():
     assert toy.pd.regions.leader_count(4) == 0
 
 
+def test_a_store_of_weight_0_keeps_nobody_from_balance():
+    toy = Toy(stores=4, regions=24)
+    toy.sizes = dict.fromkeys(toy.regions, 10 * MIB)
+    toy.run_until(lambda: toy.is_whole() and is_quiet(toy))
+    Administration(toy.pd).set_store(admin.SetStoreRequest(store_id=4, region_weight=0, leader_weight=0))
+    toy.start_store(5)
+    toy.run_until(lambda: toy.pd.regions.peer_count(4) == 0 and is_quiet(toy))
+    leaders = [toy.pd.regions.leader_count(store) for store in (1, 2, 3, 5)]
+    peers = [toy.pd.regions.peer_count(store) for store in (1, 2, 3, 5)]
+    assert max(leaders) - min(leaders) <= 1
+    assert max(peers) - min(peers) <= 2
+
+
 def test_a_store_limit_slows_moves_down():
     took = []
     for limit in (600, 6):

@@ -6,13 +6,15 @@ more than the tolerance. So gaps only close, and balance is kept once it is reac
 nobody, the least loaded ones look for regions of which they hold a follower.
 """
 
+from itertools import islice
+
 from rutile_pd.operators.operator import Kind, Operator
 from rutile_pd.operators.steps import TransferLeader
 from rutile_pd.regions.tree import RegionInfo
 from rutile_pd.schedulers.view import View
 
-MAX_STORES = 8
-"""Stores looked at from each end in one round."""
+LEAST_STORES = 8
+"""Stores looked at from each end in one round; as many as there is room for transfers, if that is more."""
 DRAWS = 16
 """Regions drawn of each."""
 REASON = "balance leaders"
@@ -22,12 +24,15 @@ def schedule(view: View) -> list[Operator]:
     """As many transfers as the limit leaves room for, at most one for each store looked at."""
     moves: list[Operator] = []
     given: dict[int, int] = {}
-    for store_id, by_source in _turns(view):
-        if len(moves) >= view.room_for(Kind.LEADER):
+    drawn: dict[int, None] = {}
+    room = view.room_for(Kind.LEADER)
+    for store_id, by_source in _turns(max(LEAST_STORES, room), view):
+        if len(moves) >= room:
             break
         move = _away_from(store_id, given, view) if by_source else _to(store_id, given, view)
-        if move is None or move.region_id in [each.region_id for each in moves]:
+        if move is None or move.region_id in drawn:
             continue
+        drawn[move.region_id] = None
         region = view.regions.by_id(move.region_id)
         assert region is not None and region.leader is not None, "it was drawn a moment ago"
         for end, change in ((region.leader.store_id, -1), (move.new_leader_store() or 0, +1)):
@@ -36,10 +41,11 @@ def schedule(view: View) -> list[Operator]:
     return moves
 
 
-def _turns(view: View) -> list[tuple[int, bool]]:
+def _turns(count: int, view: View) -> list[tuple[int, bool]]:
     """Stores from both ends: (store, whether it gives)."""
-    rising, falling = list(view.scores.leaders.rising()), list(view.scores.leaders.falling())
-    return [(store_id, True) for store_id in falling[:MAX_STORES]] + [(s, False) for s in rising[:MAX_STORES]]
+    givers = islice(view.scores.leaders.falling(), count)
+    takers = islice(view.scores.leaders.rising(), count)
+    return [*((store_id, True) for store_id in givers), *((store_id, False) for store_id in takers)]
 
 
 def _away_from(source: int, given: dict[int, int], view: View) -> Operator | None:

@@ -14,7 +14,7 @@ from rutile_pd.schedulers.scores import region_score
 from rutile_pd.schedulers.targets import may_hold, replacement
 from rutile_pd.schedulers.view import View
 
-MAX_STORES = 32
+MAX_STORES = 64
 """Stores looked at in one round, the most loaded."""
 DRAWS = 8
 """Regions drawn of each, for each role."""
@@ -59,7 +59,7 @@ def _is_over(source: int, view: View) -> bool:
 
 
 def _tolerance(view: View) -> float:
-    return view.config.tolerant_share * min(view.scores.peers.average(), 1e15)
+    return view.config.tolerant_share * view.scores.peers.average()
 
 
 def _per_unit(source: int, target: int, view: View) -> float:

@@ -16,6 +16,8 @@ from rutile_pd.operators.controller import OperatorController
 from rutile_pd.regions.tree import RegionTree
 from rutile_pd.stores.registry import StoreInfo, StoreRegistry
 
+_WEIGHTLESS = 1e18
+"""Stores of weight 0 have this and their load: more than any other, and no part in the average."""
 _STEEPNESS = 16
 """A full store counts as much as this many times the bytes on one with room."""
 
@@ -26,6 +28,11 @@ class SortedScores:
     def __init__(self) -> None:
         self._score: dict[int, float] = {}
         self._order: list[tuple[float, int]] = []
+        self._total = 0.0
+        self._counted = 0
+
+    def __len__(self) -> int:
+        return len(self._order)
 
     def get(self, store_id: int, default: float) -> float:
         """The score of a store, or the default for one that is no member."""
@@ -43,7 +50,8 @@ class SortedScores:
         return (store_id for _, store_id in reversed(list(self._order)))
 
     def average(self) -> float:
-        return sum(self._score.values()) / len(self._score) if self._score else 0.0
+        """Of the stores that are to hold something; in constant time, for it is asked at each comparison."""
+        return self._total / self._counted if self._counted else 0.0
 
     def set(self, store_id: int, score: float) -> None:
         """A store's score is this now."""
@@ -52,13 +60,23 @@ class SortedScores:
             return
         if old is not None:
             del self._order[bisect_left(self._order, (old, store_id))]
+            self._count(old, -1)
         self._score[store_id] = score
         insort(self._order, (score, store_id))
+        self._count(score, +1)
 
     def replace(self, scores: dict[int, float]) -> None:
         """All scores at once."""
         self._score = scores
         self._order = sorted((score, store_id) for store_id, score in scores.items())
+        self._total, self._counted = 0.0, 0
+        for score in scores.values():
+            self._count(score, +1)
+
+    def _count(self, score: float, sign: int) -> None:
+        if score < _WEIGHTLESS:
+            self._total += sign * score
+            self._counted += sign
 
 
 class ScoreBoard:
@@ -105,7 +123,7 @@ class ScoreBoard:
 
 def _weighted(load: float, weight: float) -> float:
     """Load by weight; a store of weight 0 is more loaded than any other, even when it holds nothing."""
-    return load / weight if weight > 0 else 1e18 + load
+    return load / weight if weight > 0 else _WEIGHTLESS + load
 
 
 def region_score(size_bytes: int) -> float:

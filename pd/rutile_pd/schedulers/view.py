@@ -31,6 +31,9 @@ LIMITS: dict[Kind, LimitOf] = {
     Kind.HOT_REGION: lambda config: config.hot_region_schedule_limit,
 }
 """Operators of a kind that may run at a time; other kinds have no limit."""
+STORES_A_LIMIT = 32
+"""Leaders move between two stores at a time: so many stores may have as many transfers as the limit says, twice as many
+stores twice as many. Otherwise a hundred thousand leaders would move one by one for hours."""
 _WORST = 2e18
 """Above every score that a member can have."""
 
@@ -189,7 +192,10 @@ class View:
 
     def room_for(self, kind: Kind) -> int:
         """How many more operators of the kind may run."""
-        return LIMITS[kind](self.config) - self.operators.count(kind)
+        limit = LIMITS[kind](self.config)
+        if kind is Kind.LEADER:
+            limit *= max(1, len(self.scores.leaders) // STORES_A_LIMIT)
+        return limit - self.operators.count(kind)
 
     def operator(self, region: RegionInfo, reason: str, steps: tuple[Step, ...], kind: Kind) -> Operator:
         """An operator made now."""
