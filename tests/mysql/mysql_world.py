@@ -108,10 +108,11 @@ class RawClient:
         method: str = "caching_sha2_password",
         database: str = "test",
         extra: int = 0,
+        without: int = 0,
     ) -> bytes:
         """Read the greeting and answer it; the server's last word on it."""
         await self.read_greeting()
-        self.send(hello(user, PROOFS[method](password, self.nonce), method, database, extra))
+        self.send(hello(user, PROOFS[method](password, self.nonce), method, database, extra, without))
         answer = await self.read()
         return await self.read() if answer == b"\x01\x03" else answer
 
@@ -161,10 +162,11 @@ class RawClient:
             await self.writer.wait_closed()
 
 
-def hello(user: str, proof: bytes, method: str, database: str, extra: int = 0) -> bytes:
+def hello(user: str, proof: bytes, method: str, database: str, extra: int = 0, without: int = 0) -> bytes:
     """HandshakeResponse41."""
+    capabilities = int(CAPABILITIES | extra) & ~without
     return b"".join((
-        int(CAPABILITIES | extra).to_bytes(4, "little"), (1 << 24).to_bytes(4, "little"), b"\x2d", bytes(23),
+        capabilities.to_bytes(4, "little"), (1 << 24).to_bytes(4, "little"), b"\x2d", bytes(23),
         user.encode(), b"\0", lenenc_bytes(proof), database.encode(), b"\0", method.encode(), b"\0",
     ))  # fmt: skip
 

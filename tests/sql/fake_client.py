@@ -21,6 +21,7 @@ from rutile_coprocessor.schema import HIDDEN_HANDLE
 from rutile_kv.client.fragment_plan import WholeNotPossible
 from rutile_kv.client.membuffer import Change, MemBuffer
 from rutile_kv.client.two_phase import CommitLimit
+from rutile_kv.env.prompt import NotNow
 from rutile_proto import keys
 from rutile_proto import rutilepb_pb2 as rutilepb
 from rutile_proto.errors import AlreadyExist, LockFacts, LockWaitTimeout, WriteConflict
@@ -36,6 +37,7 @@ class Calls:
     """How often the engine asked for what."""
 
     gets: int = 0
+    prompt_gets: int = 0
     scans: int = 0
     timestamps: int = 0
     commits: int = 0
@@ -93,6 +95,12 @@ class FakeSnapshot:
         self._client.calls.gets += 1
         return self._client.store.get(key, self._ts)
 
+    def get_now(self, key: bytes) -> bytes | None:
+        if not self._client.prompt:
+            raise NotNow
+        self._client.calls.prompt_gets += 1
+        return self._client.store.get(key, self._ts)
+
     async def batch_get(self, wanted: Iterable[bytes]) -> dict[bytes, bytes]:
         self._client.calls.gets += 1
         found = {key: self._client.store.get(key, self._ts) for key in sorted(wanted)}
@@ -130,6 +138,10 @@ class FakeTransaction(FakeSnapshot):
         own = self.buffer.get(key)
         return own.visible if own is not None and own.hides else await super().get(key)
 
+    def get_now(self, key: bytes) -> bytes | None:
+        own = self.buffer.get(key)
+        return own.visible if own is not None and own.hides else super().get_now(key)
+
     async def batch_get(self, wanted: Iterable[bytes]) -> dict[bytes, bytes]:
         found = {key: await self.get(key) for key in sorted(wanted)}
         return {key: value for key, value in found.items() if value is not None}
@@ -160,7 +172,7 @@ class FakeTransaction(FakeSnapshot):
         for key, entry in self.buffer.items():
             if entry.change in (Change.PUT, Change.INSERT, Change.DELETE):
                 store.put(key, commit_ts, entry.visible)
-            elif key in self._locked:
+            elif key in self._locked or entry.change is Change.LOCK:
                 store.note(key, commit_ts)
         self._release()
         return Timestamp(commit_ts)
@@ -214,6 +226,8 @@ class FakeClient:
     def __init__(self, store: FakeStore | None = None, *, whole_possible: bool = True) -> None:
         self.store = store or FakeStore()
         self.whole_possible = whole_possible
+        self.prompt = False
+        """Whether it answers in the turn of the loop that asks, as a store in the same process does."""
         self.calls = Calls()
 
     async def timestamp(self) -> Timestamp:

@@ -71,6 +71,12 @@ class Transaction:
         own = self.buffer.get(key)
         return own.visible if own is not None and own.hides else await self.snapshot.get(key)
 
+    def get_now(self, key: bytes) -> bytes | None:
+        """The same in this very turn of the loop (`Snapshot.get_now`). Raises NotNow."""
+        self._must_be_active()
+        own = self.buffer.get(key)
+        return own.visible if own is not None and own.hides else self.snapshot.get_now(key)
+
     async def batch_get(self, keys: Iterable[bytes]) -> dict[bytes, bytes]:
         """The values of those of `keys` that exist, in key order."""
         self._must_be_active()

@@ -14,6 +14,8 @@ from rutile.mysql.literals import statement_text
 from rutile.mysql.load_data import Load
 from rutile.mysql.load_statement import LoadData, read_load_data
 from rutile.mysql.prepared import PreparedStatements, read_execute_header
+from rutile.mysql.prompt_answers import PromptAnswers
+from rutile.mysql.replies import status_of
 from rutile.mysql.result_sets import MakeEncoder, ResultSender
 from rutile.mysql.text_protocol import text_encoder
 from rutile.mysql.wire import FieldReader
@@ -30,12 +32,6 @@ if TYPE_CHECKING:
 
 _PARAMETER = ResultColumn("?", LONGTEXT)
 _SET_MULTI_STATEMENTS_ON, _SET_MULTI_STATEMENTS_OFF = 0, 1
-
-
-def status_of(session: Session) -> Status:
-    """The flags that tell a client where its session stands."""
-    status = Status.AUTOCOMMIT if session.autocommit else Status(0)
-    return status | Status.IN_TRANSACTION if session.in_transaction else status
 
 
 class Commands:
@@ -60,6 +56,11 @@ class Commands:
         self._results = ResultSender(link, capabilities)
         self._prepared = PreparedStatements()
         self._thread_id = session.connection_id
+        self._prompt = PromptAnswers(session, self._prepared, capabilities)
+
+    def answer_now(self, packet: bytes) -> bytes | None:
+        """The packets that answer a command, where that takes no await; else None, and `run` is to answer it."""
+        return self._prompt.answer(packet)
 
     @property
     def _status(self) -> Status:
@@ -131,6 +132,7 @@ class Commands:
         fresh.on_kill = self.session.on_kill
         old, self.session = self.session, fresh
         self._prepared.clear()
+        self._prompt = PromptAnswers(fresh, self._prepared, self._capabilities)
         await old.close()
 
     async def _process_kill(self, body: bytes) -> None:

@@ -8,11 +8,12 @@ from typing import Protocol
 
 from rutile.errors import SqlError
 from rutile.mysql import replies
-from rutile.mysql.commands import Commands, status_of
+from rutile.mysql.commands import Commands
 from rutile.mysql.handshake import ClientHello
 from rutile.mysql.link import Link, LinkLost
 from rutile.mysql.login import Doorkeeper, Security
 from rutile.mysql.problems import ConversationOver
+from rutile.mysql.replies import status_of
 from rutile.privileges.logins import Logins
 from rutile.session.engine import Database
 from rutile.session.session import Session
@@ -132,7 +133,8 @@ class Connection:
 
     async def _exchange(self, commands: Commands) -> None:
         """One command. Whatever it fails with but the client's absence comes out as SqlError."""
-        packet = await self._link.read(commands.session.variables.number("wait_timeout"))
+        timeout_s = commands.session.variables.number("wait_timeout")
+        packet = await self._link.read_command(timeout_s, commands.answer_now)
         try:
             await commands.run(packet)
         except (SqlError, LinkLost):

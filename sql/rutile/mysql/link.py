@@ -10,12 +10,16 @@ import asyncio
 import ssl
 from collections.abc import Callable
 
-from rutile.mysql.packets import PacketDecoder, frame
+from rutile.mysql.packets import HEADER_BYTES, PacketDecoder, frame
 from rutile.mysql.tls import TlsLayer
 
 READ_AHEAD_BYTES = 256 << 10
 FLUSH_BYTES = 64 << 10
 """When so much waits to be sent, it is time to flush."""
+
+
+Answer = Callable[[bytes], bytes | None]
+"""A command's payload to the packets that answer it; None: not without an await."""
 
 
 class LinkLost(Exception):
@@ -35,6 +39,9 @@ class Link(asyncio.Protocol):
         self._drained: asyncio.Future[None] | None = None
         self.on_lost: Callable[[], None] = lambda: None
         self._tls: TlsLayer | None = None
+        self._answer_now: Answer | None = None
+        """While the connection waits for a command."""
+        self._heard_at = 0.0
         self.is_lost = False
         self.peer_host = ""
 
@@ -54,6 +61,8 @@ class Link(asyncio.Protocol):
             except ssl.SSLError:
                 self.abort()
                 return
+        if self._answer_now is not None and self._answered(data, self._answer_now):
+            return
         self._decoder.feed(data)
         if self._arrival is not None:
             _wake(self._arrival)
@@ -96,6 +105,36 @@ class Link(asyncio.Protocol):
         except TimeoutError:
             raise LinkLost from None
 
+    async def read_command(self, timeout_s: float, answer_now: Answer) -> bytes:
+        """The next payload that `answer_now` does not answer there and then. Raises as `read` does, LinkLost once
+        nothing has come for `timeout_s`."""
+        loop = asyncio.get_running_loop()
+        self._heard_at = began_at = loop.time()
+        self._answer_now = answer_now
+        try:
+            while True:
+                try:
+                    return await self.read(self._heard_at + timeout_s - loop.time())
+                except LinkLost:
+                    if self.is_lost or self._heard_at == began_at:
+                        raise
+                    began_at = self._heard_at
+        finally:
+            self._answer_now = None
+
+    def _answered(self, data: bytes, answer_now: Answer) -> bool:
+        """Whether `data`, which is one whole small packet and nothing besides, was answered."""
+        if self._arrival is None or self._decoder.buffered_bytes or self._out or self._drained is not None:
+            return False
+        if len(data) <= HEADER_BYTES or data[3] or int.from_bytes(data[:3], "little") != len(data) - HEADER_BYTES:
+            return False
+        answer = answer_now(data[HEADER_BYTES:])
+        if answer is None:
+            return False
+        self._heard_at = asyncio.get_running_loop().time()
+        self._write(answer)
+        return True
+
     async def _arriving(self) -> bytes:
         while True:
             payload = self._decoder.next_payload()
@@ -131,8 +170,7 @@ class Link(asyncio.Protocol):
         """
         if self.is_lost or self._transport is None:
             raise LinkLost
-        write = self._tls.send if self._tls is not None else self._transport.write
-        write(bytes(self._out))
+        self._write(bytes(self._out))
         self._out.clear()
         if self._drained is None:
             return
@@ -142,6 +180,10 @@ class Link(asyncio.Protocol):
         except TimeoutError:
             self.abort()
             raise LinkLost from None
+
+    def _write(self, data: bytes) -> None:
+        assert self._transport is not None
+        (self._tls.send if self._tls is not None else self._transport.write)(data)
 
     @property
     def is_encrypted(self) -> bool:

@@ -15,6 +15,8 @@ from rutile.mysql.binary_protocol import UNSIGNED_PARAMETER, read_parameter, tex
 from rutile.mysql.constants import FieldType
 from rutile.mysql.problems import malformed_packet, packet_too_large, too_many_prepared, unknown_statement
 from rutile.mysql.wire import FieldReader
+from rutile.parse.lexer import shape_of
+from rutile.session.prompt import PromptPlan
 from rutile.session.result import ResultColumn
 
 MAX_STATEMENTS = 16_382
@@ -36,6 +38,10 @@ class PreparedStatement:
     long_data: dict[int, bytearray] = field(default_factory=dict)
     long_data_error: SqlError | None = None
     """Why a piece was refused: its command has no answer, so the next EXECUTE gives this one."""
+    shape: str | None = None
+    """The statement's shape, where its parameters are all the values there are; None where it has literals too."""
+    prompt_plan: PromptPlan | None = None
+    """How it was answered promptly the last time."""
 
     def add_long_data(self, position: int, data: bytes, limit_bytes: int) -> None:
         """Keep a piece of parameter `position`'s value."""
@@ -91,6 +97,12 @@ def read_execute_header(reader: FieldReader) -> int:
     return statement_id
 
 
+def _bare_shape(sql: str, parameter_count: int) -> str | None:
+    """The shape of a statement without literals."""
+    shape = shape_of(sql, [None] * parameter_count)
+    return shape.text if shape is not None and len(shape.values) == parameter_count else None
+
+
 class PreparedStatements:
     """The statements of one connection, by id."""
 
@@ -103,7 +115,9 @@ class PreparedStatements:
         if len(self._statements) >= MAX_STATEMENTS:
             raise too_many_prepared(MAX_STATEMENTS)
         self._last_id += 1
-        statement = PreparedStatement(self._last_id, sql, parameter_count, columns)
+        statement = PreparedStatement(
+            self._last_id, sql, parameter_count, columns, shape=_bare_shape(sql, parameter_count)
+        )
         self._statements[statement.id] = statement
         return statement
 

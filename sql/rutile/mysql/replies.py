@@ -5,10 +5,21 @@ from __future__ import annotations
 from rutile.errors import SqlError
 from rutile.mysql.constants import Capability, Status
 from rutile.mysql.wire import lenenc_int, lenenc_text
+from rutile.session.session import Session
 
 MAX_MESSAGE_BYTES = 512
 """MySQL's clients keep error texts in a buffer of this size."""
 _OK, _EOF, _ERROR = b"\x00", b"\xfe", b"\xff"
+_STATUSES = {
+    (autocommit, in_transaction): Status(Status.AUTOCOMMIT * autocommit | Status.IN_TRANSACTION * in_transaction)
+    for autocommit in (False, True)
+    for in_transaction in (False, True)
+}
+
+
+def status_of(session: Session) -> Status:
+    """The flags that tell a client where its session stands."""
+    return _STATUSES[session.autocommit, session.in_transaction]
 
 
 def ok(status: Status, *, affected_rows: int = 0, last_insert_id: int = 0, warnings: int = 0, info: str = "") -> bytes:

@@ -25,6 +25,7 @@ from rutile.expressions.compile import (
 from rutile.parse import statements as st
 from rutile.parse.projection_names import is_named_by_text
 from rutile.planner.key_values import NotExact, key_value
+from rutile.planner.plain import PlainSelect, plain_select
 from rutile.planner.ranges import conjuncts
 from rutile.planner.table_columns import TableColumns
 from rutile.rows.access import TableAccess
@@ -85,6 +86,8 @@ class PointSelect:
     project: tuple[Evaluate, ...]
     limit: Evaluate | None
     for_update: bool
+    plain: PlainSelect | None = None
+    """Where it is no more than that: it can be answered promptly (`rutile.session.prompt`)."""
 
 
 @dataclass(frozen=True)
@@ -164,6 +167,7 @@ def _plan_select(select: exp.Select, find_table: FindTable) -> ConstantSelect | 
     finder = _finder(table, columns, select.args.get("where"))
     scope = Scope(columns)
     limit = select.args.get("limit")
+    is_plain = finder.index is None and finder.matches is None
     return PointSelect(
         finder,
         tuple(_name(item) for item in projections),
@@ -171,6 +175,7 @@ def _plan_select(select: exp.Select, find_table: FindTable) -> ConstantSelect | 
         tuple(compile_evaluate(item.unalias(), scope) for item in projections),
         compile_evaluate(limit.expression, Scope(columns)) if limit else None,
         _locks(select),
+        plain_select(select, projections, columns, table.key_positions) if is_plain else None,
     )
 
 

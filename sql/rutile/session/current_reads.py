@@ -37,6 +37,10 @@ class CurrentView:
         own = self.buffer.get(key)
         return own.visible if own is not None and own.hides else await self._snapshot.get(key)
 
+    def get_now(self, key: bytes) -> bytes | None:
+        own = self.buffer.get(key)
+        return own.visible if own is not None and own.hides else self._snapshot.get_now(key)
+
     async def batch_get(self, keys: Iterable[bytes]) -> dict[bytes, bytes]:
         found: dict[bytes, bytes] = {}
         elsewhere = []

@@ -27,6 +27,7 @@ from rutile.privileges.check import NeedsCache
 from rutile.privileges.model import INTERNAL, Identity
 from rutile.rows.access import TableAccesses
 from rutile.session.plan_cache import DEFAULT_SIZE, PlanCache
+from rutile.session.prompt import PromptPlan
 from rutile.session.session import Session
 from rutile.session.storage import KvClient
 from rutile_coprocessor.execute import Executor
@@ -70,6 +71,8 @@ class Database:
         self.ddl = DdlWorker(client, self.catalog, single_front_end=self.options.single_front_end)
         self.tables = TableAccesses()
         self.shapes: PlanCache[ShapePlan] = PlanCache(self.options.plan_cache_size)
+        self.skeletons: PlanCache[PromptPlan] = PlanCache(self.options.plan_cache_size)
+        """Plans of prompt SELECTs by `rutile.parse.skeleton`."""
         self.queries: PlanCache[QueryPlan] = PlanCache(self.options.plan_cache_size)
         self.needs: NeedsCache = PlanCache(self.options.plan_cache_size)
         self.sessions: dict[int, Session] = {}

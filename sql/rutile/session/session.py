@@ -32,6 +32,7 @@ from rutile.session.describe import Description, describe
 from rutile.session.duckdb_door import DuckDbDoor
 from rutile.session.prepared_texts import PreparedTexts
 from rutile.session.process_list import Activity, kill
+from rutile.session.prompt import Prompt
 from rutile.session.queries import Queries
 from rutile.session.result import Result, SqlWarning
 from rutile.session.shaped import ShapedStatements
@@ -85,6 +86,7 @@ class Session:
         self._cancelled = False
         self.cancel_token = CancelToken()
         self.shaped = ShapedStatements(self)
+        self.prompt = Prompt(self)
         self.queries = Queries(self)
         self.door = DuckDbDoor(self)
         self.stale = StaleReads(self)
@@ -149,6 +151,17 @@ class Session:
             del self.shared.sessions[self.connection_id]
         self.door.relations.clear()
         await self.transaction.rollback()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it could run a statement now."""
+        return self._running is None and not self._closed and not self.is_killed
+
+    def answered_promptly(self) -> None:
+        """A SELECT was answered outside of `execute` (`rutile.session.prompt`): the next may ask what of it."""
+        self.warnings = []
+        self.row_count = -1
+        self.activity.end()
 
     # --- around a statement ---
 

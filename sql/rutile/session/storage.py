@@ -7,11 +7,13 @@ from typing import Literal, Protocol, TypeAlias, overload
 
 import pyarrow as pa
 
+from rutile_kv.client.bulk_load import CommittedRows
 from rutile_kv.client.fragment_plan import WholeNotPossible
 from rutile_kv.client.pd import RegionInfo
 from rutile_kv.client.scan_parts import ScanPart
 from rutile_kv.client.ticket_scan import HeldSnapshot, TicketScan
 from rutile_kv.client.two_phase import CommitLimit
+from rutile_kv.env.prompt import NotNow
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto import rutilepb_pb2 as rutilepb
 from rutile_proto import ticketpb_pb2 as ticketpb
@@ -19,7 +21,7 @@ from rutile_proto.types import Timestamp
 
 __all__ = [
     "CommitLimit", "FragmentMode", "FragmentResult", "HeldSnapshot", "KeyRange", "KvClient", "KvSnapshot",
-    "KvTransaction", "LockingTransaction", "Pair", "RegionInfo", "ScanPart", "TicketScan", "WholeNotPossible",
+    "KvTransaction", "LockingTransaction", "NotNow", "Pair", "RegionInfo", "ScanPart", "TicketScan", "WholeNotPossible",
 ]  # fmt: skip
 
 KeyRange: TypeAlias = tuple[bytes, bytes]
@@ -32,6 +34,9 @@ class KvSnapshot(Protocol):
     """Reads at one timestamp."""
 
     async def get(self, key: bytes) -> bytes | None: ...
+
+    def get_now(self, key: bytes) -> bytes | None:
+        """The same in this very turn of the loop. Raises NotNow: await `get`."""
 
     async def batch_get(self, keys: Iterable[bytes]) -> dict[bytes, bytes]: ...
 
@@ -154,6 +159,9 @@ class KvClient(Protocol):
         self, kinds: bytes, storage_keys: Sequence[bytes], keys: Sequence[bytes], values: Sequence[bytes]
     ) -> None:
         """Write encoded committed versions (see rutile.ingest.bulk_rows) where no transaction can look yet."""
+
+    async def bulk_load(self, rows: CommittedRows) -> None:
+        """Write many rows as committed versions, where no transaction can look yet."""
 
     async def regions_in(self, start: bytes, end: bytes) -> Sequence[RegionInfo]:
         """The regions that meet [start, end) of user keys, in key order, as the placement driver knows them."""

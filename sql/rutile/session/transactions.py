@@ -100,6 +100,10 @@ class TransactionState:
             return txn
         return await self._view(self._locking)
 
+    def reader_now(self) -> KvTransaction | None:
+        """The same without an await; None where it takes one: no transaction is open, or READ COMMITTED."""
+        return None if self._locking is not None and self._mode.read_committed else self.current
+
     async def commit(self) -> None:
         """Make the changes visible. Raises 9007, 1062, 8028; the transaction is over in any case."""
         txn, written = self._take()
