@@ -9,11 +9,14 @@ from dataclasses import replace
 from rutile import errors
 from rutile.catalog import meta
 from rutile.catalog.cache import LEASE_S, CatalogCache
+from rutile.catalog.foreign_keys import ForeignKey, TableName, has_foreign_keys, key_of, relinked
 from rutile.catalog.holds import CommitHolds
 from rutile.catalog.identifiers import IdAllocator
 from rutile.catalog.indexes import IndexInfo
 from rutile.catalog.model import CatalogSnapshot, DatabaseInfo, TableInfo, TableState
 from rutile.catalog.rules import NO_RULES, RuleSet
+from rutile.ddl.foreign_key_guards import refuse_drop, refuse_truncate
+from rutile.ddl.foreign_keys import check_children, check_links
 from rutile.errors import SqlError
 from rutile.session.storage import KvClient, KvTransaction
 from rutile_coprocessor.schema import TableSchema
@@ -107,12 +110,12 @@ class Catalog:
             raise
         return True
 
-    async def drop_database(self, name: str, *, if_exists: bool = False) -> int:
-        """Drop a database with its tables; returns how many there were. Raises 1008 unless `if_exists`."""
+    async def drop_database(self, name: str, *, if_exists: bool = False, checked: bool = True) -> int:
+        """Drop a database with its tables; returns how many there were. Raises 1008 unless `if_exists`, 3730."""
         dropped: list[TableInfo] = []
 
         async def change(txn: KvTransaction, seen: CatalogSnapshot) -> None:
-            dropped[:] = await _drop_database(txn, seen, name)
+            dropped[:] = await _drop_database(txn, seen, name, checked=checked)
 
         try:
             await self.change(change)
@@ -132,14 +135,17 @@ class Catalog:
         auto_increment: int = 1,
         indexes: tuple[IndexInfo, ...] = (),
         rules: RuleSet = NO_RULES,
+        foreign_keys: tuple[ForeignKey, ...] = (),
+        checked: bool = True,
     ) -> TableInfo:
         """Make a table; `schema.table_id` is ignored and a fresh one given. `auto_increment` is the first value.
 
-        Raises 1049 for an unknown database, 1050 when the name is taken (also by a table being imported).
+        Raises 1049 for an unknown database, 1050 when the name is taken (also by a table being imported), 1822, 1824,
+        3734, 3780 for foreign keys that cannot lead to their parents; only without `checked` may these be missing.
         """
         last_index_id = max((index.id for index in indexes), default=0)
-        wanted = TableInfo(schema, TableState(state), comment, indexes, last_index_id, rules)
-        made = await self.change(lambda txn, seen: _create_table(txn, seen, wanted, auto_increment))
+        wanted = TableInfo(schema, TableState(state), comment, indexes, last_index_id, rules, foreign_keys)
+        made = await self.change(lambda txn, seen: _create_table(txn, seen, wanted, auto_increment, checked=checked))
         assert made is not None
         return made
 
@@ -163,23 +169,29 @@ class Catalog:
         assert made is not None
         return made
 
-    async def drop_table(self, database: str, name: str) -> None:
-        """Drop a table in any state. Raises 1051."""
+    async def drop_table(
+        self, database: str, name: str, *, dropping: frozenset[TableName] = frozenset(), checked: bool = True
+    ) -> None:
+        """Drop a table in any state. Raises 1051; 3730 for the parent of a table that is not among `dropping`."""
         dropped: list[TableInfo] = []
 
         async def change(txn: KvTransaction, seen: CatalogSnapshot) -> None:
             dropped[:] = [_any_table(seen, database, name, errors.ER_BAD_TABLE)]
+            if checked:
+                refuse_drop(dropped[0], seen, dropping)
             meta.drop_table(txn, dropped[0])
 
         await self.change(change)
         await self._unused(dropped)
 
-    async def truncate_table(self, database: str, name: str) -> TableInfo:
-        """Empty a table by giving it a new id; its counters begin again. Raises 1146."""
+    async def truncate_table(self, database: str, name: str, *, checked: bool = True) -> TableInfo:
+        """Empty a table by giving it a new id; its counters begin again. Raises 1146, 1701."""
         old: list[TableInfo] = []
 
         async def change(txn: KvTransaction, seen: CatalogSnapshot) -> TableInfo:
             info = _any_table(seen, database, name)
+            if checked:
+                refuse_truncate(info, seen)
             old[:] = [info]
             # An index on its way in belongs to a job on the old id, which will find its table gone.
             schema = replace(info.schema, table_id=await meta.next_id(txn))
@@ -198,7 +210,8 @@ class Catalog:
         for attempt in range(MAX_ATTEMPTS):
             txn = await self._client.begin()
             try:
-                made = await change(txn, await meta.load(txn))
+                seen = await meta.load(txn)
+                made = await _linked(txn, seen, await change(txn, seen))
                 await meta.bump_version(txn)
                 await txn.commit()
             except RutileError as error:
@@ -230,11 +243,24 @@ async def _create_database(txn: KvTransaction, seen: CatalogSnapshot, name: str)
     txn.put(meta.database_key(name), info.to_bytes())
 
 
-async def _drop_database(txn: KvTransaction, seen: CatalogSnapshot, name: str) -> list[TableInfo]:
+async def _linked(txn: KvTransaction, before: CatalogSnapshot, made: TableInfo | None) -> TableInfo | None:
+    """What a change made, once every parent has the list of those that lead to it."""
+    if not has_foreign_keys([*before.tables.values(), *([made] if made is not None else [])]):
+        return made
+    for info in relinked(await meta.load(txn)):
+        txn.put(meta.table_key(info.schema.database, info.schema.name), info.to_bytes())
+        made = info if made is not None and info.table_id == made.table_id else made
+    return made
+
+
+async def _drop_database(txn: KvTransaction, seen: CatalogSnapshot, name: str, *, checked: bool) -> list[TableInfo]:
     if seen.database(name) is None:
         raise SqlError(errors.ER_DB_DROP_EXISTS, f"Can't drop database '{name}'; database doesn't exist")
     tables = [info for (owner, _), info in seen.tables.items() if owner == name.lower()]
+    dropping = frozenset(key_of(info) for info in tables)
     for info in tables:
+        if checked:
+            refuse_drop(info, seen, dropping)
         meta.drop_table(txn, info)
     for view in seen.views_of(name):
         txn.delete(meta.view_key(view.schema.database, view.schema.name))
@@ -242,7 +268,9 @@ async def _drop_database(txn: KvTransaction, seen: CatalogSnapshot, name: str) -
     return tables
 
 
-async def _create_table(txn: KvTransaction, seen: CatalogSnapshot, wanted: TableInfo, auto_increment: int) -> TableInfo:
+async def _create_table(
+    txn: KvTransaction, seen: CatalogSnapshot, wanted: TableInfo, auto_increment: int, *, checked: bool
+) -> TableInfo:
     schema = wanted.schema
     database = seen.database(schema.database)
     if database is None:
@@ -250,6 +278,8 @@ async def _create_table(txn: KvTransaction, seen: CatalogSnapshot, wanted: Table
     if seen.has_name(schema.database, schema.name):
         raise SqlError(errors.ER_TABLE_EXISTS, f"Table '{schema.name}' already exists")
     info = replace(wanted, schema=replace(schema, table_id=await meta.next_id(txn), database=database.name))
+    check_links(info, seen, info.foreign_keys, checked=checked)
+    check_children(info, seen)
     txn.put(meta.table_key(schema.database, schema.name), info.to_bytes())
     if auto_increment > 1:
         txn.put(meta.auto_increment_key(info.table_id), str(auto_increment).encode())

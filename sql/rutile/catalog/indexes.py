@@ -63,4 +63,5 @@ class IndexInfo:
     def from_json(body: dict[str, Any]) -> IndexInfo:
         """What `to_json` made."""
         columns = tuple(IndexColumn(column_id, length) for column_id, length in body["columns"])
-        return IndexInfo(body["id"], body["name"], columns, body["unique"], IndexState(body["state"]), body["comment"])
+        state, readable_from = IndexState(body["state"]), body.get("readable_from", 0)
+        return IndexInfo(body["id"], body["name"], columns, body["unique"], state, body["comment"], readable_from)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from rutile.catalog.foreign_keys import ForeignKey, Referrer
 from rutile.catalog.indexes import IndexInfo, IndexState
 from rutile.catalog.rules import NO_RULES, RuleSet
 from rutile.catalog.view_info import ViewInfo
@@ -50,6 +51,9 @@ class TableInfo:
     last_index_id: int = 0
     """The highest index id ever given here; none is used twice."""
     rules: RuleSet = NO_RULES
+    foreign_keys: tuple[ForeignKey, ...] = ()
+    referrers: tuple[Referrer, ...] = ()
+    """The foreign keys that lead here, in order; kept by every change of the catalogue."""
 
     @property
     def table_id(self) -> int:
@@ -68,19 +72,23 @@ class TableInfo:
         body = {
             "schema": json.loads(self.schema.to_bytes()), "state": self.state.value, "comment": self.comment,
             "indexes": [index.to_json() for index in self.indexes], "last_index_id": self.last_index_id,
-            "rules": self.rules.to_json(),
+            "rules": self.rules.to_json(), "foreign_keys": [each.to_json() for each in self.foreign_keys],
+            "referrers": [[each.database, each.table, each.foreign_key] for each in self.referrers],
         }  # fmt: skip
         return json.dumps(body, separators=(",", ":")).encode()
 
     @staticmethod
     def from_bytes(data: bytes) -> TableInfo:
-        """What `to_bytes` wrote; tables of before there were indexes have none."""
+        """What `to_bytes` wrote; tables of before there were indexes or foreign keys have none."""
         body = json.loads(data)
         schema = TableSchema.from_bytes(json.dumps(body["schema"]).encode())
         indexes = tuple(IndexInfo.from_json(index) for index in body.get("indexes", ()))
         rules = RuleSet.from_json(body["rules"]) if "rules" in body else RuleSet()
         state = TableState(body["state"])
-        return TableInfo(schema, state, body["comment"], indexes, body.get("last_index_id", 0), rules)
+        foreign_keys = tuple(ForeignKey.from_json(each) for each in body.get("foreign_keys", ()))
+        referrers = tuple(Referrer(*each) for each in body.get("referrers", ()))
+        last_id = body.get("last_index_id", 0)
+        return TableInfo(schema, state, body["comment"], indexes, last_id, rules, foreign_keys, referrers)
 
 
 @dataclass(frozen=True)

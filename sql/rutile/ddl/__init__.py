@@ -2,10 +2,12 @@
 
     create_table.py, columns.py, types.py     CREATE TABLE to a table schema
     indexes.py, keys.py                       KEY, UNIQUE and CREATE INDEX to indexes; the keys a table has
+    foreign_keys.py                           FOREIGN KEY: what is written, what must hold of both tables
+      foreign_key_guards.py                   what it forbids of others: DROP, TRUNCATE, changes of its columns
     show_create.py                            a schema back to the text that would make it
     alter.py                                  ALTER TABLE, change by change
       column_changes.py                       columns: a definition to the next one, no row rewritten
-      constraints.py                          CHECK and NOT NULL for rows that are there
+      constraints.py                          CHECK, NOT NULL and foreign keys for rows that are there
       worker.py                               indexes: jobs, run by the one front end that owns them
         index_steps.py                        F1's states, one step at a time
         backfill.py                           the entries of the rows there are
@@ -13,5 +15,6 @@
     delete_ranges.py                          what a DROP leaves to garbage collection
 
 Left out, on purpose: changes of a column that rewrite rows (1235), primary keys that come or go, and ALTERs made as a
-whole where one of several changes is an index's, a CHECK's, or takes NULL away.
+whole where one of several changes is an index's, a CHECK's, a foreign key's, or takes NULL away; of foreign keys
+ON DELETE SET DEFAULT and MATCH.
 """

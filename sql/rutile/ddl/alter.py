@@ -1,7 +1,8 @@
 """ALTER TABLE, change by change: indexes by jobs, the rest at once.
 
 The changes of one statement are made in the order written: together, all or none, if they are of the definition alone.
-With an index, a CHECK, NOT NULL or another name among them each is by itself: if one is refused, those before it stay.
+With an index, a CHECK, a foreign key, NOT NULL or another name among them each is by itself: if one is refused, those
+before it stay.
 """
 
 from __future__ import annotations
@@ -15,12 +16,21 @@ from sqlglot import exp
 from rutile import errors
 from rutile.catalog import meta
 from rutile.catalog.catalog import Catalog
+from rutile.catalog.foreign_keys import followed
 from rutile.catalog.jobs import Job
 from rutile.catalog.model import CatalogSnapshot, TableInfo
 from rutile.catalog.rules import CheckConstraint
 from rutile.ddl import column_changes, constraints
-from rutile.ddl.create_table import check_name
-from rutile.ddl.indexes import ER_DUP_KEYNAME, build_indexes
+from rutile.ddl.create_table import check_name, own_index
+from rutile.ddl.foreign_key_guards import refuse_column_change, refuse_column_drop, refuse_index_drop
+from rutile.ddl.foreign_keys import (
+    ForeignKeyDefinition,
+    build_foreign_keys,
+    check_children,
+    check_links,
+    needs_index,
+)
+from rutile.ddl.indexes import ER_DUP_KEYNAME, IndexDefinition, build_indexes
 from rutile.ddl.worker import DdlWorker
 from rutile.errors import SqlError
 from rutile.parse import alterations as alter
@@ -37,7 +47,11 @@ ER_INVALID_USE_OF_NULL = 1138
 class TableAlterer:
     """Makes the changes of one ALTER TABLE."""
 
-    def __init__(self, catalog: Catalog, worker: DdlWorker, database: str, table: str, now: datetime) -> None:
+    def __init__(
+        self, catalog: Catalog, worker: DdlWorker, database: str, table: str, now: datetime, *, checked: bool = True
+    ) -> None:
+        """`checked` is the session's foreign_key_checks."""
+        self._checked = checked
         self._catalog = catalog
         self._worker = worker
         self._database = database
@@ -49,7 +63,7 @@ class TableAlterer:
         info = await self._info()
         notes: list[SqlWarning] = []
         if all(_is_definition(info, change) for change in changes):
-            await self._replace(lambda seen: self._all_changed(seen, changes, notes))
+            await self._replace(lambda info, seen: self._all_changed(info, seen, changes, notes))
             return notes
         for change in changes:
             try:
@@ -61,13 +75,17 @@ class TableAlterer:
         return notes
 
     def _all_changed(
-        self, info: TableInfo, changes: tuple[alter.Alteration, ...], notes: list[SqlWarning]
+        self,
+        info: TableInfo,
+        seen: CatalogSnapshot,
+        changes: tuple[alter.Alteration, ...],
+        notes: list[SqlWarning],
     ) -> TableInfo:
         """The table with all changes, or none; may be asked several times."""
         notes.clear()
         for change in changes:
             try:
-                info = _changed(info, change, self._now)
+                info = self._guarded(info, seen, change)
             except SqlError as error:
                 if not _is_harmless(change, error):
                     raise
@@ -77,7 +95,7 @@ class TableAlterer:
     async def _make(self, change: alter.Alteration) -> None:
         match change:
             case alter.AddIndex():
-                await self._worker.run(lambda txn, seen: self._add_index(change, txn, seen))
+                await self._worker.run(lambda txn, seen: self._add_index(change.definition, txn, seen))
             case alter.DropIndex(name):
                 await self._worker.run(lambda txn, seen: self._drop_index(name, txn, seen))
             case alter.RenameTable(database, name):
@@ -87,21 +105,36 @@ class TableAlterer:
                 check = constraints.new_check(await self._info(), constraint, condition)
                 await self._add_check(check)
             case alter.DropCheck(name):
-                await self._replace(lambda info: constraints.without_check(info, name))
+                await self._replace(lambda info, _: constraints.without_check(info, name))
+            case alter.AddForeignKey(definition):
+                await self._add_foreign_key(definition)
             case alter.ModifyColumn() if column_changes.forbids_null(await self._info(), change):
                 await self._forbid_null(change)
             case alter.SetAutoIncrement(value):
                 info = await self._catalog.get_table(self._database, self._table)
                 await self._catalog.ids.rebase(meta.auto_increment_key(info.table_id), value - 1)
             case _:
-                await self._replace(lambda info: _changed(info, change, self._now))
+                await self._replace(lambda info, seen: self._guarded(info, seen, change))
 
-    async def _replace(self, change: Callable[[TableInfo], TableInfo]) -> None:
+    def _guarded(self, info: TableInfo, seen: CatalogSnapshot, change: alter.Alteration) -> TableInfo:
+        """The table with a change of its definition, if no foreign key forbids it. Raises 1828 to 1833."""
+        changed = _changed(info, change, self._now)
+        left = {column.id: column for column in changed.schema.columns}
+        for column in info.schema.columns:
+            if column.id not in left:
+                refuse_column_drop(info, column, seen)
+            elif left[column.id] != column and self._checked:
+                refuse_column_change(info, column, left[column.id], seen)
+        return changed
+
+    async def _replace(self, change: Callable[[TableInfo, CatalogSnapshot], TableInfo]) -> None:
         """Put another definition in place of the table's, and wait until nobody commits with the old one."""
 
         async def replaced(txn: KvTransaction, seen: CatalogSnapshot) -> TableInfo:
-            info = change(self._find(seen))
-            txn.put(meta.table_key(self._database, self._table), info.to_bytes())
+            before = self._find(seen)
+            info, *others = followed(seen.tables, before, change(before, seen))
+            for each in (info, *others):
+                txn.put(meta.table_key(each.schema.database, each.schema.name), each.to_bytes())
             return info
 
         await self._catalog.change(replaced)
@@ -114,12 +147,31 @@ class TableAlterer:
 
     async def _add_check(self, check: CheckConstraint) -> None:
         """Enforced from now on; then the rows there are are looked at. Raises 3819, and it is gone again."""
-        await self._replace(lambda info: constraints.with_check(info, check))
+        await self._replace(lambda info, _: constraints.with_check(info, check))
         client = self._worker.client
         try:
             await constraints.check_rows(await self._info(), check, client.snapshot(await client.timestamp()))
         except BaseException:
-            await self._replace(lambda info: constraints.without_check(info, check.name))
+            await self._replace(lambda info, _: constraints.without_check(info, check.name))
+            raise
+
+    async def _add_foreign_key(self, definition: ForeignKeyDefinition) -> None:
+        """Its index first, then enforced for new rows, then the rows there are are looked at. Raises 1452, ..."""
+        info = await self._info()
+        (*_, foreign) = build_foreign_keys(info, [definition])
+        check_links(info, await self._catalog.refresh(), [foreign], checked=self._checked)
+        if needs_index(info, foreign.column_ids):
+            own = own_index(info, foreign)
+            await self._worker.run(lambda txn, seen: self._add_index(own, txn, seen))
+        await self._replace(lambda info, seen: constraints.with_foreign_key(info, seen, foreign, checked=self._checked))
+        if not self._checked:
+            return
+        client = self._worker.client
+        try:
+            now = await client.timestamp()
+            await constraints.check_children(await self._info(), foreign, await self._catalog.refresh(), client, now)
+        except BaseException:
+            await self._replace(lambda info, _: constraints.without_foreign_key(info, foreign.name))
             raise
 
     async def _forbid_null(self, change: alter.ModifyColumn) -> None:
@@ -135,7 +187,7 @@ class TableAlterer:
                 raise
             raise SqlError(ER_INVALID_USE_OF_NULL, "Invalid use of NULL value", sqlstate="22004") from error
         await self._replace(
-            lambda info: column_changes.modify_column(
+            lambda info, _: column_changes.modify_column(
                 constraints.without_check(info, check.name), change, nulls_checked=True
             )
         )
@@ -148,10 +200,10 @@ class TableAlterer:
 
     # --- indexes ---
 
-    async def _add_index(self, change: alter.AddIndex, txn: KvTransaction, seen: CatalogSnapshot) -> Job:
+    async def _add_index(self, definition: IndexDefinition, txn: KvTransaction, seen: CatalogSnapshot) -> Job:
         """The job; the id is given to it now."""
         info = self._find(seen)
-        (index,) = build_indexes(info.schema, [change.definition], info.indexes, info.last_index_id)
+        (index,) = build_indexes(info.schema, [definition], info.indexes, info.last_index_id)
         txn.put(meta.table_key(self._database, self._table), replace(info, last_index_id=index.id).to_bytes())
         job = await self._job("add index", info, index.id, index.name, txn)
         return replace(job, extra={"index": index.to_json()})
@@ -161,6 +213,7 @@ class TableAlterer:
         index = info.index(name)
         if index is None or not index.is_public:
             raise _unknown_key(name)
+        refuse_index_drop(info, index, seen)
         automatic = [column for column in info.schema.columns if column.auto_increment]
         others = [each.column_ids[:1] for each in info.public_indexes if each.id != index.id]
         if automatic and (automatic[0].id,) not in [info.schema.primary_key[:1], *others]:
@@ -181,7 +234,7 @@ def _is_definition(info: TableInfo, change: alter.Alteration) -> bool:
     if isinstance(change, alter.ModifyColumn):
         return info.schema.has_column(change.name) and not column_changes.forbids_null(info, change)
     others = alter.AddIndex | alter.DropIndex | alter.RenameTable | alter.SetAutoIncrement
-    return not isinstance(change, others | alter.AddCheck | alter.DropCheck)
+    return not isinstance(change, others | alter.AddCheck | alter.DropCheck | alter.AddForeignKey)
 
 
 def _changed(info: TableInfo, change: alter.Alteration, now: datetime) -> TableInfo:
@@ -198,6 +251,8 @@ def _changed(info: TableInfo, change: alter.Alteration, now: datetime) -> TableI
             return column_changes.set_default(info, change)
         case alter.SetComment(comment):
             return replace(info, comment=comment)
+        case alter.DropForeignKey(name):
+            return constraints.without_foreign_key(info, name)
         case alter.RenameIndex(old, new):
             return _rename_index(info, old, new)
     raise AssertionError(f"made elsewhere: {change}")
@@ -229,9 +284,12 @@ async def rename_table(catalog: Catalog, database: str, name: str, new_database:
         is_view = seen.view(new_database, new_name) is not None
         if is_view or (taken is not None and taken.table_id != info.table_id):
             raise SqlError(errors.ER_TABLE_EXISTS, f"Table '{new_name}' already exists")
-        moved = replace(info, schema=replace(info.schema, name=new_name, database=target.name))
+        renamed = replace(info, schema=replace(info.schema, name=new_name, database=target.name))
+        moved, *children = followed(seen.tables, info, renamed)
+        check_children(moved, seen)
         txn.delete(meta.table_key(database, name))
-        txn.put(meta.table_key(new_database, new_name), moved.to_bytes())
+        for each in (moved, *children):
+            txn.put(meta.table_key(each.schema.database, each.schema.name), each.to_bytes())
         return moved
 
     await catalog.change(change)
@@ -244,7 +302,7 @@ def _is_harmless(change: alter.Alteration, error: SqlError) -> bool:
             return error.code == ER_DUP_KEYNAME
         case alter.AddColumn(_, _, True):
             return error.code == errors.ER_DUP_FIELDNAME
-        case alter.DropIndex(_, True) | alter.DropColumn(_, True):
+        case alter.DropIndex(_, True) | alter.DropColumn(_, True) | alter.DropForeignKey(_, True):
             return error.code == ER_CANT_DROP_FIELD_OR_KEY
     return False
 

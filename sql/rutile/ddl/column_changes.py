@@ -107,6 +107,8 @@ def set_default(info: TableInfo, change: alter.SetDefault) -> TableInfo:
 
 
 def _refuse_rules(facts: ColumnFacts) -> None:
+    if facts.references:
+        raise not_supported("ALTER TABLE of a column with REFERENCES: ADD FOREIGN KEY by itself")
     if facts.generated is not None or facts.checks:
         raise not_supported("ALTER TABLE with a generated column or CHECK: rows would have to be looked at")
 

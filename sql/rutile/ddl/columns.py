@@ -41,6 +41,8 @@ class ColumnFacts:
     generated: exp.ComputedColumnConstraint | None = None
     checks: list[tuple[str | None, exp.Expr]] = field(default_factory=list)
     """Name and condition of each CHECK."""
+    references: list[exp.Reference] = field(default_factory=list)
+    """Foreign keys of this column alone; they are enforced, as MySQL does from 9.0 on."""
 
 
 def read_column(definition: exp.ColumnDef, column_id: int) -> tuple[Column, ColumnFacts]:
@@ -84,6 +86,8 @@ def _read_constraint(name: str, kind: exp.Expr, facts: ColumnFacts) -> None:
             facts.on_update = kind.this
         case exp.CommentColumnConstraint():
             facts.comment = kind.this.name
+        case exp.Reference():
+            facts.references.append(kind)
         case exp.ComputedColumnConstraint():
             facts.generated = kind
         case exp.CharacterSetColumnConstraint() | exp.CollateColumnConstraint():
@@ -93,7 +97,7 @@ def _read_constraint(name: str, kind: exp.Expr, facts: ColumnFacts) -> None:
 
 
 _FEATURES: dict[type[exp.Expr], str] = {
-    exp.Reference: "FOREIGN KEY", exp.GeneratedAsIdentityColumnConstraint: "generated column",
+    exp.GeneratedAsIdentityColumnConstraint: "generated column",
     exp.ZeroFillColumnConstraint: "ZEROFILL", exp.InvisibleColumnConstraint: "INVISIBLE column",
 }  # fmt: skip
 

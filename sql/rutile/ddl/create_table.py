@@ -9,10 +9,18 @@ from dataclasses import dataclass, field, replace
 from sqlglot import exp
 
 from rutile import errors
+from rutile.catalog.foreign_keys import ForeignKey
 from rutile.catalog.indexes import IndexInfo
 from rutile.catalog.model import TableInfo
 from rutile.catalog.rules import NO_RULES, CheckConstraint, GeneratedColumn, RuleSet
 from rutile.ddl.columns import ColumnKey, check_character_set, read_column
+from rutile.ddl.foreign_keys import (
+    ForeignKeyDefinition,
+    build_foreign_keys,
+    needs_index,
+    read_foreign_key,
+    read_reference,
+)
 from rutile.ddl.indexes import IndexDefinition, build_indexes, read_index
 from rutile.errors import SqlError, not_supported
 from rutile.parse.mysql_text import mysql_text
@@ -38,6 +46,7 @@ class TableDefinition:
     auto_increment: int = 1
     indexes: tuple[IndexInfo, ...] = ()
     rules: RuleSet = NO_RULES
+    foreign_keys: tuple[ForeignKey, ...] = ()
 
 
 @dataclass
@@ -47,10 +56,11 @@ class _Parts:
     indexes: list[IndexDefinition] = field(default_factory=list)
     generated: list[GeneratedColumn] = field(default_factory=list)
     checks: list[tuple[str | None, exp.Expr]] = field(default_factory=list)
+    foreign_keys: list[ForeignKeyDefinition] = field(default_factory=list)
 
 
 def read_definition(definition: exp.Create, database: str, name: str) -> TableDefinition:
-    """The schema CREATE TABLE describes. Raises 1235 naming what Rutile lacks: foreign keys, ..."""
+    """The schema CREATE TABLE describes. Raises 1235 naming what Rutile lacks."""
     if not isinstance(definition.this, exp.Schema):
         raise not_supported("CREATE TABLE ... LIKE and CREATE TABLE ... AS SELECT")
     if definition.expression is not None and definition.args.get("expression"):
@@ -64,7 +74,27 @@ def read_definition(definition: exp.Create, database: str, name: str) -> TableDe
     schema = _build(database, name, parts)
     indexes = build_indexes(schema, parts.indexes, (), 0)
     _check_auto_increment(schema, indexes)
-    return TableDefinition(schema, comment, auto_increment, indexes, _rules(schema, parts))
+    rules = _rules(schema, parts)
+    table = TableInfo(schema, indexes=indexes, rules=rules)
+    foreign_keys = build_foreign_keys(table, parts.foreign_keys)
+    indexes = with_own_indexes(table, foreign_keys)
+    return TableDefinition(schema, comment, auto_increment, indexes, rules, foreign_keys)
+
+
+def with_own_indexes(info: TableInfo, foreign_keys: Sequence[ForeignKey]) -> tuple[IndexInfo, ...]:
+    """The indexes of `info`, and one of its name for each foreign key that has none to find its rows by."""
+    for foreign in foreign_keys:
+        if needs_index(info, foreign.column_ids):
+            definition = own_index(info, foreign)
+            made = build_indexes(info.schema, [definition], info.indexes, info.last_index_id or len(info.indexes))
+            info = replace(info, indexes=(*info.indexes, *made), last_index_id=made[0].id)
+    return info.indexes
+
+
+def own_index(info: TableInfo, foreign: ForeignKey) -> IndexDefinition:
+    """The index a foreign key brings along; as in MySQL it has its name."""
+    names = {column.id: column.name for column in info.schema.columns}
+    return IndexDefinition(foreign.name, tuple((names[each], None) for each in foreign.column_ids), unique=False)
 
 
 def _rules(schema: TableSchema, parts: _Parts) -> RuleSet:
@@ -99,17 +129,17 @@ def _read_element(element: exp.Expr, parts: _Parts, constraint: str | None = Non
             parts.checks.append((constraint, element.this))
         case exp.UniqueColumnConstraint() | exp.IndexColumnConstraint():
             parts.indexes.append(read_index(element, constraint))
+        case exp.ForeignKey():
+            parts.foreign_keys.append(read_foreign_key(element, constraint))
         case _:
-            raise not_supported(_FEATURES.get(type(element), mysql_text(element)))
-
-
-_FEATURES: dict[type[exp.Expr], str] = {exp.ForeignKey: "FOREIGN KEY"}
+            raise not_supported(mysql_text(element))
 
 
 def _read_column(element: exp.ColumnDef, parts: _Parts) -> None:
     column, facts = read_column(element, len(parts.columns) + 1)
     parts.columns.append(column)
     parts.checks += facts.checks
+    parts.foreign_keys += [read_reference(each, (column.name,), None) for each in facts.references]
     if facts.key is ColumnKey.PRIMARY:
         _set_key(parts, (column.name,))
     elif facts.key is ColumnKey.UNIQUE:

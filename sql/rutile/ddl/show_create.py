@@ -8,6 +8,7 @@ from decimal import Decimal
 from rutile.catalog.indexes import IndexInfo
 from rutile.catalog.model import TableInfo
 from rutile.catalog.rules import GeneratedColumn
+from rutile.ddl.foreign_keys import definition_text
 from rutile.rows.temporal import format_datetime, format_time
 from rutile_coprocessor.schema import Column, Kind, Scalar, TableSchema
 
@@ -31,6 +32,7 @@ def show_create_table(info: TableInfo) -> str:
         key = ",".join(quote_name(column.name) for column in schema.primary_key_columns)
         lines.append(f"  PRIMARY KEY ({key})")
     lines += [f"  {_index_line(schema, index)}" for index in info.public_indexes]
+    lines += [f"  {definition_text(info, each)}" for each in info.foreign_keys]
     lines += [f"  CONSTRAINT {quote_name(each.name)} CHECK (({each.sql}))" for each in info.rules.checks]
     comment = f" COMMENT={quote_string(info.comment)}" if info.comment else ""
     body = ",\n".join(lines)

@@ -27,6 +27,7 @@ async def run_change(
             changed += await writer.update(key, old, _new_row(plan, writer, found, old, number))
         else:
             writer.delete(key, old)
+    await writer.settle()
     return update_result(len(rows), changed) if is_update else Result(affected_rows=len(rows))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from rutile import errors
@@ -16,6 +16,7 @@ from rutile.expressions.compile import Environment
 from rutile.planner.insert import InsertPlan, OnDuplicate
 from rutile.rows.access import Row, TableAccess
 from rutile.rows.row_rules import generated_value_given
+from rutile.session.result import SqlWarning
 from rutile.session.storage import KvTransaction
 from rutile_coprocessor.schema import Column, Scalar
 
@@ -31,12 +32,13 @@ class InsertOutcome:
     records: int = 0
     duplicates: int = 0
     last_insert_id: int = 0
+    warnings: list[SqlWarning] = field(default_factory=list)
 
     @property
     def info(self) -> str:
         if self.records < 2:
             return ""
-        return f"Records: {self.records}  Duplicates: {self.duplicates}  Warnings: 0"
+        return f"Records: {self.records}  Duplicates: {self.duplicates}  Warnings: {len(self.warnings)}"
 
 
 def evaluate_rows(plan: InsertPlan, environments: Sequence[Environment]) -> list[list[object]]:
@@ -73,6 +75,7 @@ class Inserter:
             await self._insert_all(rows, row_ids)
         else:
             await self._insert_each(rows, row_ids)
+        await self._writer.settle()
         return self._outcome
 
     async def _row_ids(self, count: int) -> list[int | None]:
@@ -140,11 +143,20 @@ class Inserter:
         meet = _Meeting(self._table, self._txn, stored)
         for number, (row, row_id) in enumerate(zip(rows, row_ids, strict=True), start=1):
             existing = await meet.rows_with(self._unique_keys(row))
+            if self._plan.on_duplicate is OnDuplicate.IGNORE and not existing and await self._ignored(row):
+                continue
             if not existing:
                 self._writer.insert(row, row_id)
                 self._outcome.affected_rows += 1
             else:
                 await self._meet(existing, row, row_id, number)
+
+    async def _ignored(self, row: Row) -> bool:
+        """INSERT IGNORE leaves a row out that has no parent, with a warning."""
+        problem = await self._writer.refuses(row)
+        if problem is not None:
+            self._outcome.warnings.append(SqlWarning("Warning", problem.code, problem.message))
+        return problem is not None
 
     async def _meet(self, existing: dict[bytes, Row], row: Row, row_id: int | None, number: int) -> None:
         """Rows with one of the new row's keys exist: what then."""

@@ -15,9 +15,10 @@ async def run_joined_change(
     plan: JoinedChangePlan, rows: list[Row], txn: KvTransaction, environment: Environment, *, is_update: bool
 ) -> Result:
     """Apply the plan to what its query gave; each row of each table once."""
-    matched, changed = 0, 0
+    matched, changed, writers = 0, 0, list[RowWriter]()
     for each in plan.tables:
         writer = RowWriter(each.table, txn, environment)
+        writers.append(writer)
         done: set[bytes] = set()
         for number, found in enumerate(rows, start=1):
             key, old = _row_of(each, found)
@@ -29,6 +30,8 @@ async def run_joined_change(
             else:
                 writer.delete(key, old)
         matched += len(done)
+    for writer in writers:
+        await writer.settle()
     return update_result(matched, changed) if is_update else Result(affected_rows=matched)
 
 

@@ -79,6 +79,7 @@ async def run_update(plan: PointUpdate, txn: KvTransaction, environment: Environ
     changed = 0
     for number, (key, row) in enumerate(found, start=1):
         changed += await writer.update(key, row, writer.assign(row, plan.assignments, number))
+    await writer.settle()
     return update_result(len(found), changed)
 
 
@@ -93,4 +94,5 @@ async def run_delete(plan: PointDelete, txn: KvTransaction, environment: Environ
     writer = RowWriter(plan.finder.table, txn, environment)
     for key, row in found:
         writer.delete(key, row)
+    await writer.settle()
     return Result(affected_rows=len(found))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rutile.errors import SqlError
+from rutile.execution.foreign_keys import LinkedChanges, are_checked, require_parents
 from rutile.expressions.compile import Environment, Evaluate
 from rutile.expressions.functions import moment_function
 from rutile.parse.tree import parse_expression
@@ -19,8 +20,12 @@ from rutile_proto.errors import AlreadyExist
 class RowWriter:
     """Writes rows of one table within one statement of a transaction."""
 
-    def __init__(self, table: TableAccess, txn: KvTransaction, environment: Environment) -> None:
+    def __init__(self, table: TableAccess, txn: KvTransaction, environment: Environment, depth: int = 0) -> None:
+        """`depth` counts the foreign keys that led here from the statement's own table."""
         self.table = table
+        self._linked: LinkedChanges | None = None
+        if table.links is not None and are_checked(environment):
+            self._linked = LinkedChanges(table.links, txn, environment, depth)
         self._txn = txn
         self._environment = environment
         self._on_update = _moments(table, environment)
@@ -33,6 +38,26 @@ class RowWriter:
         Raises 1062 if this transaction wrote one there; commit (or a lock) finds the others. A row id is new, so
         nothing can be there.
         """
+        if self._linked is not None:
+            self._linked.changed(None, row)
+        return self._put_new(row, row_id)
+
+    async def settle(self) -> None:
+        """At the end of the statement: what it did is checked against foreign keys, and followed. Raises 1451, 1452."""
+        if self._linked is not None:
+            await self._linked.settle()
+
+    async def refuses(self, row: Row) -> SqlError | None:
+        """1452 if a new row would have no parent among the rows there are (and is not its own)."""
+        try:
+            for link in self.table.links.parents if self._linked is not None and self.table.links is not None else ():
+                if link.parent is not self.table or link.offered(row) != link.wanted(row):
+                    await require_parents(link, [row], self._txn, self._txn.start_ts)
+        except SqlError as error:
+            return error
+        return None
+
+    def _put_new(self, row: Row, row_id: int | None = None) -> bytes:
         key = self.table.key_of_row(row, row_id)
         value = self.table.rows.encode_row(row)
         if row_id is not None:
@@ -43,7 +68,7 @@ class RowWriter:
             self._add_entry(index, row, key)
         return key
 
-    def replace(self, key: bytes, old: Row, new: Row) -> None:
+    def _replace(self, key: bytes, old: Row, new: Row) -> None:
         """Overwrite the row at `key`, whose primary key `new` has."""
         self._txn.put(key, self.table.rows.encode_row(new))
         handle = self.table.handle_of(key)
@@ -56,6 +81,11 @@ class RowWriter:
 
     def delete(self, key: bytes, old: Row) -> None:
         """Remove a row with its index entries."""
+        if self._linked is not None:
+            self._linked.changed(old, None)
+        self._remove(key, old)
+
+    def _remove(self, key: bytes, old: Row) -> None:
         self._txn.delete(key)
         handle = self.table.handle_of(key)
         for index in self._indexes:
@@ -68,11 +98,13 @@ class RowWriter:
         moved = not self.table.is_hidden and any(new[at] != old[at] for at in self.table.key_positions)
         new_key = self.table.key_of_row(new) if moved else key
         await self._refuse_taken(key, old, new_key, new)
+        if self._linked is not None:
+            self._linked.changed(old, new)
         if not moved:
-            self.replace(key, old, new)
+            self._replace(key, old, new)
             return True
-        self.delete(key, old)
-        self.insert(new)
+        self._remove(key, old)
+        self._put_new(new)
         return True
 
     async def _refuse_taken(self, key: bytes, old: Row, new_key: bytes, new: Row) -> None:

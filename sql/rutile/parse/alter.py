@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlglot import exp
 
+from rutile.ddl.foreign_keys import read_foreign_key
 from rutile.ddl.indexes import IndexDefinition, read_index
 from rutile.errors import not_supported, syntax_error
 from rutile.parse import alterations as alter
@@ -64,9 +65,9 @@ def _alteration(cursor: TokenCursor) -> list[alter.Alteration]:
 
 
 def _add(cursor: TokenCursor) -> list[alter.Alteration]:
-    if cursor.at("primary", "foreign", "partition", "fulltext", "spatial"):
+    if cursor.at("primary", "partition", "fulltext", "spatial"):
         raise not_supported(f"ALTER TABLE ... ADD {cursor.peek_text().upper()}")
-    if cursor.at("index", "key", "unique", "constraint", "check"):
+    if cursor.at("index", "key", "unique", "constraint", "check", "foreign"):
         element = _element(_without_if_not_exists(cursor))
         if isinstance(element, exp.Constraint):
             return [_constraint(inner, element.this.name) for inner in element.expressions]
@@ -83,6 +84,8 @@ def _add(cursor: TokenCursor) -> list[alter.Alteration]:
 def _constraint(element: exp.Expr, name: str | None) -> alter.Alteration:
     if isinstance(element, exp.CheckColumnConstraint):
         return alter.AddCheck(name, element.this)
+    if isinstance(element, exp.ForeignKey):
+        return alter.AddForeignKey(read_foreign_key(element, name))
     return alter.AddIndex(_index(element, name))
 
 
@@ -134,7 +137,10 @@ def _column(cursor: TokenCursor) -> tuple[exp.ColumnDef, alter.Place]:
 def _drop(cursor: TokenCursor) -> alter.Alteration:
     if cursor.accept("check", "constraint"):
         return alter.DropCheck(cursor.name())
-    if cursor.at("primary", "foreign", "partition"):
+    if cursor.accept_words("foreign", "key"):
+        if_exists = cursor.accept_words("if", "exists")
+        return alter.DropForeignKey(cursor.name(), if_exists)
+    if cursor.at("primary", "partition"):
         raise not_supported(f"ALTER TABLE ... DROP {cursor.peek_text().upper()}")
     if cursor.accept("index", "key"):
         if_exists = cursor.accept_words("if", "exists")

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from sqlglot import exp
 
+from rutile.ddl.foreign_keys import ForeignKeyDefinition
 from rutile.ddl.indexes import IndexDefinition
 
 
@@ -84,6 +85,17 @@ class DropCheck:
 
 
 @dataclass(frozen=True, slots=True)
+class AddForeignKey:
+    definition: ForeignKeyDefinition
+
+
+@dataclass(frozen=True, slots=True)
+class DropForeignKey:
+    name: str
+    if_exists: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class RenameTable:
     database: str | None
     name: str
@@ -101,5 +113,5 @@ class SetAutoIncrement:
 
 Alteration: TypeAlias = (
     AddIndex | DropIndex | RenameIndex | AddColumn | DropColumn | RenameColumn | ModifyColumn | SetDefault | RenameTable
-    | SetComment | SetAutoIncrement | AddCheck | DropCheck
+    | SetComment | SetAutoIncrement | AddCheck | DropCheck | AddForeignKey | DropForeignKey
 )  # fmt: skip

@@ -40,7 +40,7 @@ class TableFinder:
         info = self.catalog.table(owner, name.name)
         if info is not None:
             self._check_zone(info)
-            return self.tables.of(info)
+            return self.tables.of(info, self.catalog)
         if owner.lower() == "information_schema":
             raise SqlError(errors.ER_VIRTUAL_TABLE, f"Access denied: '{owner}' is read-only")
         if self.catalog.database(owner) is None:

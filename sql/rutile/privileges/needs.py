@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from rutile.parse import statements as st
-from rutile.parse.alterations import AddIndex, DropIndex, RenameTable
+from rutile.parse.alterations import AddForeignKey, AddIndex, DropIndex, RenameTable
 from rutile.planner.names import TableKey, base_tables
 from rutile.privileges.names import Privilege
 
@@ -192,9 +192,13 @@ def _table(name: st.TableName, database: str | None, *any_of: Privilege, command
 
 
 def _copied(statement: st.CreateTable, database: str | None) -> Iterator[Need]:
-    """What CREATE TABLE ... LIKE and ... AS SELECT read."""
+    """What CREATE TABLE ... LIKE and ... AS SELECT read, and foreign keys lead to."""
     if statement.like is not None:
         yield from _table(statement.like, database, Privilege.SELECT)
+    for reference in statement.definition.find_all(exp.Reference):
+        parent = reference.find(exp.Table)
+        if parent is not None:
+            yield from _table(st.TableName(parent.name, parent.db or None), database, Privilege.REFERENCES)
     query = statement.definition.expression
     if isinstance(query, exp.Query):
         yield from _query(query, database)
@@ -205,6 +209,9 @@ def _alter(statement: st.AlterTable, database: str | None) -> Iterator[Need]:
     wanted = (Privilege.INDEX, Privilege.ALTER) if only_indexes else (Privilege.ALTER,)
     yield from _table(statement.table, database, *wanted)
     for change in statement.changes:
+        if isinstance(change, AddForeignKey):
+            owner, parent = change.definition.parent
+            yield from _table(st.TableName(parent, owner), database, Privilege.REFERENCES)
         if isinstance(change, RenameTable):
             yield from _rename(statement.table, st.TableName(change.name, change.database), database)
 

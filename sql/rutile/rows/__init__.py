@@ -3,5 +3,6 @@
     values ──► conversion (MySQL's strict mode) ──► row_rules (generated, CHECK) ──► access: rows, index entries
 
 `access.TableAccess` is made once a table definition and holds the codecs; `readings` and `temporal` read a Python value
-of one kind where MySQL wants another, exactly as MySQL does, or refuse.
+of one kind where MySQL wants another, exactly as MySQL does, or refuse. `links` are the foreign keys of a table and
+those that lead to it, with the way to the rows at either end (`rutile.execution.foreign_keys` follows them).
 """

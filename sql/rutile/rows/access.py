@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from rutile.catalog.model import TableInfo
+from rutile.catalog.foreign_keys import TableName
+from rutile.catalog.model import CatalogSnapshot, TableInfo
 from rutile.errors import SqlError, duplicate_entry
 from rutile.rows.conversion import Converter, converter_for
 from rutile.rows.index_access import IndexAccess
+from rutile.rows.links import TableLinks
 from rutile.rows.readings import text_of
 from rutile.rows.row_rules import RowRules
 from rutile_coprocessor.handles import HandleCodec
@@ -36,6 +38,8 @@ class TableAccess:
         self.range = keys.table_range(self.schema.table_id)
         self.rules = RowRules(info) if info.rules else None
         """Generated columns and CHECKs; None for most tables."""
+        self.links: TableLinks | None = None
+        """Foreign keys at either end; None for a table that has none, or was made outside of a catalogue."""
         self.indexes: tuple[IndexAccess, ...] = tuple(IndexAccess(self.schema, index) for index in info.indexes)
         self.unique_indexes = tuple(index for index in self.indexes if index.info.unique and index.is_written)
 
@@ -99,16 +103,31 @@ class TableAccesses:
 
     def __init__(self) -> None:
         self._known: OrderedDict[int, TableAccess] = OrderedDict()
+        self._linked_at: dict[int, int] = {}
+        """The version of the catalogue that the tables a linked one leads to are of."""
 
-    def of(self, info: TableInfo) -> TableAccess:
-        """The access of a table's current definition."""
+    def of(self, info: TableInfo, catalog: CatalogSnapshot) -> TableAccess:
+        """The access of a table's current definition, which is in `catalog`."""
         known = self._known.get(info.table_id)
-        if known is None or known.info != info:
-            known = self._known[info.table_id] = TableAccess(info)
+        linked_at = self._linked_at.get(info.table_id, catalog.version)
+        if known is None or known.info != info or linked_at != catalog.version:
+            known = self._known[info.table_id] = self._made(info, catalog)
         self._known.move_to_end(info.table_id)
         if len(self._known) > MAX_TABLES:
-            self._known.popitem(last=False)
+            self._linked_at.pop(self._known.popitem(last=False)[0], None)
         return known
+
+    def _made(self, info: TableInfo, catalog: CatalogSnapshot) -> TableAccess:
+        made = TableAccess(info)
+        self._linked_at.pop(info.table_id, None)
+        if info.foreign_keys or info.referrers:
+            self._linked_at[info.table_id] = catalog.version
+            made.links = TableLinks(made, lambda key: self._linked(key, catalog))
+        return made
+
+    def _linked(self, key: TableName, catalog: CatalogSnapshot) -> TableAccess | None:
+        info = catalog.tables.get(key)
+        return self.of(info, catalog) if info is not None else None
 
     def of_key(self, key: bytes) -> TableAccess | None:
         """The table that the key of a row or an index entry belongs to, if it has been used here lately."""

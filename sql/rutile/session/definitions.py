@@ -21,24 +21,34 @@ Definition = (
 
 
 async def run_definition(
-    statement: Definition, catalog: Catalog, worker: DdlWorker, database: str | None, now: datetime
+    statement: Definition,
+    catalog: Catalog,
+    worker: DdlWorker,
+    database: str | None,
+    now: datetime,
+    *,
+    checked: bool = True,
 ) -> Result:
-    """Run it; `database` is the session's. Raises the errors of the catalogue and of `ddl`."""
+    """Run it; `database` is the session's, `checked` its foreign_key_checks.
+
+    Raises the errors of the catalogue and of `ddl`.
+    """
     match statement:
         case st.CreateDatabase(name, if_not_exists):
             made = await catalog.create_database(name, if_not_exists=if_not_exists)
             return Result(affected_rows=int(made), warnings=[] if made else [_note(1007, _exists(name))])
         case st.DropDatabase(name, if_exists):
-            return Result(affected_rows=await catalog.drop_database(name, if_exists=if_exists))
+            return Result(affected_rows=await catalog.drop_database(name, if_exists=if_exists, checked=checked))
         case st.CreateTable():
-            return await _create_table(statement, catalog, database)
+            return await _create_table(statement, catalog, database, checked=checked)
         case st.DropTable():
-            return await _drop_tables(statement, catalog, database)
+            return await _drop_tables(statement, catalog, database, checked=checked)
         case st.TruncateTable(table):
-            await catalog.truncate_table(database_of(table, database), table.name)
+            await catalog.truncate_table(database_of(table, database), table.name, checked=checked)
             return Result()
         case st.AlterTable(table, changes):
-            alterer = TableAlterer(catalog, worker, database_of(table, database), table.name, now)
+            owner = database_of(table, database)
+            alterer = TableAlterer(catalog, worker, owner, table.name, now, checked=checked)
             return Result(warnings=await alterer.run(changes))
         case st.RenameTables(pairs):
             for old, new in pairs:
@@ -63,7 +73,7 @@ def _note(code: int, message: str) -> SqlWarning:
     return SqlWarning("Note", code, message)
 
 
-async def _create_table(statement: st.CreateTable, catalog: Catalog, database: str | None) -> Result:
+async def _create_table(statement: st.CreateTable, catalog: Catalog, database: str | None, *, checked: bool) -> Result:
     owner = database_of(statement.table, database)
     try:
         if statement.like is not None:
@@ -77,6 +87,8 @@ async def _create_table(statement: st.CreateTable, catalog: Catalog, database: s
             auto_increment=definition.auto_increment,
             indexes=definition.indexes,
             rules=definition.rules,
+            foreign_keys=definition.foreign_keys,
+            checked=checked,
         )
     except SqlError as error:
         if error.code != errors.ER_TABLE_EXISTS or not statement.if_not_exists:
@@ -85,13 +97,14 @@ async def _create_table(statement: st.CreateTable, catalog: Catalog, database: s
     return Result()
 
 
-async def _drop_tables(statement: st.DropTable, catalog: Catalog, database: str | None) -> Result:
+async def _drop_tables(statement: st.DropTable, catalog: Catalog, database: str | None, *, checked: bool) -> Result:
     """Drop those that exist; then complain of the others, as MySQL does."""
+    dropping = frozenset((database_of(table, database).lower(), table.name.lower()) for table in statement.tables)
     missing: list[str] = []
     for table in statement.tables:
         owner = database_of(table, database)
         try:
-            await catalog.drop_table(owner, table.name)
+            await catalog.drop_table(owner, table.name, dropping=dropping, checked=checked)
         except SqlError as error:
             if error.code != errors.ER_BAD_TABLE:
                 raise

@@ -27,6 +27,7 @@ from rutile.privileges.check import SessionPrivileges
 from rutile.privileges.model import INTERNAL, Identity
 from rutile.privileges.run import run_user_statement
 from rutile.rows.access import TableAccess
+from rutile.rows.links import with_linked
 from rutile.session.definitions import run_definition
 from rutile.session.describe import Description, describe
 from rutile.session.duckdb_door import DuckDbDoor
@@ -237,8 +238,10 @@ class Session:
                 | st.AlterTable() | st.RenameTables()
             ):  # fmt: skip
                 await self.transaction.commit()
-                shared = self.shared
-                result = await run_definition(statement, shared.catalog, shared.ddl, self.database, environment.now)
+                shared, checked = self.shared, bool(self.variables.get("foreign_key_checks"))
+                result = await run_definition(
+                    statement, shared.catalog, shared.ddl, self.database, environment.now, checked=checked
+                )
                 self._forget_dropped_database(statement)
                 return result
             case st.CreateView():
@@ -337,6 +340,7 @@ class Session:
         """Run a data change: in the open transaction, or in one of its own. Raises 1792 in a read-only session."""
         if self.variables.get("transaction_read_only") or self.stale.forbids_writes:
             raise read_only_transaction()
+        tables = with_linked(tables)
         wait_s = self._lock_wait_s
         if self.holds_locks:
             return await self.transaction.run(tables, body, self.mode, wait_s)

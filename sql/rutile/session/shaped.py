@@ -117,7 +117,12 @@ class ShapedStatements:
             check_now = transaction.is_open and not transaction.is_pessimistic and in_place
             inserter = Inserter(plan, txn, self._session.shared.catalog.ids, environment, check_now=check_now)
             outcome = await inserter.run(values)
-            return Result(affected_rows=outcome.affected_rows, last_insert_id=outcome.last_insert_id, info=outcome.info)
+            return Result(
+                affected_rows=outcome.affected_rows,
+                last_insert_id=outcome.last_insert_id,
+                warnings=outcome.warnings,
+                info=outcome.info,
+            )
 
         return await self._session.write([plan.table], body)
 

@@ -9,6 +9,7 @@ from rutile.catalog import jobs
 from rutile.catalog.jobs import Job
 from rutile.ddl.check_table import check_table
 from rutile.parse import statements as st
+from rutile.rows.access import TableAccess
 from rutile.rows.temporal import format_datetime
 from rutile.session.definitions import database_of
 from rutile.session.result import Result, ResultColumn, Row
@@ -64,4 +65,4 @@ def _moment(ms: int) -> str | None:
 async def _check(session: Session, name: st.TableName) -> None:
     catalog, client = session.shared.catalog, session.shared.client
     info = await catalog.get_table(database_of(name, session.database), name.name)
-    await check_table(session.shared.tables.of(info), client.snapshot(await client.timestamp()))
+    await check_table(TableAccess(info), client.snapshot(await client.timestamp()))

@@ -94,17 +94,29 @@ def _key_columns(catalog: CatalogSnapshot) -> _Rows:
         for info in _all_tables(catalog)
         for part in key_parts(info)
         if part.unique
+    ] + [
+        (_CATALOG, info.schema.database, each.name, _CATALOG, info.schema.database, info.schema.name,
+         names[column_id], position, position, *each.parent, parent_column)
+        for info in _all_tables(catalog)
+        for names in [{column.id: column.name for column in info.schema.columns}]
+        for each in info.foreign_keys
+        for position, (column_id, parent_column) in enumerate(zip(each.column_ids, each.parent_columns, strict=True), 1)
     ]  # fmt: skip
 
 
 def _constraints(catalog: CatalogSnapshot) -> _Rows:
-    return [
+    found: _Rows = [
         (_CATALOG, info.schema.database, part.key_name, info.schema.database, info.schema.name,
          "PRIMARY KEY" if part.key_name == "PRIMARY" else "UNIQUE")
         for info in _all_tables(catalog)
         for part in key_parts(info)
         if part.unique and part.position == 1
     ]  # fmt: skip
+    return found + [
+        (_CATALOG, info.schema.database, each.name, info.schema.database, info.schema.name, "FOREIGN KEY")
+        for info in _all_tables(catalog)
+        for each in info.foreign_keys
+    ]
 
 
 def _statistics(catalog: CatalogSnapshot) -> _Rows:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from rutile.catalog.foreign_keys import ForeignKey
 from rutile.catalog.model import CatalogSnapshot
+from rutile.ddl.foreign_keys import keys_of
 from rutile.ddl.keys import key_parts
 from rutile.privileges.accounts import all_users
 from rutile.privileges.names import EVERYWHERE, Privilege, in_order
@@ -57,6 +59,25 @@ def _indexes(catalog: CatalogSnapshot) -> Rows:
     ]  # fmt: skip
 
 
+def _referential(catalog: CatalogSnapshot) -> Rows:
+    return [
+        (_CATALOG, info.schema.database, each.name, _CATALOG, each.parent[0], _key_of(catalog, each), "NONE",
+         each.on_update.value, each.on_delete.value, info.schema.name, each.parent[1])
+        for key, info in sorted(catalog.tables.items())
+        if catalog.table(*key) is not None
+        for each in info.foreign_keys
+    ]  # fmt: skip
+
+
+def _key_of(catalog: CatalogSnapshot, foreign: ForeignKey) -> str | None:
+    """The unique key of the parent that a foreign key leads to, if it is one."""
+    parent = catalog.table(*foreign.parent)
+    if parent is None:
+        return None
+    ids = tuple(parent.schema.column(name).id for name in foreign.parent_columns)
+    return next((index.name for index in keys_of(parent) if index.unique and index.column_ids == ids), None)
+
+
 FIXED_TABLES: Mapping[str, tuple[str, Callable[[CatalogSnapshot], Rows]]] = {
     "views": (
         "TABLE_CATALOG TABLE_SCHEMA TABLE_NAME VIEW_DEFINITION CHECK_OPTION IS_UPDATABLE DEFINER SECURITY_TYPE"
@@ -77,7 +98,7 @@ FIXED_TABLES: Mapping[str, tuple[str, Callable[[CatalogSnapshot], Rows]]] = {
     "events": ("EVENT_CATALOG EVENT_SCHEMA EVENT_NAME DEFINER TIME_ZONE EVENT_BODY STATUS", _none),
     "referential_constraints": (
         "CONSTRAINT_CATALOG CONSTRAINT_SCHEMA CONSTRAINT_NAME UNIQUE_CONSTRAINT_CATALOG UNIQUE_CONSTRAINT_SCHEMA"
-        " UNIQUE_CONSTRAINT_NAME MATCH_OPTION UPDATE_RULE DELETE_RULE TABLE_NAME REFERENCED_TABLE_NAME", _none,
+        " UNIQUE_CONSTRAINT_NAME MATCH_OPTION UPDATE_RULE DELETE_RULE TABLE_NAME REFERENCED_TABLE_NAME", _referential,
     ),
     "engines": ("ENGINE SUPPORT COMMENT TRANSACTIONS XA SAVEPOINTS", lambda catalog: [_ENGINE]),
     "character_sets": (

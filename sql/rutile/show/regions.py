@@ -62,7 +62,7 @@ async def run_show_regions(session: Session, statement: st.ShowRegions) -> Resul
 
 async def _table(session: Session, name: st.TableName) -> TableAccess:
     info = await session.shared.catalog.get_table(database_of(name, session.database), name.name)
-    return session.shared.tables.of(info)
+    return TableAccess(info)
 
 
 def _ranges(table: TableAccess) -> list[tuple[bytes, bytes]]:
