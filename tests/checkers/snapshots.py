@@ -27,6 +27,12 @@ def judge_snapshots(history: Iterable[ListTransaction]) -> list[str]:
     return [*_wrong_reads(readers, committed), *_overlaps(committed), *_stale_starts(transactions)]
 
 
+def judge_stale_reads(reads: Iterable[ListTransaction], history: Iterable[ListTransaction]) -> list[str]:
+    """The same for readers at timestamps from before they began: real time says nothing about them."""
+    appended = (each for each in history if each.outcome is Outcome.OK and each.start_ts and each.appends())
+    return _wrong_reads(list(reads), sorted(appended, key=lambda each: each.commit_ts))
+
+
 def _wrong_reads(readers: Sequence[ListTransaction], committed: Sequence[ListTransaction]) -> list[str]:
     versions: dict[int, list[tuple[int, int]]] = {}
     for each in committed:

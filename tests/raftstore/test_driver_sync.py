@@ -6,8 +6,10 @@ import threading
 import pytest
 
 from rutile_kv.engine.memory import MemoryEngine
-from rutile_kv.raftstore.driver_sync import QUICK_SECONDS, Sync
+from rutile_kv.raftstore.driver_sync import Sync
 from rutile_proto.errors import StorageError
+
+QUICK_SECONDS = 0.001
 
 
 class Disk(MemoryEngine):
@@ -36,7 +38,7 @@ def syncs(disk: Disk, *rounds: tuple[bool, float]) -> list[bool]:
     """For each (alone, seconds it takes): whether it was done on the spot."""
 
     async def main() -> None:
-        sync = Sync(disk, disk)
+        sync = Sync(disk, disk, QUICK_SECONDS)
         sync._in_memory = False
         try:
             for alone, seconds in rounds:
@@ -66,3 +68,16 @@ def test_a_failure_reaches_the_caller_wherever_it_happens(before: int) -> None:
     with pytest.raises(StorageError):
         syncs(disk, *[(True, 0.0)] * before, (True, -1.0))
     assert disk.threads == [False, True][: before + 1]
+
+
+def test_no_disk_is_quick_enough_for_nought() -> None:
+    async def main() -> None:
+        disk = Disk()
+        sync = Sync(disk, disk, 0.0)
+        sync._in_memory = False
+        for _ in range(3):
+            await sync.run(alone=True)
+        sync.close()
+        assert disk.threads == [False] * 3
+
+    asyncio.run(main())

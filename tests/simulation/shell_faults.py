@@ -15,6 +15,7 @@ from rutile.testing.places import Place
 from rutile_kv.raftstore.pd_commands import context_of
 from rutile_kv.raftstore.region_info import RegionInfo
 from rutile_kv.server.node import StoreNode
+from rutile_proto import pdadminpb_pb2 as pdadminpb
 from rutile_proto.errors import RutileError
 
 STEP_S = 0.05
@@ -24,12 +25,18 @@ MAX_STORES = 5
 class Storm:
     """Rolls the dice every `STEP_S`."""
 
-    def __init__(self, cluster: InProcessCluster, world: ShellWorld, rng: random.Random) -> None:
+    def __init__(
+        self, cluster: InProcessCluster, world: ShellWorld, rng: random.Random, slow_disks: dict[str, None]
+    ) -> None:
+        """`slow_disks` is where the places are noted whose disks are slow just now."""
         self._cluster = cluster
+        self._slow_disks = slow_disks
         self._world = world
         self._random = rng
         self._tasks: dict[asyncio.Task[None], None] = {}
         self._client = cluster.client("splitter")
+        self.leaving: Place | None = None
+        """The store that was asked to be removed."""
         self._table: tuple[tuple[float, Callable[[], None]], ...] = (
             (world.kill_store, lambda: self._kill(self._any_store())),
             (world.kill_pd, lambda: self._kill(self._any_pd())),
@@ -39,9 +46,11 @@ class Storm:
             (world.heal, cluster.heal),
             (world.skew, self._skew),
             (world.disk_error, self._disk_error),
+            (world.slow_disk, self._slow_disk),
             (world.split, self._split),
             (world.transfer, self._transfer),
             (world.add_store, self._add_store),
+            (world.remove_store, self._remove_store),
         )
 
     async def blow(self, seconds: float) -> None:
@@ -115,9 +124,32 @@ class Storm:
 
         self._later(replace(), self._random.uniform(0.1, 2.0))
 
+    def _slow_disk(self) -> None:
+        """Its syncs take long, for a while."""
+        name = self._random.choice([self._any_store(), self._any_pd()]).name
+        self._cluster.note(f"the disk of {name} is slow")
+        self._slow_disks[name] = None
+
+        async def recover() -> None:
+            self._slow_disks.pop(name, None)
+
+        self._later(recover(), self._random.uniform(0.5, 3.0))
+
     def _add_store(self) -> None:
         if len(self._cluster.stores) < MAX_STORES:
             self._later(self._cluster.add_store())
+
+    def _remove_store(self) -> None:
+        """Gracefully, once, and only if enough remain: its regions are brought elsewhere."""
+        present = [place for place in self._cluster.stores if place.store_id]
+        if self.leaving is None and len(present) > 3:
+            place = self._random.choice(present)
+            self._cluster.note(f"{place.name} is to leave")
+            self._later(self._remove(place))
+
+    async def _remove(self, place: Place) -> None:
+        await self._client.pd.call("RemoveStore", pdadminpb.StoreRequest(store_id=place.store_id))
+        self.leaving = place
 
     # --- the network --------------------------------------------------------------------------------------------------
 

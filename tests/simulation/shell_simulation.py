@@ -19,6 +19,7 @@ from shell_workloads import (
     EACH,
     BankWorker,
     ClockWatcher,
+    FollowerReader,
     Histories,
     ListWorker,
     RegisterWorker,
@@ -28,7 +29,7 @@ from shell_workloads import (
 from shell_world import ShellWorld
 
 from rutile.testing.cluster import InProcessCluster
-from rutile.testing.loops import START_S, VirtualLoop
+from rutile.testing.loops import MACHINE, START_S, VirtualLoop
 from rutile.testing.places import ClusterSettings
 from rutile.testing.trace import Trace
 from rutile_kv.client.cluster import ClientOptions
@@ -45,6 +46,7 @@ WORKERS: tuple[type[Worker], ...] = (
     BankWorker,
     BankWorker,
     RegisterWorker,
+    FollowerReader,
     ClockWatcher,
     ClockWatcher,
 )
@@ -65,7 +67,10 @@ class ShellSimulation:
         self.histories = Histories()
         self._regions: dict[int, bool] = {}
         """Every region that was ever seen, and whether it is still there."""
+        self.slow_disks: dict[str, None] = {}
+        """The places of those."""
         self.cluster: InProcessCluster
+        self.storm: Storm
 
     def run(self) -> None:
         """Raises Violation when something does not hold."""
@@ -111,7 +116,8 @@ class ShellSimulation:
         workers = self._workers()
         tasks = [asyncio.ensure_future(worker.run()) for worker in workers]
         looking = asyncio.ensure_future(self._count_regions())
-        storm = Storm(self.cluster, self.world, random.Random(self.random.getrandbits(32)))
+        dice = random.Random(self.random.getrandbits(32))
+        storm = self.storm = Storm(self.cluster, self.world, dice, self.slow_disks)
         await storm.blow(self.world.chaos_s)
         await self._mend(storm)
         await asyncio.sleep(AFTERWARDS_S)
@@ -140,13 +146,19 @@ class ShellSimulation:
         network = self.cluster.network
         network.conditions = type(network.conditions)(delay_s=self.world.conditions.delay_s)
         self.cluster.heal()
+        self.slow_disks.clear()
         await storm.end()
         for place in self.cluster.places.values():
             place.disk.fault = lambda operation: None
             self.cluster.resume(place.name)
             self.cluster.skew(place.name)
-        for name in list(self.cluster.places):
-            await self.cluster.start_again(name)
+        for name, place in list(self.cluster.places.items()):
+            try:
+                await self.cluster.start_again(name)
+            except RutileError as error:
+                if place is not storm.leaving:
+                    raise
+                self.trace.note(f"{name} is gone for good: {error}")
 
     async def _join(self, tasks: list[asyncio.Task[None]]) -> None:
         _, pending = await asyncio.wait(tasks, timeout=LAST_CALLS_S)
@@ -167,6 +179,9 @@ class ShellSimulation:
                         leaders[info.region.id] = info
                     followers.append(info)
         if not tiles([info.region for info in leaders.values()]) or not self.cluster.is_placed():
+            return False
+        leaving = self.storm.leaving.store_id if self.storm.leaving is not None else 0
+        if any(peer.store_id == leaving for info in leaders.values() for peer in info.region.peers):
             return False
         return all(
             info.region.id in leaders and info.applied_index == leaders[info.region.id].applied_index
@@ -197,7 +212,11 @@ class ShellSimulation:
         rng = random.Random(self.random.getrandbits(32))
 
         def work_takes_s(work: Callable[..., object]) -> float:
-            return rng.uniform(0, self.world.sync_s) if getattr(work, "__name__", "") == "sync" else 0.0
+            if getattr(work, "__name__", "").strip("_") != "sync":
+                return 0.0
+            machine = MACHINE.get()
+            slow = machine is not None and machine.name in self.slow_disks
+            return rng.uniform(0, self.world.sync_s + slow * self.world.slow_disk_s)
 
         self._loop = VirtualLoop()
         self._loop.work_takes_s = work_takes_s

@@ -11,11 +11,13 @@ from checkers.bank import Reading, judge_bank
 from checkers.histories import NEVER, Append, ListTransaction, Look, Outcome, Read, RegisterCall, Swap, Write
 from checkers.list_append import external_reads, judge
 from checkers.registers import TooTangled, judge_registers
-from checkers.snapshots import judge_snapshots
+from checkers.snapshots import judge_snapshots, judge_stale_reads
 
 from rutile_kv.client.client import Client
+from rutile_kv.client.replicas import ReadFrom
 from rutile_kv.client.transaction import Transaction
 from rutile_proto.errors import RutileError, UndeterminedResult
+from rutile_proto.timestamps import LOGICAL_BITS
 
 LISTS = 4
 REGISTERS = 3
@@ -43,6 +45,8 @@ class Histories:
     """What all clients of a run saw."""
 
     lists: list[ListTransaction] = field(default_factory=list)
+    stale_reads: list[ListTransaction] = field(default_factory=list)
+    """Of lists, at timestamps from before they were asked for."""
     registers: list[RegisterCall] = field(default_factory=list)
     readings: list[Reading] = field(default_factory=list)
     timestamps: list[str] = field(default_factory=list)
@@ -63,6 +67,7 @@ class Histories:
             *self.timestamps,
             *map(str, judge(self.lists).forbidden),
             *judge_snapshots(self.lists),
+            *judge_stale_reads(self.stale_reads, self.lists),
             *judge_bank(self.readings, range(ACCOUNTS), ACCOUNTS * EACH),
             *self._register_problems(),
         ]
@@ -166,6 +171,26 @@ class ListWorker(Worker):
         if outcome is not Outcome.OK and reads:
             reader = ListTransaction(histories.next_id(), reads, Outcome.OK, invoked, now, start_ts, start_ts)
             histories.lists.append(reader)
+
+
+class FollowerReader(Worker):
+    """Looks at all lists through replicas: as fresh as leaders are, or as of a moment that has passed."""
+
+    async def work(self) -> None:
+        invoked, read_from = self.now_s(), self.dice.choice((ReadFrom.CLOSEST, ReadFrom.STALE))
+        try:
+            ts = await self.client.timestamp()
+            if read_from is ReadFrom.STALE:
+                ts = max(1, ts - (self.dice.randint(0, 3_000) << LOGICAL_BITS))
+            snapshot = self.client.snapshot(ts, read_from)
+            found = await snapshot.batch_get([list_key(key) for key in range(LISTS)])
+        except RutileError:
+            return
+        reads = tuple(Read(key, elements_of(found.get(list_key(key)))) for key in range(LISTS))
+        self.note(f"{read_from.name} read at {ts}")
+        histories = self.histories
+        noted = ListTransaction(histories.next_id(), reads, Outcome.OK, invoked, self.now_s(), ts, ts)
+        (histories.lists if read_from is ReadFrom.CLOSEST else histories.stale_reads).append(noted)
 
 
 class BankWorker(Worker):

@@ -18,7 +18,10 @@ class ShellWorld:
     chaos_s: float = 6.0
     conditions: Conditions = field(default_factory=lambda: Conditions(delay_s=(0.0002, 0.003)))
     sync_s: float = 0.01
-    """A sync takes up to this long."""
+    """A sync takes up to this long ..."""
+    slow_disk: float = 0.0
+    slow_disk_s: float = 0.4
+    """... and up to this much longer on a disk that has become slow."""
     kill_store: float = 0.2
     kill_pd: float = 0.05
     pause: float = 0.1
@@ -31,6 +34,7 @@ class ShellWorld:
     merge_interval_s: float = 3_600.0
     transfer: float = 0.3
     add_store: float = 0.0
+    remove_store: float = 0.0
     max_down_s: float = 3.0
     log_gap_entries: int = 16
     log_limit_entries: int = 40
@@ -49,6 +53,7 @@ class ShellWorld:
                 duplicate=rng.choice((0.0, 0.02)),
             ),
             sync_s=rng.choice((0.0, 0.01, 0.05)),
+            slow_disk=rng.choice((0.0, 0.0, 0.3)),
             kill_store=rng.choice((0.0, 0.3, 0.8)),
             kill_pd=rng.choice((0.0, 0.1, 0.3)),
             pause=rng.choice((0.0, 0.2, 0.5)),
@@ -60,6 +65,7 @@ class ShellWorld:
             merge_interval_s=rng.choice((0.5, 2.0, 3_600.0)),
             transfer=rng.choice((0.0, 0.5)),
             add_store=rng.choice((0.0, 0.1)),
+            remove_store=rng.choice((0.0, 0.1)),
             max_down_s=rng.choice((0.3, 3.0)),
             log_gap_entries=rng.choice((4, 16, 200)),
             log_limit_entries=rng.choice((8, 40, 1_000)),
@@ -67,4 +73,6 @@ class ShellWorld:
 
     def limits(self) -> StoreConfig:
         """Tiny ones."""
-        return StoreConfig(log_gap_entries=self.log_gap_entries, log_limit_entries=self.log_limit_entries)
+        return StoreConfig(
+            log_gap_entries=self.log_gap_entries, log_limit_entries=self.log_limit_entries, quick_sync_seconds=0.0
+        )

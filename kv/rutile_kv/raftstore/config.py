@@ -17,6 +17,9 @@ class StoreConfig:
     """A larger command is refused with RaftEntryTooLarge."""
     max_coalesced_bytes: int = 256 << 10
     """Writes that wait in the same round share a log entry up to this size."""
+    quick_sync_seconds: float = 0.001
+    """A disk that syncs faster than this does it while the store waits, if nothing else is to be done (see
+    `driver_sync`); 0: never."""
     entry_cache_bytes: int = 4 << 20
     """Per region: entries kept in memory for followers that lag a little; older ones are read back from the engine."""
     max_apply_bytes: int = 16 << 20

@@ -100,7 +100,7 @@ class StoreDriver:
         self._rounds_task: asyncio.Task[None] | None = None
         self._unreachable: dict[int, None] = {}
         self._window_began_tick = store.tick_count
-        self._sync = Sync(engine, clock)
+        self._sync = Sync(engine, clock, store.config.quick_sync_seconds)
         self._files = ThreadPoolExecutor(1, thread_name_prefix="rutile-snapshot")
         self._snapshots = SnapshotTransfer(
             engine,

@@ -2,7 +2,8 @@
 
 Handing a sync to a thread and coming back costs two switches of threads, a quarter of a millisecond of processor time
 where the sync itself takes half of one. That is worth it while there is something else to do meanwhile. A round that
-nobody but its own requests waits for is synced on the spot, if this disk was quick lately.
+nobody but its own requests waits for is synced on the spot, if this disk was quick lately
+(`StoreConfig.quick_sync_seconds`).
 """
 
 from __future__ import annotations
@@ -14,8 +15,6 @@ from rutile_kv.engine.api import Engine
 from rutile_kv.engine.memory import MemoryEngine
 from rutile_kv.env.clock import Clock
 
-QUICK_SECONDS = 0.001
-"""What a sync may take on average to be done on the spot: the loop stands still that long."""
 MEMORY = 0.1
 """The weight of the newest sync in that average."""
 
@@ -23,9 +22,11 @@ MEMORY = 0.1
 class Sync:
     """The syncs of one engine, one at a time."""
 
-    def __init__(self, engine: Engine, clock: Clock) -> None:
+    def __init__(self, engine: Engine, clock: Clock, quick_seconds: float) -> None:
+        """With a mean below `quick_seconds`, what is alone is synced on the spot: the loop stands still that long."""
         self._engine = engine
         self._clock = clock
+        self._quick_seconds = quick_seconds
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="rutile-sync")
         self._in_memory = isinstance(engine, MemoryEngine)
         self._mean_s: float | None = None
@@ -35,7 +36,7 @@ class Sync:
         the caller knows. Raises StorageError."""
         if self._in_memory:
             await asyncio.sleep(0)
-        elif alone and self._mean_s is not None and self._mean_s <= QUICK_SECONDS:
+        elif alone and self._mean_s is not None and self._mean_s < self._quick_seconds:
             self._sync()
         else:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._sync)

@@ -13,10 +13,11 @@ them. That is SIGSTOP: its timers expire and its messages arrive, but nothing ru
 from __future__ import annotations
 
 import asyncio
+import functools
 import heapq
 import selectors
 from asyncio import events
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextvars import Context, ContextVar
 from typing import Any, TypeVar
 
@@ -120,7 +121,7 @@ class VirtualLoop(ClusterLoop):
         self._jumping = _Jumping()
         self._tasks_made = 0
         self.work_takes_s: Callable[[Callable[..., object]], float] = lambda work: 0.0
-        """How long a piece of work in a thread takes, and so when its caller hears of its end."""
+        """How long a piece of work in a thread takes. It is done at the end of that time."""
         super().__init__(self._jumping)
         self.set_task_factory(self._numbered)
 
@@ -128,21 +129,32 @@ class VirtualLoop(ClusterLoop):
         return self._jumping.now_s
 
     def run_in_executor(self, executor: Any, func: Callable[..., R], *args: Any) -> asyncio.Future[R]:  # type: ignore[override]
-        """Do the work now; tell of it when it would have been done."""
+        """Do the work when the time that it takes is over; at once, if that is none."""
         outcome: asyncio.Future[R] = self.create_future()
-        try:
-            result = func(*args)
-        except StopIteration:
-            raise  # a future cannot hold it, threads refuse it alike
-        except Exception as error:
-            self.call_later(self.work_takes_s(func), _settle, outcome, None, error)
+        takes_s = self.work_takes_s(_innermost(func))
+        if takes_s > 0:
+            self.call_later(takes_s, lambda: _settle(outcome, *_do(func, args)))
         else:
-            self.call_later(self.work_takes_s(func), _settle, outcome, result, None)
+            self.call_soon(_settle, outcome, *_do(func, args))
         return outcome
 
     def _numbered(self, loop: Any, coroutine: Any, **kwargs: Any) -> asyncio.Task[Any]:
         self._tasks_made += 1
         return _NumberedTask(coroutine, loop=loop, number=self._tasks_made, **kwargs)
+
+
+def _innermost(work: Callable[..., object]) -> Callable[..., object]:
+    """What `asyncio.to_thread` was given."""
+    return work.args[0] if isinstance(work, functools.partial) and work.args else work
+
+
+def _do(work: Callable[..., R], args: Sequence[Any]) -> tuple[R | None, Exception | None]:
+    try:
+        return work(*args), None
+    except StopIteration:
+        raise  # a future cannot hold it, threads refuse it alike
+    except Exception as error:
+        return None, error
 
 
 def _settle(outcome: asyncio.Future[Any], result: object, error: Exception | None) -> None:
