@@ -181,8 +181,8 @@ def _column_to_json(column: Column) -> dict[str, Any]:
     kind = column.type
     body: dict[str, Any] = {name: getattr(column, name) for name in _PLAIN_FIELDS}
     body["type"] = [kind.kind.value, kind.unsigned, kind.precision, kind.scale, kind.length]
-    body["default"] = _scalar_to_json(column.default)
-    body["origin_default"] = _scalar_to_json(column.origin_default)
+    body["default"] = scalar_to_json(column.default)
+    body["origin_default"] = scalar_to_json(column.origin_default)
     return body
 
 
@@ -191,8 +191,8 @@ def _column_from_json(body: dict[str, Any]) -> Column:
     return Column(
         **{name: body[name] for name in _PLAIN_FIELDS},
         type=ColumnType(Kind(kind), *rest),
-        default=_scalar_from_json(body["default"]),
-        origin_default=_scalar_from_json(body["origin_default"]),
+        default=scalar_from_json(body["default"]),
+        origin_default=scalar_from_json(body["origin_default"]),
     )
 
 
@@ -201,7 +201,7 @@ _PLAIN_FIELDS = (
 )  # fmt: skip
 
 
-def _scalar_to_json(value: Scalar) -> Any:
+def scalar_to_json(value: Scalar) -> Any:
     """JSON's own types as they are, the others as {type: text}."""
     match value:
         case None | int() | float() | str():
@@ -218,7 +218,7 @@ def _scalar_to_json(value: Scalar) -> Any:
             return {"time_us": value // timedelta(microseconds=1)}
 
 
-def _scalar_from_json(value: Any) -> Scalar:
+def scalar_from_json(value: Any) -> Scalar:
     if not isinstance(value, dict):
         return value  # type: ignore[no-any-return]
     ((tag, body),) = value.items()

@@ -52,6 +52,11 @@ class Catalog:
         if snapshot.version == 0:
             await self.create_database(FIRST_DATABASE, if_not_exists=True)
 
+    @property
+    def valid_as_of(self) -> int:
+        """A timestamp at which the catalogue was as it is known here."""
+        return self._cache.valid_as_of
+
     # --- what is there ---
 
     def cached(self) -> CatalogSnapshot | None:

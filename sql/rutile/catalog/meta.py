@@ -19,6 +19,8 @@ _DATABASES = meta_key("database")
 _TABLES = meta_key("table")
 _VIEWS = meta_key("view")
 _USERS = meta_key("user")
+STATISTICS_OF_TABLE = ("statistics", "statistics_changes")
+"""`rutile.statistics.kept` writes them; they go with the table."""
 _PAGE = 1024
 
 
@@ -120,3 +122,5 @@ def forget_rows(txn: MetaWriter, table_id: int) -> None:
     schedule_delete_range(txn, *range_of_table(table_id))
     txn.delete(auto_increment_key(table_id))
     txn.delete(row_id_key(table_id))
+    for name in STATISTICS_OF_TABLE:
+        txn.delete(meta_key(name, table_id))

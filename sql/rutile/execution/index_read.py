@@ -2,13 +2,15 @@
 
 The choice is a dive: the entries of a path's ranges are read, up to a limit. If there are no more, the path is taken,
 and what was read is already its first half; otherwise the next path is tried, and after the last one the scan is read
-as if there were no index (a fragment beside the data beats any number of single rows fetched from afar).
+as if there were no index (a fragment beside the data beats any number of single rows fetched from afar). Statistics,
+where a table has them (`rutile.statistics`), put the paths in order and spare the dives that would be in vain.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -17,12 +19,18 @@ from rutile.planner.index_paths import IndexPath
 from rutile.planner.query import QueryPlan
 from rutile.planner.scans import ScanPlan
 from rutile.session.storage import KvSnapshot, Pair
+from rutile.statistics.estimate import path_rows
+from rutile.statistics.model import TableStatistics
 from rutile_coprocessor.schema import HIDDEN_HANDLE, Scalar
 
 MAX_LOOKUPS = 1_000
 """Rows fetched one by one, at most."""
 MAX_COVERED = 10_000
 """Entries read in place of rows, at most."""
+
+
+HOPELESS = 4
+"""A path expected to have this many times more entries than may be read is not tried: estimates err, but not so far."""
 
 
 @dataclass(frozen=True)
@@ -33,21 +41,46 @@ class IndexRead:
     entries: tuple[Pair, ...]
 
 
-async def choose_paths(plan: QueryPlan, reader: KvSnapshot, ts: int) -> dict[str, IndexRead] | None:
+class Statistics(Protocol):
+    """`rutile.statistics.known.KnownStatistics`, as far as it is asked here."""
+
+    def of(self, table_id: int) -> TableStatistics | None: ...
+
+
+async def choose_paths(
+    plan: QueryPlan, reader: KvSnapshot, ts: int, statistics: Statistics | None = None
+) -> dict[str, IndexRead] | None:
     """How to read every scan of the query as of `ts` through an index; None if one of them is better read otherwise."""
     if not plan.scans or any(not scan.paths for scan in plan.scans):
         return None
+    promising = {scan.name: promising_paths(scan, statistics) for scan in plan.scans}
+    if not all(promising.values()):
+        return None
     chosen: dict[str, IndexRead] = {}
     for scan in plan.scans:
-        read = await _choose(scan, reader, ts)
+        read = await _choose(promising[scan.name], reader, ts)
         if read is None:
             return None
         chosen[scan.name] = read
     return chosen
 
 
-async def _choose(scan: ScanPlan, reader: KvSnapshot, ts: int) -> IndexRead | None:
-    for path in scan.paths:
+def promising_paths(scan: ScanPlan, statistics: Statistics | None) -> tuple[IndexPath, ...]:
+    """The paths worth a dive, the best first: by the entries they are expected to have, if the table was analyzed."""
+    known = statistics.of(scan.schema.table_id) if statistics is not None else None
+    if known is None or all(path.forced or path.is_unique or path.limit is not None for path in scan.paths):
+        return scan.paths
+    expected = [(path_rows(scan, path, known), place, path) for place, path in enumerate(scan.paths)]
+    worth = [each for each in expected if each[2].forced or each[0] <= HOPELESS * _most(each[2])]
+    return tuple(path for _, _, path in sorted(worth, key=lambda each: (not each[2].is_unique, each[0], each[1])))
+
+
+def _most(path: IndexPath) -> int:
+    return MAX_COVERED if path.covering else MAX_LOOKUPS
+
+
+async def _choose(paths: Sequence[IndexPath], reader: KvSnapshot, ts: int) -> IndexRead | None:
+    for path in paths:
         if path.index is not None and path.index.info.readable_from > ts:
             continue
         entries = await _dive(path, reader)
@@ -58,7 +91,7 @@ async def _choose(scan: ScanPlan, reader: KvSnapshot, ts: int) -> IndexRead | No
 
 async def _dive(path: IndexPath, reader: KvSnapshot) -> list[Pair] | None:
     """The entries of the path; None if there are too many. Several ranges share the limit."""
-    most = None if path.forced else MAX_COVERED if path.covering else MAX_LOOKUPS
+    most = None if path.forced else _most(path)
     if path.limit is not None:
         if most is not None and path.limit > most:
             return None

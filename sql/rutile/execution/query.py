@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import pyarrow as pa
 
 from rutile.catalog.model import CatalogSnapshot
-from rutile.execution.index_read import IndexRead, choose_paths, fetch_rows
+from rutile.execution.index_read import IndexRead, Statistics, choose_paths, fetch_rows
 from rutile.execution.overlay import overlaid_batches
 from rutile.planner.fetch import fetch_fragment
 from rutile.planner.query import QueryPlan, relation_name
@@ -62,10 +62,17 @@ class ReadContext:
 class QueryRunner:
     """Runs plans for all sessions of a front end; `executor` is its DuckDB."""
 
-    def __init__(self, client: KvClient, executor: Executor, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        client: KvClient,
+        executor: Executor,
+        monotonic: Callable[[], float] = time.monotonic,
+        statistics: Statistics | None = None,
+    ) -> None:
         self._client = client
         self._executor = executor
         self._monotonic = monotonic
+        self._statistics = statistics
 
     async def run(self, plan: QueryPlan, context: ReadContext) -> tuple[pa.Table, RunFacts]:
         """The result as DuckDB typed it, and how it came about. Raises RutileError."""
@@ -121,7 +128,7 @@ class QueryRunner:
         forced = any(path.forced for scan in plan.scans for path in scan.paths)
         if plan.virtual or (context.mode != "auto" and not forced):
             return None
-        return await choose_paths(plan, self._reader(context), context.ts)
+        return await choose_paths(plan, self._reader(context), context.ts, self._statistics)
 
     async def _indexed(
         self, plan: QueryPlan, reads: Mapping[str, IndexRead], context: ReadContext, facts: RunFacts

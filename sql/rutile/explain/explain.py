@@ -10,6 +10,7 @@ from sqlglot import exp
 
 from rutile.execution.index_read import IndexRead
 from rutile.execution.query import RunFacts
+from rutile.explain.estimates import note_estimates
 from rutile.explain.index_reads import index_node, index_text
 from rutile.expressions.compile import Environment, NotCompilable
 from rutile.parse import statements as st
@@ -127,7 +128,9 @@ class _Explainer:
     async def _expected_tree(self, plan: QueryPlan) -> PlanNode:
         """The tree of the plan as it would run now; indexes are asked how many entries there are."""
         reads = await self._session.queries.index_reads(plan)
-        return plan_tree(plan, "index" if reads is not None else self._expected_path(plan), [], reads or {})
+        tree = plan_tree(plan, "index" if reads is not None else self._expected_path(plan), [], reads or {})
+        note_estimates(tree, plan, self._session.shared.statistics)
+        return tree
 
     def _expected_path(self, plan: QueryPlan) -> str:
         mode = str(self._session.variables.get("rutile_read_mode"))

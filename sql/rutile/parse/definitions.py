@@ -8,6 +8,7 @@ from rutile.errors import not_supported
 from rutile.parse import statements as st
 from rutile.parse.alter import parse_create_index, parse_drop_index
 from rutile.parse.plain_types import with_plain_types
+from rutile.parse.statistics import parse_drop_stats
 from rutile.parse.token_cursor import TokenCursor
 from rutile.parse.tree import parse_tree
 from rutile.privileges.parse import parse_create_user, parse_drop_user
@@ -61,6 +62,8 @@ def parse_drop(cursor: TokenCursor) -> st.Statement:
     if cursor.accept("view"):
         if_exists, views = _dropped(cursor)
         return st.DropView(views, if_exists)
+    if cursor.accept("stats"):
+        return parse_drop_stats(cursor)
     if not cursor.accept("table", "tables"):
         raise not_supported(f"DROP {cursor.peek_text().upper()}")
     if_exists, names = _dropped(cursor)

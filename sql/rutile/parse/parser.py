@@ -22,6 +22,7 @@ from rutile.parse.projection_names import name_projections
 from rutile.parse.regions import parse_split
 from rutile.parse.show import parse_show
 from rutile.parse.stale import take_as_of
+from rutile.parse.statistics import parse_analyze
 from rutile.parse.token_cursor import TokenCursor
 from rutile.parse.transactions import (
     parse_begin,
@@ -162,11 +163,11 @@ _VERBS: dict[str, Callable[[TokenCursor], st.Statement]] = {
     "set": parse_set, "show": parse_show, "explain": _explain, "desc": _explain, "describe": _explain,
     "alter": parse_alter, "rename": parse_rename, "admin": parse_admin, "flush": _nothing, "unlock": _nothing,
     "grant": parse_grant, "revoke": parse_revoke, "kill": _kill, "prepare": parse_prepare, "execute": parse_execute,
-    "deallocate": parse_deallocate, "split": parse_split,
+    "deallocate": parse_deallocate, "split": parse_split, "analyze": parse_analyze,
 }  # fmt: skip
 
 _UNSUPPORTED = frozenset({
-    "analyze", "backup", "batch", "binlog", "call", "change", "check", "checksum",
+    "backup", "batch", "binlog", "call", "change", "check", "checksum",
     "do", "flashback", "get", "handler", "help", "import", "install",
     "load", "lock", "optimize", "purge", "recover", "repair", "reset", "restore", "resume",
     "signal", "stop", "trace", "xa",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rutile.errors import not_supported
 from rutile.parse import statements as st
 from rutile.parse.regions import parse_show_regions
+from rutile.parse.statistics import SHOWN
 from rutile.parse.token_cursor import TokenCursor
 from rutile.privileges.parse import parse_show_create_user, parse_show_grants
 
@@ -31,11 +32,15 @@ def parse_show(cursor: TokenCursor) -> st.Statement:
         return parse_show_regions(cursor)
     if cursor.accept("tables"):
         return _ending(cursor, "tables", database=_from_database(cursor), full=full)
+    if cursor.accept_words("analyze", "status"):
+        return _ending(cursor, "analyze status")
     word = cursor.take().word
     if word == "grants":
         return parse_show_grants(cursor)
     if word in _OF_TABLE:
         return _show_of_table(cursor, _OF_TABLE[word], full)
+    if word in SHOWN:
+        return _ending(cursor, SHOWN[word])
     if word in _PLAIN:
         return _ending(cursor, _PLAIN[word], full=full)
     raise not_supported(f"SHOW {word.upper()}")

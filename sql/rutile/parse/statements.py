@@ -121,6 +121,24 @@ class Admin:
     tables: tuple[TableName, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class AnalyzeTable:
+    """ANALYZE TABLE `tables` [COLUMNS `columns`] [WITH n TOPN, n BUCKETS, r SAMPLERATE]; None is the default."""
+
+    tables: tuple[TableName, ...]
+    columns: tuple[str, ...] | None = None
+    topn: int | None = None
+    buckets: int | None = None
+    sample_rate: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DropStats:
+    """DROP STATS `tables`."""
+
+    tables: tuple[TableName, ...]
+
+
 SplitValues: TypeAlias = tuple[exp.Expr, ...]
 """What a border is before or at, column by column."""
 
@@ -262,7 +280,7 @@ class Nothing:
 
 Statement: TypeAlias = (
     Query | Insert | Update | Delete | CreateDatabase | DropDatabase | CreateTable | DropTable | TruncateTable
-    | CreateView | DropView | AlterTable | RenameTables | Admin | SplitTable | ShowRegions
+    | CreateView | DropView | AlterTable | RenameTables | Admin | SplitTable | ShowRegions | AnalyzeTable | DropStats
     | Begin | Commit | Rollback | Savepoint | ReleaseSavepoint | Use | SetVariables | Show | Explain
     | UserStatement | Kill | Prepare | ExecutePrepared | Deallocate | Nothing
 )  # fmt: skip

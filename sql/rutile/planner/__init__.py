@@ -28,7 +28,7 @@ Invariants:
   checked on what it brings. Only a LIMIT it satisfies by its order relies on its ranges being exact. (Twin:
   tests/sql/test_index_paths.py.)
 
-Not done, on purpose: kept statistics (the index is asked instead, see `rutile.execution.index_read`), lookup joins,
-join order and join methods. The unit of planning is the piece of a query that can run beside the data; how it joins
-there is DuckDB's business.
+Plans do not depend on statistics (`rutile.statistics`): those are asked when a query runs, as is the index itself (see
+`rutile.execution.index_read`). Not done, on purpose: lookup joins, join order and join methods. The unit of planning is
+the piece of a query that can run beside the data; how it joins there is DuckDB's business.
 """

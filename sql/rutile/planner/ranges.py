@@ -68,8 +68,8 @@ class KeyRanges:
 
 
 @dataclass(slots=True)
-class _Bounds:
-    """What the conditions say of one column."""
+class Bounds:
+    """What conditions say of one column."""
 
     equal: list[Scalar] | None = None
     """The values it can have; None when not limited to some."""
@@ -88,10 +88,10 @@ class _Bounds:
 @dataclass(slots=True)
 class _Conditions:
     shape: KeyShape
-    by_column: dict[int, _Bounds] = field(default_factory=dict)
+    by_column: dict[int, Bounds] = field(default_factory=dict)
 
-    def of(self, column: Column) -> _Bounds:
-        return self.by_column.setdefault(column.id, _Bounds())
+    def of(self, column: Column) -> Bounds:
+        return self.by_column.setdefault(column.id, Bounds())
 
     def column(self, node: exp.Expr) -> Column | None:
         """The key column that `node` is."""
@@ -133,6 +133,15 @@ def ranges_of(shape: KeyShape, conditions: Sequence[exp.Expr]) -> KeyRanges:
         if column is not None:
             found.of(column).conditions += 1
     return _build(found, len(conditions))
+
+
+def column_bounds(
+    columns: Sequence[Column], conditions: Iterable[exp.Expr]
+) -> tuple[dict[int, Bounds], list[exp.Expr]]:
+    """What `conditions` say of each of the columns, by id, and those that say something else, or more."""
+    found = _Conditions(KeyShape(tuple(columns), (None,) * len(columns), b"", lambda _: b"", with_nulls=True))
+    rest = [condition for condition in conditions if _read(condition, found) is None]
+    return found.by_column, rest
 
 
 def _read(condition: exp.Expr, found: _Conditions) -> Column | None:
@@ -224,16 +233,16 @@ def _read_in(condition: exp.In, found: _Conditions) -> Column | None:
     return column
 
 
-def _limit_to(bounds: _Bounds, values: list[Scalar]) -> None:
+def _limit_to(bounds: Bounds, values: list[Scalar]) -> None:
     bounds.equal = values if bounds.equal is None else [value for value in bounds.equal if value in values]
 
 
 def _build(found: _Conditions, conditions: int) -> KeyRanges:
     shape, told, exact = found.shape, 0, True
     prefixes: list[tuple[Scalar, ...]] = [()]
-    last = _Bounds()
+    last = Bounds()
     for column in shape.columns:
-        bounds = found.by_column.get(column.id, _Bounds())
+        bounds = found.by_column.get(column.id, Bounds())
         if bounds.equal is None:
             last = bounds
             told += bounds.conditions
@@ -241,7 +250,7 @@ def _build(found: _Conditions, conditions: int) -> KeyRanges:
         extended = [(*prefix, value) for prefix in prefixes for value in dict.fromkeys(bounds.equal)]
         if len(extended) > MAX_RANGES:
             known = [value for value in bounds.equal if value is not None]
-            last = _Bounds(low=min(known), high=max(known))
+            last = Bounds(low=min(known), high=max(known))
             exact = False
             break
         # A column that is both fixed and bounded keeps its bounds as conditions only.
@@ -261,7 +270,7 @@ def _build(found: _Conditions, conditions: int) -> KeyRanges:
 _MAX_SHOWN = 8
 
 
-def _shown(prefix: tuple[Scalar, ...], bounds: _Bounds) -> str:
+def _shown(prefix: tuple[Scalar, ...], bounds: Bounds) -> str:
     """One range as TiDB's EXPLAIN writes it."""
     fixed = ["NULL" if value is None else str(value) for value in prefix]
     if not bounds.is_bounded:
@@ -273,7 +282,7 @@ def _shown(prefix: tuple[Scalar, ...], bounds: _Bounds) -> str:
     return f"{opening}{' '.join([*fixed, low])},{' '.join([*fixed, high])}{closing}"
 
 
-def _range(shape: KeyShape, prefix: tuple[Scalar, ...], bounds: _Bounds) -> KeyRange:
+def _range(shape: KeyShape, prefix: tuple[Scalar, ...], bounds: Bounds) -> KeyRange:
     base = shape.start + shape.encode(prefix)
     low, high = base, keys.prefix_next(base)
     cut = bounds.is_bounded and shape.lengths[len(prefix)] is not None

@@ -6,6 +6,7 @@ UPDATE, DELETE                UPDATE or DELETE on what changes, SELECT on all th
 definitions                   CREATE, DROP, ALTER, INDEX on the table or database
 SHOW of a table               any privilege on it; of its regions, SELECT
 SPLIT TABLE                   INSERT on it
+ANALYZE TABLE, DROP STATS     INSERT and SELECT on it
 users, roles                  asked where they run: it depends on what is granted
 EXECUTE                       what the prepared statement needs, asked when that runs
 anything else                 SUPER
@@ -174,6 +175,10 @@ def _definition(statement: st.Statement, database: str | None) -> Iterator[Need]
             yield from _table(table, database, Privilege.DROP)
         case st.AlterTable():
             yield from _alter(statement, database)
+        case st.AnalyzeTable(tables) | st.DropStats(tables):
+            for table in tables:
+                yield from _table(table, database, Privilege.INSERT)
+                yield from _table(table, database, Privilege.SELECT)
         case st.SplitTable(table):
             yield from _table(table, database, Privilege.INSERT)
         case st.ShowRegions(table):

@@ -30,6 +30,9 @@ from rutile.session.plan_cache import DEFAULT_SIZE, PlanCache
 from rutile.session.prompt import PromptPlan
 from rutile.session.session import Session
 from rutile.session.storage import KvClient
+from rutile.statistics.changes import ChangeCounts
+from rutile.statistics.keeper import StatisticsKeeper
+from rutile.statistics.known import KnownStatistics
 from rutile_coprocessor.execute import Executor
 
 MEMORY_LIMIT_BYTES = 1 << 30
@@ -75,16 +78,20 @@ class Database:
         """Plans of prompt SELECTs by `rutile.parse.skeleton`."""
         self.queries: PlanCache[QueryPlan] = PlanCache(self.options.plan_cache_size)
         self.needs: NeedsCache = PlanCache(self.options.plan_cache_size)
+        self.changes = ChangeCounts()
+        self.statistics_keeper = StatisticsKeeper(self)
         self.sessions: dict[int, Session] = {}
         """The open ones, by connection id."""
         self._executor = Executor(self.options.memory_limit_bytes, self.options.duckdb_threads)
-        self.runner = QueryRunner(client, self._executor, self.options.monotonic)
+        self.statistics = KnownStatistics(client)
+        self.runner = QueryRunner(client, self._executor, self.options.monotonic, self.statistics)
         self._connection_ids = itertools.count(1)
 
     async def start(self) -> None:
         """Load the catalogue; on a new cluster, make the database `test`."""
         await self.catalog.start()
         await self.ddl.start()
+        await self.statistics_keeper.start()
 
     async def session(
         self, database: str | None = None, identity: Identity = INTERNAL, connection_id: int | None = None
@@ -99,6 +106,7 @@ class Database:
         return session
 
     async def close(self) -> None:
-        """Stop working on DDL jobs and close this process's DuckDB. Sessions are to be closed before."""
+        """Stop the work in the background and close this process's DuckDB. Sessions are to be closed before."""
+        await self.statistics_keeper.close()
         await self.ddl.close()
         self._executor.close()

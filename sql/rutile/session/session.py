@@ -46,6 +46,7 @@ from rutile.session.views import run_create_view, run_drop_view
 from rutile.show.admin import run_admin
 from rutile.show.regions import run_show_regions, run_split
 from rutile.show.show import run_show
+from rutile.statistics.statements import run_analyze, run_drop_stats
 from rutile_coprocessor.watchdog import CancelToken
 from rutile_proto.errors import RutileError
 
@@ -74,7 +75,7 @@ class Session:
         self.database: str | None = None
         self.variables = SessionVariables()
         self.transaction = TransactionState(
-            database.client, database.catalog, database.tables, database.options.monotonic
+            database.client, database.catalog, database.tables, database.options.monotonic, database.changes
         )
         self._user_variables: dict[str, object] = {}
         self._prepared = PreparedTexts()
@@ -252,6 +253,12 @@ class Session:
                 return await run_drop_view(self, statement)
             case st.Admin():
                 return await run_admin(self, statement)
+            case st.AnalyzeTable():
+                await self.transaction.commit()
+                return await run_analyze(self, statement)
+            case st.DropStats():
+                await self.transaction.commit()
+                return await run_drop_stats(self, statement)
             case st.SplitTable():
                 return await run_split(self, statement, environment)
             case st.ShowRegions():

@@ -25,6 +25,7 @@ from rutile.errors import SqlError, from_floor, schema_changed
 from rutile.rows.access import TableAccess, TableAccesses
 from rutile.session.current_reads import CurrentView
 from rutile.session.storage import CommitLimit, KvClient, KvTransaction, LockingTransaction
+from rutile.statistics.changes import ChangeCounts
 from rutile_proto.errors import AlreadyExist, Deadlock, Retry, RutileError, TxnAborted, WriteConflict
 
 ER_READ_ONLY_TRANSACTION = 1792
@@ -59,7 +60,10 @@ class TransactionState:
         catalog: Catalog,
         tables: TableAccesses,
         monotonic: Callable[[], float] = time.monotonic,
+        changes: ChangeCounts | None = None,
     ) -> None:
+        """`changes`: where the rows are counted that commit."""
+        self._changes = ChangeCounts() if changes is None else changes
         self._client = client
         self._monotonic = monotonic
         self._catalog = catalog
@@ -118,6 +122,7 @@ class TransactionState:
                 if max_commit_ts and written:
                     txn.limit = CommitLimit(max_commit_ts, lambda: holds.extend(written))
                 await txn.commit()
+            self._changes.note(txn, written)
         except AlreadyExist as error:
             raise _duplicate(error, self._tables) from error
         except RutileError as error:

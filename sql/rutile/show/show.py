@@ -17,6 +17,7 @@ from rutile.session.result import Result, ResultColumn, Row
 from rutile.session.views import show_create_view
 from rutile.show.information_schema import virtual_schema, visible_databases
 from rutile.show.like import like_matcher
+from rutile.statistics.statements import SHOW_KINDS, run_show_statistics
 from rutile_coprocessor.schema import Column, ColumnType, Kind
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ async def run_show(session: Session, statement: st.Show) -> Result:
         case "warnings" | "errors":
             shown: list[Row] = [(each.level, str(each.code), each.message) for each in session.warnings]
             return text_result(["Level", "Code", "Message"], shown)
+    if statement.what in SHOW_KINDS:
+        return await run_show_statistics(session, statement)
     return _fixed(statement.what)
 
 
