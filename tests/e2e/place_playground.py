@@ -6,7 +6,7 @@ import asyncio
 import os
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -127,6 +127,27 @@ class PlaceWorld:
         self.dice = random.Random(seed)
         self.store_ids: list[int] = []
         """In the order of `cluster.stores`."""
+        self._asked: dict[asyncio.Task[None], None] = {}
+
+    def ask(self, question: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Have something done, as well as may be while somebody dies."""
+
+        async def run() -> None:
+            try:
+                await question
+            except (RutileError, UndeterminedResult):
+                await asyncio.sleep(0.05)
+
+        task = asyncio.ensure_future(run())
+        self._asked[task] = None
+        return task
+
+    async def is_answered(self) -> bool:
+        """Whether nothing that was asked is still waiting for something."""
+        for task in [task for task in self._asked if task.done()]:
+            del self._asked[task]
+            task.result()
+        return not self._asked
 
     async def learn_stores(self) -> None:
         answer = await self.client.pd.call("GetAllStores", pdpb.GetAllStoresRequest())
