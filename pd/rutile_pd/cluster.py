@@ -42,7 +42,8 @@ class Cluster:
     def __init__(
         self, cluster_id: int, storage: PdStorage, config: PdConfig, now_ms: int, *, with_regions: bool = True
     ) -> None:
-        """As the storage has it. Without regions, the caller gives them to `restore`, a few at a time."""
+        """As the storage has it. Without regions, the caller gives them to `restore`, a few at a time, and says when
+        they are all there (`is_loaded`)."""
         self.id = cluster_id
         self.ids = IdAllocator(storage.id_end())
         self.settings = Settings(storage)
@@ -54,14 +55,32 @@ class Cluster:
         self.operators = self.conductor.operators
         self._storage = storage
         self._bootstrapped = storage.bootstrapped()
+        self.is_loaded = with_regions
+        """Whether all regions that were kept are in the tree. Until then nothing is decided: a store that seems empty
+        may not be."""
         if with_regions:
             for saved in storage.regions():
                 self.restore(saved)
 
     def restore(self, saved: pdpb.Region) -> None:
-        """A region as it was when this PD last ran; a crash may have left one that a newer one replaced."""
-        with contextlib.suppress(StaleRegion):
-            self.regions.put(RegionInfo.of(saved.region, saved.leader))
+        """A region as it was when this PD last ran, unless its leader has reported since. One that a newer one has
+        replaced is forgotten: a crash has left it, or the newer one was reported before it was loaded."""
+        if self.regions.by_id(saved.region.id) is not None:
+            return
+        try:
+            gone = self.regions.put(RegionInfo.of(saved.region, saved.leader))
+        except StaleRegion:
+            gone = [saved.region.id]
+        for region_id in gone:
+            self._storage.forget_region(region_id)
+
+    def region(self, region_id: int) -> RegionInfo | None:
+        """A region by id, loaded on the spot if its turn has not come yet."""
+        if not self.is_loaded and self.regions.by_id(region_id) is None:
+            saved = self._storage.region(region_id)
+            if saved is not None:
+                self.restore(saved)
+        return self.regions.by_id(region_id)
 
     # --- bootstrap and stores -------------------------------------------------------------------------------------
 
@@ -123,18 +142,18 @@ class Cluster:
 
     def region_heartbeat(self, report: pdpb.RegionHeartbeatRequest, now_ms: int) -> pdpb.RegionHeartbeatResponse | None:
         """A leader's report; what it is to do, if anything. StaleRegion if the report is older than what is known."""
-        info = RegionInfo.of_heartbeat(report, self.regions.by_id(report.region.id))
+        info = RegionInfo.of_heartbeat(report, self.region(report.region.id))
         if info.leader is None:
             raise InvalidRequest(f"heartbeat of region {info.id} without a leader")
         self.learn(info, now_ms)
         self.loads.note(report, self.config)
-        return self.conductor.order_for(info, now_ms)
+        return self.conductor.order_for(info, now_ms) if self.is_loaded else None
 
     def report_split(self, metas: list[metapb.Region], now_ms: int) -> None:
         """What a split made, before heartbeats tell: each is believed to be led from where the split region was."""
         led_from = next((led for meta in metas if (led := self._led_from(meta.id))), 0)
         for meta in metas:
-            known = self.regions.by_id(meta.id)
+            known = self.region(meta.id)
             info = RegionInfo.of(meta, term=known.term if known is not None else 0)
             info.leader = info.peer_on(led_from)
             if known is None or known.version < info.version:
@@ -145,7 +164,7 @@ class Cluster:
         """Ids for `count` new regions with as many peers as `region`. StaleRegion if it has changed already."""
         if not 1 <= count <= MAX_SPLIT_COUNT or not 1 <= len(region.peers) <= MAX_PEERS:
             raise InvalidRequest(f"{count} splits of {len(region.peers)} peers are over {MAX_SPLIT_COUNT}, {MAX_PEERS}")
-        known = self.regions.by_id(region.id)
+        known = self.region(region.id)
         if known is not None and known.version > region.region_epoch.version:
             raise StaleRegion(f"region {region.id} is at version {known.version} by now")
         each = 1 + len(region.peers)
@@ -161,12 +180,12 @@ class Cluster:
         return last
 
     def _led_from(self, region_id: int) -> int:
-        info = self.regions.by_id(region_id)
+        info = self.region(region_id)
         return info.leader.store_id if info is not None and info.leader is not None else 0
 
     def learn(self, info: RegionInfo, now_ms: int) -> None:
         """Put a report into the tree, and on disk what a restarted PD would want to know. StaleRegion if it is old."""
-        known = self.regions.by_id(info.id)
+        known = self.region(info.id)
         replaced = self.regions.put(info)
         for region_id in replaced:
             self.loads.forget(region_id)
@@ -179,7 +198,10 @@ class Cluster:
     # --- doing something about it ---------------------------------------------------------------------------------
 
     def tick(self, now_ms: int) -> list[pdpb.RegionHeartbeatResponse]:
-        """Patrol some regions, balance stores, bury emptied ones; orders to send without waiting for heartbeats."""
+        """Patrol some regions, balance stores, bury emptied ones; orders to send without waiting for heartbeats.
+        Nothing until all regions are loaded."""
+        if not self.is_loaded:
+            return []
         orders = self.conductor.tick(now_ms)
         self.bury_empty_stores()
         return orders

@@ -130,6 +130,11 @@ class PdStorage:
         pairs = self._applied.scan(CF_DEFAULT, _REGION, prefix_next(_REGION))
         return (pdpb.Region.FromString(value) for _, value in pairs)
 
+    def region(self, region_id: int) -> pdpb.Region | None:
+        """One of them."""
+        found = self._applied.get(CF_DEFAULT, _REGION + encode_uint64(region_id))
+        return None if found is None else pdpb.Region.FromString(found)
+
     def settings(self, prefix: str) -> list[tuple[str, bytes]]:
         """(rest of the name, JSON) of the settings whose names begin so, by name."""
         begin = _SETTING + prefix.encode()
@@ -175,8 +180,12 @@ class PdStorage:
     def save_region(self, region: pdpb.Region, replaced: Sequence[int] = ()) -> None:
         """A region, and the end of those it replaced."""
         for region_id in replaced:
-            self._hints[_REGION + encode_uint64(region_id)] = None
+            self.forget_region(region_id)
         self._hints[_REGION + encode_uint64(region.region.id)] = region.SerializeToString()
+
+    def forget_region(self, region_id: int) -> None:
+        """The end of a region."""
+        self._hints[_REGION + encode_uint64(region_id)] = None
 
     def save_setting(self, name: str, value: bytes | None) -> None:
         """Keep a setting, or forget it."""

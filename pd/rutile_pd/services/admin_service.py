@@ -28,6 +28,7 @@ class AdminService(HeartbeatService):
 
     @answered(pdadminpb.ListStoresResponse)
     async def ListStores(self, request: pdadminpb.ListStoresRequest, context: RpcContext) -> Any:
+        await self.all_regions(context)
         return admin_answers.stores(self._view(), request.with_tombstones)
 
     @answered(pdadminpb.ChangeResponse)
@@ -55,6 +56,7 @@ class AdminService(HeartbeatService):
     @answered(pdadminpb.AddOperatorResponse)
     async def AddOperator(self, request: pdadminpb.AddOperatorRequest, context: RpcContext) -> Any:
         """Begins it, and sends its first step at once."""
+        await self.all_regions(context)
         wishes = Wishes(self.cluster)
 
         def begin() -> Operator | None:
@@ -108,12 +110,15 @@ class AdminService(HeartbeatService):
 
     @answered(pdadminpb.CheckRegionsResponse)
     async def CheckRegions(self, request: pdadminpb.CheckRegionsRequest, context: RpcContext) -> Any:
+        await self.all_regions(context)
         return admin_answers.troubled(self.cluster, request.trouble, request.limit)
 
     @answered(pdadminpb.HotRegionsResponse)
     async def HotRegions(self, request: pdadminpb.HotRegionsRequest, context: RpcContext) -> Any:
+        await self.all_regions(context)
         return admin_answers.hot_regions(self._view(), request.flow, request.limit)
 
     @answered(pdadminpb.RangeStatisticsResponse)
     async def RangeStatistics(self, request: pdadminpb.RangeStatisticsRequest, context: RpcContext) -> Any:
+        await self.all_regions(context)
         return admin_answers.range_statistics(self._view(), request.start_key, request.end_key)

@@ -4,6 +4,8 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 
+import grpc
+
 from rutile_kv.env.clock import Clock
 from rutile_kv.env.rpc import RpcContext
 from rutile_pd.cluster import Cluster
@@ -17,7 +19,18 @@ log = logging.getLogger(__name__)
 MAX_WAITING_ORDERS = 1024
 """Orders to one store not yet sent; more are dropped, the next heartbeat brings them again."""
 
+SHARE_OF_DEADLINE = 0.8
+"""Who waits gives up early enough for the answer to arrive before the client's deadline."""
+LOAD_WAIT_S = 10.0
+"""How long a request waits for a new leader's regions; shorter if the client's deadline is."""
+
 Outbox = asyncio.Queue[pdpb.RegionHeartbeatResponse | None]
+
+
+def patience_s(wanted_s: float, context: RpcContext) -> float:
+    """How long to wait, so that the answer arrives before the client's deadline."""
+    left_s = context.time_remaining()
+    return wanted_s if left_s is None else min(wanted_s, left_s * SHARE_OF_DEADLINE)
 
 
 class HeartbeatService:
@@ -29,6 +42,7 @@ class HeartbeatService:
     def __init__(self) -> None:
         self.region_news = asyncio.Event()
         """Set, and replaced by another, when anything was learned of a region."""
+        self._loaded = asyncio.Event()
         self._streams: dict[int, Outbox] = {}
 
     async def RegionHeartbeat(
@@ -60,6 +74,19 @@ class HeartbeatService:
         """Regions have changed: who waits for that looks again."""
         self.region_news.set()
         self.region_news = asyncio.Event()
+
+    def regions_loaded(self) -> None:
+        """All regions that were kept are in the tree: decisions begin, and who waited for `all_regions` goes on."""
+        self.cluster.is_loaded = True
+        self._loaded.set()
+
+    async def all_regions(self, context: RpcContext) -> None:
+        """Wait for what a new leader has yet to load. Aborts with UNAVAILABLE when the client would not wait longer."""
+        try:
+            async with asyncio.timeout(patience_s(LOAD_WAIT_S, context)):
+                await self._loaded.wait()
+        except TimeoutError:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "a new leader is loading the regions: ask again")
 
     def close_streams(self) -> None:
         for outbox in self._streams.values():

@@ -13,12 +13,10 @@ from rutile_pd.regions.split_request import SplitRequest
 from rutile_pd.regions.tree import RegionInfo
 from rutile_pd.services import answers
 from rutile_pd.services.boundary import answered
-from rutile_pd.services.heartbeat_service import HeartbeatService
+from rutile_pd.services.heartbeat_service import HeartbeatService, patience_s
 from rutile_pd.services.reserves import Reserves
 from rutile_proto import pdpb_pb2 as pdpb
 
-SHARE_OF_DEADLINE = 0.8
-"""Who waits gives up early enough for the answer to arrive before the client's deadline."""
 SPLIT_WAIT_S = 10.0
 """How long SplitRegions waits for its regions; shorter if the client's deadline is."""
 SPLIT_RETRY_S = 0.5
@@ -36,29 +34,34 @@ class RegionService(HeartbeatService):
 
     @answered(pdpb.GetRegionResponse)
     async def GetRegion(self, request: pdpb.GetRegionRequest, context: RpcContext) -> pdpb.GetRegionResponse:
+        if self.cluster.regions.find(request.region_key) is None:
+            await self.all_regions(context)
         return await self._led_region(lambda: self.cluster.regions.find(request.region_key), context)
 
     @answered(pdpb.GetRegionResponse)
     async def GetPrevRegion(self, request: pdpb.GetRegionRequest, context: RpcContext) -> pdpb.GetRegionResponse:
         """The region that ends where the key's region begins; absent for the first."""
+        await self.all_regions(context)
         return await self._led_region(lambda: self.cluster.regions.find_previous(request.region_key), context)
 
     @answered(pdpb.GetRegionResponse)
     async def GetRegionByID(self, request: pdpb.GetRegionByIDRequest, context: RpcContext) -> pdpb.GetRegionResponse:
-        return await self._led_region(lambda: self.cluster.regions.by_id(request.region_id), context)
+        return await self._led_region(lambda: self.cluster.region(request.region_id), context)
 
     @answered(pdpb.ScanRegionsResponse)
     async def ScanRegions(self, request: pdpb.ScanRegionsRequest, context: RpcContext) -> pdpb.ScanRegionsResponse:
+        await self.all_regions(context)
         return answers.scanned(self.cluster.regions.scan(request.start_key, request.end_key, request.limit))
 
     @answered(pdpb.BatchScanRegionsResponse)
     async def BatchScanRegions(self, request: pdpb.BatchScanRegionsRequest, context: RpcContext) -> Any:
+        await self.all_regions(context)
         return answers.batch_scanned(self.cluster.regions, request)
 
     async def _led_region(self, find: Callable[[], RegionInfo | None], context: RpcContext) -> pdpb.GetRegionResponse:
         """The region with its leader, waiting a little for one; then UNAVAILABLE. Clients break on a missing leader."""
         try:
-            async with asyncio.timeout(_patience_s(self.config.leader_wait_s, context)):
+            async with asyncio.timeout(patience_s(self.config.leader_wait_s, context)):
                 while (info := find()) is not None and info.leader is None:
                     await self.region_news.wait()
         except TimeoutError:
@@ -85,9 +88,10 @@ class RegionService(HeartbeatService):
     async def SplitRegions(self, request: pdpb.SplitRegionsRequest, context: RpcContext) -> pdpb.SplitRegionsResponse:
         """Have the leaders split at the keys (storage form), and wait until regions begin there; what there is by the
         deadline is told as a percentage."""
+        await self.all_regions(context)
         split = SplitRequest(request.split_keys, self.cluster.regions)
         try:
-            async with asyncio.timeout(_patience_s(SPLIT_WAIT_S, context)):
+            async with asyncio.timeout(patience_s(SPLIT_WAIT_S, context)):
                 while not split.is_done():
                     for order in self.cluster.split_orders(split.missing()):
                         self.send(order)
@@ -108,6 +112,7 @@ class RegionService(HeartbeatService):
     @answered(pdpb.ScatterRegionResponse)
     async def ScatterRegion(self, request: pdpb.ScatterRegionRequest, context: RpcContext) -> Any:
         """Begin to spread the regions, each by an operator that GetOperator tells of."""
+        await self.all_regions(context)
         wanted = list(request.regions_id) or [request.region_id]
         failed = await self.reserves.with_ids(len(wanted), lambda: self._scatter(wanted, request.group))
         done = len(wanted) - len(failed)
@@ -122,8 +127,3 @@ class RegionService(HeartbeatService):
     @answered(pdpb.GetOperatorResponse)
     async def GetOperator(self, request: pdpb.GetOperatorRequest, context: RpcContext) -> pdpb.GetOperatorResponse:
         return answers.operator(request.region_id, self.cluster.operators.last(request.region_id))
-
-
-def _patience_s(wanted_s: float, context: RpcContext) -> float:
-    left_s = context.time_remaining()
-    return wanted_s if left_s is None else min(wanted_s, left_s * SHARE_OF_DEADLINE)
