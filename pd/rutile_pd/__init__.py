@@ -25,9 +25,10 @@ state, and throws them away when it ceases to (`member`). Two rules make its ans
 leaders (`consensus.leadership`): nothing is heard of before a majority has it, and nothing is said unless it is sure
 that nobody else led while it was asked, by the lease or by asking the others. A new leader gives timestamps above the
 committed limit, an old one gives none once another may lead: so time never goes back. Regions are hints, which need not
-survive. Followers name the leader and refuse the rest with "not leader" (`services.door`); they never forward. Members
-come as learners and go one at a time (`services.membership`). A founder that has lost its directory is not let in
-again, since it may have forgotten its votes (`consensus.joining`): founding therefore needs all members once.
+survive; a new leader loads them while it serves, and decides nothing before it has them all. Followers name the leader
+and refuse the rest with "not leader" (`services.door`); they never forward. Members come as learners and go one at a
+time (`services.membership`). A founder that has lost its directory is not let in again, since it may have forgotten its
+votes (`consensus.joining`): founding therefore needs all members once.
 
 **Space.** The key space is cut into regions. Each region's leader reports it with its epoch, and the newer epoch wins:
 a report overlapping a region of a higher version is stale and dropped, otherwise it replaces whatever it overlaps. So
