@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import rutile
-from rutile.ingest.importer import import_file
+from rutile.ingest.import_file import import_file
 
 # %% A directory is a database. It runs in this process for as long as somebody is connected to it.
 folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(tempfile.mkdtemp())

@@ -95,11 +95,14 @@ class HandleCodec:
 
     def encode_batch(self, batch: pa.RecordBatch) -> list[bytes]:
         """The handle of each row. Raises a ColumnValueError."""
+        return self.encode_array(batch).to_pylist()  # type: ignore[no-any-return]
+
+    def encode_array(self, batch: pa.RecordBatch) -> pa.Array:
+        """The handle of each row, as large_binary. Raises a ColumnValueError."""
         if self.schema.handle == "hidden":
             raise InvalidRequest(f"table {self.schema.name} has no primary key")
-        parts = [_encode_array(column.type, _key_array(column, batch)) for column in self._columns]
-        joined = pc.binary_join_element_wise(*parts, pa.scalar(b"", pa.large_binary()))
-        return joined.to_pylist()  # type: ignore[no-any-return]
+        parts = [encode_values(column.type, _key_array(column, batch)) for column in self._columns]
+        return pc.binary_join_element_wise(*parts, pa.scalar(b"", pa.large_binary()))
 
 
 def scalar_plan(column: Column) -> tuple[Converter, Encoder, Decoder, Converter | None]:
@@ -143,10 +146,10 @@ def _key_array(column: Column, batch: pa.RecordBatch) -> pa.Array:
     return array
 
 
-def _encode_array(kind: ColumnType, array: pa.Array) -> pa.Array:
-    """The encodings of a key column's values, as large_binary."""
+def encode_values(kind: ColumnType, array: pa.Array) -> pa.Array:
+    """The encodings of a key column's values, as large_binary; what stands where there are NULLs is anything."""
     if kind.is_variable:
-        return _encode_texts(array.cast(pa.binary()))
+        return encode_bytes_array(array.cast(pa.binary()))
     matrix = _encode_fixed(kind, array)
     rows, width = matrix.shape
     fixed = pa.Array.from_buffers(pa.binary(width), rows, [None, pa.py_buffer(np.ascontiguousarray(matrix))])
@@ -169,7 +172,7 @@ def _encode_fixed(kind: ColumnType, array: pa.Array) -> ByteMatrix:
     return codec.encode_int64_array(values.astype(np.int64))
 
 
-def _encode_texts(array: pa.Array) -> pa.Array:
+def encode_bytes_array(array: pa.Array) -> pa.Array:
     """codec.encode_bytes of each value: the groups of all rows lie in one matrix, whose ninth column marks them."""
     _, offset_buffer, data_buffer = array.buffers()
     offsets = np.frombuffer(offset_buffer, np.int32)[array.offset : array.offset + len(array) + 1].astype(np.int64)

@@ -15,13 +15,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from rutile_coprocessor.column_types import ColumnType, Kind
-from rutile_coprocessor.handles import scalar_plan
+from rutile_coprocessor.handles import encode_values, scalar_plan
+from rutile_coprocessor.row_arrow import checked_array
 from rutile_coprocessor.schema import Column, Scalar
 from rutile_proto.errors import MalformedEncoding
 
 NULL_FLAG = 0
 _NULL = bytes([NULL_FLAG])
+_EMPTY = pa.scalar(b"", pa.large_binary())
 NOT_NULL = b"\x01"
 """Every value's part sorts at or after this, every NULL before."""
 
@@ -30,6 +35,7 @@ class IndexCodec:
     """The values part of the entries of one index: columns in key order, each whole or a prefix."""
 
     def __init__(self, columns: Sequence[tuple[Column, int | None]]) -> None:
+        self._columns = [column for column, _ in columns]
         self._lengths = [length for _, length in columns]
         self._plan = [(_flag(column.type), *scalar_plan(column)) for column, _ in columns]
 
@@ -43,6 +49,14 @@ class IndexCodec:
                 parts.append(flag)
                 parts.append(encode(write(cut(value, length))))
         return b"".join(parts)
+
+    def encode_arrays(self, arrays: Sequence[pa.Array]) -> pa.Array:
+        """`encode` of many rows, whose columns are `arrays`, as large_binary. Raises a ColumnValueError."""
+        parts = [
+            _encode_column(column, length, plan[0], array)
+            for column, length, plan, array in zip(self._columns, self._lengths, self._plan, arrays, strict=True)
+        ]
+        return pc.binary_join_element_wise(*parts, _EMPTY)
 
     def decode(self, data: bytes, offset: int = 0) -> tuple[list[Scalar], int]:
         """(values, where they end); of a prefix column what the entry has of it. Raises MalformedEncoding."""
@@ -66,6 +80,17 @@ def cut(value: Scalar, length: int | None) -> Scalar:
     if length is None or not isinstance(value, str | bytes):
         return value
     return value[:length]
+
+
+def _encode_column(column: Column, length: int | None, flag: bytes, array: pa.Array) -> pa.Array:
+    array = checked_array(column, array)
+    if length is not None and column.type.is_character:
+        array = pc.utf8_slice_codeunits(array, 0, length)
+    elif length is not None and column.type.is_variable:
+        array = pc.binary_slice(array, 0, length)
+    encoded = encode_values(column.type, array)
+    flagged = pc.binary_join_element_wise(pa.scalar(flag, pa.large_binary()), encoded, _EMPTY)
+    return pc.if_else(array.is_null(), pa.scalar(_NULL, pa.large_binary()), flagged) if array.null_count else flagged
 
 
 def _flag(kind: ColumnType) -> bytes:

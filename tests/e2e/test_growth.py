@@ -24,7 +24,7 @@ from e2e_network import CutPlayground
 from e2e_tools import regions, wait_until
 
 import rutile
-from rutile.ingest.importer import import_file
+from rutile.ingest.import_file import import_file
 
 PD = ("store_limit_per_minute=600", "tick_s=0.2", "split_merge_interval_s=3600", "max_replicas=3")
 MAX_STORE_DOWN_S = 15.0

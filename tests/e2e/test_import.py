@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import rutile
-from rutile.ingest.importer import import_file
+from rutile.ingest.import_file import import_file
 
 
 @pytest.fixture

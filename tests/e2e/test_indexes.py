@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import rutile
-from rutile.ingest.importer import import_file
+from rutile.ingest.import_file import import_file
 from rutile.nodes.playground import Playground
 
 ROWS = int(os.environ.get("RUTILE_INDEX_ROWS", "1000000"))

@@ -2,7 +2,7 @@
 
 For loading what nobody can read yet (a new table, a restore). There are no locks and no conflict checks; a piece that
 has to be sent again writes the same versions at the same timestamps, so repeating is harmless. Each region takes its
-entries in pieces of about a mebibyte, which is one Raft entry each.
+entries in pieces of about a mebibyte, which is one Raft entry each. Much more goes as table files: `bulk_load`.
 """
 
 from __future__ import annotations
@@ -111,19 +111,27 @@ async def _send(cluster: Cluster, piece: Piece, backoff: Backoff) -> None:
 
 
 async def _pieces(cluster: Cluster, entries: BulkEntries, backoff: Backoff) -> list[Piece]:
-    """The entries cut by region and by size, the entries of one key never apart."""
-    sizes = list(accumulate(len(key) + len(value) for key, value in zip(entries.keys, entries.values, strict=True)))
-    routes = entries.storage_keys
-    pieces = []
+    sizes = [len(key) + len(value) for key, value in zip(entries.keys, entries.values, strict=True)]
+    cuts = await cut_by_region(cluster, entries.storage_keys, sizes, MAX_PIECE_BYTES, backoff)
+    return [(region, entries.part(begin, end)) for region, begin, end in cuts]
+
+
+async def cut_by_region(
+    cluster: Cluster, routes: Sequence[bytes], sizes: Sequence[int], max_bytes: int, backoff: Backoff
+) -> list[tuple[CachedRegion, int, int]]:
+    """(region, begin, end) of the parts of what is sorted by storage keys, cut by region and by size, entries of one
+    key never apart."""
+    sums = list(accumulate(sizes))
+    cuts = []
     begin = 0
     while begin < len(routes):
         region = await cluster.regions.locate(routes[begin], backoff)
         region_end = bisect_left(routes, region.end, lo=begin) if region.end else len(routes)
         while begin < region_end:
-            limit = (sizes[begin - 1] if begin else 0) + MAX_PIECE_BYTES
-            end = min(region_end, max(begin + 1, bisect_right(sizes, limit, lo=begin)))
+            limit = (sums[begin - 1] if begin else 0) + max_bytes
+            end = min(region_end, max(begin + 1, bisect_right(sums, limit, lo=begin)))
             while end < region_end and routes[end] == routes[end - 1]:
                 end += 1
-            pieces.append((region, entries.part(begin, end)))
+            cuts.append((region, begin, end))
             begin = end
-    return pieces
+    return cuts

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from rutile_kv.client.backoff import Pace
 from rutile_kv.client.bulk import BulkEntries, bulk_write, encode_puts
+from rutile_kv.client.bulk_load import CommittedRows, bulk_load
 from rutile_kv.client.calls import Stub
 from rutile_kv.client.cluster import ClientOptions, Cluster
 from rutile_kv.client.connections import GrpcStores, LocalStores, StoreStubs
@@ -214,6 +215,10 @@ class Client:
         The arguments are parallel; `kinds` as in `rutilepb.WriteOps`. See `bulk` for when this is safe.
         """
         await bulk_write(self.cluster, BulkEntries(kinds, storage_keys, keys, values))
+
+    async def bulk_load(self, rows: CommittedRows) -> None:
+        """Write many rows as committed versions, in table files. See `bulk` for when this is safe."""
+        await bulk_load(self.cluster, rows)
 
     async def bulk_put(self, pairs: Iterable[tuple[bytes, bytes]], start_ts: int, commit_ts: int) -> None:
         """Write sorted user pairs as committed at `commit_ts`, without locks and conflict checks."""

@@ -18,7 +18,8 @@ from rutile_kv.columnar.delta import STEM_LENGTH, DeltaLog, table_stem
 from rutile_kv.columnar.keys import BaseKey
 from rutile_kv.columnar.parts import RegionMirror, TableMirror
 from rutile_kv.columnar.pins import Held, RegionPin, TablePin
-from rutile_kv.engine.api import CF_WRITE, Modify
+from rutile_kv.engine.api import CF_WRITE, CF_WRITE_FILE, Modify
+from rutile_kv.engine.table_file import TableFile
 from rutile_proto import metapb_pb2 as metapb
 
 DEFAULT_BUDGET_BYTES = 256 * 1024 * 1024
@@ -98,7 +99,15 @@ class ArrowCache:
                     if len(log.entries) > self._max_log_entries:
                         self.counters.overflows += 1
                         self._drop_log(region_id, key[:STEM_LENGTH])
+                elif cf == CF_WRITE_FILE and record is not None:
+                    self._drop_within(region_id, TableFile.from_bytes(record))
             self._evict()
+
+    def _drop_within(self, region_id: int, table: TableFile) -> None:
+        """A table file brings more rows than a delta is worth."""
+        first, last = table.first_key[:STEM_LENGTH], table.last_key[:STEM_LENGTH]
+        for stem in [stem for stem in self._logs.get(region_id, {}) if first <= stem <= last]:
+            self._drop_log(region_id, stem)
 
     def drop_region(self, region_id: int) -> None:
         """Forget all of a region: it left this store, or its data or range are others now."""

@@ -12,7 +12,11 @@ Rules every implementation keeps (tests/engine is the conformance suite):
 from collections.abc import Iterable, Iterator
 from typing import Literal, Protocol, Self, TypeAlias
 
-Cf: TypeAlias = Literal["default", "lock", "write", "raw", "raw_lock", "raw_write", "raft"]
+from rutile_kv.engine.table_file import TableFile
+
+Cf: TypeAlias = Literal[
+    "default", "lock", "write", "raw", "raw_lock", "raw_write", "raft", "default_file", "write_file"
+]
 CF_DEFAULT: Cf = "default"
 CF_LOCK: Cf = "lock"
 CF_WRITE: Cf = "write"
@@ -27,6 +31,11 @@ RAW_CFS: tuple[Cf, ...] = (CF_RAW, CF_RAW_LOCK, CF_RAW_WRITE)
 DATA_CFS: tuple[Cf, ...] = (*MVCC_CFS, *RAW_CFS)
 """What regions hold. A family's place in here is its number in the log and in snapshots, so it never changes."""
 ALL_CFS: tuple[Cf, ...] = (*DATA_CFS, CF_RAFT)
+CF_DEFAULT_FILE: Cf = "default_file"
+CF_WRITE_FILE: Cf = "write_file"
+FILE_CFS: dict[Cf, Cf] = {CF_DEFAULT_FILE: CF_DEFAULT, CF_WRITE_FILE: CF_WRITE}
+"""No families, but what a change names to put a whole table file into one: its key is the file's first key, its value
+the `TableFile` as bytes."""
 
 Modify: TypeAlias = tuple[Cf, bytes, bytes | None]
 """One change to a data family: (family, key, value), where value None deletes the key."""
@@ -63,6 +72,10 @@ class WriteBatch(Protocol):
 
     def extend(self, modifies: Iterable[Modify]) -> None:
         """Add puts and deletes (value None), in their order."""
+
+    def ingest(self, cf: Cf, table: TableFile) -> None:
+        """Take over a whole table file, before everything else in the batch: it holds keys nobody else writes. After a
+        crash it may be there without the rest of the batch, never the rest without it."""
 
     def __len__(self) -> int: ...
 

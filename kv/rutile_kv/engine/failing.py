@@ -9,7 +9,7 @@ is to die at every place where anything is written:
 
 The owner is `store` or `pd`. Most batches hold nothing but log entries and applied data, so the rare ones have names of
 their own, by what is in them: `<owner>.<place>.before` and `.after`. Which places there are, their owners know
-(`rutile_kv.raftstore.write_places`, `rutile_pd.write_places`); a batch may be several at once.
+(`rutile_kv.raftstore.write_places`, `rutile_pd.consensus.write_places`); a batch may be several at once.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from rutile_kv.engine.api import Cf, Engine, Modify, Reader, Snapshot, WriteBatch
+from rutile_kv.engine.table_file import TableFile
 from rutile_kv.env.failpoints import Failpoints
 from rutile_proto.errors import InvalidRequest
 
@@ -55,6 +56,10 @@ class NotedBatch:
         noted = list(modifies)
         self.operations.extend((cf, key, value, None) for cf, key, value in noted)
         self.inner.extend(noted)
+
+    def ingest(self, cf: Cf, table: TableFile) -> None:
+        self.operations.append((cf, table.first_key, b"", None))
+        self.inner.ingest(cf, table)
 
     def __len__(self) -> int:
         return len(self.inner)

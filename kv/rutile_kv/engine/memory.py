@@ -13,6 +13,8 @@ from threading import Lock
 from typing import Self
 
 from rutile_kv.engine.api import ALL_CFS, DATA_CFS, Cf, Modify, WriteBatch
+from rutile_kv.engine.rocks_table_files import pairs_of
+from rutile_kv.engine.table_file import TableFile
 from rutile_kv.engine.versions import VersionedMap
 from rutile_proto.errors import EngineClosed, InvalidRequest
 
@@ -48,6 +50,9 @@ class MemoryBatch:
 
     def extend(self, modifies: Iterable[Modify]) -> None:
         self.operations.extend((cf, key, value, None) for cf, key, value in modifies)
+
+    def ingest(self, cf: Cf, table: TableFile) -> None:
+        self.operations.extend((cf, key, value, None) for key, value in pairs_of(table))
 
     def __len__(self) -> int:
         return len(self.operations)

@@ -30,7 +30,9 @@ from rutile_kv.engine.rocks_errors import reraise
 from rutile_kv.engine.rocks_open import INGEST_DIRECTORY, claim_directory, open_database
 from rutile_kv.engine.rocks_scan import edge, scan
 from rutile_kv.engine.rocks_snapshot import RocksSnapshot, WhileOpen
-from rutile_kv.engine.rocks_tables import file_spans, ingest_options, memtable_entries, write_tables
+from rutile_kv.engine.rocks_table_files import ingest_options
+from rutile_kv.engine.rocks_tables import file_spans, memtable_entries, write_tables
+from rutile_kv.engine.table_file import TableFile
 from rutile_proto.errors import EngineClosed, InvalidRequest, StorageError
 
 WALK_PAIRS = 1024
@@ -40,7 +42,7 @@ WALK_PAIRS = 1024
 class RocksBatch:
     """A rocksdict batch with families by name, which knows what it touches. `len` counts operations."""
 
-    __slots__ = ("_count", "_handles", "_native", "_written", "deleted_ranges", "touched")
+    __slots__ = ("_count", "_handles", "_native", "_written", "deleted_ranges", "tables", "touched")
 
     def __init__(self, handles: Mapping[Cf, Any]) -> None:
         self._native = rocksdict.WriteBatch(raw_mode=True)
@@ -49,6 +51,7 @@ class RocksBatch:
         self._written = False
         self.touched: dict[Cf, list[bytes]] = {cf: [] for cf in ALL_CFS}
         self.deleted_ranges: list[tuple[Cf, bytes, bytes]] = []
+        self.tables: list[tuple[Cf, TableFile]] = []
 
     def put(self, cf: Cf, key: bytes, value: bytes) -> None:
         self._native.put(key, value, self._handles[cf])
@@ -75,6 +78,10 @@ class RocksBatch:
                 put(key, value, handles[cf])
             touched[cf].append(key)
             self._count += 1
+
+    def ingest(self, cf: Cf, table: TableFile) -> None:
+        self.tables.append((cf, table))
+        self._count += 1
 
     def __len__(self) -> int:
         return self._count
@@ -161,6 +168,8 @@ class RocksEngine:
             raise TypeError("a batch belongs to the kind of engine that made it")
         native = batch.take()
         self._tell_snapshots(batch)
+        if batch.tables:
+            self._take_over(batch.tables)
         try:
             self._database.write(native)
         except Exception as error:
@@ -214,6 +223,21 @@ class RocksEngine:
         self._families.clear()
         self._database.close()
 
+    def _take_over(self, tables: list[tuple[Cf, TableFile]]) -> None:
+        """Have RocksDB link the files; durable on return, and so is everything written before."""
+        self.sync()
+        directory = self._path / INGEST_DIRECTORY
+        directory.mkdir(exist_ok=True)
+        try:
+            for number, (cf, table) in enumerate(tables):
+                path = directory / f"{number:06d}.sst"
+                path.write_bytes(table.data)
+                self._families[cf].ingest_external_file([str(path)], ingest_options())
+        except Exception as error:
+            reraise(error)
+        finally:
+            shutil.rmtree(directory)
+
     def _noting(self, cf: Cf, pairs: Iterator[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
         """`pairs`, of which open snapshots hear before they are ingested."""
         if not self._snapshots:
@@ -228,6 +252,9 @@ class RocksEngine:
             return
         for cf, start, end in batch.deleted_ranges:
             batch.touched[cf].extend(key for key, _ in self.scan(cf, start, end))
+        for cf, table in batch.tables:
+            for snapshot in self._snapshots:
+                snapshot.note_file(cf, table.first_key, table.last_key)
         for snapshot in self._snapshots:
             snapshot.note(batch.touched)
 

@@ -5,7 +5,8 @@ present (up to 0.3.29: it is set on a copy of the options). So a scan here reads
 that was written since: the engine tells each open snapshot the keys of a batch BEFORE it writes the batch, and a scan
 looks at that list AFTER it made its iterator. Hence whatever new the iterator may show is in the list, and for the keys
 of the list the old value is asked for. A scan costs what it costs without snapshots, plus one `get` for each key in
-range that was written meanwhile.
+range that was written meanwhile. Of a table file that is taken over whole, its first and last key are told instead, and
+every key found between them is asked for as it was.
 """
 
 from bisect import bisect_left
@@ -36,12 +37,19 @@ class RocksSnapshot:
         self._then = WhileOpen((cf, family.snapshot()) for cf, family in families.items())
         self._now = WhileOpen(families)
         self._later: list[TouchedKeys] = []
+        self._files: dict[Cf, list[tuple[bytes, bytes]]] = {cf: [] for cf in families}
+        """First and last key of the table files taken over since."""
         self._indexed: dict[Cf, _KeyIndex] = {cf: _KeyIndex() for cf in families}
 
     def note(self, touched: TouchedKeys) -> None:
         """Hear of the keys of a batch, before it is written."""
         if self._then:
             self._later.append(touched)
+
+    def note_file(self, cf: Cf, first: bytes, last: bytes) -> None:
+        """Hear of a table file, before it is taken over."""
+        if self._then:
+            self._files[cf].append((first, last))
 
     def get(self, cf: Cf, key: bytes) -> bytes | None:
         try:
@@ -54,8 +62,21 @@ class RocksSnapshot:
 
     def scan(self, cf: Cf, start: bytes, end: bytes | None, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
         pairs = scan(self._now[cf], start, end, reverse=reverse)
+        ranges = [(first, last) for first, last in self._files[cf] if last >= start and (end is None or first < end)]
         touched = self._indexed[cf].between(cf, self._later, start, end)
+        if ranges:
+            pairs = self._without_files(cf, pairs, ranges)
         return self._as_of_then(cf, pairs, touched, reverse) if touched else pairs
+
+    def _without_files(
+        self, cf: Cf, pairs: Iterator[tuple[bytes, bytes]], ranges: list[tuple[bytes, bytes]]
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """`pairs`, each that a file may have brought as it was before. A file takes nothing away."""
+        for key, value in pairs:
+            if not any(first <= key <= last for first, last in ranges):
+                yield key, value
+            elif (before := self.get(cf, key)) is not None:
+                yield key, before
 
     def _as_of_then(
         self, cf: Cf, pairs: Iterator[tuple[bytes, bytes]], touched: list[bytes], reverse: bool
@@ -70,6 +91,7 @@ class RocksSnapshot:
         self._then.clear()
         self._now.clear()
         self._later = []
+        self._files.clear()
 
     def __enter__(self) -> Self:
         return self

@@ -8,6 +8,7 @@ import rocksdict
 
 from rutile_kv.engine.estimate import KeySpan
 from rutile_kv.engine.options import MIB
+from rutile_kv.engine.rocks_table_files import table_options
 
 INGEST_FILE_BYTES = 64 * MIB
 """About how large one ingested table file gets, before compression."""
@@ -23,7 +24,7 @@ def write_tables(directory: Path, pairs: Iterator[tuple[bytes, bytes]]) -> tuple
             if writer is not None:
                 writer.finish()
             files.append(str(directory / f"{len(files):06d}.sst"))
-            writer, room = rocksdict.SstFileWriter(_table_options()), INGEST_FILE_BYTES
+            writer, room = rocksdict.SstFileWriter(table_options()), INGEST_FILE_BYTES
             writer.open(files[-1])
         writer[key] = value
         room -= len(key) + len(value)
@@ -31,18 +32,6 @@ def write_tables(directory: Path, pairs: Iterator[tuple[bytes, bytes]]) -> tuple
     if writer is not None:
         writer.finish()
     return count, files
-
-
-def _table_options() -> Any:
-    options = rocksdict.Options(raw_mode=True)
-    options.set_compression_type(rocksdict.DBCompressionType.lz4())
-    return options
-
-
-def ingest_options() -> Any:
-    options = rocksdict.IngestExternalFileOptions()
-    options.set_move_files(True)
-    return options
 
 
 def file_spans(family: Any) -> list[KeySpan]:

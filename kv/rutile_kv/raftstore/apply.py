@@ -9,9 +9,11 @@ fails its proposer.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from rutile_kv.engine.api import Cf
+from rutile_kv.engine.table_file import TableFile
 from rutile_kv.raft.messages import ConfChange, Entry
 from rutile_kv.raft.node import RawNode
-from rutile_kv.raftstore.commands import decode_command, decode_modifies
+from rutile_kv.raftstore.commands import FIRST_FILE_KIND, decode_command, decode_modifies, take_files
 from rutile_kv.raftstore.consistency import Consistency
 from rutile_kv.raftstore.events import HashRegion, RegionSplit, Result
 from rutile_kv.raftstore.merge import absorbed_with, check_merge, merged, prepared, rolled_back
@@ -169,20 +171,28 @@ class Applier:
 
     def _write(self, index: int, command: rutilepb.RaftCommand, round_: Round) -> None:
         self._check_epoch(command.epoch, with_members=False)
-        modifies = decode_modifies(command.write)
-        round_.batch.extend(modifies)
+        changes = modifies = decode_modifies(command.write)
+        if max(command.write.kinds, default=0) >= FIRST_FILE_KIND:
+            changes, files = take_files(modifies)
+            self._load(files, round_)
+        round_.batch.extend(changes)
         size_bytes = new_keys = 0
-        for cf, key, value in modifies:
+        for cf, key, value in changes:
             if value is None:
                 size_bytes -= len(key)
                 new_keys -= cf in COUNTED_CFS
             else:
                 size_bytes += len(key) + len(value)
                 new_keys += cf in COUNTED_CFS
-        self.stats.wrote(size_bytes, len(modifies), new_keys)
+        self.stats.wrote(size_bytes, len(changes), new_keys)
         self.data_version = self._host.next_data_version()
         for observer in self._host.observers:
             observer.on_applied(self.region, index, modifies)
+
+    def _load(self, files: Sequence[tuple[Cf, TableFile]], round_: Round) -> None:
+        for cf, table in files:
+            round_.batch.ingest(cf, table)
+            self.stats.wrote(table.size_bytes, table.entries, table.entries if cf in COUNTED_CFS else 0)
 
     # --- admin --------------------------------------------------------------------------------------------------------
 

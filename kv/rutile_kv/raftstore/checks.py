@@ -6,7 +6,8 @@ A request compares epoch.version only: who the members are does not matter to so
 
 from collections.abc import Iterable
 
-from rutile_kv.engine.api import Modify
+from rutile_kv.engine.api import FILE_CFS, Modify
+from rutile_kv.engine.table_file import TableFile
 from rutile_kv.raftstore.peer import Peer
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto import metapb_pb2 as metapb
@@ -57,6 +58,8 @@ def is_version_current(context: kvrpcpb.Context, region: metapb.Region) -> bool:
 def check_modifies(modifies: Iterable[Modify], region: metapb.Region) -> None:
     """Raises KeyNotInRegion. Keys are full engine keys: a version behind a storage key does not change its place."""
     start, end = region.start_key, region.end_key
-    for _, key, _ in modifies:
+    for cf, key, value in modifies:
+        if cf in FILE_CFS:
+            key = max(key, TableFile.from_bytes(value or b"").last_key)
         if key < start or (end and key >= end):
             raise KeyNotInRegion(key, region.id, start, end)

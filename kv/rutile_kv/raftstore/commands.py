@@ -1,14 +1,15 @@
 """Raft commands to bytes and back: rutilepb.RaftCommand is what a log entry holds.
 
 A write is a list of puts and deletes on the data families. One byte per change says which: the number of the family,
-times two, plus one for a delete.
+times two, plus one for a delete; after the families come the table files for them, whose values are `TableFile`s.
 """
 
 from collections.abc import Iterable, Sequence
 
 from google.protobuf.message import DecodeError
 
-from rutile_kv.engine.api import DATA_CFS, Cf, Modify
+from rutile_kv.engine.api import DATA_CFS, FILE_CFS, Cf, Modify
+from rutile_kv.engine.table_file import TableFile
 from rutile_kv.raft.messages import (
     ConfChange,
     ConfChangeKind,
@@ -20,10 +21,12 @@ from rutile_kv.raft.messages import (
 from rutile_proto import eraftpb_pb2 as eraftpb
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto import rutilepb_pb2 as rutilepb
-from rutile_proto.errors import EngineCorrupt
+from rutile_proto.errors import EngineCorrupt, InvalidRequest
 
-_PUT_KIND: dict[Cf, int] = {cf: number << 1 for number, cf in enumerate(DATA_CFS)}
-KINDS: tuple[tuple[Cf, bool], ...] = tuple((cf, delete) for cf in DATA_CFS for delete in (False, True))
+_NAMES: tuple[Cf, ...] = (*DATA_CFS, *FILE_CFS)
+_PUT_KIND: dict[Cf, int] = {cf: number << 1 for number, cf in enumerate(_NAMES)}
+FIRST_FILE_KIND = len(DATA_CFS) << 1
+KINDS: tuple[tuple[Cf, bool], ...] = tuple((cf, delete) for cf in _NAMES for delete in (False, True))
 """What a kind byte means: (family, whether it is a delete)."""
 
 _CHANGE_KINDS = {
@@ -58,6 +61,22 @@ def decode_modifies(ops: rutilepb.WriteOps) -> list[Modify]:
         ]
     except (IndexError, ValueError) as cause:
         raise EngineCorrupt(f"a write in the log is malformed: {cause}") from cause
+
+
+def take_files(modifies: Iterable[Modify]) -> tuple[list[Modify], list[tuple[Cf, TableFile]]]:
+    """The changes that are none of files, and the table files with the families they are for. Raises EngineCorrupt."""
+    others: list[Modify] = []
+    files: list[tuple[Cf, TableFile]] = []
+    for modify in modifies:
+        cf, _, value = modify
+        if cf not in FILE_CFS:
+            others.append(modify)
+            continue
+        try:
+            files.append((FILE_CFS[cf], TableFile.from_bytes(value or b"")))
+        except InvalidRequest as cause:
+            raise EngineCorrupt(f"a table file in the log: {cause}") from cause
+    return others, files
 
 
 def modify_size_bytes(modifies: Sequence[Modify]) -> int:

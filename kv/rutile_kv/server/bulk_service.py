@@ -1,12 +1,18 @@
 """RutileKv.BulkWrite: committed versions, already encoded, as one log entry of their region.
 
 Made for loading data nobody reads or writes yet: it looks at no lock and checks for no conflict. So it may touch only
-the families of committed versions, and it may put but also take back (a failed load).
+the families of committed versions, and it may put but also take back (a failed load). Many versions come as table
+files; one that RocksDB would not take over, or that holds something else than it says, is refused here: in the log it
+would stop every replica.
 """
 
 from __future__ import annotations
 
-from rutile_kv.engine.api import CF_DEFAULT, CF_WRITE, Modify
+import asyncio
+
+from rutile_kv.engine.api import CF_DEFAULT, CF_WRITE, FILE_CFS, Modify
+from rutile_kv.engine.rocks_table_files import check_table_file
+from rutile_kv.engine.table_file import TableFile
 from rutile_kv.raftstore.commands import decode_modifies
 from rutile_kv.server.boundary import unary
 from rutile_kv.server.region_store import RegionStore
@@ -25,6 +31,9 @@ class BulkService:
     @unary(rutilepb.BulkWriteResponse)
     async def BulkWrite(self, request: rutilepb.BulkWriteRequest) -> rutilepb.BulkWriteResponse:
         modifies = _checked(request.ops, self.max_entry_bytes)
+        for cf, key, value in modifies:
+            if cf in FILE_CFS:
+                await asyncio.to_thread(_check_file, key, value)
         if modifies:
             await self.kv.write(request.context, modifies)
         return rutilepb.BulkWriteResponse()
@@ -40,7 +49,19 @@ def _checked(ops: rutilepb.WriteOps, limit_bytes: int) -> list[Modify]:
     except EngineCorrupt as error:
         raise InvalidRequest(f"malformed write operations: {error}") from error
     for cf, key, _ in modifies:
-        if cf not in (CF_DEFAULT, CF_WRITE):
+        if cf not in (CF_DEFAULT, CF_WRITE, *FILE_CFS):
             raise InvalidRequest(f"a bulk write holds committed versions: it may not touch the {cf} family")
         check_encoded_key("ops.keys", key)
     return modifies
+
+
+def _check_file(key: bytes, value: bytes | None) -> None:
+    """Raises InvalidRequest."""
+    if value is None:
+        raise InvalidRequest("a table file cannot be deleted")
+    table = TableFile.from_bytes(value)
+    for each in (table.first_key, table.last_key):
+        check_encoded_key("the table file", each)
+    if key != table.first_key:
+        raise InvalidRequest("a table file is to be sent under its first key")
+    check_table_file(table)

@@ -23,7 +23,8 @@ from rutile_kv.columnar.delta import DeltaLog, table_stem
 from rutile_kv.columnar.files import MirrorFiles, nothing
 from rutile_kv.columnar.keys import BaseKey
 from rutile_kv.columnar.parts import RegionMirror, TableMirror
-from rutile_kv.engine.api import CF_WRITE, Engine
+from rutile_kv.engine.api import CF_WRITE, CF_WRITE_FILE, Engine
+from rutile_kv.engine.table_file import TableFile
 from rutile_kv.env.failpoints import Failpoints
 from rutile_kv.raft.errors import Compacted
 from rutile_kv.raft.messages import Entry
@@ -100,8 +101,9 @@ def log_since(store: AppliedLog, region: metapb.Region, table_id: int, index: in
     delta, stem = DeltaLog(index), table_stem(table_id)
     try:
         while entries := store.applied_entries(region.id, index, READ_BYTES):
-            for entry in entries:
-                _note(delta, stem, region, entry)
+            if not all(_note(delta, stem, region, entry) for entry in entries):
+                log.info("the mirror of table %d in region %d is older than a load: it is rebuilt", table_id, region.id)
+                return None
             index = entries[-1].index
     except Compacted:
         log.info("the mirror of table %d in region %d is older than the log: it is rebuilt", table_id, region.id)
@@ -109,10 +111,16 @@ def log_since(store: AppliedLog, region: metapb.Region, table_id: int, index: in
     return delta
 
 
-def _note(delta: DeltaLog, stem: bytes, region: metapb.Region, entry: Entry) -> None:
+def _note(delta: DeltaLog, stem: bytes, region: metapb.Region, entry: Entry) -> bool:
+    """False if the entry brought a table file of the table: that is more than a delta holds."""
     command = decode_command(entry) if entry.data else None
     if command is None or not command.HasField("write") or command.epoch.version != region.region_epoch.version:
-        return
+        return True
     for cf, key, record in decode_modifies(command.write):
         if cf == CF_WRITE and record is not None and key.startswith(stem):
             delta.append(entry.index, key, record)
+        elif cf == CF_WRITE_FILE and record is not None:
+            table = TableFile.from_bytes(record)
+            if table.first_key[: len(stem)] <= stem <= table.last_key[: len(stem)]:
+                return False
+    return True

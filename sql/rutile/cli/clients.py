@@ -57,7 +57,7 @@ def _run_shell(options: argparse.Namespace) -> int:
 
 
 def _run_import(options: argparse.Namespace) -> int:
-    from rutile.ingest.importer import import_file
+    from rutile.ingest.import_file import import_file
 
     key = tuple(options.primary_key.split(",")) if options.primary_key else ()
     database, _, table = options.table.rpartition(".")

@@ -14,7 +14,6 @@ import asyncio
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 
@@ -58,7 +57,7 @@ class ArrowSource(Source):
     """Batches that are already on their way."""
 
     def __init__(self, name: str, schema: pa.Schema, incoming: Iterator[pa.RecordBatch]) -> None:
-        super().__init__(Path(name), schema, None, 0)
+        super().__init__(name, schema, described=name)
         self._incoming = incoming
 
     def batches(self) -> Iterator[pa.RecordBatch]:

@@ -1,113 +1,112 @@
-"""Rows of a table as committed MVCC versions, made in bulk: what an import writes instead of running transactions.
+"""Rows of a table as committed versions, made in bulk: what an import writes instead of running transactions.
 
-For each row, and each of its index entries, one entry of the `write` family, `storage key | NOT commit_ts ->
-'P' start_ts 'v' value`; a value over 255 bytes goes to `default` under `storage key | NOT start_ts`, as a transaction
-would have left it (see rutile_kv.mvcc.records). Nobody can have read the table at these timestamps: it is published
+Keys, rows and index entries are computed column by column (no Python step a row), put into the order of their storage
+keys, and handed to `rutile_kv.client.bulk_load`. Nobody can have read the table at these timestamps: it is published
 only afterwards.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from rutile.rows.access import TableAccess
-from rutile_coprocessor.handles import HandleCodec
+from rutile.rows.index_access import HANDLE_IN_KEY, IndexAccess
+from rutile_coprocessor.handles import HandleCodec, encode_bytes_array
 from rutile_coprocessor.row import RowCodec
-from rutile_kv.mvcc.records import SHORT_VALUE_LIMIT_BYTES, Write, WriteKind
-from rutile_proto.codec import encode_bytes_fixed, encode_uint64_desc
-from rutile_proto.keys import record_key, record_keys, storage_key, user_key
+from rutile_kv.client.bulk_load import CommittedRows
+from rutile_proto.keys import record_key, record_keys
 
-DEFAULT_FAMILY = 0
-WRITE_FAMILY = 2
-"""`rutilepb.WriteOps.kinds`: the family's index, shifted by one; the low bit would mean delete."""
-
-
-BulkEntries: TypeAlias = tuple[bytes, list[bytes], list[bytes], list[bytes]]
-"""(kinds, storage keys to route by, engine keys, values), parallel."""
+_EMPTY = pa.scalar(b"", pa.large_binary())
 
 
 @dataclass(frozen=True, slots=True)
-class EncodedRows:
-    """Rows and index entries in storage-key order; value i lies at `storage_keys[i]`. In a table without duplicates
-    each key is there once."""
+class EncodedBatch:
+    """What a batch of rows becomes."""
 
-    storage_keys: list[bytes]
-    values: list[bytes]
+    rows: CommittedRows
+    """Rows and index entries, in key order."""
+    keys: pa.Array
+    """The storage key of each row, in the order of the batch."""
+    distinct: list[pa.Array]
+    """For each unique index, the storage keys that nothing else may have: null where a row has a NULL in it."""
 
 
 class BulkEncoder:
-    """Turns record batches of one table into engine entries."""
+    """Turns record batches of one table into committed versions."""
 
     def __init__(self, table: TableAccess, start_ts: int, commit_ts: int) -> None:
         self._table = table
         self._schema = schema = table.schema
         self._handles = HandleCodec(schema)
         self._rows = RowCodec(schema)
-        self._start_suffix = encode_uint64_desc(start_ts)
-        self._commit_suffix = encode_uint64_desc(commit_ts)
-        inline = Write(WriteKind.PUT, start_ts=start_ts, short_value=b"").to_bytes()
-        self._inline_head = inline[:-1]  # without the length byte of the empty value
-        self._outside = Write(WriteKind.PUT, start_ts=start_ts).to_bytes()
+        self._start_ts, self._commit_ts = start_ts, commit_ts
 
-    def encode(self, batch: pa.RecordBatch, first_row_id: int) -> EncodedRows:
+    def encode(self, batch: pa.RecordBatch, first_row_id: int) -> EncodedBatch:
         """The rows of `batch`, which has the table's columns and types. `first_row_id` numbers rows without a key.
 
-        Raises a ColumnValueError for a value that does not fit its column.
+        Raises a ColumnValueError for a value that does not fit its column. Two rows with one key are both there.
         """
-        keys = self._storage_keys(batch, first_row_id)
-        values = self._rows.encode_batch(batch)
-        if self._table.indexes:
-            for key, value in self._index_entries(batch, keys):
-                keys.append(key)
-                values.append(value)
+        handles = self.handles(batch, first_row_id)
+        row_keys = self.row_keys(handles)
+        keys, values = row_keys.to_pylist(), self._rows.encode_batch(batch)
+        distinct = []
+        for index in self._table.indexes:
+            entries, entry_values, unique = _entries(index, batch, handles)
+            if unique is not None:
+                distinct.append(unique)
+            keys += entries.to_pylist()
+            values += entry_values.to_pylist()
         order = sorted(range(len(keys)), key=keys.__getitem__)
-        return EncodedRows([keys[i] for i in order], [values[i] for i in order])
+        rows = CommittedRows([keys[i] for i in order], [values[i] for i in order], self._start_ts, self._commit_ts)
+        return EncodedBatch(rows, row_keys, distinct)
 
-    def _index_entries(self, batch: pa.RecordBatch, row_keys: Sequence[bytes]) -> list[tuple[bytes, bytes]]:
-        """(storage key, value) of every index entry of the rows."""
-        rows = list(zip(*(column.to_pylist() for column in batch.columns), strict=True))
-        handles = [self._table.handle_of(user_key(key)) for key in row_keys]
-        made = [
-            index.entry(row, handle) for index in self._table.indexes for row, handle in zip(rows, handles, strict=True)
-        ]
-        return [(storage_key(entry.key), entry.value) for entry in made]
+    def keys(self, batch: pa.RecordBatch, first_row_id: int) -> tuple[pa.Array, list[pa.Array]]:
+        """`EncodedBatch.keys` and `.distinct`, without the rows."""
+        handles = self.handles(batch, first_row_id)
+        found = [_entries(index, batch, handles)[2] for index in self._table.indexes if index.info.unique]
+        return self.row_keys(handles), [each for each in found if each is not None]
 
-    def entries(self, encoded: EncodedRows) -> BulkEntries:
-        """(kinds, storage keys to route by, engine keys, values), parallel, as `WriteOps` wants them."""
-        kinds, routes, keys, values = bytearray(), [], [], []
-        head, commit = self._inline_head, self._commit_suffix
-        for key, row in zip(encoded.storage_keys, encoded.values, strict=True):
-            if len(row) > SHORT_VALUE_LIMIT_BYTES:
-                kinds.append(DEFAULT_FAMILY << 1)
-                routes.append(key)
-                keys.append(key + self._start_suffix)
-                values.append(row)
-                value = self._outside
-            else:
-                value = head + _LENGTHS[len(row)] + row
-            kinds.append(WRITE_FAMILY << 1)
-            routes.append(key)
-            keys.append(key + commit)
-            values.append(value)
-        return bytes(kinds), routes, keys, values
-
-    def _storage_keys(self, batch: pa.RecordBatch, first_row_id: int) -> list[bytes]:
-        table_id = self._schema.table_id
+    def handles(self, batch: pa.RecordBatch, first_row_id: int) -> pa.Array:
+        """The handle of each row, as large_binary."""
         if self._schema.handle == "common":
-            prefix = record_key(table_id, b"")
-            return [storage_key(prefix + handle) for handle in self._handles.encode_batch(batch)]
+            return self._handles.encode_array(batch)
         if self._schema.handle == "int":
-            handles = self._handles.int_handles(batch)
+            numbers = self._handles.int_handles(batch)
         else:
-            handles = np.arange(first_row_id, first_row_id + batch.num_rows, dtype=np.int64)
-        matrix = encode_bytes_fixed(record_keys(table_id, handles))
-        joined, width = matrix.tobytes(), matrix.shape[1]
-        return [joined[i : i + width] for i in range(0, len(joined), width)]
+            numbers = np.arange(first_row_id, first_row_id + batch.num_rows, dtype=np.int64)
+        matrix = np.ascontiguousarray(record_keys(0, numbers)[:, -8:])
+        fixed = pa.Array.from_buffers(pa.binary(8), len(numbers), [None, pa.py_buffer(matrix)])
+        return fixed.cast(pa.large_binary())
+
+    def row_keys(self, handles: pa.Array) -> pa.Array:
+        """The storage keys of rows with these handles."""
+        return _storage_keys(record_key(self._schema.table_id, b""), handles)
 
 
-_LENGTHS = [bytes([length]) for length in range(SHORT_VALUE_LIMIT_BYTES + 1)]
+def _entries(
+    index: IndexAccess, batch: pa.RecordBatch, handles: pa.Array
+) -> tuple[pa.Array, pa.Array, pa.Array | None]:
+    """(storage keys, values, storage keys of those that must be alone or None) of the entries of all rows."""
+    columns = [batch.column(position) for position in index.positions]
+    parts = index.codec.encode_arrays(columns)
+    in_key = pa.scalar(HANDLE_IN_KEY, pa.large_binary())
+    if not index.info.unique:
+        return _storage_keys(index.prefix, parts, handles), pa.repeat(in_key, len(handles)), None
+    if not any(column.null_count for column in columns):
+        keys = _storage_keys(index.prefix, parts)
+        return keys, handles, keys
+    has_null = columns[0].is_null()
+    for column in columns[1:]:
+        has_null = pc.or_(has_null, column.is_null())
+    keys = _storage_keys(index.prefix, parts, pc.if_else(has_null, handles, _EMPTY))
+    alone = pc.if_else(has_null, pa.scalar(None, pa.binary()), keys)
+    return keys, pc.if_else(has_null, in_key, handles), alone
+
+
+def _storage_keys(prefix: bytes, *parts: pa.Array) -> pa.Array:
+    user_keys = pc.binary_join_element_wise(pa.scalar(prefix, pa.large_binary()), *parts, _EMPTY)
+    return encode_bytes_array(user_keys.cast(pa.binary())).cast(pa.binary())

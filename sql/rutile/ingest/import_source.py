@@ -1,108 +1,87 @@
-"""Files to import, as a stream of Arrow batches: Parquet and CSV, with errors that name the file and the place."""
+"""Files to import, as a stream of Arrow batches, with errors that name the file and the place.
+
+import_source   what a source is, Parquet, which kind a file is
+csv_source      CSV, quick or line by line
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.csv as pa_csv
 import pyarrow.parquet as pa_parquet
 
 from rutile.pep249 import DataError, NotSupportedError
 from rutile_coprocessor.column_types import ColumnType, Kind
 
-BATCH_ROWS = 32_768
-CSV_BLOCK_BYTES = 8 << 20
+BATCH_ROWS = 65_536
 
 
 @dataclass
 class Source:
-    """A file opened for import. `total_rows` is None when the format does not say (CSV)."""
+    """Something opened for import."""
 
-    path: Path
+    name: str
+    """What errors call it."""
     schema: pa.Schema
-    total_rows: int | None
-    size_bytes: int
+    total_rows: int | None = None
+    """None when the format does not say (CSV)."""
+    size_bytes: int = 0
+    described: str = ""
+    """What SHOW IMPORT JOBS calls it."""
+    reopen: dict[str, Any] | None = None
+    """What `import_file.reopened` opens it with again; None if it cannot be read twice."""
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The rows, BATCH_ROWS or so at a time. DataError when the file turns out to be damaged."""
-        raise NotSupportedError(f"{self.path.name}: no reader")
+        raise NotSupportedError(f"{self.name}: no reader")
+
+    def note(self) -> str:
+        """What is to be said of the reading afterwards; empty if nothing is."""
+        return ""
 
 
+@dataclass
 class ParquetSource(Source):
     """Row groups are read one after the other; memory holds one batch and the group's compressed columns."""
+
+    path: Path = Path()
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         try:
             with pa_parquet.ParquetFile(self.path) as file:
-                yield from file.iter_batches(batch_size=BATCH_ROWS, use_threads=False)
+                for batch in file.iter_batches(batch_size=BATCH_ROWS, use_threads=False):
+                    yield batch.rename_columns(self.schema.names)
         except (pa.ArrowInvalid, OSError) as error:
-            raise _damaged(self.path, error) from error
+            raise damaged(self.path, error) from error
 
 
-class CsvSource(Source):
-    """Column types come from the table when it exists, else from the first block of the file."""
-
-    column_types: dict[str, pa.DataType]
-
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        try:
-            with _open_csv(self.path, self.column_types) as reader:
-                yield from reader
-        except pa.ArrowInvalid as error:
-            raise _damaged(self.path, error) from error
-
-
-def open_source(path: Path, wanted: pa.Schema | None = None) -> Source:
-    """Open `path` by its ending. `wanted` is the table's schema when there is one: CSV text is read as those types.
-
-    Raises DataError for a missing or damaged file, NotSupportedError for another format.
-    """
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
-    match path.suffix.lower():
-        case ".parquet" | ".pq":
-            return _open_parquet(path)
-        case ".csv":
-            return _open_csv_source(path, wanted)
-    raise NotSupportedError(f"{path.name}: can import .parquet and .csv files", 1235)
-
-
-def _open_parquet(path: Path) -> Source:
+def open_parquet(path: Path, names: tuple[str, ...] = ()) -> ParquetSource:
+    """`names`: what the columns are to be called, in their order; by default what the file calls them."""
+    check_is_file(path)
     try:
         with pa_parquet.ParquetFile(path) as file:
-            return ParquetSource(path, file.schema_arrow, file.metadata.num_rows, path.stat().st_size)
+            schema, rows = file.schema_arrow, file.metadata.num_rows
     except (pa.ArrowInvalid, OSError) as error:
-        raise _damaged(path, error) from error
+        raise damaged(path, error) from error
+    if names and len(names) != len(schema):
+        raise DataError(f"{path}: {len(schema)} columns in the file, {len(names)} are named", 1136)
+    if names:
+        schema = pa.schema([field.with_name(name) for field, name in zip(schema, names, strict=True)])
+    return ParquetSource(path.name, schema, rows, path.stat().st_size, str(path), path=path)
 
 
-def _open_csv_source(path: Path, wanted: pa.Schema | None) -> Source:
-    types = {field.name: _csv_type(field.type) for field in wanted} if wanted is not None else {}
-    try:
-        with _open_csv(path, types) as reader:
-            source = CsvSource(path, reader.schema, None, path.stat().st_size)
-    except pa.ArrowInvalid as error:
-        raise _damaged(path, error) from error
-    source.column_types = types
-    return source
+def check_is_file(path: Path) -> None:
+    """Raises DataError."""
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
 
 
-def _csv_type(arrow_type: pa.DataType) -> pa.DataType:
-    """TIME columns are read as text: Arrow's CSV reader knows no lengths of time."""
-    return pa.string() if pa.types.is_duration(arrow_type) else arrow_type
-
-
-def _open_csv(path: Path, types: dict[str, pa.DataType]) -> pa_csv.CSVStreamingReader:
-    return pa_csv.open_csv(
-        path,
-        read_options=pa_csv.ReadOptions(use_threads=False, block_size=CSV_BLOCK_BYTES),  # serial: errors name the row
-        convert_options=pa_csv.ConvertOptions(column_types=types, strings_can_be_null=True, null_values=["", "NULL"]),
-    )
-
-
-def _damaged(path: Path, error: BaseException) -> DataError:
+def damaged(path: Path, error: BaseException | str) -> DataError:
+    """For a file that cannot be read as what it is."""
     return DataError(f"{path}: {error}; nothing was imported", 1366)
 
 

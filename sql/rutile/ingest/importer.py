@@ -1,12 +1,15 @@
-"""`rutile import`: a file into a table, in bulk, seen by nobody until all of it is in.
+"""`rutile import`, IMPORT INTO, and large Arrow inserts: a source into a table, seen by nobody until all of it is in.
 
-    1  the table is made (--create) or, if it exists, hidden: state "importing"
-    2  the file is read in batches; each is cast, encoded and written as committed versions (rutile.ingest.bulk_rows)
-    3  primary and unique keys are checked for duplicates over the whole file
-    4  the table is published; on any error it is dropped (or emptied and shown again), and nothing was imported
+    1  a job is written down (`import_job`), so that it can be seen, cancelled and gone on with
+    2  the table is made or, if it exists, hidden: state "importing"
+    3  the source is read, encoded and written (`loading`); every second the job notes how far that is
+    4  primary and unique keys are checked for duplicates over the whole source
+    5  the table is published, and the job finished, in one transaction; on any error the rows are removed by range, and
+       nothing was imported
 
 The table must be empty, as for TiDB's IMPORT INTO: versions are written below the transactional layer, which is only
-right where no transaction can look.
+right where no transaction can look. All rows have the timestamps of step 2, so that what is written again after a crash
+is the same versions once more.
 """
 
 from __future__ import annotations
@@ -14,151 +17,216 @@ from __future__ import annotations
 import asyncio
 import io
 import sys
+import uuid
 from collections.abc import Callable, Sequence
-from functools import partial
-from pathlib import Path
+from dataclasses import replace
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from rutile.catalog.meta import row_id_key
-from rutile.catalog.model import TableInfo, TableState
-from rutile.errors import SqlError
-from rutile.ingest.bulk_rows import BulkEncoder, BulkEntries
-from rutile.ingest.import_source import Source, column_type_for, open_source
+from rutile import errors
+from rutile.catalog import meta
+from rutile.catalog.meta import auto_increment_key, row_id_key
+from rutile.catalog.model import CatalogSnapshot, TableInfo, TableState
+from rutile.ingest.bulk_rows import BulkEncoder
+from rutile.ingest.fitting import ColumnFit
+from rutile.ingest.import_job import ImportJob, ImportJobs, JobStatus, finish
+from rutile.ingest.import_source import Source, column_type_for
+from rutile.ingest.loading import Loading
 from rutile.ingest.progress import Progress
-from rutile.nodes.local import shared_database
-from rutile.pep249 import DataError, IntegrityError, NotSupportedError, ProgrammingError, exception_of
+from rutile.pep249 import NotSupportedError, ProgrammingError
 from rutile.rows.access import TableAccess
 from rutile.session.engine import Database
+from rutile.session.storage import KvTransaction
 from rutile_coprocessor.schema import Column, Handle, TableSchema
-from rutile_coprocessor.value_errors import ColumnValueError
-from rutile_proto.keys import table_range, user_key
+from rutile_proto.keys import table_range
 
-WRITES_IN_FLIGHT = 3
-"""Batches being replicated while the next is encoded."""
+ER_PRECHECK = 8173
+"""TiDB's number for a table that an import cannot go into."""
 
-
-def import_file(
-    target: str, database: str, table: str, path: Path, *, create: bool = False, primary_key: Sequence[str] = ()
-) -> int:
-    """Import `path` into `table` of the database at `target` (see rutile.connect); returns the number of rows.
-
-    Raises DataError for a damaged file or a value that does not fit, IntegrityError for duplicate keys and
-    ProgrammingError when the table is missing or not empty. After an error nothing is imported.
-    """
-    shared = shared_database(target)
-    try:
-        importer = TableImport(shared.database, database, table, partial(open_source, path))
-        importer.create_as = tuple(primary_key) if create else None
-        return shared.loop.run(importer.run())
-    except SqlError as error:
-        raise exception_of(error) from error
-    except ColumnValueError as error:
-        raise DataError(f"{path.name}: {error}; nothing was imported", 1366) from error
-    finally:
-        shared.release()
+OpenSource = Callable[[TableSchema | None], Source]
+"""Opens what is to be imported; told the table if it exists."""
 
 
 class TableImport:
-    """One import, from opening the source to publishing the table. Raises as `import_file`, and SqlError."""
+    """One import, from opening the source to publishing the table.
 
-    def __init__(
-        self, engine: Database, database: str, table: str, open_source: Callable[[pa.Schema | None], Source]
-    ) -> None:
-        """`open_source` is told the table's Arrow schema if the table exists."""
+    Raises DataError for a damaged source or a value that does not fit, IntegrityError for duplicate keys,
+    ProgrammingError when source and table do not fit each other, and SqlError.
+    """
+
+    def __init__(self, engine: Database, database: str, table: str, open_source: OpenSource) -> None:
         self._engine = engine
+        self._jobs = ImportJobs(engine.client)
         self._database = database
         self._table = table
         self._open_source = open_source
         self.create_as: tuple[str, ...] | None = None
         """The primary key of the table to make; None: it exists."""
         self.show_progress = True
+        self.created_by = ""
+        self.job: ImportJob | None = None
+        """What is written down of this import."""
 
     async def run(self) -> int:
         """The number of rows imported."""
-        info, source = await (self._hide_table() if self.create_as is None else self._create_table(self.create_as))
+        source = self._open_source(await self._target())
+        creates = self.create_as is not None
+
+        def make(job_id: int, now_ms: int) -> ImportJob:
+            return ImportJob(
+                job_id, self._database, self._table, source.described, self.created_by, uuid.uuid4().hex, now_ms,
+                creates, source.reopen, source.size_bytes, beat_ms=now_ms,
+            )  # fmt: skip
+
+        self.job = await self._jobs.add(make)
+        return await self._guarded(self._begin(source))
+
+    async def resume(self, job: ImportJob) -> int:
+        """Go on with a job that was taken up (`ImportJobs.take_up`); the number of all its rows."""
+        self.job = job
+        return await self._guarded(self._go_on(job))
+
+    @property
+    def _mine(self) -> ImportJob:
+        assert self.job is not None, "the job is written down first"
+        return self.job
+
+    async def _guarded(self, work: asyncio.Future[int] | object) -> int:
         try:
-            rows = await self._load(TableAccess(info), source)
-        except BaseException:
-            await asyncio.shield(self._give_up())
+            return await work  # type: ignore[misc, no-any-return]
+        except BaseException as error:
+            await asyncio.shield(self._give_up(error))
             raise
-        await self._engine.catalog.publish_table(self._database, self._table)
-        return rows
 
-    async def _create_table(self, primary_key: tuple[str, ...]) -> tuple[TableInfo, Source]:
-        source = self._open_source(None)
-        wanted = schema_of(source.schema, self._database, self._table, primary_key)
-        return await self._engine.catalog.create_table(wanted, state=TableState.IMPORTING), source
+    # --- the table ----------------------------------------------------------------------------------------------------
 
-    async def _hide_table(self) -> tuple[TableInfo, Source]:
+    async def _target(self) -> TableSchema | None:
+        """The table that is there; None if one is to be made. Raises 1146, 8173, and 1235 for what imports skip."""
+        if self.create_as is not None:
+            return None
         found = await self._engine.catalog.get_table(self._database, self._table)
-        source = self._open_source(found.schema.arrow_schema())
-        check_columns(found.schema, source.schema, source.path.name)
         if found.rules:
             raise NotSupportedError("import into a table with generated columns or CHECK constraints", 1235)
-        info = await self._engine.catalog.hide_table(self._database, self._table)
-        start, end = table_range(info.table_id)
+        if found.foreign_keys:
+            raise NotSupportedError("import into a table with foreign keys: nothing would check them", 1235)
+        return found.schema
+
+    async def _begin(self, source: Source) -> int:
+        info = await (self._hide() if self.create_as is None else self._create(source.schema, self.create_as))
         client = self._engine.client
-        if await client.snapshot(await client.timestamp()).scan(start, end, 1):
-            await self._engine.catalog.publish_table(self._database, self._table)
-            raise ProgrammingError(f"table {self._database}.{self._table} is not empty; import needs an empty table")
-        return info, source
-
-    async def _give_up(self) -> None:
-        if self.create_as is not None:
-            await self._engine.catalog.drop_table(self._database, self._table)
-        else:
-            await self._engine.catalog.publish_table(self._database, self._table)
-            await self._engine.catalog.truncate_table(self._database, self._table)
-
-    async def _load(self, table: TableAccess, source: Source) -> int:
-        client, schema = self._engine.client, table.schema
         start_ts = await client.timestamp()
-        encoder = BulkEncoder(table, start_ts, await client.timestamp())
-        progress = Progress(schema.name, source.total_rows, sys.stderr if self.show_progress else io.StringIO())
-        writes: set[asyncio.Task[None]] = set()
-        keys: list[pa.Array] = []
-        batches = source.batches()
-        try:
-            while (batch := await asyncio.to_thread(next, batches, None)) is not None:
-                first_row_id = await self._row_ids(schema, batch.num_rows)
-                encoded = await asyncio.to_thread(_encode, encoder, schema, batch, first_row_id)
-                keys.append(encoded[0])
-                writes.add(asyncio.create_task(client.bulk_write(*encoded[1])))
-                if len(writes) >= WRITES_IN_FLIGHT:
-                    writes = await _finish_one(writes)
-                progress.add(batch.num_rows)
-            while writes:
-                writes = await _finish_one(writes)
-        finally:
-            for write in writes:
-                write.cancel()
-            await asyncio.gather(*writes, return_exceptions=True)
-            progress.close()
-        if schema.handle != "hidden" or table.unique_indexes:
-            await asyncio.to_thread(_refuse_duplicates, keys, table)
-        return progress.rows
+        commit_ts = await client.timestamp()
+        self.job = await self._jobs.change(self._mine, table_id=info.table_id, start_ts=start_ts, commit_ts=commit_ts)
+        if self.create_as is None:
+            await self._check_empty(info)
+        return await self._load(info, source)
 
-    async def _row_ids(self, schema: TableSchema, count: int) -> int:
-        """The first of `count` hidden row ids; 0 for a table that has a key of its own."""
-        if schema.handle != "hidden":
-            return 0
-        return await self._engine.catalog.ids.take(row_id_key(schema.table_id), count)
+    async def _go_on(self, job: ImportJob) -> int:
+        info = (await self._engine.catalog.refresh()).tables.get((self._database.lower(), self._table.lower()))
+        if info is None or info.table_id != job.table_id or not job.table_id:
+            raise ProgrammingError(f"import job {job.id} died before it wrote anything: import anew")
+        source = self._open_source(info.schema)
+        if source.size_bytes != job.size_bytes:
+            raise ProgrammingError(f"{source.described} has {source.size_bytes} bytes, and had {job.size_bytes} when"
+                                   f" import job {job.id} began: it is another file now")  # fmt: skip
+        return await self._load(info, source)
+
+    async def _create(self, columns: pa.Schema, primary_key: tuple[str, ...]) -> TableInfo:
+        wanted = schema_of(columns, self._database, self._table, primary_key)
+        return await self._engine.catalog.create_table(wanted, state=TableState.IMPORTING)
+
+    async def _hide(self) -> TableInfo:
+        async def change(txn: KvTransaction, seen: CatalogSnapshot) -> TableInfo:
+            found = seen.table(self._database, self._table)
+            if found is None:
+                raise errors.unknown_table(self._database, self._table)
+            hidden = replace(found, state=TableState.IMPORTING)
+            txn.put(meta.table_key(self._database, self._table), hidden.to_bytes())
+            return hidden
+
+        hidden = await self._engine.catalog.change(change)
+        assert hidden is not None
+        await self._engine.catalog.settle()
+        return hidden
+
+    async def _check_empty(self, info: TableInfo) -> None:
+        client = self._engine.client
+        if await client.snapshot(await client.timestamp()).scan(*table_range(info.table_id), 1):
+
+            async def show(txn: KvTransaction, seen: CatalogSnapshot) -> TableInfo:
+                await self._publish(txn, info)
+                return info
+
+            await self._engine.catalog.change(show)
+            raise ProgrammingError(
+                f"PreCheck failed: target table is not empty: {self._database}.{self._table}", ER_PRECHECK
+            )
+
+    async def _publish(self, txn: KvTransaction, info: TableInfo) -> None:
+        shown = replace(info, state=TableState.PUBLIC)
+        txn.put(meta.table_key(self._database, self._table), shown.to_bytes())
+
+    # --- the rows -----------------------------------------------------------------------------------------------------
+
+    async def _load(self, info: TableInfo, source: Source) -> int:
+        job, table = self._mine, TableAccess(info)
+        encoder = BulkEncoder(table, job.start_ts, job.commit_ts)
+        fit = ColumnFit(table.schema, source.schema.names, source.name)
+        progress = Progress(info.schema.name, source.total_rows, sys.stderr if self.show_progress else io.StringIO())
+        loading = Loading(self._engine.client, table, encoder, fit, progress)
+        rows = await loading.run(source, job.rows, self._checkpoint)
+        self.job = await self._jobs.change(self._mine, rows=rows, phase="validating")
+        ids = self._engine.catalog.ids
+        if table.is_hidden and rows:
+            await ids.rebase(row_id_key(info.table_id), rows)
+        if loading.highest_number:
+            await ids.rebase(auto_increment_key(info.table_id), loading.highest_number)
+        await self._finish(info, source.note())
+        return rows
+
+    async def _checkpoint(self, rows: int) -> None:
+        self.job = await self._jobs.change(self._mine, rows=rows)
+
+    async def _finish(self, info: TableInfo, message: str) -> None:
+        now_ms = await self._jobs.now_ms()
+
+        async def change(txn: KvTransaction, seen: CatalogSnapshot) -> TableInfo:
+            await finish(txn, self._mine, now_ms, message)
+            await self._publish(txn, info)
+            return info
+
+        await self._engine.catalog.change(change)
+
+    async def _give_up(self, error: BaseException) -> None:
+        """Unless the job is somebody else's by now, or over: its rows are their business."""
+        job = await self._jobs.get(self._mine.id)
+        if not job.is_over and job.owner == self._mine.owner:
+            await remove_rows(self._engine, job)
+            text = str(error) or ("interrupted" if isinstance(error, asyncio.CancelledError) else type(error).__name__)
+            await self._jobs.end(job.id, JobStatus.FAILED, text)
 
 
-def _encode(
-    encoder: BulkEncoder, schema: TableSchema, batch: pa.RecordBatch, first_row_id: int
-) -> tuple[pa.Array, BulkEntries]:
-    encoded = encoder.encode(_cast(batch, schema), first_row_id)
-    return pa.array(encoded.storage_keys, pa.binary()), encoder.entries(encoded)
+async def remove_rows(engine: Database, job: ImportJob) -> None:
+    """Take back what a job has done: the table it made goes, one that it hid is emptied and shown."""
+    catalog = engine.catalog
+    found = (await catalog.refresh()).tables.get((job.database.lower(), job.table.lower()))
+    if found is None or found.state is not TableState.IMPORTING:
+        return
+    others = [each for each in await ImportJobs(engine.client).all() if each.id != job.id and not each.is_over]
+    if any(each.table_id == found.table_id for each in others):
+        return
+    if job.creates_table:
+        await catalog.drop_table(job.database, job.table, checked=False)
+        return
+    if found.table_id == job.table_id:
+        await catalog.truncate_table(job.database, job.table, checked=False)
+    await catalog.publish_table(job.database, job.table)
 
 
-async def _finish_one(writes: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
-    done, pending = await asyncio.wait(writes, return_when=asyncio.FIRST_COMPLETED)
-    for write in done:
-        write.result()
-    return pending
+async def cancel_job(engine: Database, job_id: int) -> None:
+    """CANCEL IMPORT JOB: its importer stops at its next step, its rows are removed. Raises 8170, 8171."""
+    cancelled = await ImportJobs(engine.client).end(job_id, JobStatus.CANCELLED, "cancelled by user")
+    await remove_rows(engine, cancelled)
 
 
 def schema_of(arrow: pa.Schema, database: str, table: str, primary_key: Sequence[str]) -> TableSchema:
@@ -180,48 +248,3 @@ def schema_of(arrow: pa.Schema, database: str, table: str, primary_key: Sequence
     single_integer = len(ids) == 1 and by_name[primary_key[0].lower()].type.is_integer
     handle: Handle = "hidden" if not ids else "int" if single_integer else "common"
     return TableSchema(0, table, columns, ids, handle, database=database)
-
-
-def check_columns(schema: TableSchema, arrow: pa.Schema, source_name: str) -> None:
-    """The source has every column of the table, and no other."""
-    table_columns = {column.name.lower() for column in schema.columns}
-    file_columns = {name.lower() for name in arrow.names}
-    if table_columns != file_columns:
-        missing = ", ".join(sorted(table_columns - file_columns)) or "none"
-        extra = ", ".join(sorted(file_columns - table_columns)) or "none"
-        raise ProgrammingError(
-            f"{source_name} does not fit table {schema.name}: missing {missing}; unknown {extra}", 1136
-        )
-
-
-def _cast(batch: pa.RecordBatch, schema: TableSchema) -> pa.RecordBatch:
-    """`batch` with the table's columns in its order and exactly its types; DataError names the column that can't be."""
-    places = {name.lower(): place for place, name in enumerate(batch.schema.names)}
-    arrays = []
-    for field in schema.arrow_schema():
-        array = batch.column(places[field.name.lower()])
-        try:
-            arrays.append(array if array.type == field.type else _cast_array(array, field.type))
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            raise DataError(f"column {field.name}: {error}; nothing was imported", 1366) from error
-    return pa.record_batch(arrays, schema.arrow_schema())
-
-
-def _cast_array(array: pa.Array, wanted: pa.DataType) -> pa.Array:
-    if pa.types.is_time(array.type):  # a time of day is a length of time since midnight
-        return array.cast(pa.time64("us")).cast(pa.int64()).cast(wanted)
-    if pa.types.is_duration(wanted) and pa.types.is_string(array.type):
-        parsed = pc.strptime(array, format="%H:%M:%S", unit="us")
-        return pc.subtract(parsed, pc.floor_temporal(parsed, unit="day")).cast(wanted)
-    return array.cast(wanted)
-
-
-def _refuse_duplicates(keys: list[pa.Array], table: TableAccess) -> None:
-    """IntegrityError 1062 with the first duplicate primary or unique key of the file."""
-    all_keys = pa.chunked_array(keys, pa.binary())
-    if pc.count_distinct(all_keys).as_py() == len(all_keys):
-        return
-    counts = pc.value_counts(all_keys)
-    first = counts.filter(pc.greater(counts.field("counts"), 1)).field("values")[0].as_py()
-    duplicate = table.duplicate(user_key(first))
-    raise IntegrityError(f"{duplicate.message}; nothing was imported", duplicate.code, duplicate.sqlstate)

@@ -19,6 +19,7 @@ class Progress:
         self._out = out
         self._drawn_at = 0.0
         self._started = time.monotonic()
+        self._skipped = 0
         self.rows = 0
 
     @property
@@ -26,9 +27,16 @@ class Progress:
         """Since the start."""
         return max(1e-9, time.monotonic() - self._started)
 
-    def add(self, rows: int) -> None:
-        """`rows` more are done."""
+    @property
+    def speed(self) -> float:
+        """Rows a second."""
+        return (self.rows - self._skipped) / self.seconds
+
+    def add(self, rows: int, *, skipped: bool = False) -> None:
+        """`rows` more are done; `skipped` ones were done before, and say nothing of the speed."""
         self.rows += rows
+        if skipped:
+            self._skipped += rows
         if self._out.isatty() and time.monotonic() - self._drawn_at >= REDRAW_S:
             self._draw()
 
@@ -40,7 +48,7 @@ class Progress:
 
     def _draw(self) -> None:
         self._drawn_at = time.monotonic()
-        speed = self.rows / self.seconds
+        speed = self.speed
         if self._total:
             done = min(1.0, self.rows / self._total)
             bar = "#" * round(done * WIDTH)

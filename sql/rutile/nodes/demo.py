@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from rutile.dbapi import Connection, connect
-from rutile.ingest.importer import import_file
+from rutile.ingest.import_file import import_file
 from rutile.nodes.playground import Playground, endpoints
 from rutile.shell import Shell, run_shell
 from rutile_proto.errors import InvalidRequest

@@ -16,6 +16,7 @@ from rutile_coprocessor.execute import run_fragment as run_here
 from rutile_coprocessor.fragment import Fragment, Scan
 from rutile_coprocessor.row import RowCodec
 from rutile_coprocessor.schema import HIDDEN_HANDLE
+from rutile_kv.client.bulk_load import CommittedRows
 from rutile_kv.client.client import Client
 from rutile_kv.client.fragment_plan import FragmentMode, WholeNotPossible
 from rutile_kv.client.fragment_result import FragmentResult
@@ -57,6 +58,10 @@ class TikvOnlyClient(Client):
         self, kinds: bytes, storage_keys: Sequence[bytes], keys: Sequence[bytes], values: Sequence[bytes]
     ) -> None:
         """InvalidRequest: TiKV takes no versions past its transactions."""
+        raise InvalidRequest("bulk loading needs Rutile's own stores; insert the rows in transactions")
+
+    async def bulk_load(self, rows: CommittedRows) -> None:
+        """InvalidRequest, likewise."""
         raise InvalidRequest("bulk loading needs Rutile's own stores; insert the rows in transactions")
 
 

@@ -7,6 +7,7 @@ from typing import Literal, Protocol, TypeAlias, overload
 
 import pyarrow as pa
 
+from rutile_kv.client.bulk_load import CommittedRows
 from rutile_kv.client.fragment_plan import WholeNotPossible
 from rutile_kv.client.pd import RegionInfo
 from rutile_kv.client.scan_parts import ScanPart
@@ -158,6 +159,9 @@ class KvClient(Protocol):
         self, kinds: bytes, storage_keys: Sequence[bytes], keys: Sequence[bytes], values: Sequence[bytes]
     ) -> None:
         """Write encoded committed versions (see rutile.ingest.bulk_rows) where no transaction can look yet."""
+
+    async def bulk_load(self, rows: CommittedRows) -> None:
+        """Write many rows as committed versions, where no transaction can look yet."""
 
     async def regions_in(self, start: bytes, end: bytes) -> Sequence[RegionInfo]:
         """The regions that meet [start, end) of user keys, in key order, as the placement driver knows them."""
