@@ -1,8 +1,12 @@
-"""sysbench's OLTP workloads against a playground, beside MariaDB with durable settings in the same run.
+"""sysbench's OLTP workloads beside MariaDB with durable settings in the same run.
 
-    python benchmarks/sysbench.py [--seconds 5] [--stores 1] [--threads 1,16] [--workloads oltp_point_select,...]
+    python benchmarks/sysbench.py [--seconds 4] [--rutile one,three] [--threads 1,16] [--workloads bulk_insert,...]
 
-Prints transactions a second (queries for bulk_insert), the ratio to MariaDB's, and the conflicts that sysbench retried.
+Against `rutile standalone` (`one`: one process, one copy, as MariaDB is) and a playground of three stores (`three`:
+five processes, three copies, each commit on two disks). Prints transactions a second (queries for bulk_insert), ratios
+to MariaDB's, and the conflicts that sysbench retried; a run that ended with an error is told in the table and after it.
+With the defaults it takes about eleven minutes; run it on an otherwise idle machine.
+
 Without sysbench, or without MariaDB, it says so and does what is left. MariaDB runs in a directory of its own, on
 loopback, every commit flushed (innodb_flush_log_at_trx_commit=1, sync_binlog=1, binary log on); it is ended by its pid.
 """
@@ -20,10 +24,11 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from sysbench_tool import BULK, OLTP, Outcome, Target, measure, missing, run
+from sysbench_tool import BULK, OLTP, Outcome, SysbenchFailed, Target, measure, missing, run
 
 import rutile
 from rutile.nodes.playground import Playground
+from rutile.nodes.standalone_process import StandaloneProcess
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 30.0
@@ -32,13 +37,13 @@ TABLES = {"tables": 2, "table_size": 1000}
 
 
 @contextlib.contextmanager
-def rutile_server(stores: int) -> Iterator[Target]:
-    """A playground with the databases sbtest and bulk."""
-    with Playground(stores) as cluster:
-        with rutile.connect(cluster.sql_address) as connection:
+def rutile_server(topology: str) -> Iterator[Target]:
+    """`rutile standalone` for "one", a playground of three stores for "three", with the databases sbtest and bulk."""
+    with StandaloneProcess() if topology == "one" else Playground(3) as server:
+        with rutile.connect(server.sql_address) as connection:
             for name in DATABASES:
                 connection.execute(f"CREATE DATABASE {name}")
-        yield Target(int(cluster.mysql_address.rpartition(":")[2]))
+        yield Target(int(server.mysql_address.rpartition(":")[2]))
 
 
 def mariadb_missing() -> str:
@@ -108,40 +113,65 @@ Case = tuple[str, str, int]
 """Workload, --db-ps-mode, threads."""
 
 
-def measure_all(target: Target, cases: Sequence[Case], seconds: int) -> dict[Case, Outcome]:
+Measured = dict[Case, Outcome | SysbenchFailed]
+
+
+def measure_all(target: Target, cases: Sequence[Case], seconds: int) -> Measured:
     """Every case, on tables made once; bulk_insert on fresh ones."""
     if any(workload in OLTP for workload, _, _ in cases):
         run(target, OLTP[0], "prepare", **TABLES)
     return {case: _one(target, case, seconds) for case in cases}
 
 
-def _one(target: Target, case: Case, seconds: int) -> Outcome:
+def _one(target: Target, case: Case, seconds: int) -> Outcome | SysbenchFailed:
     workload, ps_mode, threads = case
-    if workload != BULK:
-        return measure(target, workload, time=seconds, threads=threads, db_ps_mode=ps_mode, **TABLES)
-    alone = Target(target.port, "bulk")
-    run(alone, BULK, "prepare", threads=threads)
+    options = {"time": seconds, "threads": threads, "db_ps_mode": ps_mode}
     try:
-        return measure(alone, BULK, time=seconds, threads=threads, db_ps_mode=ps_mode)
+        return _bulk(target, options) if workload == BULK else measure(target, workload, **options, **TABLES)
+    except SysbenchFailed as failure:
+        return failure
+
+
+def _bulk(target: Target, options: dict[str, object]) -> Outcome:
+    alone = Target(target.port, "bulk")
+    run(alone, BULK, "prepare", threads=options["threads"])
+    try:
+        return measure(alone, BULK, **options)
     finally:
-        run(alone, BULK, "cleanup", threads=threads)
+        run(alone, BULK, "cleanup", threads=options["threads"])
 
 
-def report(ours: dict[Case, Outcome], theirs: dict[Case, Outcome]) -> None:
-    """One line a case."""
-    for case, outcome in ours.items():
+def report(cases: Sequence[Case], peer: Measured, ours: dict[str, Measured]) -> None:
+    """One line a case, then what failed."""
+    heading = f"{'workload':<22} {'prepared':<8} {'threads':>7} {'MariaDB':>10}"
+    print(heading + "".join(f" {name:>10} {'ratio':>7} {'retried':>7}" for name in ours))
+    for case in cases:
         workload, ps_mode, threads = case
-        line = f"{workload:<22} ps={ps_mode:<8} {threads:>2} threads {outcome.rate:>9.1f}/s"
-        line += f" {outcome.ignored_errors:>4} retried"
-        peer = theirs.get(case)
-        print(line + (f"   MariaDB {peer.rate:>9.1f}/s   {outcome.rate / peer.rate:6.3f}x" if peer else ""))
+        line = f"{workload:<22} {'no' if ps_mode == 'disable' else 'yes':<8} {threads:>7} {_rate(peer.get(case)):>10}"
+        print(line + "".join(_columns(measured[case], peer.get(case)) for measured in ours.values()))
+    for name, measured in {"MariaDB": peer, **ours}.items():
+        for case, outcome in measured.items():
+            if isinstance(outcome, SysbenchFailed):
+                print(f"\n{name} {case}: {outcome}")
+
+
+def _columns(outcome: Outcome | SysbenchFailed, peer: Outcome | SysbenchFailed | None) -> str:
+    ratio, retried = "", ""
+    if isinstance(outcome, Outcome):
+        retried = str(outcome.ignored_errors)
+        ratio = f"{outcome.rate / peer.rate:.3f}" if isinstance(peer, Outcome) and peer.rate else ""
+    return f" {_rate(outcome):>10} {ratio:>7} {retried:>7}"
+
+
+def _rate(outcome: Outcome | SysbenchFailed | None) -> str:
+    return "" if outcome is None else "FAILED" if isinstance(outcome, SysbenchFailed) else f"{outcome.rate:.1f}"
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=int, default=5)
-    parser.add_argument("--stores", type=int, default=1)
+    parser.add_argument("--seconds", type=int, default=4)
+    parser.add_argument("--rutile", default="one,three", help="one: a process; three: a playground of three stores")
     parser.add_argument("--threads", default="1,16")
     parser.add_argument("--ps-modes", default="auto,disable")
     parser.add_argument("--workloads", default=",".join((*OLTP, BULK)))
@@ -154,14 +184,17 @@ def main() -> None:
         for ps_mode in options.ps_modes.split(",")
         for threads in options.threads.split(",")
     ]
-    theirs: dict[Case, Outcome] = {}
+    peer: Measured = {}
     if mariadb_missing():
         print(mariadb_missing())
     else:
         with mariadb_server() as target:
-            theirs = measure_all(target, cases, options.seconds)
-    with rutile_server(options.stores) as target:
-        report(measure_all(target, cases, options.seconds), theirs)
+            peer = measure_all(target, cases, options.seconds)
+    ours: dict[str, Measured] = {}
+    for topology in options.rutile.split(","):
+        with rutile_server(topology) as target:
+            ours[topology] = measure_all(target, cases, options.seconds)
+    report(cases, peer, ours)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 OLTP = (
     "oltp_point_select", "oltp_read_only", "oltp_read_write", "oltp_write_only", "oltp_update_index",
-    "oltp_update_non_index", "oltp_insert", "oltp_delete",
+    "oltp_update_non_index", "oltp_insert", "oltp_delete", "select_random_points", "select_random_ranges",
 )  # fmt: skip
 """They share the tables that one `prepare` makes."""
 BULK = "bulk_insert"

@@ -1,7 +1,7 @@
 """The `rutile` command. Each verb's help says what it does, what it prints, and what to do next.
 
     verbs       how a verb is added, and the addresses everybody starts from
-    servers     one role a process: pd, kv, sql
+    servers     one role a process: pd, kv, sql; or all in one: standalone
     tryout      everything at once on this machine: demo, playground
     clients     what talks to a cluster: shell, import
     flight      options of what serves Arrow Flight
@@ -25,7 +25,8 @@ EPILOG = """\
 start here:
   rutile demo                            a cluster with TPC-H data in it, one query explained, then a shell
   rutile playground                      an empty cluster: placement driver, three stores, SQL
-  rutile shell                           talk SQL to it
+  rutile standalone --data mydir         a whole database in one process
+  rutile shell                           talk SQL to either
   rutile import item item.parquet --create
   rutile ctl stores                      look after a cluster
   python -c 'import rutile; print(rutile.connect("mydir").execute("SELECT 1").fetchall())'
@@ -38,6 +39,7 @@ VERBS = (
     servers.add_pd,
     servers.add_kv,
     servers.add_sql,
+    servers.add_standalone,
     ctl.add_ctl,
 )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable
+from typing import cast
 
 from rutile.mysql.packets import HEADER_BYTES, PacketDecoder, frame
 from rutile.mysql.tls import TlsLayer
@@ -48,8 +49,7 @@ class Link(asyncio.Protocol):
     # --- called by the loop ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but its class
         peer = transport.get_extra_info("peername")
         self.peer_host = str(peer[0]) if peer else "localhost"
         self._opened(self)

@@ -13,6 +13,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,17 @@ class Announcing(Protocol):
 
     @property
     def announcement(self) -> str: ...
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's event loop where it is installed (the extra `fast`), which takes a sixth off a point SELECT; else None,
+    for Python's own."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
 
 
 async def serve(name: str, role: Role, stop_with_stdin: bool) -> None:

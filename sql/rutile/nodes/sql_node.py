@@ -1,15 +1,18 @@
-"""A SQL front end as a server, against a cluster found by its placement driver: `rutilepb.Sql` over gRPC, MySQL's
-protocol and Arrow Flight SQL where addresses for them are given. All make sessions of the same database."""
+"""A SQL front end as a server: `rutilepb.Sql` over gRPC, MySQL's protocol and Arrow Flight SQL where addresses for them
+are given. All make sessions of the same database, which is a cluster's, found by its placement driver, or one in this
+very process (`standalone`): there a point SELECT is answered without a wire between SQL and the data."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 from rutile.mysql.connection import ServerOptions
 from rutile.mysql.server import MysqlServer
 from rutile.nodes.cluster import open_database
 from rutile.nodes.service import SqlServicer
+from rutile.session.engine import Database
 from rutile_kv.env.rpc import start_server
 from rutile_proto.rutilepb_pb2_grpc import add_SqlServicer_to_server
 
@@ -18,26 +21,56 @@ if TYPE_CHECKING:
     from rutile_kv.env.flight import FlightOptions
 
 
+Opened: TypeAlias = tuple[Database, Callable[[], Awaitable[None]]]
+"""A running database, and what closes it with everything below it."""
+
+
+def of_cluster(pd_addresses: Sequence[str], *, tikv_only: bool = False) -> Callable[[], Awaitable[Opened]]:
+    """Opens the database of the cluster at these addresses. `tikv_only`: its stores are asked nothing that TiKV would
+    not answer."""
+
+    async def open_it() -> Opened:
+        client, database = await open_database(list(pd_addresses), tikv_only=tikv_only)
+
+        async def close() -> None:
+            await database.close()
+            await client.close()
+
+        return database, close
+
+    return open_it
+
+
+def standalone(data_dir: Path) -> Callable[[], Awaitable[Opened]]:
+    """Opens the database in a directory: placement driver, one store and SQL in this process."""
+
+    async def open_it() -> Opened:
+        from rutile.nodes.embedded import (
+            EmbeddedNode,
+        )  # loads store and PD: a front end of a cluster has no use for them
+
+        node = await EmbeddedNode.open(data_dir)
+        return node.database, node.close
+
+    return open_it
+
+
 class SqlNode:
     """A SQL front end. `mysql_address` None: it speaks gRPC only."""
 
     def __init__(
         self,
-        pd_addresses: Sequence[str],
+        open_it: Callable[[], Awaitable[Opened]],
         address: str,
         mysql_address: str | None = None,
         mysql_options: ServerOptions | None = None,
         flight_options: FlightOptions | None = None,
-        *,
-        tikv_only: bool = False,
     ) -> None:
-        """`tikv_only`: the stores are asked nothing that TiKV would not answer."""
-        self._pd_addresses = list(pd_addresses)
+        self._open = open_it
         self.address = address
         self.mysql_address = mysql_address
         self._mysql_options = mysql_options
         self._flight_options = flight_options
-        self._tikv_only = tikv_only
         self._flight: FlightSqlNode | None = None
 
     @property
@@ -48,13 +81,12 @@ class SqlNode:
         return f"{self.address}{mysql}{flight}"
 
     async def start(self) -> None:
-        """Connect to the cluster, then listen. Raises PdError, PortInUse."""
-        self.client, self.database = await open_database(self._pd_addresses, tikv_only=self._tikv_only)
+        """Open the database, then listen. Raises PdError, DataDirMismatch, PortInUse."""
+        self.database, self._close = await self._open()
         try:
             await self._listen()
         except BaseException:
-            await self.database.close()
-            await self.client.close()
+            await self._close()
             raise
 
     async def _listen(self) -> None:
@@ -99,5 +131,4 @@ class SqlNode:
         """Refuse new sessions, end the open ones, leave the cluster."""
         await self._stop_others()
         await self._server.stop(grace=0.5)
-        await self.database.close()
-        await self.client.close()
+        await self._close()
