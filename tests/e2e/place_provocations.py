@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from place_playground import PlaceWorld, pair_key
 
 import rutile
-from rutile_proto import metapb_pb2 as metapb
 from rutile_proto import pdadminpb_pb2 as pdadminpb
 from rutile_proto import pdpb_pb2 as pdpb
 
@@ -159,9 +158,11 @@ async def hold_a_safe_point(world: PlaceWorld, victim: int) -> None:
     await world.client.pd.call("UpdateServiceGCSafePoint", request)
 
 
-async def label_a_store(world: PlaceWorld, victim: int) -> None:
-    label = metapb.StoreLabel(key="seat", value=str(world.dice.getrandbits(16)))
-    await world.admin.call("SetStore", pdadminpb.SetStoreRequest(store_id=world.store_ids[0], labels=[label]))
+async def register_a_store_again(world: PlaceWorld, victim: int) -> None:
+    """As a store does when it starts."""
+    found = await world.client.pd.call("GetStore", pdpb.GetStoreRequest(store_id=world.store_ids[0]))
+    await world.client.pd.call("PutStore", pdpb.PutStoreRequest(store=found.store))
+    await asyncio.sleep(0.1)
 
 
 STORE_PLACES = (
@@ -196,7 +197,7 @@ PD_PLACES = (
     PlaceToDie("tso", wait),
     PlaceToDie("ids", use_up_ids),
     PlaceToDie("region", split),
-    PlaceToDie("store", label_a_store),
+    PlaceToDie("store", register_a_store_again),
     PlaceToDie("setting", change_a_setting),
     PlaceToDie("safe_point", wait),
     PlaceToDie("service", hold_a_safe_point),

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import io
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from rutile.testing.disk import DiskError, ForgetfulDisk
+from rutile_kv.engine.api import WriteBatch
+from rutile_kv.engine.memory import MemoryBatch
 from rutile_kv.raftstore.bootstrap import bootstrap_store
 from rutile_kv.raftstore.events import (
     Event,
@@ -30,6 +32,7 @@ from rutile_kv.raftstore.events import (
 from rutile_kv.raftstore.region_reader import RegionReader
 from rutile_kv.raftstore.snapshot import SpooledSnapshot, encode_snapshot
 from rutile_kv.raftstore.store import Store
+from rutile_kv.raftstore.write_places import WRITE_PLACES, write_places
 from rutile_proto import raft_serverpb_pb2 as raft_serverpb
 from rutile_proto.errors import InvalidRequest
 
@@ -40,6 +43,16 @@ TICK_MS = 100
 CATCH_UP_MS = 10
 """As in the driver: between two ticks that are made up for messages are taken."""
 INSTALL_RECORDS = 3
+SELDOM = {*WRITE_PLACES} - {"append", "hard_state", "apply", "bulk", "gc"}
+"""Places where the power goes by itself seldom, or never. (What clients write here are plain puts.)"""
+
+
+NEW_PLACE = 6
+"""So much likelier does the power go at a place where it has not gone yet in this run."""
+
+
+class PowerCut(Exception):
+    """In the middle of a boot."""
 
 
 class Machine:
@@ -52,6 +65,7 @@ class Machine:
         self.rate = 1.0 + simulation.random.uniform(-1, 1) * simulation.world.drift
         self.failing = False
         """Whether its disk fails from here on, until the next boot."""
+        self._cut_at_boot = False
         self.disk = ForgetfulDisk(fault=self._fault)
         bootstrap_store(self.disk, cluster_id, store_id)
         self.life = 0
@@ -71,7 +85,15 @@ class Machine:
         if self.up or self.gone:
             return
         simulation = self.simulation
-        self.store = Store(self.id, self.disk, self.config, random.Random(simulation.random.getrandbits(32)))
+        self._cut_at_boot = not simulation.calm and simulation.random.random() < simulation.world.power_cut * NEW_PLACE
+        try:
+            self.store = Store(self.id, self.disk, self.config, random.Random(simulation.random.getrandbits(32)))
+        except PowerCut:
+            self.disk = self.disk.reboot(0)
+            simulation.later(simulation.random.randint(1, simulation.world.max_down_ms), self.boot)
+            return
+        finally:
+            self._cut_at_boot = False
         self.up, self._busy = True, False
         self._started_ms = self.clock_ms()
         simulation.checks.booted(self)
@@ -157,6 +179,39 @@ class Machine:
             self._busy = True
             self.later(self.simulation.random.randint(0, 1), self._round)
 
+    # --- power --------------------------------------------------------------------------------------------------------
+
+    def power_goes(self, places: Sequence[str], side: str) -> bool:
+        """Whether the power goes before or after a write, if it is not one of those that are made all the time; most
+        likely where it has not gone yet."""
+        simulation, chance = self.simulation, self.simulation.world.power_cut
+        seldom = [(place, side) for place in places if place in SELDOM]
+        if simulation.calm or not chance or not seldom:
+            return False
+        is_new = any(each not in simulation.power_cuts for each in seldom)
+        if simulation.random.random() >= (chance * NEW_PLACE if is_new else chance):
+            return False
+        simulation.power_cuts.update(seldom)
+        return True
+
+    def _write(self, batch: WriteBatch) -> bool:
+        """Write, unless the power goes: before it, or after it, so that the batch may or may not be there. Whether the
+        machine is still there. Raises DiskError."""
+        assert isinstance(batch, MemoryBatch)
+        places = write_places(self.disk, batch.operations) if self.simulation.world.power_cut else []
+        if self.power_goes(places, "before"):
+            self._lose_power(self.disk.unsynced_batches)
+            return False
+        self.disk.write(batch)
+        if self.power_goes(places, "after"):
+            self._lose_power(self.disk.unsynced_batches - self.simulation.random.choice((0, 0, 1)))
+            return False
+        return True
+
+    def _lose_power(self, survivors: int) -> None:
+        self.crash(survivors)
+        self.simulation.later(self.simulation.random.randint(1, self.simulation.world.max_down_ms), self.boot)
+
     # --- rounds -------------------------------------------------------------------------------------------------------
 
     def _round(self) -> None:
@@ -167,7 +222,8 @@ class Machine:
         for message in ready.messages:
             self._send(message)
         try:
-            self.disk.write(ready.batch)
+            if not self._write(ready.batch):
+                return
         except DiskError:
             self._fail()
             return
@@ -210,6 +266,9 @@ class Machine:
         self.simulation.later(self.simulation.random.randint(1, self.simulation.world.max_down_ms), self.boot)
 
     def _fault(self, operation: str) -> None:
+        if self._cut_at_boot:
+            self.simulation.power_cuts["snapshot_abandon", "before" if operation == "write" else "after"] += 1
+            raise PowerCut(operation)
         if self.failing:
             raise DiskError(f"{operation} failed, as the simulation asked")
 
@@ -255,7 +314,8 @@ class Machine:
             batch = self.disk.batch()
             batch.extend(pairs)
             try:
-                self.disk.write(batch)
+                if not self._write(batch):
+                    return
             except DiskError:
                 self._fail()
                 return

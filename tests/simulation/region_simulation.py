@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import heapq
 import random
+from collections import Counter
 from collections.abc import Callable
 
 from region_checks import Checks, Violation, tiles
@@ -48,6 +49,8 @@ class RegionSimulation:
         self._sequence = 0
         self.trace = Trace(lambda: self.now_ms / 1000)
         self.note = self.trace.note
+        self.power_cuts: Counter[tuple[str, str]] = Counter()
+        """How often the power went at each place, before or after the write."""
         self.checks = Checks()
         self.network = Network(self)
         self.clients = Clients(self)

@@ -27,6 +27,8 @@ class RegionWorld:
     max_sync_ms: int = 10
     crash: float = 0.1
     """Of losing power; what was not synced is gone, but for a prefix."""
+    power_cut: float = 0.0
+    """Of the power going before or after a write that is not of the everyday kind, each."""
     max_down_ms: int = 3_000
     pause: float = 0.05
     partition: float = 0.1
@@ -62,6 +64,7 @@ class RegionWorld:
             max_delay_ms=rng.choice((1, 5, 40)),
             max_sync_ms=rng.choice((1, 10, 80)),
             crash=rng.choice((0, 0.2, 0.8)),
+            power_cut=rng.choice((0, 0, 0.05)),
             max_down_ms=rng.choice((50, 1_000, 4_000)),
             pause=rng.choice((0, 0.1, 0.5)),
             partition=rng.choice((0, 0.2, 0.5)),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 from region_simulation import RegionSimulation
 from region_world import RegionWorld
 from simulate import run_seed
 
-SEEDS = 184
+SEEDS = 176
 BLOCKS = 8
 CALM = RegionWorld(
     loss=0,
@@ -24,10 +26,49 @@ CALM = RegionWorld(
 )
 
 
+POWER_CUTS = RegionWorld(
+    stores=4,
+    power_cut=0.04,
+    max_down_ms=400,
+    crash=0,
+    pause=0,
+    partition=0,
+    one_way=0,
+    split=3.0,
+    merge=5.0,
+    change=2.0,
+    clients=2,
+    log_gap_entries=4,
+    log_limit_entries=8,
+    max_delay_ms=20,
+)
+CUT_AT = (
+    "compact_log",
+    "split",
+    "conf_change",
+    "prepare_merge",
+    "commit_merge",
+    "rollback_merge",
+    "snapshot_begin",
+    "snapshot_slice",
+    "snapshot_end",
+    "destroy",
+)
+
+
 @pytest.mark.parametrize("block", range(BLOCKS))
 def test_promises_hold(block: int) -> None:
     for seed in range(block, SEEDS, BLOCKS):
         run_seed(1, seed)
+
+
+def test_promises_hold_when_the_power_goes_at_each_write_that_is_seldom() -> None:
+    cuts: Counter[tuple[str, str]] = Counter()
+    for seed in range(8):
+        simulation = RegionSimulation(seed, POWER_CUTS)
+        simulation.run()
+        cuts += simulation.power_cuts
+    assert {place for place in CUT_AT if not (cuts[place, "before"] and cuts[place, "after"])} == set(), cuts
 
 
 def test_a_calm_cluster_gets_work_done() -> None:

@@ -113,7 +113,7 @@ def _is_first(before: Reader, states: dict[int, State | None]) -> bool:
 def _of_data(operations: Sequence[Operation]) -> Iterator[str]:
     puts = {cf for cf, _, value, _ in operations if value is not None}
     deletes = {cf for cf, _, value, end in operations if value is None and end is None}
-    if not any(cf == CF_RAFT for cf, *_ in operations):
+    if operations and not any(cf == CF_RAFT for cf, *_ in operations):
         yield "snapshot_slice" if puts else "destroy_range"
         return
     if CF_LOCK in puts:
