@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run test test-all ibis-suite lint sim sim-long proto bench clean
+.PHONY: help run test test-all ibis-suite sqlalchemy-suite lint sim sim-long proto bench clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -35,6 +35,9 @@ test-all: $(VENV)/.test   ## the slow tests too: kills, restarts, a minute of ba
 
 ibis-suite: $(VENV)/.test ## Ibis' own backend tests, for Rutile and for Ibis' DuckDB backend on the same data
 	$(BIN)/python tests/ibis/suite/run_suite.py $(TESTS)
+
+sqlalchemy-suite: $(VENV)/.test ## SQLAlchemy's dialect compliance suite, on a playground and on MariaDB if it is installed
+	$(BIN)/python tests/sqlalchemy_suite/run_suite.py $(OPTIONS)
 
 lint: $(VENV)/.test       ## ruff, strict mypy on the cores, import floors
 	$(BIN)/ruff check .

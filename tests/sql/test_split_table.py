@@ -18,7 +18,7 @@ from rutile.privileges.names import Privilege
 from rutile.privileges.needs import Need, needs_of
 from rutile.session.engine import Database, DatabaseOptions
 from rutile.session.session import Session
-from rutile.show.show import region_borders
+from rutile.show import region_borders
 
 sys.path.append(str(Path(__file__).parents[1] / "locks"))
 

@@ -147,3 +147,25 @@ def test_update_of_a_unique_value_back_and_forth() -> None:
         assert await rows(second, "SELECT id FROM t WHERE k = 1") == []
 
     play(scenario, 2)
+
+
+def test_consumers_share_a_queue_by_skipping_what_is_locked() -> None:
+    async def consumer(session: Session, taken: list[object]) -> None:
+        while True:
+            await session.execute("BEGIN")
+            found = await rows(session, "SELECT id FROM jobs WHERE v = 0 ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED")
+            if not found:
+                await session.execute("ROLLBACK")
+                return
+            await session.execute(f"UPDATE jobs SET v = 1 WHERE id = {found[0][0]}")
+            await session.execute("COMMIT")
+            taken.append(found[0][0])
+
+    async def scenario(sessions: list[Session]) -> None:
+        await sessions[0].execute("CREATE TABLE jobs (id INT PRIMARY KEY, v INT)")
+        await sessions[0].execute("INSERT INTO jobs VALUES " + ", ".join(f"({n}, 0)" for n in range(12)))
+        taken: list[object] = []
+        await asyncio.gather(*(consumer(session, taken) for session in sessions))
+        assert sorted(map(int, map(str, taken))) == list(range(12))
+
+    play(scenario, 3)

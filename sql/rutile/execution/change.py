@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from rutile.execution.point import update_result
-from rutile.execution.write import RowWriter
+from rutile.execution.write import RowWriter, adjusted_environment
 from rutile.expressions.compile import Environment
 from rutile.planner.change import ChangePlan
 from rutile.rows.access import Row
@@ -15,6 +17,7 @@ async def run_change(
     plan: ChangePlan, rows: list[Row], txn: KvTransaction, environment: Environment, *, is_update: bool
 ) -> Result:
     """Apply the plan to what its query gave."""
+    environment = adjusted_environment(environment, ignores=plan.ignores)
     writer = RowWriter(plan.table, txn, environment)
     width = len(plan.table.schema.columns)
     changed = 0
@@ -24,11 +27,11 @@ async def run_change(
         assert row_id is None or isinstance(row_id, int)
         key = plan.table.key_of_row(old, row_id)
         if is_update:
-            changed += await writer.update(key, old, _new_row(plan, writer, found, old, number))
+            changed += await writer.try_update(key, old, partial(_new_row, plan, writer, found, old, number))
         else:
             writer.delete(key, old)
     await writer.settle()
-    return update_result(len(rows), changed) if is_update else Result(affected_rows=len(rows))
+    return update_result(len(rows), changed, environment) if is_update else Result(affected_rows=len(rows))
 
 
 def _new_row(plan: ChangePlan, writer: RowWriter, found: Row, old: Row, number: int) -> Row:
@@ -36,5 +39,5 @@ def _new_row(plan: ChangePlan, writer: RowWriter, found: Row, old: Row, number: 
         return writer.assign(old, plan.assignments, number)
     row = list(old)
     for position, value in zip(plan.computed, found[-len(plan.computed) :], strict=True):
-        row[position] = plan.table.converters[position](value, number)
+        row[position] = writer.converters[position](value, number)
     return writer.touched(old, row, set(plan.computed), number)

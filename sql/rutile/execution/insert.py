@@ -11,10 +11,12 @@ from rutile import errors
 from rutile.catalog.identifiers import IdAllocator
 from rutile.catalog.meta import auto_increment_key, row_id_key
 from rutile.errors import SqlError
-from rutile.execution.write import RowWriter, moment_value
+from rutile.execution.write import RowWriter, adjusted_environment, converters_in, moment_value
 from rutile.expressions.compile import Environment
 from rutile.planner.insert import InsertPlan, OnDuplicate
 from rutile.rows.access import Row, TableAccess
+from rutile.rows.adjusting import LEFT_OUT, implicit_default
+from rutile.rows.conversion import Converter
 from rutile.rows.row_rules import generated_value_given
 from rutile.session.result import SqlWarning
 from rutile.session.storage import KvTransaction
@@ -33,12 +35,13 @@ class InsertOutcome:
     duplicates: int = 0
     last_insert_id: int = 0
     warnings: list[SqlWarning] = field(default_factory=list)
+    warning_count: int = 0
 
     @property
     def info(self) -> str:
         if self.records < 2:
             return ""
-        return f"Records: {self.records}  Duplicates: {self.duplicates}  Warnings: {len(self.warnings)}"
+        return f"Records: {self.records}  Duplicates: {self.duplicates}  Warnings: {self.warning_count}"
 
 
 def evaluate_rows(plan: InsertPlan, environments: Sequence[Environment]) -> list[list[object]]:
@@ -60,22 +63,28 @@ class Inserter:
         self._table = plan.table
         self._txn = txn
         self._ids = ids
-        self._environment = environment
         self._check_now = check_now
-        self._writer = RowWriter(plan.table, txn, environment)
+        self._environment = adjusted_environment(environment, ignores=plan.on_duplicate is OnDuplicate.IGNORE)
+        self._adjusting = self._environment.adjusting
+        self._converters = converters_in(self._environment, plan.table)
+        self._writer = RowWriter(plan.table, txn, self._environment)
         self._outcome = InsertOutcome()
 
     async def run(self, values: Sequence[Sequence[object]]) -> InsertOutcome:
         """Insert the rows. With `check_now`, keys are looked up before they are written, so that 1062 comes from this
         statement; without it, from the commit. Raises 1048, 1062, 1364 and what conversions raise."""
+        if self._adjusting is not None:
+            self._adjusting.nulls = self._adjusting.ignores or len(values) > 1 or self._plan.query is not None
+        self._outcome.records = len(values)
         rows = await self._complete(values)
-        self._outcome.records = len(rows)
         row_ids = await self._row_ids(len(rows))
         if self._plan.on_duplicate is OnDuplicate.FAIL:
             await self._insert_all(rows, row_ids)
         else:
             await self._insert_each(rows, row_ids)
         await self._writer.settle()
+        if self._adjusting is not None:
+            self._outcome.warnings, self._outcome.warning_count = self._adjusting.warnings, self._adjusting.count
         return self._outcome
 
     async def _row_ids(self, count: int) -> list[int | None]:
@@ -89,21 +98,34 @@ class Inserter:
 
     async def _complete(self, values: Sequence[Sequence[object]]) -> list[Row]:
         """Full rows in schema order: values converted, defaults and generated ids filled in."""
-        fill = _Filler(self._table, self._plan.positions, self._environment)
+        fill = _Filler(self._table, self._plan.positions, self._environment, self._converters)
         rows = [fill.row(given, number) for number, given in enumerate(values, start=1)]
         position = self._table.auto_increment_position
         if position is not None:
             await self._generate_ids(rows, position)
+        return [tuple(row) for number, row in enumerate(rows, start=1) if self._keeps_rules(row, number)]
+
+    def _keeps_rules(self, row: list[Any], number: int) -> bool:
+        """Complete the row by the table's rules; whether it may be stored. Raises 3819, unless IGNORE leaves it out."""
         if self._table.rules is not None:
-            for number, row in enumerate(rows, start=1):
+            try:
                 self._table.rules.complete(row, self._environment, number)
-        return [tuple(row) for row in rows]
+            except SqlError as error:
+                if error.code not in LEFT_OUT or self._adjusting is None or not self._adjusting.leaves_out(error):
+                    raise
+                return False
+        return True
 
     async def _generate_ids(self, rows: list[list[Any]], position: int) -> None:
         """NULL and 0 become the next AUTO_INCREMENT value; explicit values move the counter, for the rows after."""
         key = auto_increment_key(self._table.schema.table_id)
         convert = self._table.converters[position]
-        for is_missing, run in itertools.groupby(enumerate(rows, start=1), lambda item: not item[1][position]):
+        zero_is_an_id = self._environment.modes.zero_is_an_id
+
+        def is_missing_id(item: tuple[int, list[Any]]) -> bool:
+            return item[1][position] is None or not (item[1][position] or zero_is_an_id)
+
+        for is_missing, run in itertools.groupby(enumerate(rows, start=1), is_missing_id):
             numbered = list(run)
             if not is_missing:
                 await self._ids.rebase(key, max(row[position] for _, row in numbered))
@@ -154,15 +176,15 @@ class Inserter:
     async def _ignored(self, row: Row) -> bool:
         """INSERT IGNORE leaves a row out that has no parent, with a warning."""
         problem = await self._writer.refuses(row)
-        if problem is not None:
-            self._outcome.warnings.append(SqlWarning("Warning", problem.code, problem.message))
-        return problem is not None
+        return problem is not None and self._adjusting is not None and self._adjusting.leaves_out(problem)
 
     async def _meet(self, existing: dict[bytes, Row], row: Row, row_id: int | None, number: int) -> None:
         """Rows with one of the new row's keys exist: what then."""
         self._outcome.duplicates += 1
         match self._plan.on_duplicate:
             case OnDuplicate.IGNORE:
+                assert self._adjusting is not None
+                self._adjusting.leaves_out(self._table.duplicate(self._taken_key(existing, row)))
                 return
             case OnDuplicate.REPLACE:
                 self._replace(existing, row, row_id)
@@ -171,6 +193,11 @@ class Inserter:
         updated = self._writer.assign(old, self._plan.assignments, number, beside=row)
         if await self._writer.update(key, old, updated):
             self._outcome.affected_rows += 2
+
+    def _taken_key(self, existing: dict[bytes, Row], row: Row) -> bytes:
+        """The first of the new row's keys that one of the existing rows has."""
+        taken = {key for old in existing.values() for key in self._unique_keys(old)}
+        return next(key for key in self._unique_keys(row) if key in taken)
 
     def _replace(self, existing: dict[bytes, Row], row: Row, row_id: int | None) -> None:
         """REPLACE: every row in the way goes. One that is the same already counts once."""
@@ -214,8 +241,15 @@ class _Meeting:
 class _Filler:
     """Makes full rows of the values given."""
 
-    def __init__(self, table: TableAccess, positions: Sequence[int], environment: Environment) -> None:
+    def __init__(
+        self,
+        table: TableAccess,
+        positions: Sequence[int],
+        environment: Environment,
+        converters: Sequence[Converter],
+    ) -> None:
         self._table = table
+        self._converters = converters
         self._positions = positions
         self._environment = environment
         given = set(positions)
@@ -233,7 +267,7 @@ class _Filler:
             elif position == self._automatic and value is None:
                 row[position] = None
             else:
-                row[position] = self._table.converters[position](value, number)
+                row[position] = self._converters[position](value, number)
         for position in self._missing if values else range(len(row)):
             row[position] = self._default(position)
         return row
@@ -245,5 +279,15 @@ class _Filler:
         if column.default_sql:
             return moment_value(column.default_sql, self._environment)  # type: ignore[no-any-return]
         if column.default is None and not column.nullable and position != self._automatic:
-            raise SqlError(errors.ER_NO_DEFAULT, f"Field '{column.name}' doesn't have a default value")
+            error = SqlError(errors.ER_NO_DEFAULT, f"Field '{column.name}' doesn't have a default value")
+            return self._without_default(column, error)
         return column.default
+
+    def _without_default(self, column: Column, error: SqlError) -> Scalar:
+        """0 or nothing, with a warning, where values are adjusted. Raises `error` otherwise."""
+        adjusting = self._environment.adjusting
+        if adjusting is None:
+            raise error
+        value = implicit_default(column, error)
+        adjusting.warn(error.code, error.message)
+        return value

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from rutile.execution.point import update_result
-from rutile.execution.write import RowWriter
+from rutile.execution.write import RowWriter, adjusted_environment
 from rutile.expressions.compile import Environment
 from rutile.planner.joined_change import ChangedTable, JoinedChangePlan
 from rutile.rows.access import Row
@@ -15,6 +17,7 @@ async def run_joined_change(
     plan: JoinedChangePlan, rows: list[Row], txn: KvTransaction, environment: Environment, *, is_update: bool
 ) -> Result:
     """Apply the plan to what its query gave; each row of each table once."""
+    environment = adjusted_environment(environment, ignores=plan.ignores)
     matched, changed, writers = 0, 0, list[RowWriter]()
     for each in plan.tables:
         writer = RowWriter(each.table, txn, environment)
@@ -26,13 +29,13 @@ async def run_joined_change(
                 continue
             done.add(key)
             if is_update:
-                changed += await writer.update(key, old, _new_row(each, writer, found, old, number))
+                changed += await writer.try_update(key, old, partial(_new_row, each, writer, found, old, number))
             else:
                 writer.delete(key, old)
         matched += len(done)
     for writer in writers:
         await writer.settle()
-    return update_result(matched, changed) if is_update else Result(affected_rows=matched)
+    return update_result(matched, changed, environment) if is_update else Result(affected_rows=matched)
 
 
 def _row_of(each: ChangedTable, found: Row) -> tuple[bytes | None, Row]:
@@ -51,5 +54,5 @@ def _row_of(each: ChangedTable, found: Row) -> tuple[bytes | None, Row]:
 def _new_row(each: ChangedTable, writer: RowWriter, found: Row, old: Row, number: int) -> Row:
     row = list(old)
     for position, place in each.computed:
-        row[position] = each.table.converters[position](found[place], number)
+        row[position] = writer.converters[position](found[place], number)
     return writer.touched(old, row, {position for position, _ in each.computed}, number)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rutile.execution.write import RowWriter
+from rutile.execution.write import RowWriter, adjusted_environment
 from rutile.expressions import semantics
 from rutile.expressions.compile import Environment, NotCompilable
 from rutile.planner.point import ConstantSelect, KeyFinder, PointDelete, PointSelect, PointUpdate
@@ -75,18 +75,21 @@ def _type(kind: ColumnType | None, rows: list[Row], position: int) -> ColumnType
 async def run_update(plan: PointUpdate, txn: KvTransaction, environment: Environment) -> Result:
     """The rows changed, counted as MySQL does: those that were already so do not count."""
     found = await find_rows(plan.finder, txn, environment, txn.start_ts)
+    environment = adjusted_environment(environment, ignores=False)
     writer = RowWriter(plan.finder.table, txn, environment)
     changed = 0
     for number, (key, row) in enumerate(found, start=1):
         changed += await writer.update(key, row, writer.assign(row, plan.assignments, number))
     await writer.settle()
-    return update_result(len(found), changed)
+    return update_result(len(found), changed, environment)
 
 
-def update_result(matched: int, changed: int) -> Result:
-    """What UPDATE answers."""
-    info = f"Rows matched: {matched}  Changed: {changed}  Warnings: 0"
-    return Result(affected_rows=changed, matched_rows=matched, info=info)
+def update_result(matched: int, changed: int, environment: Environment) -> Result:
+    """What UPDATE answers, with the warnings of what was adjusted."""
+    adjusting = environment.adjusting
+    info = f"Rows matched: {matched}  Changed: {changed}  Warnings: {adjusting.count if adjusting else 0}"
+    warnings = adjusting.warnings if adjusting else []
+    return Result(affected_rows=changed, matched_rows=matched, warnings=warnings, info=info)
 
 
 async def run_delete(plan: PointDelete, txn: KvTransaction, environment: Environment) -> Result:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from rutile.errors import SqlError
@@ -11,10 +12,26 @@ from rutile.expressions.compile import Environment, Evaluate
 from rutile.expressions.functions import moment_function
 from rutile.parse.tree import parse_expression
 from rutile.rows.access import Row, TableAccess
+from rutile.rows.adjusting import LEFT_OUT, Adjusting
+from rutile.rows.conversion import Converter
 from rutile.rows.index_access import IndexAccess
 from rutile.session.storage import KvTransaction
 from rutile_coprocessor.schema import Scalar
 from rutile_proto.errors import AlreadyExist
+
+
+def adjusted_environment(environment: Environment, *, ignores: bool) -> Environment:
+    """The environment of a data change: with what it adjusts, under IGNORE and outside of strict mode."""
+    if environment.modes.strict and not ignores:
+        return environment
+    return replace(environment, adjusting=Adjusting(ignores=ignores))
+
+
+def converters_in(environment: Environment, table: TableAccess) -> tuple[Converter, ...]:
+    """What makes values of `table`'s columns in this environment."""
+    if environment.adjusting is None:
+        return table.converters
+    return environment.adjusting.converters(table.schema.columns, table.converters)
 
 
 class RowWriter:
@@ -28,6 +45,7 @@ class RowWriter:
             self._linked = LinkedChanges(table.links, txn, environment, depth)
         self._txn = txn
         self._environment = environment
+        self.converters = converters_in(environment, table)
         self._on_update = _moments(table, environment)
         self._indexes = table.indexes
         self._written = tuple(index for index in table.indexes if index.is_written)
@@ -107,6 +125,16 @@ class RowWriter:
         self._put_new(new)
         return True
 
+    async def try_update(self, key: bytes, old: Row, make: Callable[[], Row]) -> bool:
+        """`update` to the row that `make` gives; under IGNORE a row whose change is refused stays as it was."""
+        try:
+            return await self.update(key, old, make())
+        except SqlError as error:
+            adjusting = self._environment.adjusting
+            if error.code not in LEFT_OUT or adjusting is None or not adjusting.leaves_out(error):
+                raise
+            return False
+
     async def _refuse_taken(self, key: bytes, old: Row, new_key: bytes, new: Row) -> None:
         """1062 if another row has the primary key or a unique one that the update would give this row."""
         wanted = [new_key] if new_key != key else []
@@ -143,7 +171,7 @@ class RowWriter:
         row: list[Any] = list(old)
         for position, evaluate in assignments:
             value = evaluate([*row, *beside], self._environment)
-            row[position] = self.table.converters[position](value, row_number)
+            row[position] = self.converters[position](value, row_number)
         return self.touched(old, row, {position for position, _ in assignments}, row_number)
 
     def touched(self, old: Row, row: list[Scalar], assigned: set[int], row_number: int) -> Row:

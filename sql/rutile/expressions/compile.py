@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from sqlglot import exp
 
-from rutile.errors import unknown_column
+from rutile.errors import SqlError, unknown_column
+from rutile.rows.sql_modes import STRICT, SqlModes
 from rutile_coprocessor.scalars.moments import from_utc
+
+if TYPE_CHECKING:
+    from rutile.rows.adjusting import Adjusting
+
+ER_DIVISION_BY_ZERO = 1365
 
 Evaluate: TypeAlias = Callable[[Sequence[Any], "Environment"], Any]
 """A value from a row (in schema order) and the environment of the statement."""
@@ -35,11 +41,22 @@ class Environment:
     user_variables: Mapping[str, object] | None = None
     zone: str = UTC
     """The session's time_zone."""
+    modes: SqlModes = STRICT
+    adjusting: Adjusting | None = None
+    """Set in a data change that adjusts values rather than refusing them: see `adjusted_environment`."""
 
     @property
     def local(self) -> datetime:
         """The statement's start as the session's clocks show it."""
         return self.now if self.zone == UTC else from_utc(self.now, self.zone) or self.now
+
+    def divided_by_zero(self) -> None:
+        """A data change divided by zero: 1365, or a warning, or nothing, as the modes have it; the value is NULL."""
+        if not self.modes.division_by_zero:
+            return
+        if self.adjusting is None:
+            raise SqlError(ER_DIVISION_BY_ZERO, "Division by 0", sqlstate="22012")
+        self.adjusting.warn(ER_DIVISION_BY_ZERO, "Division by 0")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ from typing import Any
 
 from sqlglot import exp
 
-from rutile.errors import SqlError
 from rutile.expressions import semantics
 from rutile.expressions.compile import (
     Compiled,
@@ -18,9 +17,6 @@ from rutile.expressions.compile import (
     compile_expression,
 )
 from rutile.parse.lexer import literal_value
-
-ER_DIVISION_BY_ZERO = 1365
-
 
 # --- leaves -----------------------------------------------------------------------------------------------------------
 
@@ -112,7 +108,7 @@ def _division(operate: Callable[[object, object], Any]) -> Callable[[exp.Expr, S
                 return None
             result = operate(a, b)
             if result is None and strict:
-                raise SqlError(ER_DIVISION_BY_ZERO, "Division by 0", sqlstate="22012")
+                env.divided_by_zero()
             return result
 
         return Compiled(evaluate)

@@ -19,7 +19,6 @@ from rutile.mysql.replies import status_of
 from rutile.mysql.result_sets import MakeEncoder, ResultSender
 from rutile.mysql.text_protocol import text_encoder
 from rutile.mysql.wire import FieldReader
-from rutile.parse.lexer import split_statements
 from rutile.privileges.model import Identity
 from rutile.session.process_list import kill
 from rutile.session.result import LONGTEXT, Result, ResultColumn
@@ -146,7 +145,7 @@ class Commands:
         sql = statement_text(body)
         if Capability.MULTI_STATEMENTS not in self._capabilities or ";" not in sql:
             return await self._run_statement(sql, more=Status(0))
-        statements = split_statements(sql) or [sql]
+        statements = self.session.statements(sql) or [sql]
         for number, statement in enumerate(statements, start=1):
             await self._run_statement(statement, more=Status.MORE_RESULTS if number < len(statements) else Status(0))
 

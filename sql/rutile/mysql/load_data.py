@@ -1,12 +1,14 @@
 """LOAD DATA LOCAL INFILE: the client is asked for its file, and what it sends is inserted, all of it or nothing.
 
-Rows whose key is there already are left out, or replace the old ones (REPLACE): with LOCAL that is MySQL's default too.
-A value that does not fit its column ends the load with the error; the rest of the file is read and dropped.
+Rows whose key is there already are left out with a warning, or replace the old ones (REPLACE), and without REPLACE a
+value that does not fit its column is adjusted with a warning (INSERT IGNORE): with LOCAL that is MySQL's default too.
+Any other error ends the load with it; the rest of the file is read and dropped.
 """
 
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Iterator
 
 from rutile.ddl.show_create import quote_name
@@ -23,6 +25,7 @@ REQUEST = b"\xfb"
 READ_TIMEOUT_S = 60.0
 _SAVEPOINT = "load data"
 _WARNINGS_KEPT = 64
+_ROW = re.compile(r"at row (\d+)$")
 
 
 class Load:
@@ -125,8 +128,12 @@ class Load:
         verb = "REPLACE" if self._statement.replaces else "INSERT IGNORE"
         sql = f"{verb} INTO {self._table} ({names}) VALUES {','.join([row] * len(self._batch))}"
         values = [value for record in self._batch for value in record]
+        before = self._records - len(self._batch)
         self._batch = []
-        self._inserted += (await self._session.execute(sql, values)).affected_rows
+        result = await self._session.execute(sql, values)
+        self._inserted += result.affected_rows
+        for warning in result.warnings:
+            self._warn(warning.code, _ROW.sub(lambda row: f"at row {before + int(row[1])}", warning.message))
 
     def _result(self) -> Result:
         skipped = 0 if self._statement.replaces else self._records - self._inserted

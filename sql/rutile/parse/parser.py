@@ -17,6 +17,7 @@ from rutile.parse.alter import parse_admin, parse_alter, parse_rename
 from rutile.parse.assignments import parse_set
 from rutile.parse.definitions import parse_create, parse_drop, parse_truncate
 from rutile.parse.lexer import Token, number_parameters, tokens, unquote_name, unquote_string
+from rutile.parse.modifiers import take_modifiers
 from rutile.parse.prepared import parse_deallocate, parse_execute, parse_prepare
 from rutile.parse.projection_names import name_projections
 from rutile.parse.regions import parse_split
@@ -63,7 +64,8 @@ def _parse_tokens(sql: str, found: list[Token]) -> st.Statement:
 
 def _query(cursor: TokenCursor) -> st.Statement:
     text, as_of = take_as_of(cursor.sql, cursor.tokens)
-    if as_of is not None:
+    text, ignores = take_modifiers(text, cursor.tokens) if cursor.at(*_CHANGES) else (text, False)
+    if text != cursor.sql:
         cursor = TokenCursor(text, tokens(text))
     expression = parse_tree(cursor.rest()).transform(_repaired)
     name_projections(expression, cursor.sql, cursor.tokens)
@@ -74,9 +76,9 @@ def _query(cursor: TokenCursor) -> st.Statement:
     if isinstance(expression, exp.Insert):
         return st.Insert(expression)
     if isinstance(expression, exp.Update):
-        return st.Update(expression)
+        return st.Update(expression, ignores)
     if isinstance(expression, exp.Delete):
-        return st.Delete(expression)
+        return st.Delete(expression, ignores)
     raise syntax_error(cursor.sql)
 
 
@@ -101,6 +103,8 @@ def _table(cursor: TokenCursor) -> st.Statement:
 
 def _replace(cursor: TokenCursor) -> st.Statement:
     cursor.take()
+    while cursor.accept("low_priority", "delayed"):
+        continue
     expression = parse_tree("INSERT " + cursor.rest())
     if not isinstance(expression, exp.Insert):
         raise syntax_error(cursor.sql)
@@ -153,6 +157,7 @@ def _nothing(cursor: TokenCursor) -> st.Statement:
     return st.Nothing(" ".join(cursor.sql.split()))
 
 
+_CHANGES = ("insert", "update", "delete")
 _EXPLAINABLE = ("select", "insert", "update", "delete", "replace", "with", "table", "values", "(")
 
 _VERBS: dict[str, Callable[[TokenCursor], st.Statement]] = {

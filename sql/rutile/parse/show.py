@@ -34,6 +34,8 @@ def parse_show(cursor: TokenCursor) -> st.Statement:
         return _ending(cursor, "tables", database=_from_database(cursor), full=full)
     if cursor.accept_words("analyze", "status"):
         return _ending(cursor, "analyze status")
+    if cursor.accept_words("count", "(", "*", ")"):
+        return _ending(cursor, {"warnings": "warning count", "errors": "error count"}[_counted(cursor)])
     word = cursor.take().word
     if word == "grants":
         return parse_show_grants(cursor)
@@ -44,6 +46,10 @@ def parse_show(cursor: TokenCursor) -> st.Statement:
     if word in _PLAIN:
         return _ending(cursor, _PLAIN[word], full=full)
     raise not_supported(f"SHOW {word.upper()}")
+
+
+def _counted(cursor: TokenCursor) -> str:
+    return cursor.expect("warnings", "errors").word
 
 
 def _show_create(cursor: TokenCursor) -> st.Statement:
@@ -82,10 +88,25 @@ def _ending(
     pattern = None
     if cursor.accept("like"):
         pattern = cursor.string()
-    elif cursor.accept("limit"):
-        while not cursor.at_end():
-            cursor.take()
     elif cursor.at("where"):
         raise not_supported("SHOW ... WHERE")
+    window = _window(cursor) if what in ("warnings", "errors") else (0, None)
     cursor.expect_end()
-    return st.Show(what, table, database, pattern, full)
+    return st.Show(what, table, database, pattern, full, window)
+
+
+def _window(cursor: TokenCursor) -> tuple[int, int | None]:
+    """LIMIT [offset,] count | LIMIT count OFFSET offset."""
+    if not cursor.accept("limit"):
+        return 0, None
+    first = _count(cursor)
+    if cursor.accept(","):
+        return first, _count(cursor)
+    return (_count(cursor), first) if cursor.accept("offset") else (0, first)
+
+
+def _count(cursor: TokenCursor) -> int:
+    token = cursor.take()
+    if not token.text.isdigit():
+        raise cursor.error()
+    return int(token.text)

@@ -41,12 +41,18 @@ class Insert:
 
 @dataclass(frozen=True, slots=True)
 class Update:
+    """UPDATE; `ignores` for UPDATE IGNORE."""
+
     expression: exp.Update
+    ignores: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Delete:
+    """DELETE; `ignores` for DELETE IGNORE."""
+
     expression: exp.Delete
+    ignores: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +227,8 @@ class Show:
     database: str | None = None
     pattern: str | None = None
     full: bool = False
+    window: tuple[int, int | None] = (0, None)
+    """LIMIT: how many rows to leave out, and how many to show at most."""
 
 
 @dataclass(frozen=True, slots=True)

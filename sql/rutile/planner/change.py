@@ -29,6 +29,8 @@ class ChangePlan:
     """For UPDATE, the new values as closures; None when the query computes them, and for DELETE."""
     computed: tuple[int, ...] = ()
     """The columns the query's last values go to."""
+    ignores: bool = False
+    """IGNORE: a row whose change is refused stays as it is, with a warning."""
 
 
 def plan_update(statement: st.Update, find_table: FindTable) -> ChangePlan:
@@ -42,10 +44,11 @@ def plan_update(statement: st.Update, find_table: FindTable) -> ChangePlan:
         columns.find(node.this)
     try:
         assignments = compile_assignments(update.expressions, columns, table)
-        return ChangePlan(table, _query(update, table, []), assignments)
+        return ChangePlan(table, _query(update, table, []), assignments, ignores=statement.ignores)
     except NotCompilable:
         positions = tuple(columns.find(node.this)[0] for node in update.expressions)
-        return ChangePlan(table, _query(update, table, _new_values(update, table, columns)), None, positions)
+        query = _query(update, table, _new_values(update, table, columns))
+        return ChangePlan(table, query, None, positions, statement.ignores)
 
 
 def plan_delete(statement: st.Delete, find_table: FindTable) -> ChangePlan:
@@ -54,7 +57,7 @@ def plan_delete(statement: st.Delete, find_table: FindTable) -> ChangePlan:
     if delete.args.get("tables") or delete.args.get("using") or delete.args.get("with_"):
         raise not_supported("DELETE of several tables")
     table, _ = _single_table(delete.this, find_table, "DELETE of several tables")
-    return ChangePlan(table, _query(delete, table, []), None)
+    return ChangePlan(table, _query(delete, table, []), None, ignores=statement.ignores)
 
 
 def _single_table(node: exp.Expr, find_table: FindTable, feature: str) -> tuple[TableAccess, TableColumns]:

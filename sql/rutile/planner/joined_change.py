@@ -37,6 +37,8 @@ class JoinedChangePlan:
 
     tables: tuple[ChangedTable, ...]
     query: exp.Expr
+    ignores: bool = False
+    """IGNORE: a row whose change is refused stays as it is, with a warning."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def plan_joined_update(statement: st.Update, find_table: FindTable) -> JoinedCha
             columns.append(value.copy())
         assert source.table is not None
         tables.append(ChangedTable(source.table, start, tuple(computed)))
-    return JoinedChangePlan(tuple(tables), _query(update, update.this, columns))
+    return JoinedChangePlan(tuple(tables), _query(update, update.this, columns), statement.ignores)
 
 
 def plan_joined_delete(statement: st.Delete, find_table: FindTable) -> JoinedChangePlan:
@@ -107,7 +109,7 @@ def plan_joined_delete(statement: st.Delete, find_table: FindTable) -> JoinedCha
         for source, start in zip(chosen, starts, strict=True)
         if source.table is not None
     ]
-    return JoinedChangePlan(tuple(tables), _query(delete, origin, columns))
+    return JoinedChangePlan(tuple(tables), _query(delete, origin, columns), statement.ignores)
 
 
 def _refuse_order(change: exp.Expr, verb: str) -> None:

@@ -123,9 +123,9 @@ def plan_point(statement: st.Statement, find_table: FindTable) -> PointPlan:
         match statement:
             case st.Query(exp.Select() as select, None):
                 return _plan_select(select, find_table)
-            case st.Update(update):
+            case st.Update(update, ignores=False):
                 return _plan_update(update, find_table)
-            case st.Delete(delete):
+            case st.Delete(delete, ignores=False):
                 return _plan_delete(delete, find_table)
     except NotCompilable as error:
         raise NotPoint(str(error)) from error

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from rutile.session.storage import KvSnapshot, LockingTransaction, Pair, WriteBuffer
+from rutile_proto.errors import LockWaitTimeout
 from rutile_proto.types import Timestamp
 
 
@@ -81,6 +82,14 @@ class CurrentView:
 
     def lock(self, key: bytes) -> None:
         self.to_lock[key] = None
+
+    async def try_lock(self, key: bytes) -> bool:
+        """Lock `key` at once; False if another transaction holds it. Raises WriteConflict if it was written since."""
+        try:
+            await self._txn.lock_keys([key], wait_s=0, as_of=self.start_ts)
+        except LockWaitTimeout:
+            return False
+        return True
 
     def savepoint(self) -> int:
         return self._txn.savepoint()

@@ -134,7 +134,12 @@ class Prompt:
     def run(self, plan: PromptPlan, parameters: Sequence[object]) -> Row | None:
         """The row's columns, None if there is no such row. The plan `is_current`. Raises NotNow."""
         session = self._session
-        if not session.is_idle or session.stale.is_active or session.zone != UTC:
+        if (
+            not session.is_idle
+            or session.stale.is_active
+            or session.zone != UTC
+            or not session.variables.modes.plain_text
+        ):
             raise NotNow
         if not session.privileges.allows_now(plan.shape, plan.database):
             raise NotNow

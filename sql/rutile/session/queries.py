@@ -30,7 +30,8 @@ from rutile.planner.point import FindTable, NotPoint, plan_constant
 from rutile.planner.query import QueryPlan, plan_query
 from rutile.planner.views import expand_views
 from rutile.rows.access import Row, TableAccess
-from rutile.session.locking_reads import KeyQuery, LockWish, key_query, take_locks
+from rutile.session.current_reads import CurrentView
+from rutile.session.locking_reads import KeyQuery, LockWish, SkippingQuery, key_query, take_locks
 from rutile.session.query_errors import DECIMAL_OVERFLOW, from_duckdb
 from rutile.session.result import Result, rows_of_table
 from rutile.session.result_types import shaped
@@ -78,8 +79,12 @@ class Queries:
         if constant is not None:
             return constant
         wish = take_locks(expression)
-        if wish is not None and self._session.holds_locks:
-            return await self._locking_query(expression, wish, environment)
+        if wish is not None:
+            self._check_wish(wish)
+            if self._session.holds_locks:
+                return await self._locking_query(expression, wish, environment)
+            if wish.skips:
+                return await self._skipping_alone(expression, wish, environment)
         plan = await self.plan(expression, environment, None if wish is not None else sql)
         result, _ = await self.run_plan(plan)
         return result
@@ -113,6 +118,8 @@ class Queries:
             return key_query(expression, wish, tables, session.database or "")
 
         keys = await session.planned(make)
+        if wish.skips:
+            return await self._skipping_query(SkippingQuery(bind(expression, environment)[0], keys), environment)
         locked = await self.plan(keys.query, environment) if keys.tables else None
         plan = await self.plan(expression, environment)
 
@@ -128,9 +135,37 @@ class Queries:
             raise wish.explained(error) from error
         return shaped(table, plan.columns)
 
+    def _check_wish(self, wish: LockWish) -> None:
+        """Raises 1235 for locks that are shared and may not be promoted, and for SKIP LOCKED without locks."""
+        if wish.shared and not self._session.variables.get("tidb_enable_shared_lock_promotion"):
+            raise errors.not_supported("SELECT ... FOR SHARE without tidb_enable_shared_lock_promotion")
+
+    async def _skipping_alone(self, expression: exp.Expr, wish: LockWish, environment: Environment) -> Result:
+        """SKIP LOCKED in autocommit: a transaction of its own, which shows what is free and keeps nothing."""
+        session = self._session
+        await session.transaction.begin(replace(session.mode, pessimistic=True))
+        try:
+            return await self._locking_query(expression, wish, environment)
+        finally:
+            await session.transaction.rollback()
+
+    async def _skipping_query(self, skipping: SkippingQuery, environment: Environment) -> Result:
+        """SKIP LOCKED within a transaction: of the rows as they are now, those that could be locked at once."""
+        candidates = await self.plan(skipping.candidates, environment)
+
+        async def body(txn: KvTransaction) -> Result:
+            if not isinstance(txn, CurrentView):
+                raise errors.not_supported("SKIP LOCKED in an optimistic transaction")
+            query = await skipping.lock_free(await self._rows(candidates, txn), txn)
+            plan = await self.plan(query, environment)
+            return shaped((await self._read(plan, txn))[0], plan.columns)
+
+        return await self._session.lock(body)
+
     async def known_plan(self, sql: str) -> QueryPlan | None:
         """The plan of a query of the same text, made on the same catalogue."""
-        if self._session.zone != UTC or self._session.stale.is_active:
+        session = self._session
+        if session.zone != UTC or session.stale.is_active or not session.variables.modes.full_group_by:
             return None
         catalog = await self._session.shared.catalog.current()
         return self._session.shared.queries.get((self._session.database, sql), catalog.version)

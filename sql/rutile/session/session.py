@@ -21,6 +21,7 @@ from rutile.errors import SqlError
 from rutile.expressions.compile import Environment, NotCompilable, constant_value
 from rutile.parse import statements as st
 from rutile.parse.lexer import shape_of, split_statements
+from rutile.parse.other_modes import in_default_mode, split_other
 from rutile.parse.parser import parse
 from rutile.parse.table_finder import TableFinder
 from rutile.privileges.check import SessionPrivileges
@@ -45,7 +46,7 @@ from rutile.session.variables import SessionVariables, zone_name
 from rutile.session.views import run_create_view, run_drop_view
 from rutile.show.admin import run_admin
 from rutile.show.regions import run_show_regions, run_split
-from rutile.show.show import run_show
+from rutile.show.show import LOOKS_BACK, run_show
 from rutile.statistics.statements import run_analyze, run_drop_stats
 from rutile_coprocessor.watchdog import CancelToken
 from rutile_proto.errors import RutileError
@@ -111,9 +112,12 @@ class Session:
                 if not self._cancelled or self._running is None:
                     raise
                 self._running.uncancel()
-                raise errors.interrupted() from None
+                raise self._noted(errors.interrupted()) from None
             except RutileError as error:
-                raise self._explained(error) from error
+                raise self._noted(self._explained(error)) from error
+            except SqlError as error:
+                self._noted(error)
+                raise
             finally:
                 self._running = None
                 self.activity.end()
@@ -122,11 +126,17 @@ class Session:
 
     async def execute_script(self, sql: str) -> list[Result]:
         """Run the statements of a script one after the other, until one raises."""
-        return [await self.execute(statement) for statement in split_statements(sql)]
+        return [await self.execute(statement) for statement in self.statements(sql)]
+
+    def statements(self, sql: str) -> list[str]:
+        """The statements of a script, cut where the SQL mode of now ends them; empty ones left out."""
+        if self.variables.modes.plain_text:
+            return split_statements(sql)
+        return split_other(sql, self.variables.modes)
 
     async def describe(self, sql: str) -> Description:
         """The parameters and result columns of one statement, which is not run. Raises SqlError."""
-        return await describe(self, sql)
+        return await describe(self, in_default_mode(sql, self.variables.modes))
 
     async def use(self, database: str) -> None:
         """Make `database` the session's. Raises 1049."""
@@ -182,13 +192,23 @@ class Session:
         self.row_count = -1 if result.has_rows else result.affected_rows
         self.last_insert_id = result.last_insert_id or self.last_insert_id
 
+    def _noted(self, error: SqlError) -> SqlError:
+        """The error, after the notes of the next SHOW WARNINGS have it."""
+        self.warnings = [SqlWarning("Error", error.code, error.message)]
+        return error
+
     def _explained(self, error: RutileError) -> SqlError:
         return errors.interrupted() if self._cancelled else errors.from_floor(error)
 
     def environment(self, params: tuple[object, ...]) -> Environment:
         """What expressions of this statement may ask."""
         return Environment(
-            params, self.shared.options.now(), lambda name: session_value(self, name), self._user_variables, self.zone
+            params,
+            self.shared.options.now(),
+            lambda name: session_value(self, name),
+            self._user_variables,
+            self.zone,
+            self.variables.modes,
         )
 
     @property
@@ -217,6 +237,7 @@ class Session:
             return await self.door.run(sql, params)
         if dialect != "mysql":
             raise errors.not_supported(f"the dialect {dialect!r}: there are mysql and duckdb")
+        sql = in_default_mode(sql, self.variables.modes)
         shape = shape_of(sql, params)
         await self.privileges.check(sql, shape, self.database)
         if shape is not None:
@@ -265,7 +286,7 @@ class Session:
                 return await run_show_regions(self, statement)
             case st.Show():
                 result = await run_show(self, statement)
-                return replace(result, info="SHOW") if statement.what in ("warnings", "errors") else result
+                return replace(result, info="SHOW") if statement.what in LOOKS_BACK else result
             case st.UserStatement(action):
                 return await run_user_statement(self, action)
             case st.Kill(connection_id, query_only):

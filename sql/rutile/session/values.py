@@ -30,8 +30,10 @@ def session_value(session: Session, name: str) -> object:
             return session.last_insert_id
         case "row_count()" | "found_rows()":
             return session.row_count
-        case "warning_count" | "error_count":
+        case "warning_count":
             return len(session.warnings)
+        case "error_count":
+            return sum(each.level == "Error" for each in session.warnings)
         case "tidb_current_ts":
             return session.transaction.current.start_ts if session.transaction.current else 0
     return session.variables.get(name)

@@ -18,6 +18,7 @@ from rutile.errors import (
     SqlError,
     not_supported,
 )
+from rutile.rows.sql_modes import STRICT, modes_of
 from rutile_coprocessor.scalars.moments import zone_of
 
 ER_UNKNOWN_TIME_ZONE = 1298
@@ -83,9 +84,18 @@ def _read_only(name: str, value: object) -> Value:
 
 
 _SQL_MODES = frozenset({
-    "only_full_group_by", "strict_trans_tables", "strict_all_tables", "no_zero_in_date", "no_zero_date",
-    "error_for_division_by_zero", "no_engine_substitution", "no_auto_create_user", "traditional",
+    "only_full_group_by", "strict_trans_tables", "strict_all_tables", "error_for_division_by_zero", "ansi_quotes",
+    "no_backslash_escapes", "no_auto_value_on_zero",
+    # What is always so here: no zero dates, no engine to substitute, nobody created by GRANT, no folders of files, no
+    # meaning of the space before a parenthesis.
+    "no_zero_in_date", "no_zero_date", "no_engine_substitution", "no_auto_create_user", "no_dir_in_create",
+    "ignore_space",
 })  # fmt: skip
+_TRADITIONAL = (
+    "STRICT_TRANS_TABLES", "STRICT_ALL_TABLES", "NO_ZERO_IN_DATE", "NO_ZERO_DATE", "ERROR_FOR_DIVISION_BY_ZERO",
+    "TRADITIONAL", "NO_AUTO_CREATE_USER", "NO_ENGINE_SUBSTITUTION",
+)  # fmt: skip
+"""What TRADITIONAL stands for."""
 DEFAULT_SQL_MODE = (
     "ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,"
     "NO_ENGINE_SUBSTITUTION"
@@ -93,12 +103,16 @@ DEFAULT_SQL_MODE = (
 
 
 def _sql_mode(name: str, value: object) -> Value:
-    """Modes are remembered for tools that save and restore them; Rutile is always strict."""
-    modes = [mode for mode in str(value).split(",") if mode]
-    for mode in modes:
-        if mode.strip().lower() not in _SQL_MODES:
+    """The modes of `rutile.rows.sql_modes`, and those that ask for what Rutile does anyway. Raises 1235 for others."""
+    modes: dict[str, None] = {}
+    for mode in filter(None, (mode.strip().upper() for mode in str(value).split(","))):
+        if mode == "TRADITIONAL":
+            modes.update(dict.fromkeys(_TRADITIONAL))
+        elif mode.lower() in _SQL_MODES:
+            modes[mode] = None
+        else:
             raise not_supported(f"sql_mode {mode}")
-    return ",".join(mode.strip().upper() for mode in modes)
+    return ",".join(modes)
 
 
 def _isolation(name: str, value: object) -> Value:
@@ -171,6 +185,7 @@ VARIABLES: dict[str, Variable] = {
     "system_time_zone": Variable("UTC", _read_only),
     "tidb_constraint_check_in_place": Variable(1, _switch),
     "tidb_current_ts": Variable(0, _read_only),
+    "tidb_enable_shared_lock_promotion": Variable(1, _switch),
     "tidb_read_staleness": Variable(0, _number(-(1 << 31), 0)),
     "tidb_retry_limit": Variable(10, _number(0, 100)),
     "tidb_snapshot": Variable("", _snapshot),
@@ -192,6 +207,8 @@ class SessionVariables:
 
     def __init__(self) -> None:
         self._values: dict[str, Value] = {}
+        self.modes = STRICT
+        """What sql_mode asks for."""
 
     def get(self, name: str) -> Value:
         """The value of @@name. Raises 1193."""
@@ -209,6 +226,8 @@ class SessionVariables:
             self._values.pop(_SAME.get(name, name), None)
         else:
             self._values[_SAME.get(name, name)] = known.read(name, value)
+        if name == "sql_mode":
+            self.modes = modes_of(str(self.get(name)))
 
     def number(self, name: str) -> int:
         return int(self.get(name))

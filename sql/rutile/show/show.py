@@ -13,7 +13,7 @@ from rutile.errors import no_database_selected, not_supported, unknown_table
 from rutile.parse import statements as st
 from rutile.session.definitions import database_of
 from rutile.session.process_list import SHOWN_STATEMENT_CHARACTERS, process_rows
-from rutile.session.result import Result, ResultColumn, Row
+from rutile.session.result import Result, ResultColumn, Row, SqlWarning
 from rutile.session.views import show_create_view
 from rutile.show.information_schema import virtual_schema, visible_databases
 from rutile.show.like import like_matcher
@@ -58,12 +58,28 @@ async def run_show(session: Session, statement: st.Show) -> Result:
         case "variables":
             rows: list[Row] = [(name, value) for name, value in session.variables.items() if matches(name)]
             return text_result(["Variable_name", "Value"], rows)
-        case "warnings" | "errors":
-            shown: list[Row] = [(each.level, str(each.code), each.message) for each in session.warnings]
-            return text_result(["Level", "Code", "Message"], shown)
+        case "warnings" | "errors" | "warning count" | "error count":
+            return _notes(statement, session.warnings)
     if statement.what in SHOW_KINDS:
         return await run_show_statistics(session, statement)
     return _fixed(statement.what)
+
+
+LOOKS_BACK = ("warnings", "errors", "warning count", "error count")
+"""What is asked of the statement before, and leaves its notes as they are."""
+
+
+def _notes(statement: st.Show, notes: list[SqlWarning]) -> Result:
+    if statement.what in ("errors", "error count"):
+        notes = [note for note in notes if note.level == "Error"]
+    if statement.what.endswith("count"):
+        name = "error_count" if statement.what == "error count" else "warning_count"
+        column = ResultColumn(f"@@session.{name}", ColumnType(Kind.BIGINT))
+        return Result.of_rows([column], [(len(notes),)])
+    first, most = statement.window
+    shown: list[Row] = [(note.level, note.code, note.message) for note in notes[first:][:most]]
+    columns = [("Level", _TEXT), ("Code", ColumnType(Kind.INT, unsigned=True)), ("Message", _TEXT)]
+    return Result.of_rows([ResultColumn(name, kind) for name, kind in columns], shown)
 
 
 async def _visible_tables(statement: st.Show, session: Session) -> tuple[str, list[TableInfo]]:
