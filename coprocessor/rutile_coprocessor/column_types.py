@@ -9,6 +9,8 @@
 | DECIMAL(p <= 38, s)            | decimal128(p, s)          | DECIMAL           | decimal.Decimal       |
 | FLOAT, DOUBLE                  | float32, float64          | FLOAT, DOUBLE     | float                 |
 | CHAR, VARCHAR, TEXT family     | string                    | VARCHAR           | str                   |
+| ENUM, SET                      | string                    | VARCHAR           | str                   |
+| BIT(n)                         | uint64                    | UBIGINT           | int                   |
 | JSON                           | string                    | VARCHAR           | str (JSON text)       |
 | BINARY, VARBINARY, BLOB family | binary                    | BLOB              | bytes                 |
 | DATE                           | date32                    | DATE              | datetime.date         |
@@ -36,6 +38,9 @@ MAX_DECIMAL_SCALE = 30
 MAX_FRACTIONAL_SECONDS = 6
 MAX_CHAR_LENGTH = 255
 MAX_VARCHAR_LENGTH = 65_535
+MAX_BITS = 64
+MAX_ENUM_MEMBERS = 65_535
+MAX_SET_MEMBERS = 64
 MAX_INT64_PRECISION = 18
 """Decimals of up to this precision travel in rows as int64."""
 
@@ -64,12 +69,17 @@ class Kind(StrEnum):
     DATETIME = "datetime"
     TIMESTAMP = "timestamp"
     TIME = "time"
+    ENUM = "enum"
+    SET = "set"
+    BIT = "bit"
 
 
 _INTEGER_BITS = {
     Kind.BOOL: 8, Kind.TINYINT: 8, Kind.SMALLINT: 16, Kind.YEAR: 16, Kind.MEDIUMINT: 24, Kind.INT: 32, Kind.BIGINT: 64,
+    Kind.BIT: 64,
 }  # fmt: skip
-_CHARACTER_KINDS = frozenset({Kind.CHAR, Kind.VARCHAR, Kind.TEXT, Kind.JSON})
+_ENUMERATED_KINDS = frozenset({Kind.ENUM, Kind.SET})
+_CHARACTER_KINDS = frozenset({Kind.CHAR, Kind.VARCHAR, Kind.TEXT, Kind.JSON, *_ENUMERATED_KINDS})
 _BINARY_KINDS = frozenset({Kind.BINARY, Kind.VARBINARY, Kind.BLOB})
 _FRACTIONAL_KINDS = frozenset({Kind.DATETIME, Kind.TIMESTAMP, Kind.TIME})
 _SIMPLE_ARROW = {
@@ -90,7 +100,8 @@ class ColumnType:
     * DECIMAL: `precision`, `scale`, `unsigned`;
     * DATETIME, TIMESTAMP, TIME: `scale`, the number of fractional digits;
     * CHAR, VARCHAR: `length` in characters; BINARY, VARBINARY: `length` in bytes;
-    * TEXT, BLOB: `length` in bytes, one of 255, 65535, 2^24-1, 2^32-1 (0 means 65535).
+    * TEXT, BLOB: `length` in bytes, one of 255, 65535, 2^24-1, 2^32-1 (0 means 65535);
+    * ENUM, SET: `members`; BIT: `length` in bits, and it is `unsigned`.
 
     Raises InvalidRequest, naming the bound, if a field is out of it.
     """
@@ -100,6 +111,7 @@ class ColumnType:
     precision: int = 0
     scale: int = 0
     length: int = 0
+    members: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.kind is Kind.DECIMAL:
@@ -112,15 +124,20 @@ class ColumnType:
             _check(0 <= self.length <= MAX_CHAR_LENGTH, f"{self.kind.value}({self.length}) is longer than 255")
         elif self.kind in (Kind.VARCHAR, Kind.VARBINARY):
             _check(0 <= self.length <= MAX_VARCHAR_LENGTH, f"{self.kind.value}({self.length}) is longer than 65535")
+        elif self.kind is Kind.BIT:
+            _check(1 <= self.length <= MAX_BITS and self.unsigned, f"BIT({self.length}) is not in 1..64")
+        elif self.kind in _ENUMERATED_KINDS:
+            limit = MAX_ENUM_MEMBERS if self.kind is Kind.ENUM else MAX_SET_MEMBERS
+            _check(1 <= len(self.members) <= limit, f"{len(self.members)} members are not in 1..{limit}")
 
     @property
     def is_integer(self) -> bool:
-        """TINYINT to BIGINT, BOOL and YEAR."""
+        """TINYINT to BIGINT, BOOL, YEAR and BIT."""
         return self.kind in _INTEGER_BITS
 
     @property
     def is_character(self) -> bool:
-        """Text in UTF-8: CHAR, VARCHAR, the TEXT family, JSON."""
+        """Text in UTF-8: CHAR, VARCHAR, the TEXT family, JSON; ENUM and SET, whose texts are stored as numbers."""
         return self.kind in _CHARACTER_KINDS
 
     @property
@@ -128,15 +145,22 @@ class ColumnType:
         return self.kind in _BINARY_KINDS
 
     @property
+    def is_enumerated(self) -> bool:
+        """ENUM or SET."""
+        return self.kind in _ENUMERATED_KINDS
+
+    @property
     def is_variable(self) -> bool:
         """Values differ in length, so they live in a row's variable section."""
-        return self.is_character or self.is_binary
+        return (self.is_character and not self.is_enumerated) or self.is_binary
 
     @property
     def integer_bounds(self) -> tuple[int, int]:
         """(lowest, highest) value of an integer type, both allowed. YEAR holds 1901..2155, and 0."""
         if self.kind is Kind.YEAR:
             return 0, 2155
+        if self.kind is Kind.BIT:
+            return 0, (1 << self.length) - 1
         bits = _INTEGER_BITS[self.kind]
         return (0, (1 << bits) - 1) if self.unsigned else (-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
 
@@ -154,7 +178,7 @@ class ColumnType:
             return (_UNSIGNED_ARROW if self.unsigned else _SIGNED_ARROW)[_INTEGER_BITS[self.kind]]
         if self.kind is Kind.DECIMAL:
             return pa.decimal128(self.precision, self.scale)
-        if self.is_variable:
+        if self.is_variable or self.is_enumerated:
             return pa.string() if self.is_character else pa.binary()
         return _SIMPLE_ARROW[self.kind]
 
@@ -162,7 +186,7 @@ class ColumnType:
         """As SHOW CREATE TABLE writes it: `bigint unsigned`, `decimal(15,2)`, `varchar(25)`, `datetime(6)`."""
         if self.kind is Kind.BOOL:
             return "tinyint(1)"
-        return self._sized_name() + (" unsigned" if self.unsigned else "")
+        return self._sized_name() + (" unsigned" if self.unsigned and self.kind is not Kind.BIT else "")
 
     def _sized_name(self) -> str:
         name = self.kind.value
@@ -172,8 +196,11 @@ class ColumnType:
             return f"{name}({self.scale})" if self.scale else name
         if self.kind in (Kind.TEXT, Kind.BLOB):
             return next(prefix for limit, prefix in _LENGTH_PREFIXES if self.max_bytes <= limit) + name
-        if self.kind in (Kind.CHAR, Kind.VARCHAR, Kind.BINARY, Kind.VARBINARY):
+        if self.kind in (Kind.CHAR, Kind.VARCHAR, Kind.BINARY, Kind.VARBINARY, Kind.BIT):
             return f"{name}({self.length})"
+        if self.is_enumerated:
+            quoted = ("'" + member.replace("'", "''") + "'" for member in self.members)
+            return f"{name}({','.join(quoted)})"
         return name
 
 

@@ -7,7 +7,8 @@
 | "hidden"      | a row id, as int64                                                                            |
 
 The order of handles as bytes is the order of the keys as values, column by column: numbers and times by value, text by
-its UTF-8 bytes (utf8mb4_bin). So a range of keys is a range of handles, and a prefix of columns a prefix of bytes.
+its UTF-8 bytes (utf8mb4_bin), ENUM and SET by their numbers. So a range of keys is a range of handles, and a prefix of
+columns a prefix of bytes.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rutile_coprocessor.column_types import MAX_INT64_PRECISION, ColumnType, Kind
+from rutile_coprocessor.enumerations import numbers_of_texts
 from rutile_coprocessor.row_arrow import Int64Array, checked_array, raw_values
 from rutile_coprocessor.row_layout import INT128, storage_dtype
 from rutile_coprocessor.row_values import Converter, storage_reader, storage_writer
@@ -43,7 +45,7 @@ class HandleCodec:
         self.schema = schema
         self._columns = schema.primary_key_columns
         self._is_int = schema.handle == "int"
-        self._shift = _SIGN if self._is_int and _is_unsigned_bigint(self._columns[0].type) else 0
+        self._shift = _SIGN if self._is_int and is_unsigned_64(self._columns[0].type) else 0
         self._plan = [scalar_plan(column) for column in self._columns]
 
     # --- one key ---
@@ -118,7 +120,7 @@ def _scalar_codec(kind: ColumnType) -> tuple[Encoder, Decoder]:
     if kind.kind is Kind.DECIMAL:
         narrow = kind.precision <= MAX_INT64_PRECISION
         return (codec.encode_decimal, codec.decode_decimal) if narrow else (_encode_int128, _decode_int128)
-    if _is_unsigned_bigint(kind):
+    if is_unsigned_64(kind):
         return codec.encode_uint64, codec.decode_uint64
     return codec.encode_int64, codec.decode_int64
 
@@ -132,8 +134,9 @@ def _decode_int128(buffer: bytes, offset: int) -> tuple[bytes, int]:
     return unscaled.to_bytes(16, "little", signed=True), end
 
 
-def _is_unsigned_bigint(kind: ColumnType) -> bool:
-    return kind.kind is Kind.BIGINT and kind.unsigned
+def is_unsigned_64(kind: ColumnType) -> bool:
+    """Whether values are encoded as unsigned 64-bit numbers: BIGINT UNSIGNED, BIT, ENUM and SET."""
+    return (kind.kind is Kind.BIGINT and kind.unsigned) or kind.kind is Kind.BIT or kind.is_enumerated
 
 
 def _key_array(column: Column, batch: pa.RecordBatch) -> pa.Array:
@@ -150,7 +153,7 @@ def encode_values(kind: ColumnType, array: pa.Array) -> pa.Array:
     """The encodings of a key column's values, as large_binary; what stands where there are NULLs is anything."""
     if kind.is_variable:
         return encode_bytes_array(array.cast(pa.binary()))
-    matrix = _encode_fixed(kind, array)
+    matrix = _encode_fixed(kind, array) if not kind.is_enumerated else _encode_enumerated(kind, array)
     rows, width = matrix.shape
     fixed = pa.Array.from_buffers(pa.binary(width), rows, [None, pa.py_buffer(np.ascontiguousarray(matrix))])
     return fixed.cast(pa.large_binary())
@@ -167,9 +170,13 @@ def _encode_fixed(kind: ColumnType, array: pa.Array) -> ByteMatrix:
         bits = doubles.view(np.uint64)
         ordered = np.where(doubles >= 0, bits | np.uint64(_SIGN), ~bits)
         return ordered.astype(">u8").view(np.uint8).reshape(-1, 8)
-    if _is_unsigned_bigint(kind):
+    if is_unsigned_64(kind):
         return values.astype(">u8").view(np.uint8).reshape(-1, 8)
     return codec.encode_int64_array(values.astype(np.int64))
+
+
+def _encode_enumerated(kind: ColumnType, array: pa.Array) -> ByteMatrix:
+    return numbers_of_texts(kind, array, np.dtype(np.uint64)).astype(">u8").view(np.uint8).reshape(-1, 8)
 
 
 def encode_bytes_array(array: pa.Array) -> pa.Array:

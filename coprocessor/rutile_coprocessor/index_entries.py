@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rutile_coprocessor.column_types import ColumnType, Kind
-from rutile_coprocessor.handles import encode_values, scalar_plan
+from rutile_coprocessor.handles import encode_values, is_unsigned_64, scalar_plan
 from rutile_coprocessor.row_arrow import checked_array
 from rutile_coprocessor.schema import Column, Scalar
 from rutile_proto.errors import MalformedEncoding
@@ -100,4 +100,4 @@ def _flag(kind: ColumnType) -> bytes:
         return b"\x05"
     if kind.kind is Kind.DECIMAL:
         return b"\x06"
-    return b"\x04" if kind.kind is Kind.BIGINT and kind.unsigned else b"\x03"
+    return b"\x04" if is_unsigned_64(kind) else b"\x03"

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rutile_coprocessor.column_types import ColumnType, Kind
+from rutile_coprocessor.enumerations import check_texts, numbers_of_texts, texts_of_numbers
 from rutile_coprocessor.row_layout import INT128, RowLayout, field_name, storage_dtype
 from rutile_coprocessor.row_values import EPOCH_ORDINAL, MAX_TIME_US, MICROSECONDS_PER_DAY, fraction_step_us
 from rutile_coprocessor.schema import Column
@@ -72,6 +73,9 @@ class RowBlock:
         """The values of one column of the layout."""
         slot = self._layout.slots[column.id]
         validity, null_count = self._validity(slot.index)
+        if column.type.is_enumerated:
+            numbers = self._prefixes[field_name(column.id)]
+            return texts_of_numbers(column.type, numbers, validity, null_count)
         if not column.type.is_variable:
             data = _arrow_values(column.type, self._prefixes[field_name(column.id)])
             buffers = [validity, pa.py_buffer(data)]
@@ -169,6 +173,8 @@ def raw_values(array: pa.Array, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
 
 
 def _stored_values(kind: ColumnType, array: pa.Array, nulls: npt.NDArray[np.bool_] | None) -> npt.NDArray[Any]:
+    if kind.is_enumerated:
+        return numbers_of_texts(kind, array, storage_dtype(kind))
     narrow = kind.kind is Kind.DECIMAL and storage_dtype(kind) != INT128
     values = raw_values(array, INT128 if narrow else storage_dtype(kind))
     values = values[:, 0] if narrow else values
@@ -193,7 +199,9 @@ def checked_array(column: Column, array: pa.Array) -> pa.Array:
         array = _cast(column, array, wanted)
     if array.null_count == len(array):
         return array
-    if column.type.is_variable:
+    if column.type.is_enumerated:
+        check_texts(column, array)
+    elif column.type.is_variable:
         _check_length(column, array)
     else:
         _check_bounds(column, array)
@@ -250,6 +258,8 @@ def _check_bounds(column: Column, array: pa.Array) -> None:
     if kind.kind in (Kind.FLOAT, Kind.DOUBLE):
         if not pc.all(pc.is_finite(array)).as_py():
             raise ValueOutOfRange(column.name, f"{kind.mysql_name()} holds finite numbers only")
+    elif kind.kind is Kind.BIT:
+        _check_between(column, array, *kind.integer_bounds)
     elif kind.kind in _BOUNDS:
         low, high = _BOUNDS[kind.kind]
         _check_between(column, _as_integers(array), low, high)

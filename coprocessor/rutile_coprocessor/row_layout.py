@@ -6,6 +6,7 @@ Little endian, packed, columns in order of their ids. Bit i of the bitmap is set
 fixed slot is zero, and its variable value is empty. Everything before the bytes has one size per layout, the *prefix*,
 so N rows' prefixes form a structured numpy array, and a column of theirs is one strided copy into an Arrow buffer.
 DECIMALs are unscaled int64 when precision <= 18, else int128; a DATE is days, the other times microseconds, since 1970.
+An ENUM is the number of its member, a SET a mask (`enumerations`).
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ def struct_code(kind: ColumnType) -> str:
     """How `struct` packs a fixed-width value."""
     if kind.kind is Kind.DECIMAL:
         return "q" if kind.precision <= MAX_INT64_PRECISION else "16s"
+    if kind.is_enumerated:
+        return "H" if kind.kind is Kind.ENUM else "Q"
     return _STRUCT_CODES[kind.arrow_type]
 
 

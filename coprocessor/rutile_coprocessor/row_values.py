@@ -14,6 +14,7 @@ from struct import pack
 from typing import Any, TypeAlias
 
 from rutile_coprocessor.column_types import MAX_INT64_PRECISION, ColumnType, Kind
+from rutile_coprocessor.enumerations import enumeration_reader, enumeration_writer
 from rutile_coprocessor.schema import Column
 from rutile_coprocessor.value_errors import ValueOutOfRange, ValueTooLong, WrongValueType
 
@@ -34,6 +35,8 @@ def storage_writer(column: Column) -> Converter:
     kind = column.type
     if kind.is_integer:
         return _integer_writer(column)
+    if kind.is_enumerated:
+        return enumeration_writer(column)
     if kind.is_variable:
         return _text_writer(column) if kind.is_character else _bytes_writer(column)
     makers = {
@@ -47,6 +50,8 @@ def storage_reader(kind: ColumnType) -> Converter | None:
     """The inverse of `storage_writer`; None when a value is stored as it is."""
     if kind.kind is Kind.DECIMAL:
         return _decimal_reader(kind)
+    if kind.is_enumerated:
+        return enumeration_reader(kind)
     if kind.is_character:
         return lambda data: str(data, "utf-8")
     readers: dict[Kind, Converter] = {

@@ -181,16 +181,18 @@ def _column_to_json(column: Column) -> dict[str, Any]:
     kind = column.type
     body: dict[str, Any] = {name: getattr(column, name) for name in _PLAIN_FIELDS}
     body["type"] = [kind.kind.value, kind.unsigned, kind.precision, kind.scale, kind.length]
+    if kind.members:
+        body["members"] = list(kind.members)
     body["default"] = scalar_to_json(column.default)
     body["origin_default"] = scalar_to_json(column.origin_default)
     return body
 
 
 def _column_from_json(body: dict[str, Any]) -> Column:
-    kind, *rest = body["type"]
+    kind, unsigned, precision, scale, length = body["type"]
     return Column(
         **{name: body[name] for name in _PLAIN_FIELDS},
-        type=ColumnType(Kind(kind), *rest),
+        type=ColumnType(Kind(kind), unsigned, precision, scale, length, tuple(body.get("members", ()))),
         default=scalar_from_json(body["default"]),
         origin_default=scalar_from_json(body["origin_default"]),
     )

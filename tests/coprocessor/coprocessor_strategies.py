@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from hypothesis import strategies as st
 
+from rutile_coprocessor.enumerations import text_of_number
 from rutile_coprocessor.row_values import MAX_TIME_US
 from rutile_coprocessor.schema import Column, ColumnType, Kind, Scalar, TableSchema
 
@@ -31,6 +32,12 @@ column_types = st.one_of(
         length=st.integers(0, 40),
     ),
     decimal_types(),
+    st.builds(
+        ColumnType,
+        st.sampled_from((Kind.ENUM, Kind.SET)),
+        members=st.lists(st.text("abcé'% ", min_size=1, max_size=4), min_size=1, max_size=64, unique=True).map(tuple),
+    ),
+    st.builds(ColumnType, st.just(Kind.BIT), unsigned=st.just(True), length=st.integers(1, 64)),
 )
 
 
@@ -40,6 +47,9 @@ def values_of(kind: ColumnType) -> st.SearchStrategy[Scalar]:
     text_length = kind.length if kind.kind in (Kind.CHAR, Kind.VARCHAR, Kind.BINARY, Kind.VARBINARY) else 40
     if kind.is_integer:
         return st.integers(*kind.integer_bounds)
+    if kind.is_enumerated:
+        highest = len(kind.members) if kind.kind is Kind.ENUM else (1 << len(kind.members)) - 1
+        return st.integers(int(kind.kind is Kind.ENUM), highest).map(lambda number: text_of_number(kind, number))
     if kind.is_character:
         return st.text(max_size=text_length)
     if kind.is_binary:
@@ -83,6 +93,8 @@ def sample_value(kind: ColumnType) -> Scalar:
     """Some value of the type, always the same."""
     if kind.is_integer:
         return 1
+    if kind.is_enumerated:
+        return kind.members[0]
     if kind.is_character:
         return ""
     if kind.is_binary:

@@ -10,6 +10,7 @@ from coprocessor_strategies import column_types, sample_value, values_of
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rutile_coprocessor.enumerations import number_of_text
 from rutile_coprocessor.handles import HandleCodec
 from rutile_coprocessor.schema import Column, ColumnType, Kind, Scalar, TableSchema
 from rutile_coprocessor.value_errors import NullNotAllowed, ValueOutOfRange
@@ -28,9 +29,12 @@ def key_batch(schema: TableSchema, rows: list[tuple[Scalar, ...]]) -> pa.RecordB
     return pa.RecordBatch.from_arrays(arrays, schema=arrow)
 
 
-def sort_key(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Text orders by its UTF-8 bytes."""
-    return tuple(value.encode() if isinstance(value, str) else value for value in row)
+def sort_key(row: tuple[Any, ...], kinds: list[ColumnType]) -> tuple[Any, ...]:
+    """Text orders by its UTF-8 bytes, ENUM and SET by their numbers."""
+    return tuple(
+        number_of_text(kind, value) if kind.is_enumerated else value.encode() if isinstance(value, str) else value
+        for value, kind in zip(row, kinds, strict=True)
+    )
 
 
 @given(st.lists(column_types, min_size=1, max_size=3), st.data())
@@ -39,13 +43,13 @@ def test_handles_order_like_values_and_decode_to_them(kinds: list[ColumnType], d
     handles = HandleCodec(schema)
     rows = data.draw(st.lists(st.tuples(*(values_of(kind) for kind in kinds)), max_size=6))
     encoded = [handles.encode(row) for row in rows]
-    assert [sort_key(handles.decode(handle)) for handle in encoded] == [sort_key(row) for row in rows]
+    assert [sort_key(handles.decode(handle), kinds) for handle in encoded] == [sort_key(row, kinds) for row in rows]
     assert handles.encode_batch(key_batch(schema, rows)) == encoded
     assert handles.encode_batch(key_batch(schema, rows).slice(1)) == encoded[1:]
     for left, left_handle in zip(rows, encoded, strict=True):
         assert left_handle.startswith(handles.encode_prefix(left[:-1]))
         for right, right_handle in zip(rows, encoded, strict=True):
-            assert (sort_key(left) < sort_key(right)) == (left_handle < right_handle)
+            assert (sort_key(left, kinds) < sort_key(right, kinds)) == (left_handle < right_handle)
 
 
 @given(

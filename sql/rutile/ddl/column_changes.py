@@ -165,11 +165,15 @@ def _stored_alike(old: ColumnType, new: ColumnType) -> bool:
     if old.kind is Kind.DECIMAL:
         narrow = old.precision <= MAX_INT64_PRECISION, new.precision <= MAX_INT64_PRECISION
         return old.scale == new.scale and old.precision <= new.precision and narrow[0] == narrow[1]
+    if old.is_enumerated:
+        return new.members[: len(old.members)] == old.members
     return old.length <= new.length and old.scale <= new.scale
 
 
 def _implicit_default(kind: ColumnType) -> Scalar:
     """What MySQL gives existing rows in a new NOT NULL column without a default."""
+    if kind.is_enumerated:
+        return kind.members[0] if kind.kind is Kind.ENUM else ""
     if kind.is_character:
         return "" if kind.kind is not Kind.JSON else "null"
     if kind.is_binary:

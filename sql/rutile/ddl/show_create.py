@@ -75,6 +75,8 @@ def default_text(column: Column) -> str | None:
     """The DEFAULT clause's value; None when there is none to print."""
     if column.default_sql:
         return column.default_sql
+    if isinstance(column.default, int) and column.type.kind is Kind.BIT:
+        return f"b'{column.default:b}'"
     if column.default is not None:
         return quote_string(value_text(column.default))
     no_default = column.type.kind in (Kind.TEXT, Kind.BLOB, Kind.JSON)

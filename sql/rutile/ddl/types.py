@@ -10,6 +10,8 @@ from rutile_coprocessor.schema import ColumnType, Kind
 from rutile_proto.errors import InvalidRequest
 
 ER_WRONG_FIELD_SPEC = 1063
+ER_DUPLICATED_VALUE_IN_TYPE = 1291
+ER_ILLEGAL_VALUE_FOR_TYPE = 1367
 ER_TOO_BIG_PRECISION = 1426
 DType = exp.DataType.Type
 
@@ -37,7 +39,7 @@ _TIMES = {
 
 
 def column_type(kind: exp.DataType) -> ColumnType:
-    """The column type. Raises 1235 for types Rutile lacks (ENUM, SET, BIT, ...), 1426 for sizes out of bounds."""
+    """The column type. Raises 1235 for types Rutile lacks, 1426 for sizes out of bounds, and for members 1291, 1367."""
     sizes = [_size(parameter) for parameter in kind.expressions] if kind.this not in (DType.ENUM, DType.SET) else []
     try:
         return _build(kind, sizes)
@@ -48,6 +50,10 @@ def column_type(kind: exp.DataType) -> ColumnType:
 def _build(kind: exp.DataType, sizes: list[int]) -> ColumnType:
     name = kind.this
     first = sizes[0] if sizes else 0
+    if name in (DType.ENUM, DType.SET):
+        return _enumeration(Kind.ENUM if name is DType.ENUM else Kind.SET, [each.name for each in kind.expressions])
+    if name is DType.BIT:
+        return ColumnType(Kind.BIT, unsigned=True, length=first or 1)
     if name is DType.BOOLEAN or (name is DType.TINYINT and sizes == [1]):
         return ColumnType(Kind.BOOL)
     if name in _INTEGERS or name in _UNSIGNED:
@@ -68,6 +74,17 @@ def _build(kind: exp.DataType, sizes: list[int]) -> ColumnType:
     if simple is None:
         raise not_supported(f"column type {mysql_text(kind)}")
     return ColumnType(simple)
+
+
+def _enumeration(kind: Kind, members: list[str]) -> ColumnType:
+    """ENUM or SET; spaces at the end of a member do not count."""
+    kept = tuple(member.rstrip(" ") for member in members)
+    for member in kept:
+        if kept.count(member) > 1:
+            raise SqlError(ER_DUPLICATED_VALUE_IN_TYPE, f"Column has duplicated value '{member}' in {kind.upper()}")
+        if kind is Kind.SET and "," in member:
+            raise SqlError(ER_ILLEGAL_VALUE_FOR_TYPE, f"Illegal set '{member}' value found during parsing")
+    return ColumnType(kind, members=kept)
 
 
 def _floating(name: object, sizes: list[int]) -> ColumnType:

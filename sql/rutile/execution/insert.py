@@ -20,7 +20,7 @@ from rutile.rows.conversion import Converter
 from rutile.rows.row_rules import generated_value_given
 from rutile.session.result import SqlWarning
 from rutile.session.storage import KvTransaction
-from rutile_coprocessor.schema import Column, Scalar
+from rutile_coprocessor.schema import Column, Kind, Scalar
 
 DEFAULT = object()
 """Stands for DEFAULT among the values of a row."""
@@ -278,6 +278,8 @@ class _Filler:
             return None  # computed when the row is complete
         if column.default_sql:
             return moment_value(column.default_sql, self._environment)  # type: ignore[no-any-return]
+        if column.default is None and not column.nullable and column.type.kind is Kind.ENUM:
+            return column.type.members[0]
         if column.default is None and not column.nullable and position != self._automatic:
             error = SqlError(errors.ER_NO_DEFAULT, f"Field '{column.name}' doesn't have a default value")
             return self._without_default(column, error)

@@ -11,6 +11,7 @@ from sqlglot import exp
 
 from rutile.errors import SqlError, unknown_column
 from rutile.rows.sql_modes import STRICT, SqlModes
+from rutile_coprocessor.column_types import ColumnType
 from rutile_coprocessor.scalars.moments import from_utc
 
 if TYPE_CHECKING:
@@ -74,12 +75,18 @@ class Columns(Protocol):
     def find(self, column: exp.Column) -> tuple[int, bool]:
         """(position in the row, unsigned). Raises 1054."""
 
+    def numbered(self, column: exp.Column) -> ColumnType | None:
+        """The type of a column that was found, if it is an ENUM or SET: its texts also count as numbers."""
+
 
 class NoColumns:
     """For expressions that stand outside any table."""
 
     def find(self, column: exp.Column) -> tuple[int, bool]:
         raise unknown_column(column.name)
+
+    def numbered(self, column: exp.Column) -> ColumnType | None:
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,15 @@ from rutile.expressions import semantics
 from rutile.expressions.compile import (
     Compiled,
     Environment,
+    Evaluate,
     NotCompilable,
     Scope,
     compile_evaluate,
     compile_expression,
 )
 from rutile.parse.lexer import literal_value
+from rutile.rows.readings import EnumeratedText
+from rutile_coprocessor.column_types import ColumnType
 
 # --- leaves -----------------------------------------------------------------------------------------------------------
 
@@ -54,7 +57,17 @@ def _parameter(node: exp.Expr, scope: Scope) -> Compiled:
 def _column(node: exp.Expr, scope: Scope) -> Compiled:
     assert isinstance(node, exp.Column)
     position, unsigned = scope.columns.find(node)
+    kind = scope.columns.numbered(node)
+    if kind is not None:
+        return Compiled(_enumerated(position, kind))
     return Compiled(lambda row, env: row[position], unsigned)
+
+
+def _enumerated(position: int, kind: ColumnType) -> Evaluate:
+    def evaluate(row: Sequence[Any], env: Environment) -> Any:
+        return None if row[position] is None else EnumeratedText.of(kind, row[position])
+
+    return evaluate
 
 
 def _paren(node: exp.Expr, scope: Scope) -> Compiled:

@@ -28,7 +28,7 @@ UNSIGNED_RANGE = (0, (1 << 64) - 1)
 
 def number(value: object) -> Number:
     """`value` as a number for arithmetic; for text the number it begins with, else 0."""
-    if isinstance(value, str):
+    if isinstance(value, str) and not isinstance(value, readings.EnumeratedText):
         return leading_number(value)
     found = readings.number_of(value)
     if found is None:

@@ -21,6 +21,7 @@ from rutile.errors import incorrect_value
 from rutile.mysql.columns import wire_type
 from rutile.mysql.constants import FieldType
 from rutile.mysql.problems import malformed_packet
+from rutile.mysql.text_protocol import bit_bytes
 from rutile.mysql.wire import FieldReader, lenenc_bytes
 from rutile.rows.readings import text_of
 from rutile.session.result import ResultColumn, Row
@@ -73,6 +74,9 @@ def _encoder(kind: ColumnType) -> Encode:
         return lambda value: form.pack(value)
     if field in _MOMENTS:
         return _moment
+    if field is FieldType.BIT:
+        write = bit_bytes(kind)
+        return lambda value: lenenc_bytes(write(value))
     return _time if field is FieldType.TIME else _text
 
 

@@ -25,6 +25,7 @@ _FIELD_TYPES = {
     Kind.TEXT: FieldType.BLOB, Kind.BINARY: FieldType.STRING, Kind.VARBINARY: FieldType.VAR_STRING,
     Kind.BLOB: FieldType.BLOB, Kind.JSON: FieldType.JSON, Kind.DATE: FieldType.DATE,
     Kind.DATETIME: FieldType.DATETIME, Kind.TIMESTAMP: FieldType.TIMESTAMP, Kind.TIME: FieldType.TIME,
+    Kind.ENUM: FieldType.STRING, Kind.SET: FieldType.STRING, Kind.BIT: FieldType.BIT,
 }  # fmt: skip
 _WIDTHS = {
     Kind.BOOL: 1, Kind.TINYINT: 4, Kind.SMALLINT: 6, Kind.MEDIUMINT: 9, Kind.INT: 11, Kind.BIGINT: 20, Kind.YEAR: 4,
@@ -78,6 +79,12 @@ def _length(kind: ColumnType) -> int:
         return kind.length * UTF8_BYTES_PER_CHARACTER
     if kind.kind in (Kind.BINARY, Kind.VARBINARY):
         return kind.length
+    if kind.kind is Kind.BIT:
+        return kind.length
+    if kind.is_enumerated:
+        lengths = [len(member) for member in kind.members]
+        longest = max(lengths) if kind.kind is Kind.ENUM else sum(lengths) + len(lengths) - 1
+        return longest * UTF8_BYTES_PER_CHARACTER
     if kind.is_variable:
         return min(kind.max_bytes, _MAX_LENGTH)
     fraction = kind.scale + 1 if kind.scale else 0
@@ -94,6 +101,8 @@ def _flags(kind: ColumnType) -> ColumnFlag:
         flags |= ColumnFlag.NUMBER
     if kind.kind in (Kind.TEXT, Kind.BLOB, Kind.JSON):
         flags |= ColumnFlag.BLOB
+    if kind.is_enumerated:
+        flags |= ColumnFlag.ENUM if kind.kind is Kind.ENUM else ColumnFlag.SET
     if not kind.is_character:
         flags |= ColumnFlag.BINARY
     return flags

@@ -108,4 +108,6 @@ class ColumnFlag(IntFlag):
     UNSIGNED = 1 << 5
     ZEROFILL = 1 << 6
     BINARY = 1 << 7
+    ENUM = 1 << 8
+    SET = 1 << 11
     NUMBER = 1 << 15

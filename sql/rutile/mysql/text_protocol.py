@@ -22,7 +22,7 @@ _FRACTION_DIGITS = 6
 
 def text_encoder(columns: Sequence[ResultColumn]) -> Callable[[Row], bytes]:
     """How to write rows of these columns."""
-    encoders = [_encoder(column.type) for column in columns]
+    encoders = [value_encoder(column.type) for column in columns]
 
     def encode(row: Row) -> bytes:
         return b"".join([
@@ -33,14 +33,23 @@ def text_encoder(columns: Sequence[ResultColumn]) -> Callable[[Row], bytes]:
     return encode
 
 
-def _encoder(kind: ColumnType) -> Encode:
+def value_encoder(kind: ColumnType) -> Encode:
+    """How to write the values of a column, NULL excepted."""
     if kind.kind is Kind.FLOAT:
         return _single
+    if kind.kind is Kind.BIT:
+        return bit_bytes(kind)
     if kind.kind is Kind.YEAR:
         return lambda value: text_of(value).rjust(4, "0").encode()
     if kind.kind in (Kind.DATETIME, Kind.TIMESTAMP, Kind.TIME):
         return _moment(kind.scale)
     return _plain
+
+
+def bit_bytes(kind: ColumnType) -> Encode:
+    """A BIT value as its bytes, the highest first."""
+    size = (kind.length + 7) // 8
+    return lambda value: int(value).to_bytes(size, "big")  # type: ignore[call-overload]
 
 
 def _plain(value: object) -> bytes:

@@ -208,6 +208,8 @@ def _bound(comparison: type[exp.Expr], left: exp.Expr, right: exp.Expr, found: _
         value = _constant(column, right)
     except NotExact:
         return None
+    if column.type.is_enumerated and comparison is not exp.EQ:
+        return None  # compared as texts, kept by number
     bounds = found.of(column)
     if comparison is exp.EQ:
         _limit_to(bounds, [value])
@@ -250,7 +252,7 @@ def _build(found: _Conditions, conditions: int) -> KeyRanges:
         extended = [(*prefix, value) for prefix in prefixes for value in dict.fromkeys(bounds.equal)]
         if len(extended) > MAX_RANGES:
             known = [value for value in bounds.equal if value is not None]
-            last = Bounds(low=min(known), high=max(known))
+            last = Bounds() if column.type.is_enumerated else Bounds(low=min(known), high=max(known))
             exact = False
             break
         # A column that is both fixed and bounded keeps its bounds as conditions only.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlglot import exp
 
 from rutile.errors import unknown_column
-from rutile_coprocessor.schema import TableSchema
+from rutile_coprocessor.schema import ColumnType, TableSchema
 
 INSERTED = "_rutile_values"
 """The table name under which ON DUPLICATE KEY UPDATE finds the row that was to be inserted."""
@@ -22,6 +22,11 @@ class TableColumns:
         self._schema = schema
         self._names = {name.lower() for name in (names or (schema.name,))}
         self._with_inserted = with_inserted
+
+    def numbered(self, column: exp.Column) -> ColumnType | None:
+        """The type of an ENUM or SET column, whose texts also count as numbers; None of others."""
+        found = self._schema.column(column.name).type
+        return found if found.is_enumerated else None
 
     def find(self, column: exp.Column) -> tuple[int, bool]:
         """(position in the row, unsigned). Raises 1054."""

@@ -1,9 +1,9 @@
 """Values going into columns, as MySQL's strict mode has it: converted where that loses nothing, refused otherwise.
 
 `converter_for(column)` gives a function of (value, row number) that returns the value the row codec stores, or raises:
-1048 NULL, 1264 out of range, 1406 too long, 1366 wrong kind, 1292 no such date or time. Numbers are rounded half up to
-the column's scale, as MySQL does without a warning. The common case (an int for an integer column, a short text for a
-VARCHAR) returns after one comparison: this runs for every value inserted.
+1048 NULL, 1264 out of range, 1406 too long, 1366 wrong kind, 1265 no member of an ENUM, 1292 no such date or time.
+Numbers are rounded half up to the column's scale, as MySQL does without a warning. The common case (an int for an
+integer column, a short text for a VARCHAR) returns after one comparison: this runs for every value inserted.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from rutile.errors import (
     out_of_range,
 )
 from rutile.rows import temporal
+from rutile.rows.enumerated_conversion import bits, enumeration
 from rutile.rows.readings import datetime_of, number_of, text_of, time_of
 from rutile_coprocessor.scalars import ScalarError, normalized
 from rutile_coprocessor.schema import Column, ColumnType, Kind, Scalar
@@ -53,6 +54,10 @@ def _maker(kind: ColumnType) -> Callable[[str, ColumnType], Converter]:
         return _year
     if kind.kind is Kind.JSON:
         return _json
+    if kind.is_enumerated:
+        return enumeration
+    if kind.kind is Kind.BIT:
+        return bits
     if kind.is_integer:
         return _integer
     if kind.is_character:

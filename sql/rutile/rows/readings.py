@@ -9,6 +9,21 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 
 from rutile.rows import temporal
+from rutile_coprocessor.column_types import ColumnType
+from rutile_coprocessor.enumerations import number_of_text
+
+
+class EnumeratedText(str):
+    """The text of an ENUM or SET, which where a number is wanted counts as the number it is stored as."""
+
+    __slots__ = ("number",)
+    number: int
+
+    @staticmethod
+    def of(kind: ColumnType, text: str) -> EnumeratedText:
+        made = EnumeratedText(text)
+        made.number = number_of_text(kind, text) or 0
+        return made
 
 
 def number_of(value: object) -> int | float | Decimal | None:
@@ -18,6 +33,8 @@ def number_of(value: object) -> int | float | Decimal | None:
             return int(value)
         case int() | float() | Decimal():
             return value
+        case EnumeratedText():
+            return value.number
         case str():
             return _number_of_text(value)
         case bytes():

@@ -17,7 +17,7 @@ import pyarrow as pa
 from rutile_coprocessor.schema import ColumnType, Kind, Scalar
 
 TYPE_METADATA = b"rutile.type"
-"""Arrow field metadata: `kind,unsigned,precision,scale,length`."""
+"""Arrow field metadata: `kind,unsigned,precision,scale,length`, and each member of an ENUM or SET after a NUL."""
 
 Row = tuple[Scalar, ...]
 
@@ -121,7 +121,8 @@ def schema_of_columns(columns: Sequence[ResultColumn]) -> pa.Schema:
 def field_of(name: str, kind: ColumnType) -> pa.Field:
     """An Arrow field that remembers its MySQL type."""
     parts = (kind.kind.value, int(kind.unsigned), kind.precision, kind.scale, kind.length)
-    return pa.field(name, kind.arrow_type, metadata={TYPE_METADATA: ",".join(map(str, parts)).encode()})
+    text = "\0".join([",".join(map(str, parts)), *kind.members])
+    return pa.field(name, kind.arrow_type, metadata={TYPE_METADATA: text.encode()})
 
 
 def columns_from_schema(schema: pa.Schema) -> list[ResultColumn]:
@@ -133,8 +134,9 @@ def _type_of_field(field: pa.Field) -> ColumnType:
     text = (field.metadata or {}).get(TYPE_METADATA)
     if text is None:
         return type_of_arrow(field.type)
-    kind, unsigned, precision, scale, length = text.decode().split(",")
-    return ColumnType(Kind(kind), unsigned == "1", int(precision), int(scale), int(length))
+    sizes, *members = text.decode().split("\0")
+    kind, unsigned, precision, scale, length = sizes.split(",")
+    return ColumnType(Kind(kind), unsigned == "1", int(precision), int(scale), int(length), tuple(members))
 
 
 BIGINT = ColumnType(Kind.BIGINT)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from rutile.translate.build import Typed, as_condition, as_value, call, number, refuse
+from rutile.translate.build import Typed, as_condition, as_number, as_value, call, number, refuse
 from rutile.translate.sql_types import BINARY, BOOL, INT, NULL, TEXT, TUPLE, UNKNOWN, UNSIGNED, of_literal
 
 if TYPE_CHECKING:
@@ -45,6 +45,30 @@ def order(translator: Translator, node: exp.Expr) -> Typed:
     """ORDER BY, without constants: ORDER BY NULL says that no order is wanted."""
     items = [item for item in node.expressions if not isinstance(item.this, exp.Null) and not item.this.is_string]
     return Typed(exp.Order(expressions=[translator.visit(item).node for item in items]), UNKNOWN)
+
+
+def ordered(translator: Translator, node: exp.Expr) -> Typed:
+    """One key of ORDER BY: an ENUM or SET is ordered by its number."""
+    query = node.parent.parent if node.parent is not None else None
+    chosen = _chosen_column(translator, node.this, query) if isinstance(query, exp.Select) else None
+    value = chosen or translator.visit(node.this)
+    if value.type.enumeration is None:
+        return Typed(translator.rebuild(node), UNKNOWN)
+    if isinstance(query, exp.Select) and query.args.get("distinct") is not None:
+        raise refuse("ORDER BY of an ENUM or SET with DISTINCT (GROUP BY its column instead)")
+    built = node.copy()
+    built.set("this", as_number(value).node)
+    return Typed(built, UNKNOWN)
+
+
+def _chosen_column(translator: Translator, key: exp.Expr, query: exp.Select) -> Typed | None:
+    """What ORDER BY names by its alias or its place in the SELECT list."""
+    for place, item in enumerate(query.selects, start=1):
+        by_place = isinstance(key, exp.Literal) and key.name == str(place)
+        by_name = isinstance(key, exp.Column) and not key.table and key.name == item.alias_or_name
+        if by_place or by_name:
+            return Typed(exp.column(exp.to_identifier(item.alias_or_name, quoted=True)), translator.visit(item).type)
+    return None
 
 
 def join(translator: Translator, node: exp.Expr) -> Typed:

@@ -12,6 +12,7 @@ from rutile.expressions.semantics import leading_number
 from rutile.parse.mysql_text import mysql_text
 from rutile.rows.readings import datetime_of, time_of
 from rutile.translate.sql_types import DOUBLE, INT, UNSIGNED, Base, SqlType
+from rutile_coprocessor.column_types import ColumnType, Kind
 
 
 class Typed:
@@ -92,6 +93,8 @@ def as_condition(item: Typed) -> exp.Expr:
 def as_number(item: Typed) -> Typed:
     """For arithmetic: text as the DOUBLE it begins with."""
     item = as_value(item)
+    if item.type.enumeration is not None:
+        return Typed(enumeration_number(item.node, item.type.enumeration), UNSIGNED)
     if item.type.is_text:
         if item.is_text_literal:
             return _number_of_text(item.node.name)
@@ -101,6 +104,23 @@ def as_number(item: Typed) -> Typed:
     if item.type.base is Base.BINARY and isinstance(item.node, exp.Anonymous) and item.node.name == "unhex":
         return _number_of_hex(item.node.expressions[0].name)
     raise refuse(f"{item.type.base.name} {mysql_text(item.node)} as a number (its parts are functions: YEAR, ...)")
+
+
+def enumeration_number(text: exp.Expr, kind: ColumnType) -> exp.Expr:
+    """The number an ENUM or SET is stored as, and ordered by; NULL for NULL."""
+    if kind.kind is Kind.ENUM:
+        places = [when(exp.Literal.string(member), number(place)) for place, member in enumerate(kind.members, 1)]
+        return cast(exp.Case(this=text.copy(), ifs=places), "ubigint")
+    delimited = exp.DPipe(
+        this=exp.DPipe(this=exp.Literal.string(","), expression=text), expression=exp.Literal.string(",")
+    )
+    mask: exp.Expr = number(0)
+    for place, member in enumerate(kind.members):
+        found = exp.GT(this=call("instr", delimited.copy(), f",{member},"), expression=number(0))
+        bit = exp.Case(ifs=[when(found, number(1 << place))], default=number(0))
+        mask = exp.Add(this=mask, expression=bit)
+    known = exp.Not(this=exp.Is(this=text.copy(), expression=exp.Null()))
+    return exp.Case(ifs=[when(known, cast(exp.Paren(this=mask), "ubigint"))])
 
 
 def _number_of_text(text: str) -> Typed:

@@ -53,6 +53,8 @@ def convert(value: Typed, target: exp.DataType) -> Typed:
     found = _CASTS.get(target.this)
     if found is None:
         raise refuse(f"CAST to {mysql_text(target)}")
+    if value.type.enumeration is not None and found in _TO_NUMBERS:
+        value = as_number(value)
     return found(value, target)
 
 
@@ -156,3 +158,4 @@ _CASTS: dict[exp.DType, Callable[[Typed, exp.DataType], Typed]] = {
     _T.DATE: _to_date, _T.DATETIME: _to_datetime, _T.TIMESTAMP: _to_datetime, _T.TIMESTAMPTZ: _to_datetime,
     _T.TIME: _to_time, _T.JSON: _to_json, _T.YEAR: _to_year,
 }  # fmt: skip
+_TO_NUMBERS = (_to_signed, _to_unsigned, _to_decimal, _to_double, _to_float, _to_year)

@@ -34,6 +34,7 @@ RULES: tuple[tuple[tuple[type[exp.Expr], ...], Rule, str], ...] = (
     ((exp.Table,), basics.table, "alias db catalog joins hints"),
     ((exp.Join,), basics.join, "*"),
     ((exp.Order,), basics.order, ""),
+    ((exp.Ordered,), basics.ordered, "*"),
     ((exp.Alias,), basics.alias, "alias"),
     ((exp.Column,), basics.column, "table db catalog"),
     ((exp.Literal,), basics.literal, "is_string"),

@@ -37,12 +37,16 @@ class Base(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SqlType:
-    """`scale` counts a DECIMAL's decimals, or the digits of fractional seconds; `bits` is an integer's width."""
+    """`scale` counts a DECIMAL's decimals, or the digits of fractional seconds; `bits` is an integer's width.
+
+    `enumeration` is the type of an ENUM or SET column: a TEXT that counts as its number where one is wanted.
+    """
 
     base: Base
     scale: int = 0
     bits: int = 64
     unsigned: bool = False
+    enumeration: ColumnType | None = None
 
     @property
     def is_exact(self) -> bool:
@@ -83,6 +87,7 @@ def decimal(scale: int) -> SqlType:
 
 _KIND_BITS = {
     Kind.BOOL: 8, Kind.TINYINT: 8, Kind.SMALLINT: 16, Kind.YEAR: 16, Kind.MEDIUMINT: 32, Kind.INT: 32, Kind.BIGINT: 64,
+    Kind.BIT: 64,
 }  # fmt: skip
 _KIND_BASES = {
     Kind.FLOAT: Base.DOUBLE, Kind.DOUBLE: Base.DOUBLE, Kind.DATE: Base.DATE, Kind.DATETIME: Base.DATETIME,
@@ -96,6 +101,8 @@ def of_column(kind: ColumnType) -> SqlType:
         return SqlType(Base.INT, bits=_KIND_BITS[kind.kind], unsigned=kind.unsigned)
     if kind.kind in _KIND_BASES:
         return SqlType(_KIND_BASES[kind.kind], kind.scale)
+    if kind.is_enumerated:
+        return SqlType(Base.TEXT, enumeration=kind)
     return TEXT if kind.is_character else BINARY
 
 
