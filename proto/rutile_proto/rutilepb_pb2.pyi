@@ -370,14 +370,16 @@ class SqlHello(_message.Message):
     def __init__(self, user: _Optional[str] = ..., password: _Optional[str] = ..., database: _Optional[str] = ...) -> None: ...
 
 class SqlExecute(_message.Message):
-    __slots__ = ("sql", "params", "dialect")
+    __slots__ = ("sql", "params", "dialect", "stream")
     SQL_FIELD_NUMBER: _ClassVar[int]
     PARAMS_FIELD_NUMBER: _ClassVar[int]
     DIALECT_FIELD_NUMBER: _ClassVar[int]
+    STREAM_FIELD_NUMBER: _ClassVar[int]
     sql: str
     params: _containers.RepeatedCompositeFieldContainer[Value]
     dialect: str
-    def __init__(self, sql: _Optional[str] = ..., params: _Optional[_Iterable[_Union[Value, _Mapping]]] = ..., dialect: _Optional[str] = ...) -> None: ...
+    stream: bool
+    def __init__(self, sql: _Optional[str] = ..., params: _Optional[_Iterable[_Union[Value, _Mapping]]] = ..., dialect: _Optional[str] = ..., stream: bool = ...) -> None: ...
 
 class SqlRequest(_message.Message):
     __slots__ = ("id", "hello", "execute", "cancel")

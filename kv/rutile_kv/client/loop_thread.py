@@ -21,6 +21,11 @@ class LoopThread:
         self._thread = threading.Thread(target=self._loop.run_forever, name="rutile client", daemon=True)
         self._thread.start()
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether nothing runs here any more."""
+        return self._loop.is_closed()
+
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """The result of `work`, run in the loop. Interrupting the waiting thread cancels the work."""
         if self._loop.is_closed() or threading.current_thread() is self._thread:

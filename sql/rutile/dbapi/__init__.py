@@ -10,6 +10,7 @@
     opening.py        connect: what a target means
     connection.py     Connection: a session; statements, transactions, Arrow in
     cursor.py         Cursor: PEP 249's, with its extensions (iteration, scroll, rownumber, messages, lastrowid)
+    batch_stream.py   BatchStream: the rows of a query as Arrow batches while they are read
     query_result.py   QueryResult: what `sql` gives, shows itself, is an Arrow stream
     transaction.py    `with connection.transaction():`
     frames.py         to pandas and polars, from anything Arrow
@@ -20,7 +21,8 @@ placement driver of a cluster), `rutile.nodes.remote.RemoteBackend` sends statem
 `rutile.aio` is the same API with await.
 
 What holds: statements commit by themselves, as at a MySQL prompt, unless `autocommit=False` asks for PEP 249's implicit
-transactions. A result is complete when `execute` returns; rows become Python values when they are first fetched.
+transactions. A result is complete when `execute` returns (`stream` is for those too large for that); rows become Python
+values when they are first fetched.
 Threads may share the module, not a connection (`threadsafety = 1`), except for `Connection.cancel`.
 
 Not there: callproc and nextset (no stored procedures, one statement a call), two-phase commit by hand (tpc_*), `%s` and
@@ -29,6 +31,7 @@ named placeholders (`%` is SQL's modulo), reads as of a time in the past.
 
 from __future__ import annotations
 
+from rutile.dbapi.batch_stream import BatchStream
 from rutile.dbapi.connection import Connection
 from rutile.dbapi.cursor import Cursor
 from rutile.dbapi.opening import connect
@@ -55,7 +58,26 @@ threadsafety = 1
 paramstyle = "qmark"
 
 __all__ = [
-    "BINARY", "DATETIME", "NUMBER", "ROWID", "STRING", "Binary", "Connection", "Cursor", "Date", "DateFromTicks",
-    "QueryResult", "Time", "TimeFromTicks", "Timestamp", "TimestampFromTicks", "Transaction", "TypeObject", "apilevel",
-    "connect", "paramstyle", "threadsafety",
+    "BINARY",
+    "DATETIME",
+    "NUMBER",
+    "ROWID",
+    "STRING",
+    "BatchStream",
+    "Binary",
+    "Connection",
+    "Cursor",
+    "Date",
+    "DateFromTicks",
+    "QueryResult",
+    "Time",
+    "TimeFromTicks",
+    "Timestamp",
+    "TimestampFromTicks",
+    "Transaction",
+    "TypeObject",
+    "apilevel",
+    "connect",
+    "paramstyle",
+    "threadsafety",
 ]  # fmt: skip

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
 
 from rutile import pep249
+from rutile.dbapi.batch_stream import BatchStream
 from rutile.dbapi.cursor import Cursor
 from rutile.dbapi.frames import ArrowData, reader_of
 from rutile.dbapi.query_result import QueryResult
@@ -55,6 +56,14 @@ class Connection:
         cursor = self.execute(query, params)
         assert cursor._result is not None
         return QueryResult(cursor._result)
+
+    def stream(self, query: str, params: Sequence[object] = (), *, dialect: str = "mysql") -> BatchStream:
+        """The rows of one query as Arrow batches, read as they are taken: for results larger than memory.
+
+        A scan, filter or projection of one table is read region by region, at one timestamp; other results are made
+        whole first, and let go batch by batch. On a SQL server's connection the next statement ends the stream.
+        """
+        return BatchStream(self._begun().stream(query, params, dialect))
 
     def table(self, name: str, database: str | None = None) -> ibis.expr.types.Table:
         """A table as an Ibis expression, on this session. Raises NotSupportedError without Ibis or its backend here."""
@@ -165,10 +174,14 @@ class Connection:
         return self._backend
 
     def _run(self, sql: str, params: Sequence[object], dialect: str = "mysql") -> StatementResult:
+        return self._begun().execute(sql, params, dialect)
+
+    def _begun(self) -> Backend:
+        """The session, in a transaction where there is to be one."""
         backend = self._open_backend()
         if not self.autocommit and not backend.in_transaction:
             backend.execute("BEGIN", ())
-        return backend.execute(sql, params, dialect)
+        return backend
 
     def _transaction_if_none(self) -> ImplicitTransaction:
         return ImplicitTransaction(self)

@@ -17,6 +17,7 @@ from rutile.parse import statements as st
 from rutile.parse.parser import parse
 from rutile.session.describe import ER_UNSUPPORTED_PS
 from rutile.session.result import Row, schema_of_columns
+from rutile.session.scan_tickets import result_schema
 from rutile.session.session import Session
 from rutile_proto import flightsqlpb_pb2 as flightsqlpb
 
@@ -131,4 +132,4 @@ class Statements:
         if not isinstance(statement, st.Query) or statement.expression.args.get("from_") is None:
             return None
         plan = await session.queries.plan(statement.expression, session.environment((None,) * parameters))
-        return await self._partitions.result_schema(plan)
+        return await result_schema(session, plan)

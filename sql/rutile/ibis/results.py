@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+import ibis.expr.schema as sch
 import ibis.expr.types as ir
 import pyarrow as pa
 from ibis.backends.duckdb.converter import DuckDBPandasData, DuckDBPyArrowData
@@ -64,11 +65,29 @@ class Results(Connected):
         chunk_size: int = 1_000_000,
         **_: Any,
     ) -> pa.RecordBatchReader:
-        """A reader of batches of at most `chunk_size` rows."""
-        schema = expr.as_table().schema().to_pyarrow()
-        table = self._arrow(expr, params, limit).rename_columns(schema.names)
-        batches = DuckDBPyArrowData.convert_table(table, expr.as_table().schema()).to_batches(chunk_size)
-        return pa.RecordBatchReader.from_batches(schema, iter(batches))
+        """A reader of batches of at most `chunk_size` rows, read when they are asked for (`Connection.stream`).
+
+        It ends when it is forgotten, or with the connection. Expressions with Python functions are answered first.
+        """
+        schema = expr.as_table().schema()
+        if has_python_functions(expr):
+            table = self._arrow(expr, params, limit)
+            return self._reader(schema, iter(table.to_batches()), chunk_size)
+        self._run_pre_execute_hooks(expr)
+        sql = self.compile(expr.as_table(), params=params, limit=limit)
+        return self._reader(schema, self.con.stream(sql, dialect="duckdb"), chunk_size)
+
+    @staticmethod
+    def _reader(schema: sch.Schema, batches: Iterator[pa.RecordBatch], chunk_size: int) -> pa.RecordBatchReader:
+        """The batches with the names and types that Ibis promises."""
+        promised = schema.to_pyarrow()
+
+        def converted() -> Iterator[pa.RecordBatch]:
+            for batch in batches:
+                table = pa.Table.from_batches([batch]).rename_columns(promised.names)
+                yield from DuckDBPyArrowData.convert_table(table, schema).to_batches(chunk_size)
+
+        return pa.RecordBatchReader.from_batches(promised, converted())
 
 
 def _pandas(column: pa.ChunkedArray) -> Any:

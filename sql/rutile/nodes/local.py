@@ -19,12 +19,13 @@ from rutile.pep249 import DataError, OperationalError, exception_of
 from rutile.session.result import ResultColumn, SqlWarning
 from rutile_coprocessor.value_errors import ColumnValueError
 from rutile_kv.client.loop_thread import LoopThread
-from rutile_proto.errors import RutileError
+from rutile_proto.errors import InvalidRequest, RutileError
 
 if TYPE_CHECKING:
     from rutile.ingest.arrow_ingest import IngestTarget
     from rutile.session.engine import Database
     from rutile.session.session import Session
+    from rutile.session.streams import ResultStream
 
 Closer: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 """Shuts down what was opened."""
@@ -51,10 +52,26 @@ class StatementResult(Protocol):
     def arrow(self) -> pa.Table: ...
 
 
+class StatementStream(Protocol):
+    """The rows of a statement on their way; one thread takes them."""
+
+    @property
+    def schema(self) -> pa.Schema: ...
+
+    def next_batch(self) -> pa.RecordBatch | None:
+        """The next rows; None at the end. Raises the errors of `execute`."""
+
+    def close(self) -> None:
+        """Have no more rows read; harmless when it is over."""
+
+
 class Backend(Protocol):
     """One session somewhere."""
 
     def execute(self, sql: str, params: Sequence[object], dialect: str = "mysql") -> StatementResult: ...
+
+    def stream(self, sql: str, params: Sequence[object], dialect: str = "mysql") -> StatementStream:
+        """Run one statement, its rows to be taken batch by batch. Raises as `execute`."""
 
     def ingest(
         self, database: str, table: str, reader: pa.RecordBatchReader, mode: str, primary_key: tuple[str, ...]
@@ -112,6 +129,27 @@ class SharedDatabase:
                 self.loop.stop()
 
 
+class LocalStream:
+    """A stream of a session whose loop runs in another thread. It ends when its session is closed."""
+
+    def __init__(self, loop: LoopThread, stream: ResultStream) -> None:
+        self._loop = loop
+        self._stream = stream
+        self.schema: pa.Schema = stream.schema
+
+    def next_batch(self) -> pa.RecordBatch | None:
+        try:
+            return self._loop.run(self._stream.next_batch())
+        except SqlError as error:
+            raise exception_of(error) from error
+        except InvalidRequest as error:  # the loop has ended with the last connection
+            raise OperationalError(str(error), 2006) from error
+
+    def close(self) -> None:
+        if not self._loop.is_stopped:
+            self._loop.run(self._stream.aclose())
+
+
 class LocalBackend:
     """A session of a `Database` whose loop runs in another thread of this process."""
 
@@ -127,6 +165,12 @@ class LocalBackend:
     def execute(self, sql: str, params: Sequence[object], dialect: str = "mysql") -> StatementResult:
         try:
             return self._shared.loop.run(self._session.execute(sql, params, dialect))
+        except SqlError as error:
+            raise exception_of(error) from error
+
+    def stream(self, sql: str, params: Sequence[object], dialect: str = "mysql") -> LocalStream:
+        try:
+            return LocalStream(self._shared.loop, self._shared.loop.run(self._session.stream(sql, params, dialect)))
         except SqlError as error:
             raise exception_of(error) from error
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from rutile.ingest.remote_ingest import RemoteIngest
 from rutile.nodes.values import to_value
-from rutile.pep249 import DatabaseError, OperationalError, exception_of_code
+from rutile.pep249 import DatabaseError, InterfaceError, OperationalError, exception_of_code
 from rutile.session.result import ResultColumn, SqlWarning, columns_from_schema, rows_of_table
 from rutile_kv.env.rpc import GRPC_CHANNEL_OPTIONS
 from rutile_proto import rutilepb_pb2 as rutilepb
@@ -60,6 +60,49 @@ class RemoteResult:
         return [] if self._table is None else rows_of_table(self._table)
 
 
+class RemoteStream:
+    """Pages of one statement, read from the session when they are asked for; the session's next statement ends it."""
+
+    def __init__(self, backend: RemoteBackend, request_id: int) -> None:
+        """Raises what the statement raises."""
+        self._backend = backend
+        self._id = request_id
+        self._over = False
+        first = self._page()
+        self.schema: pa.Schema = first.schema if first is not None else pa.schema([])
+        self._ready = [] if first is None else first.to_batches()
+
+    def next_batch(self) -> pa.RecordBatch | None:
+        while not self._ready:
+            page = self._page()
+            if page is None:
+                return None
+            self._ready = page.to_batches()
+        return self._ready.pop(0)
+
+    def close(self) -> None:
+        """The server is told; what is on its way is passed over by the session's next statement."""
+        if not self._over:
+            self._over = True
+            self._backend._give_up(self._id)
+
+    def __del__(self) -> None:
+        self.close()
+
+    def _page(self) -> pa.Table | None:
+        if self._over:
+            return None
+        try:
+            response = self._backend._next_response(self._id)
+        except BaseException:
+            self._over = True
+            raise
+        if response.HasField("done"):
+            self._over = True
+            return None
+        return pa.ipc.open_stream(response.arrow_ipc).read_all()
+
+
 class RemoteBackend:
     """One session on a SQL server. A lost connection raises OperationalError 2013; connect again."""
 
@@ -69,6 +112,8 @@ class RemoteBackend:
         self._address = address
         self._outbox: queue.SimpleQueue[rutilepb.SqlRequest | None] = queue.SimpleQueue()
         self._next_id = 0
+        self._streaming = 0
+        """The id of the stream that is open."""
         self._lock = threading.Lock()
         self._in_transaction = False
         stub = rutilepb_grpc.SqlStub(channel)  # type: ignore[no-untyped-call]
@@ -104,6 +149,14 @@ class RemoteBackend:
         execute = rutilepb.SqlExecute(sql=sql, params=[to_value(value) for value in params], dialect=dialect)
         return self._converse(rutilepb.SqlRequest(execute=execute))
 
+    def stream(self, sql: str, params: Sequence[object], dialect: str = "mysql") -> RemoteStream:
+        """Run one statement, its pages to be read as they come. Raises as `execute`."""
+        values = [to_value(value) for value in params]
+        execute = rutilepb.SqlExecute(sql=sql, params=values, dialect=dialect, stream=True)
+        with self._lock:
+            request_id = self._streaming = self._sent(rutilepb.SqlRequest(execute=execute))
+        return RemoteStream(self, request_id)
+
     def ingest(
         self, database: str, table: str, reader: pa.RecordBatchReader, mode: str, primary_key: tuple[str, ...]
     ) -> int:
@@ -131,24 +184,56 @@ class RemoteBackend:
 
     def _converse(self, request: rutilepb.SqlRequest) -> RemoteResult:
         with self._lock:
-            self._next_id += 1
-            request.id = self._next_id
-            self._outbox.put(request)
-            return self._collect(request.id)
+            return self._collect(self._sent(request))
+
+    def _sent(self, request: rutilepb.SqlRequest) -> int:
+        """The id of a request that is on its way. A stream that is open ends: a session answers one at a time."""
+        if self._streaming:
+            self._outbox.put(rutilepb.SqlRequest(id=self._streaming, cancel=True))
+            self._streaming = 0
+        self._next_id += 1
+        request.id = self._next_id
+        self._outbox.put(request)
+        return self._next_id
+
+    def _give_up(self, request_id: int) -> None:
+        """Have the server read no more of a stream; nothing if it is not the one that is open. From any thread."""
+        if self._streaming == request_id:
+            self._streaming = 0
+            self._outbox.put(rutilepb.SqlRequest(id=request_id, cancel=True))
 
     def _collect(self, request_id: int) -> RemoteResult:
         pages: list[pa.Table] = []
+        while not (response := self._answer(request_id)).HasField("done"):
+            pages.append(pa.ipc.open_stream(response.arrow_ipc).read_all())
+        table = pa.concat_tables(pages) if pages else None
+        return RemoteResult(table, response.done, self._warnings)
+
+    def _next_response(self, request_id: int) -> rutilepb.SqlResponse:
+        """What comes next of the stream. Raises InterfaceError if another statement has ended it."""
+        with self._lock:
+            if self._streaming != request_id:
+                raise InterfaceError("the session ran another statement, which ends the stream: take `duplicate()`")
+            try:
+                response = self._answer(request_id)
+            except BaseException:
+                self._streaming = 0
+                raise
+            if response.HasField("done"):
+                self._streaming = 0
+            return response
+
+    def _answer(self, request_id: int) -> rutilepb.SqlResponse:
+        """A page, or the end, of a request. Raises its error."""
         for response in self._responses():
             if response.id not in (request_id, 0):
-                continue  # the rest of a statement whose caller was interrupted
+                continue  # the rest of a statement whose caller was interrupted, or has had enough of it
             if response.HasField("error"):
                 self._in_transaction = response.error.in_transaction
                 raise _to_exception(response.error)
             if response.HasField("done"):
                 self._in_transaction = response.done.in_transaction
-                table = pa.concat_tables(pages) if pages else None
-                return RemoteResult(table, response.done, self._warnings)
-            pages.append(pa.ipc.open_stream(response.arrow_ipc).read_all())
+            return response
         raise ConnectionLost(self._address)
 
     def _responses(self) -> Iterator[rutilepb.SqlResponse]:

@@ -25,6 +25,7 @@ from rutile.privileges.model import ROOT
 from rutile.session.engine import Database
 from rutile.session.result import Result
 from rutile.session.session import Session
+from rutile.session.streams import ResultStream
 from rutile_proto import rutilepb_pb2 as rutilepb
 
 log = logging.getLogger(__name__)
@@ -71,6 +72,7 @@ class _Conversation:
         self._session: Session | None = None
         self._queue: asyncio.Queue[rutilepb.SqlRequest | None] = asyncio.Queue(MAX_QUEUED_STATEMENTS)
         self._reader: asyncio.Task[None] | None = None
+        self._stream: ResultStream | None = None
 
     async def run(self, requests: AsyncIterator[rutilepb.SqlRequest]) -> AsyncIterator[rutilepb.SqlResponse]:
         self._reader = asyncio.create_task(self._read(requests))
@@ -89,14 +91,18 @@ class _Conversation:
         try:
             async for request in requests:
                 if request.cancel:
-                    if self._session is not None:
-                        self._session.cancel()
+                    self._stop()
                 else:
                     await self._queue.put(request)
         finally:
-            if self._session is not None:
-                self._session.cancel()  # nobody is left to read what is running
+            self._stop()  # nobody is left to read what is running
             await self._queue.put(None)
+
+    def _stop(self) -> None:
+        if self._session is not None:
+            self._session.cancel()
+        if self._stream is not None:
+            self._stream.cancel()
 
     async def _answer(self, request: rutilepb.SqlRequest) -> AsyncIterator[rutilepb.SqlResponse]:
         try:
@@ -117,12 +123,34 @@ class _Conversation:
             return
         if self._session is None:
             raise SqlError(1043, "Bad handshake: the first message of a session is hello", sqlstate="08S01")
+        if request.execute.stream:
+            async for response in self._streamed(request.id, request.execute, self._session):
+                yield response
+            return
         params = [from_value(value) for value in request.execute.params]
         result = await self._session.execute(request.execute.sql, params, request.execute.dialect or "mysql")
         if result.columns:
             async for page in _pages(result.arrow()):
                 yield rutilepb.SqlResponse(id=request.id, arrow_ipc=page)
         yield rutilepb.SqlResponse(id=request.id, done=_done(result, self._session))
+
+    async def _streamed(
+        self, request_id: int, execute: rutilepb.SqlExecute, session: Session
+    ) -> AsyncIterator[rutilepb.SqlResponse]:
+        """Pages as they are read: the next one when the one before has left."""
+        params = [from_value(value) for value in execute.params]
+        self._stream = stream = await session.stream(execute.sql, params, execute.dialect or "mysql")
+        try:
+            if stream.schema.names:
+                yield rutilepb.SqlResponse(id=request_id, arrow_ipc=_ipc(stream.schema.empty_table()))
+            while (batch := await stream.next_batch()) is not None:
+                async for page in _pages(pa.Table.from_batches([batch])):
+                    yield rutilepb.SqlResponse(id=request_id, arrow_ipc=page)
+            done = rutilepb.SqlDone(in_transaction=session.in_transaction, has_result=bool(stream.schema.names))
+            yield rutilepb.SqlResponse(id=request_id, done=done)
+        finally:
+            self._stream = None
+            await stream.aclose()
 
 
 async def _pages(table: pa.Table) -> AsyncIterator[bytes]:

@@ -9,5 +9,6 @@
 * `transactions` owns the open transaction: a statement in it is atomic, its locks and writes are undone together.
   `current_reads` is how a pessimistic statement sees rows as of its own moment; `stale_reads` is reading the past.
 * `storage` is all that the front end asks of the key-value client, so that tests have a twin of it.
+* `streams` gives a result batch by batch; `scan_tickets` knows which queries can be read in parts for it, or by others.
 * `duckdb_door` takes statements in DuckDB's dialect (Ibis comes in there); everything behind the door is the same.
 """

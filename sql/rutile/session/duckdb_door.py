@@ -254,6 +254,11 @@ class DuckDbDoor:
         self.relations.put_table(replace(held, table=held.table.slice(0, 0)), replace=True)
 
 
+def is_query(sql: str) -> bool:
+    """Whether a text is a query, by how it begins."""
+    return _QUERY.match(sql) is not None
+
+
 def _need(schema: TableSchema, privilege: Privilege) -> Need:
     return Need((privilege,), schema.database.lower(), schema.name.lower())
 

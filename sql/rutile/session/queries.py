@@ -230,11 +230,12 @@ class Queries:
 
     async def run_plan(self, plan: QueryPlan) -> tuple[Result, RunFacts]:
         """Run a query as the session's transaction and variables have it."""
-        txn = await self._reading_transaction()
+        txn = await self.reading_transaction()
         table, facts = await self._read(plan, txn, time_limited=True)
         return Result.of_table(table) if plan.dialect == "duckdb" else shaped(table, plan.columns), facts
 
-    async def _reading_transaction(self) -> KvTransaction | None:
+    async def reading_transaction(self) -> KvTransaction | None:
+        """What a query of the session reads from; None outside of transactions: a new timestamp."""
         session = self._session
         if session.transaction.is_open or not session.autocommit:
             return await session.transaction.reader(session.mode)
@@ -242,7 +243,7 @@ class Queries:
 
     async def index_reads(self, plan: QueryPlan) -> dict[str, IndexRead] | None:
         """The paths that the query would take now through indexes; None if it would not."""
-        context = await self._context(plan, await self._reading_transaction())
+        context = await self._context(plan, await self.reading_transaction())
         return await self._session.shared.runner.index_reads(plan, context)
 
     async def _context(self, plan: QueryPlan, txn: KvTransaction | None, limit_ms: int = 0) -> ReadContext:

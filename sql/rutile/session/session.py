@@ -40,6 +40,7 @@ from rutile.session.result import Result, SqlWarning
 from rutile.session.shaped import ShapedStatements
 from rutile.session.stale_reads import StaleReads
 from rutile.session.storage import KvTransaction
+from rutile.session.streams import ResultStream, Streams
 from rutile.session.transactions import TransactionMode, TransactionState, read_only_transaction
 from rutile.session.values import session_value
 from rutile.session.variables import SessionVariables, zone_name
@@ -60,6 +61,7 @@ MAX_DEFINITION_CHANGES = 10
 """How often a statement runs again because a table's definition changed."""
 Planned = TypeVar("Planned")
 Locked = TypeVar("Locked")
+Outcome = TypeVar("Outcome")
 
 
 class Session:
@@ -93,6 +95,7 @@ class Session:
         self.queries = Queries(self)
         self.door = DuckDbDoor(self)
         self.stale = StaleReads(self)
+        self.streams = Streams(self)
 
     @property
     def in_transaction(self) -> bool:
@@ -105,24 +108,15 @@ class Session:
         In the dialect "duckdb" it is one of those in `rutile.session.duckdb_door`, and its result has DuckDB's types.
         """
         async with self._turn:
-            self._start(sql)
-            try:
-                result = await self._execute_on_current(sql, params, dialect)
-            except asyncio.CancelledError:
-                if not self._cancelled or self._running is None:
-                    raise
-                self._running.uncancel()
-                raise self._noted(errors.interrupted()) from None
-            except RutileError as error:
-                raise self._noted(self._explained(error)) from error
-            except SqlError as error:
-                self._noted(error)
-                raise
-            finally:
-                self._running = None
-                self.activity.end()
+            result = await self._attended(sql, lambda: self._execute_on_current(sql, params, dialect))
             self._note(result)
             return result
+
+    async def stream(self, sql: str, params: Sequence[object] = (), dialect: str = "mysql") -> ResultStream:
+        """Run one statement, its rows to be taken batch by batch (see `rutile.session.streams`). Raises SqlError."""
+        async with self._turn:
+            scan = await self._attended(sql, lambda: self.streams.scan(sql, params, dialect))
+        return scan or self.streams.of_result(await self.execute(sql, params, dialect))
 
     async def execute_script(self, sql: str) -> list[Result]:
         """Run the statements of a script one after the other, until one raises."""
@@ -162,6 +156,7 @@ class Session:
         if self.shared.sessions.get(self.connection_id) is self:
             del self.shared.sessions[self.connection_id]
         self.door.relations.clear()
+        await self.streams.close()
         await self.transaction.rollback()
 
     @property
@@ -176,6 +171,25 @@ class Session:
         self.activity.end()
 
     # --- around a statement ---
+
+    async def _attended(self, sql: str, work: Callable[[], Awaitable[Outcome]]) -> Outcome:
+        """Do the work of a statement: where `cancel` and the process list find it, its errors as SqlError, noted."""
+        self._start(sql)
+        try:
+            return await work()
+        except asyncio.CancelledError:
+            if not self._cancelled or self._running is None:
+                raise
+            self._running.uncancel()
+            raise self._noted(errors.interrupted()) from None
+        except RutileError as error:
+            raise self._noted(self._explained(error)) from error
+        except SqlError as error:
+            self._noted(error)
+            raise
+        finally:
+            self._running = None
+            self.activity.end()
 
     def _start(self, sql: str) -> None:
         if self._closed or self.is_killed:
