@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, TypeGuard
 import pyarrow as pa
 from sqlglot import exp
 
+from rutile.execution.row_stream import is_row_stream, plain_columns, row_fragment
 from rutile.parse import statements as st
 from rutile.planner.query import QueryPlan
 from rutile.planner.scans import ScanPlan
 from rutile.session.result import ResultColumn, schema_of_columns
 from rutile.session.result_types import shaped
 from rutile.session.storage import KvTransaction
-from rutile_coprocessor.fragment import Fragment
 from rutile_proto import ticketpb_pb2 as ticketpb
 from rutile_proto.keys import prefix_next
 
@@ -42,7 +42,7 @@ async def scan_timestamp(session: Session, plan: QueryPlan) -> int | None:
     """When the session would read such a query; None if the query is of another kind."""
     if not session.shared.client.runs_fragments or session.variables.get("rutile_read_mode") != "auto":
         return None
-    if session.stale.is_active or not _is_scan(plan) or _is_by_key(plan.scans[0]):
+    if session.stale.is_active or not is_row_stream(plan) or _is_by_key(plan.scans[0]):
         return None
     txn = await session.queries.reading_transaction()
     if _has_written(txn, plan.scans[0]):
@@ -65,20 +65,10 @@ def scan_ticket(plan: QueryPlan, ts: int, schema: pa.Schema) -> ticketpb.ScanTic
     """What reading the query takes; its ranges are to be said."""
     return ticketpb.ScanTicket(
         ts=ts,
-        fragment=_fragment(plan).to_proto(),
+        fragment=row_fragment(plan).to_proto(),
         plain_columns=_plain_columns(plan, schema),
         schema=schema.serialize().to_pybytes(),
     )
-
-
-def _is_scan(plan: QueryPlan) -> bool:
-    """Whether the stores' answers together are the result, in types that do not depend on the rows."""
-    partial = plan.partial
-    if partial is None or not partial.rowwise or plan.virtual or plan.held or len(plan.scans) != 1:
-        return False
-    if plan.dialect == "duckdb":
-        return True
-    return plan.expression.find(exp.Mul) is None or plan.widened().sql == plan.sql
 
 
 def _is_by_key(scan: ScanPlan) -> bool:
@@ -90,21 +80,9 @@ def _has_written(txn: KvTransaction | None, scan: ScanPlan) -> bool:
     return txn is not None and next(iter(txn.buffer.items(*scan.table.range)), None) is not None
 
 
-def _fragment(plan: QueryPlan) -> Fragment:
-    whole = plan.fragment()
-    assert plan.partial is not None
-    return Fragment(plan.partial.fragment_sql, whole.scans, rowwise=True)
-
-
 def _plain_columns(plan: QueryPlan, schema: pa.Schema) -> list[str]:
-    """The table's columns in the order of the result, if the scan does no more than name them; else nothing."""
-    select = plan.expression
-    if not isinstance(select, exp.Select) or select.args.get("where"):
+    """The table's columns in the order of the result, if that is all that is asked for, in the result's types."""
+    names = plain_columns(plan)
+    if plan.dialect == "duckdb" and plan.scans[0].schema.arrow_schema(names).types != schema.types:
         return []
-    if any(not isinstance(each.unalias(), exp.Column) for each in select.expressions):
-        return []
-    table = plan.scans[0].schema
-    if not all(table.has_column(each.unalias().name) for each in select.expressions):
-        return []  # the hidden row id
-    names = [table.column(each.unalias().name).name for each in select.expressions]
-    return names if plan.dialect == "mysql" or table.arrow_schema(names).types == schema.types else []
+    return names
