@@ -8,7 +8,7 @@ from rutile.expressions.compile import Environment, NotCompilable
 from rutile.planner.point import ConstantSelect, KeyFinder, PointDelete, PointSelect, PointUpdate
 from rutile.rows.access import Row
 from rutile.session.result import LONGTEXT, Result, ResultColumn, type_of_value
-from rutile.session.storage import KvSnapshot, KvTransaction
+from rutile.session.storage import KvSnapshot, KvTransaction, NotNow
 from rutile_coprocessor.schema import ColumnType
 from rutile_proto.timestamps import MAX_TIMESTAMP
 
@@ -23,7 +23,7 @@ async def find_rows(
             raise NotCompilable(f"index {finder.index.info.name} is younger than the transaction")
         keys = await _row_keys(finder.table.prefix, keys, reader)
     if len(keys) == 1:
-        value = await reader.get(keys[0])
+        value = await _get(reader, keys[0])
         found = [] if value is None else [(keys[0], value)]
     else:
         found = sorted((await reader.batch_get(keys)).items()) if keys else []
@@ -35,10 +35,18 @@ async def find_rows(
     return [(key, row) for key, row in rows if semantics.truth(matches(row, environment))]
 
 
+async def _get(reader: KvSnapshot, key: bytes) -> bytes | None:
+    """A value; from a store in this process, without an await where that is possible."""
+    try:
+        return reader.get_now(key)
+    except NotNow:
+        return await reader.get(key)
+
+
 async def _row_keys(prefix: bytes, entries: list[bytes], reader: KvSnapshot) -> list[bytes]:
     """The keys of the rows that entries of a unique index lead to."""
     if len(entries) == 1:
-        handle = await reader.get(entries[0])
+        handle = await _get(reader, entries[0])
         return [] if handle is None else [prefix + handle]
     found = await reader.batch_get(entries) if entries else {}
     return [prefix + handle for handle in found.values()]

@@ -11,6 +11,7 @@ result = await session.execute("SELECT ... WHERE id = ?", (7,))
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import time
 from collections.abc import Callable
@@ -80,6 +81,8 @@ class Database:
         self.needs: NeedsCache = PlanCache(self.options.plan_cache_size)
         self.changes = ChangeCounts()
         self.statistics_keeper = StatisticsKeeper(self)
+        self.large_inserts = asyncio.Lock()
+        """Held by the one large INSERT that is under way (`rutile.session.shaped`)."""
         self.sessions: dict[int, Session] = {}
         """The open ones, by connection id."""
         self._executor = Executor(self.options.memory_limit_bytes, self.options.duckdb_threads)

@@ -21,6 +21,10 @@ from rutile_proto.timestamps import MAX_TIMESTAMP
 if TYPE_CHECKING:
     from rutile.session.session import Session
 
+LARGE_INSERT_ROWS = 2_000
+"""From so many rows on an INSERT that commits by itself takes turns with others of its kind: side by side they would
+all end last, or not before their deadlines. Those within transactions do not wait: they may hold locks."""
+
 
 class ShapedStatements:
     """Runs the statements of one session that need no planner once their shape is known."""
@@ -61,10 +65,16 @@ class ShapedStatements:
 
     async def _run_plan(self, plan: PointPlan | InsertPlan, shape: Shape) -> Result:
         environment = self._session.environment(shape.values)
-        if isinstance(plan, InsertPlan):
-            values = evaluate_rows(plan, _row_environments(environment, shape))
-            return await self.insert(plan, values, environment)
-        return await self.run_point(plan, environment)
+        if not isinstance(plan, InsertPlan):
+            return await self.run_point(plan, environment)
+        if shape.rows < LARGE_INSERT_ROWS or self._session.holds_locks:
+            return await self._insert_shaped(plan, shape, environment)
+        async with self._session.shared.large_inserts:
+            return await self._insert_shaped(plan, shape, environment)
+
+    async def _insert_shaped(self, plan: InsertPlan, shape: Shape, environment: Environment) -> Result:
+        values = evaluate_rows(plan, _row_environments(environment, shape))
+        return await self.insert(plan, values, environment)
 
     async def run_point(self, plan: PointPlan, environment: Environment) -> Result:
         """Run a point plan. Raises NotCompilable as above."""
@@ -74,9 +84,27 @@ class ShapedStatements:
             case PointSelect():
                 return await self._point_select(plan, environment)
             case PointUpdate():
-                return await self._session.write([plan.finder.table], lambda txn: run_update(plan, txn, environment))
+                return await self._point_change(plan, lambda txn: run_update(plan, txn, environment), environment)
             case PointDelete():
-                return await self._session.write([plan.finder.table], lambda txn: run_delete(plan, txn, environment))
+                return await self._point_change(plan, lambda txn: run_delete(plan, txn, environment), environment)
+
+    async def _point_change(
+        self,
+        plan: PointUpdate | PointDelete,
+        run: Callable[[KvTransaction], Awaitable[Result]],
+        environment: Environment,
+    ) -> Result:
+        """A pessimistic transaction locks the keys it names, whether there are rows or not: who deletes a row and
+        inserts it again does not meet another who does the same."""
+
+        async def run_and_lock(txn: KvTransaction) -> Result:
+            result = await run(txn)
+            if self._session.transaction.is_pessimistic and plan.finder.matches is None:
+                for key in plan.finder.keys(environment):
+                    txn.lock(key)
+            return result
+
+        return await self._session.write([plan.finder.table], run_and_lock)
 
     async def _point_select(self, plan: PointSelect, environment: Environment) -> Result:
         """Outside a transaction, as of now. One row's newest committed version needs no timestamp. Several rows, or an
