@@ -21,8 +21,8 @@ from rutile import errors
 from rutile.catalog.model import TableInfo
 from rutile.ddl.show_create import quote_name
 from rutile.errors import SqlError
-from rutile.ingest.arrow_rows import parameter_rows, plain
-from rutile.ingest.import_source import BATCH_ROWS, Source
+from rutile.ingest.arrow_rows import parameter_rows
+from rutile.ingest.arrow_source import ArrowSource
 from rutile.ingest.importer import TableImport, schema_of
 from rutile.parse import statements as st
 from rutile.parse.parser import parse
@@ -51,19 +51,6 @@ class IngestTarget:
     """append, replace or fail."""
     primary_key: tuple[str, ...] = ()
     """Of a table that is made."""
-
-
-class ArrowSource(Source):
-    """Batches that are already on their way."""
-
-    def __init__(self, name: str, schema: pa.Schema, incoming: Iterator[pa.RecordBatch]) -> None:
-        super().__init__(name, schema, described=name)
-        self._incoming = incoming
-
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        for batch in self._incoming:
-            for at in range(0, batch.num_rows, BATCH_ROWS):
-                yield plain(pa.Table.from_batches([batch.slice(at, BATCH_ROWS)])).combine_chunks().to_batches()[0]
 
 
 class ArrowIngest:

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from rutile.errors import SqlError, from_floor
 from rutile.pep249 import DataError, OperationalError, exception_of
+from rutile.session.file_access import EVERYWHERE
 from rutile.session.result import ResultColumn, SqlWarning
 from rutile_coprocessor.value_errors import ColumnValueError
 from rutile_kv.client.loop_thread import LoopThread
@@ -102,6 +103,7 @@ class SharedDatabase:
         self.on_closed: Callable[[], None] | None = None
         try:
             self.database, self._close = self.loop.run(open_database())
+            self.database.files = EVERYWHERE  # its statements are this very process's
         except RutileError as error:
             self.loop.stop()
             raise OperationalError(str(error), 2003) from error

@@ -16,6 +16,7 @@ from rutile.parse import statements as st
 from rutile.parse.alter import parse_admin, parse_alter, parse_rename
 from rutile.parse.assignments import parse_set
 from rutile.parse.definitions import parse_create, parse_drop, parse_truncate
+from rutile.parse.imports import parse_cancel, parse_import, take_outfile
 from rutile.parse.lexer import Token, number_parameters, tokens, unquote_name, unquote_string
 from rutile.parse.modifiers import take_modifiers
 from rutile.parse.prepared import parse_deallocate, parse_execute, parse_prepare
@@ -63,6 +64,12 @@ def _parse_tokens(sql: str, found: list[Token]) -> st.Statement:
 
 
 def _query(cursor: TokenCursor) -> st.Statement:
+    sql, outfile = take_outfile(cursor.sql, cursor.tokens)
+    if outfile is not None:
+        query = _query(TokenCursor(sql, tokens(sql)))
+        if not isinstance(query, st.Query):
+            raise not_supported("INTO OUTFILE in a statement that writes")
+        return st.SelectIntoOutfile(query, outfile)
     text, as_of = take_as_of(cursor.sql, cursor.tokens)
     text, ignores = take_modifiers(text, cursor.tokens) if cursor.at(*_CHANGES) else (text, False)
     if text != cursor.sql:
@@ -168,12 +175,13 @@ _VERBS: dict[str, Callable[[TokenCursor], st.Statement]] = {
     "set": parse_set, "show": parse_show, "explain": _explain, "desc": _explain, "describe": _explain,
     "alter": parse_alter, "rename": parse_rename, "admin": parse_admin, "flush": _nothing, "unlock": _nothing,
     "grant": parse_grant, "revoke": parse_revoke, "kill": _kill, "prepare": parse_prepare, "execute": parse_execute,
-    "deallocate": parse_deallocate, "split": parse_split, "analyze": parse_analyze,
+    "deallocate": parse_deallocate, "split": parse_split, "analyze": parse_analyze, "import": parse_import,
+    "cancel": parse_cancel,
 }  # fmt: skip
 
 _UNSUPPORTED = frozenset({
     "backup", "batch", "binlog", "call", "change", "check", "checksum",
-    "do", "flashback", "get", "handler", "help", "import", "install",
+    "do", "flashback", "get", "handler", "help", "install",
     "load", "lock", "optimize", "purge", "recover", "repair", "reset", "restore", "resume",
     "signal", "stop", "trace", "xa",
 })  # fmt: skip

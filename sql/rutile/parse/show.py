@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rutile.errors import not_supported
 from rutile.parse import statements as st
+from rutile.parse.imports import parse_show_import
 from rutile.parse.regions import parse_show_regions
 from rutile.parse.statistics import SHOWN
 from rutile.parse.token_cursor import TokenCursor
@@ -34,6 +35,8 @@ def parse_show(cursor: TokenCursor) -> st.Statement:
         return _ending(cursor, "tables", database=_from_database(cursor), full=full)
     if cursor.accept_words("analyze", "status"):
         return _ending(cursor, "analyze status")
+    if cursor.accept("import"):
+        return parse_show_import(cursor)
     if cursor.accept_words("count", "(", "*", ")"):
         return _ending(cursor, {"warnings": "warning count", "errors": "error count"}[_counted(cursor)])
     word = cursor.take().word

@@ -280,6 +280,54 @@ class Deallocate:
 
 
 @dataclass(frozen=True, slots=True)
+class ImportInto:
+    """IMPORT INTO: a file of the server, or a query."""
+
+    table: TableName
+    columns: tuple[str, ...]
+    """Where the source's columns go, in their order; one that begins with `@` is left out. Empty: as they are."""
+    path: str | None
+    format: str | None
+    """csv or parquet; None: by the file's ending."""
+    query: exp.Query | None
+    options: dict[str, str | int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ShowImportJobs:
+    """SHOW IMPORT JOBS, or JOB n."""
+
+    job_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CancelImportJob:
+    job_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outfile:
+    """Where INTO OUTFILE writes, and how; Parquet if the file's name ends so."""
+
+    path: str
+    field_end: str = "\t"
+    enclosed: str = ""
+    optional: str = ""
+    """Not empty: only texts are enclosed."""
+    escape: str = "\\"
+    line_end: str = "\n"
+    line_start: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SelectIntoOutfile:
+    """SELECT ... INTO OUTFILE."""
+
+    query: Query
+    outfile: Outfile
+
+
+@dataclass(frozen=True, slots=True)
 class Nothing:
     """A statement accepted and without effect here (UNLOCK TABLES, FLUSH ..., ANALYZE TABLE)."""
 
@@ -290,7 +338,8 @@ Statement: TypeAlias = (
     Query | Insert | Update | Delete | CreateDatabase | DropDatabase | CreateTable | DropTable | TruncateTable
     | CreateView | DropView | AlterTable | RenameTables | Admin | SplitTable | ShowRegions | AnalyzeTable | DropStats
     | Begin | Commit | Rollback | Savepoint | ReleaseSavepoint | Use | SetVariables | Show | Explain
-    | UserStatement | Kill | Prepare | ExecutePrepared | Deallocate | Nothing
+    | UserStatement | Kill | Prepare | ExecutePrepared | Deallocate | ImportInto | ShowImportJobs | CancelImportJob
+    | SelectIntoOutfile | Nothing
 )  # fmt: skip
 
 

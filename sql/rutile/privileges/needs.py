@@ -7,6 +7,9 @@ definitions                   CREATE, DROP, ALTER, INDEX on the table or databas
 SHOW of a table               any privilege on it; of its regions, SELECT
 SPLIT TABLE                   INSERT on it
 ANALYZE TABLE, DROP STATS     INSERT and SELECT on it
+IMPORT INTO                   SELECT, UPDATE, INSERT, DELETE and ALTER on it; FILE for a file, SELECT on what is queried
+INTO OUTFILE                  FILE, and what the query needs
+import jobs                   one's own are shown and cancelled; those of others with SUPER
 users, roles                  asked where they run: it depends on what is granted
 EXECUTE                       what the prepared statement needs, asked when that runs
 anything else                 SUPER
@@ -59,9 +62,15 @@ def _needs(statement: st.Statement, database: str | None) -> Iterator[Need]:
             yield from _change(statement, database)
         case st.Explain():
             yield from _needs(statement.statement, database)
+        case st.SelectIntoOutfile(query):
+            yield Need((Privilege.FILE,))
+            yield from _needs(query, database)
+        case st.ImportInto(table):
+            yield from _import(statement, table, database)
         case (
             st.Use() | st.Begin() | st.Commit() | st.Rollback() | st.Savepoint() | st.ReleaseSavepoint()
             | st.UserStatement() | st.Kill() | st.Prepare() | st.ExecutePrepared() | st.Deallocate()
+            | st.ShowImportJobs() | st.CancelImportJob()
         ):  # fmt: skip
             return
         case st.SetVariables(assignments):
@@ -108,6 +117,16 @@ def _insert(statement: st.Insert, database: str | None) -> Iterator[Need]:
     source = expression.expression
     for key in _stored(source, database) if source is not None else ():
         yield _on(key, Privilege.SELECT)
+
+
+def _import(statement: st.ImportInto, table: st.TableName, database: str | None) -> Iterator[Need]:
+    """What TiDB asks: to change the table in every way, and FILE for a file of the server."""
+    for privilege in (Privilege.SELECT, Privilege.UPDATE, Privilege.INSERT, Privilege.DELETE, Privilege.ALTER):
+        yield from _table(table, database, privilege)
+    if statement.path is not None:
+        yield Need((Privilege.FILE,))
+    if statement.query is not None:
+        yield from _query(statement.query, database)
 
 
 def _change(statement: st.Update | st.Delete, database: str | None) -> Iterator[Need]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rutile.errors import SqlError, from_floor
 from rutile.parse import statements as st
 from rutile.parse.parser import parse
+from rutile.session.file_statements import JOB_COLUMNS
 from rutile.session.result import LONGTEXT, ResultColumn
 from rutile.show.regions import REGION_COLUMNS, SPLIT_COLUMNS
 from rutile_proto.errors import RutileError
@@ -48,6 +49,8 @@ async def _columns(session: Session, statement: st.Statement, sql: str) -> list[
             return SPLIT_COLUMNS
         case st.ShowRegions():
             return REGION_COLUMNS
+        case st.ImportInto() | st.ShowImportJobs():
+            return JOB_COLUMNS
         case st.Prepare() | st.ExecutePrepared() | st.Deallocate():
             message = "This command is not supported in the prepared statement protocol yet"
             raise SqlError(ER_UNSUPPORTED_PS, message)

@@ -27,6 +27,7 @@ from rutile.planner.shapes import ShapePlan
 from rutile.privileges.check import NeedsCache
 from rutile.privileges.model import INTERNAL, Identity
 from rutile.rows.access import TableAccesses
+from rutile.session.file_access import NOWHERE
 from rutile.session.plan_cache import DEFAULT_SIZE, PlanCache
 from rutile.session.prompt import PromptPlan
 from rutile.session.session import Session
@@ -81,6 +82,10 @@ class Database:
         self.needs: NeedsCache = PlanCache(self.options.plan_cache_size)
         self.changes = ChangeCounts()
         self.statistics_keeper = StatisticsKeeper(self)
+        self.files = NOWHERE
+        """Which files statements may use here."""
+        self.detached: dict[asyncio.Task[object], None] = {}
+        """Imports that run on without their sessions; they end with this process."""
         self.large_inserts = asyncio.Lock()
         """Held by the one large INSERT that is under way (`rutile.session.shaped`)."""
         self.sessions: dict[int, Session] = {}
@@ -110,6 +115,9 @@ class Database:
 
     async def close(self) -> None:
         """Stop the work in the background and close this process's DuckDB. Sessions are to be closed before."""
+        for task in self.detached:
+            task.cancel()
+        await asyncio.gather(*self.detached, return_exceptions=True)
         await self.statistics_keeper.close()
         await self.ddl.close()
         self._executor.close()

@@ -95,14 +95,19 @@ class Queries:
             raise errors.not_supported("SELECT ... FOR UPDATE of the past")
         session = self._session
         catalog = await session.stale.catalog(ts)
-        bound, _ = bind(expression, environment)
-        plan = self._plan(bound, TableFinder(catalog, session.shared.tables, session.database, session.zone))
+        plan = self.plan_of_the_past(expression, environment, catalog)
         context = replace(await self._context(plan, None), ts=ts, catalog=await session.privileges.visible(catalog))
         try:
             table, _ = await self._run_widening(plan, context)
         except FragmentFailed as error:
             raise from_duckdb(error) from error
         return shaped(table, plan.columns)
+
+    def plan_of_the_past(self, expression: exp.Expr, environment: Environment, catalog: CatalogSnapshot) -> QueryPlan:
+        """The plan of a query on definitions of some moment."""
+        session = self._session
+        bound, _ = bind(expression, environment)
+        return self._plan(bound, TableFinder(catalog, session.shared.tables, session.database, session.zone))
 
     async def constant(self, expression: exp.Expr, environment: Environment) -> Result:
         """SELECT expression, which names no tables."""

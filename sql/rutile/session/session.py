@@ -32,6 +32,7 @@ from rutile.rows.links import with_linked
 from rutile.session.definitions import run_definition
 from rutile.session.describe import Description, describe
 from rutile.session.duckdb_door import DuckDbDoor
+from rutile.session.file_statements import run_file_statement
 from rutile.session.prepared_texts import PreparedTexts
 from rutile.session.process_list import Activity, kill
 from rutile.session.prompt import Prompt
@@ -298,6 +299,8 @@ class Session:
                 return await run_split(self, statement, environment)
             case st.ShowRegions():
                 return await run_show_regions(self, statement)
+            case st.ImportInto() | st.ShowImportJobs() | st.CancelImportJob() | st.SelectIntoOutfile():
+                return await run_file_statement(self, statement, sql, environment)
             case st.Show():
                 result = await run_show(self, statement)
                 return replace(result, info="SHOW") if statement.what in LOOKS_BACK else result
