@@ -348,14 +348,36 @@ class CheckRegionsRequest(_message.Message):
     def __init__(self, header: _Optional[_Union[_pdpb_pb2.RequestHeader, _Mapping]] = ..., trouble: _Optional[str] = ..., limit: _Optional[int] = ...) -> None: ...
 
 class RegionFigures(_message.Message):
-    __slots__ = ("region", "size", "keys")
+    __slots__ = ("region", "size", "keys", "written_bytes", "read_bytes", "operator")
     REGION_FIELD_NUMBER: _ClassVar[int]
     SIZE_FIELD_NUMBER: _ClassVar[int]
     KEYS_FIELD_NUMBER: _ClassVar[int]
+    WRITTEN_BYTES_FIELD_NUMBER: _ClassVar[int]
+    READ_BYTES_FIELD_NUMBER: _ClassVar[int]
+    OPERATOR_FIELD_NUMBER: _ClassVar[int]
     region: _pdpb_pb2.Region
     size: int
     keys: int
-    def __init__(self, region: _Optional[_Union[_pdpb_pb2.Region, _Mapping]] = ..., size: _Optional[int] = ..., keys: _Optional[int] = ...) -> None: ...
+    written_bytes: int
+    read_bytes: int
+    operator: OperatorState
+    def __init__(self, region: _Optional[_Union[_pdpb_pb2.Region, _Mapping]] = ..., size: _Optional[int] = ..., keys: _Optional[int] = ..., written_bytes: _Optional[int] = ..., read_bytes: _Optional[int] = ..., operator: _Optional[_Union[OperatorState, _Mapping]] = ...) -> None: ...
+
+class DescribeRegionsRequest(_message.Message):
+    __slots__ = ("header", "region_ids")
+    HEADER_FIELD_NUMBER: _ClassVar[int]
+    REGION_IDS_FIELD_NUMBER: _ClassVar[int]
+    header: _pdpb_pb2.RequestHeader
+    region_ids: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, header: _Optional[_Union[_pdpb_pb2.RequestHeader, _Mapping]] = ..., region_ids: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class DescribeRegionsResponse(_message.Message):
+    __slots__ = ("header", "regions")
+    HEADER_FIELD_NUMBER: _ClassVar[int]
+    REGIONS_FIELD_NUMBER: _ClassVar[int]
+    header: _pdpb_pb2.ResponseHeader
+    regions: _containers.RepeatedCompositeFieldContainer[RegionFigures]
+    def __init__(self, header: _Optional[_Union[_pdpb_pb2.ResponseHeader, _Mapping]] = ..., regions: _Optional[_Iterable[_Union[RegionFigures, _Mapping]]] = ...) -> None: ...
 
 class CheckRegionsResponse(_message.Message):
     __slots__ = ("header", "counts", "regions")

@@ -99,6 +99,11 @@ class PdAdminStub(object):
                 request_serializer=rutile__proto_dot_pdadminpb__pb2.SetSettingRequest.SerializeToString,
                 response_deserializer=rutile__proto_dot_pdadminpb__pb2.ChangeResponse.FromString,
                 _registered_method=True)
+        self.DescribeRegions = channel.unary_unary(
+                '/pdadminpb.PdAdmin/DescribeRegions',
+                request_serializer=rutile__proto_dot_pdadminpb__pb2.DescribeRegionsRequest.SerializeToString,
+                response_deserializer=rutile__proto_dot_pdadminpb__pb2.DescribeRegionsResponse.FromString,
+                _registered_method=True)
         self.CheckRegions = channel.unary_unary(
                 '/pdadminpb.PdAdmin/CheckRegions',
                 request_serializer=rutile__proto_dot_pdadminpb__pb2.CheckRegionsRequest.SerializeToString,
@@ -197,6 +202,12 @@ class PdAdminServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DescribeRegions(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CheckRegions(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -282,6 +293,11 @@ def add_PdAdminServicer_to_server(servicer, server):
                     servicer.SetSetting,
                     request_deserializer=rutile__proto_dot_pdadminpb__pb2.SetSettingRequest.FromString,
                     response_serializer=rutile__proto_dot_pdadminpb__pb2.ChangeResponse.SerializeToString,
+            ),
+            'DescribeRegions': grpc.unary_unary_rpc_method_handler(
+                    servicer.DescribeRegions,
+                    request_deserializer=rutile__proto_dot_pdadminpb__pb2.DescribeRegionsRequest.FromString,
+                    response_serializer=rutile__proto_dot_pdadminpb__pb2.DescribeRegionsResponse.SerializeToString,
             ),
             'CheckRegions': grpc.unary_unary_rpc_method_handler(
                     servicer.CheckRegions,
@@ -650,6 +666,33 @@ class PdAdmin(object):
             '/pdadminpb.PdAdmin/SetSetting',
             rutile__proto_dot_pdadminpb__pb2.SetSettingRequest.SerializeToString,
             rutile__proto_dot_pdadminpb__pb2.ChangeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DescribeRegions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pdadminpb.PdAdmin/DescribeRegions',
+            rutile__proto_dot_pdadminpb__pb2.DescribeRegionsRequest.SerializeToString,
+            rutile__proto_dot_pdadminpb__pb2.DescribeRegionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -60,6 +60,7 @@ async def report(stub):
                 approximate_size=8 * MIB,
                 approximate_keys=100,
                 bytes_written=60 * MIB if region is LEFT else 0,
+                interval=pdpb.TimeInterval(start_timestamp=100, end_timestamp=160),
             )
 
     for number in (1, 2, 3, 4):

@@ -13,6 +13,8 @@ from rutile_proto import metapb_pb2 as metapb
 from rutile_proto import pdpb_pb2 as pdpb
 
 HEARTBEAT_MS = 1_000
+FLOW_SECONDS = 60
+"""In what time the `flows` of a region come."""
 CONFIG = PdConfig(max_store_down_s=30, store_disconnected_s=10)
 VOTER, LEARNER = metapb.Voter, metapb.Learner
 INCOMING, DEMOTING = metapb.IncomingVoter, metapb.DemotingVoter
@@ -184,6 +186,7 @@ class Toy:
         report.approximate_size = self.sizes.get(region.id, 0)
         report.approximate_keys = report.approximate_size // 100
         report.bytes_written, report.bytes_read = self.flows.get(region.id, (0, 0))
+        report.interval.end_timestamp = FLOW_SECONDS
         self.reported_down |= {down.peer.id: None for down in report.down_peers}
         return report
 

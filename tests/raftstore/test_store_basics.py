@@ -170,8 +170,24 @@ def test_counters_follow_what_is_applied(cluster):
     assert after.data_version != version
     assert after.approximate_size_bytes >= 1000
     cluster.heartbeats.clear()
-    cluster.tick(cluster.config.region_heartbeat_ticks)
+    cluster.tick(2 * cluster.config.region_heartbeat_ticks)
     assert any(beat.bytes_written >= 1000 for beat in cluster.heartbeats)
+
+
+def test_what_is_written_is_told_in_windows_that_follow_each_other(cluster):
+    cluster.tick(cluster.config.region_heartbeat_ticks)
+    cluster.heartbeats.clear()
+    for kind, size in (("AddLearnerNode", 1000), ("RemoveNode", 2000)):
+        cluster.write((b"k", b"v" * size))
+        cluster.change((kind, 12, 2))  # reported at once
+        cluster.tick(cluster.config.region_heartbeat_ticks)
+    told = [beat for beat in cluster.heartbeats if beat.HasField("interval")]
+    assert len(told) < len(cluster.heartbeats)
+    assert not any(beat.bytes_written for beat in cluster.heartbeats if beat not in told)
+    windows = [(beat.interval.start_timestamp, beat.interval.end_timestamp) for beat in told]
+    assert all(end - start >= cluster.config.region_heartbeat_ticks for start, end in windows)
+    assert [start for start, _ in windows[1:]] == [end for _, end in windows[:-1]]
+    assert 3000 <= sum(beat.bytes_written for beat in told) <= 3500
 
 
 def test_peers_in_an_address_are_the_regions_own(cluster):

@@ -82,13 +82,34 @@ def test_borders_by_values() -> None:
         assert [column.name for column in result.columns] == [
             *("REGION_ID", "START_KEY", "END_KEY", "LEADER_ID", "LEADER_STORE_ID", "PEERS", "SCATTERING"),
             *("WRITTEN_BYTES", "READ_BYTES", "APPROXIMATE_SIZE(MB)", "APPROXIMATE_KEYS"),
+            *("SCHEDULING_CONSTRAINTS", "SCHEDULING_STATE"),
         ]
         first, second = result.rows()[-2:]
         assert first[2] == second[1]
         assert second[2] == ""
         assert str(second[3]) == second[5]
-        assert second[6:] == (None,) * 5
+        assert all(isinstance(figure, int) for figure in second[6:11])
+        assert second[11:] == ("", "")
         assert await rows(session, "SPLIT REGION FOR TABLE t BY (1000)") == [(1, 1.0)]
+
+    on_a_node(body)
+
+
+def test_what_the_placement_driver_knows_of_regions_is_shown() -> None:
+    async def body(session: Session) -> None:
+        await session.execute("CREATE TABLE t (id INT PRIMARY KEY, name VARCHAR(2000))")
+        values = ", ".join(f"({number}, '{'x' * 2000}')" for number in range(600))
+        await session.execute(f"INSERT INTO t VALUES {values}")
+        await session.execute("SPLIT TABLE t BY (300)")
+        async with asyncio.timeout(30):
+            while True:
+                shown = await rows(session, "SHOW TABLE t REGIONS")
+                sizes, keys = [row[9] for row in shown], [row[10] for row in shown]
+                if all(sizes) and all(keys):
+                    break
+                await asyncio.sleep(0.05)
+        assert sum(map(int, map(str, keys))) >= 600
+        assert [row[6] for row in shown] == [0, 0]
 
     on_a_node(body)
 

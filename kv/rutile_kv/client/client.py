@@ -28,11 +28,12 @@ from rutile_kv.client.replicas import ReadFrom
 from rutile_kv.client.rowwise import scan_rows
 from rutile_kv.client.scan_parts import ScanPart, scan_parts
 from rutile_kv.client.snapshot import Snapshot
-from rutile_kv.client.splits import regions_in, scatter_regions, split_regions, wait_for_regions
+from rutile_kv.client.splits import region_figures, regions_in, scatter_regions, split_regions, wait_for_regions
 from rutile_kv.client.ticket_scan import HeldSnapshot, TicketScan
 from rutile_kv.client.transaction import Transaction
 from rutile_kv.client.watch import Change, Progress, WatchItem, watch_pages
 from rutile_proto import metapb_pb2 as metapb
+from rutile_proto import pdadminpb_pb2 as pdadminpb
 from rutile_proto import rutilepb_pb2 as rutilepb
 from rutile_proto import ticketpb_pb2 as ticketpb
 from rutile_proto.types import Timestamp
@@ -235,6 +236,11 @@ class Client:
     async def regions_in(self, start: bytes, end: bytes) -> list[RegionInfo]:
         """The regions that meet [start, end) of user keys, in key order, as the placement driver knows them."""
         return await regions_in(self.cluster, start, end)
+
+    async def region_figures(self, region_ids: Sequence[int]) -> dict[int, pdadminpb.RegionFigures]:
+        """Size, keys, what was written and read of late, and what is being done to regions, by id, as the placement
+        driver knows it; nothing from a foreign one."""
+        return await region_figures(self.cluster, region_ids)
 
     async def scatter_regions(self, user_keys: Iterable[bytes], group: str) -> float:
         """Have the regions that begin at the keys, leaders first, spread evenly over the stores, evenly within the

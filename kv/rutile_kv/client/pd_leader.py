@@ -19,8 +19,8 @@ import grpc
 from rutile_kv.client.calls import Stub, answer_of
 from rutile_kv.client.parallel import cancel_all
 from rutile_kv.env import rpc
+from rutile_proto import pdadminpb_pb2_grpc, pdpb_pb2_grpc
 from rutile_proto import pdpb_pb2 as pdpb
-from rutile_proto import pdpb_pb2_grpc
 from rutile_proto.errors import PdError
 
 GET_MEMBERS_TIMEOUT_S = 1.0
@@ -56,7 +56,8 @@ class PdDialer(Protocol):
 def dial_grpc(address: str) -> PdConnection:
     """A gRPC connection; `address` is host:port, with or without http://."""
     channel = rpc.channel(bare_address(address))
-    stub = pdpb_pb2_grpc.PDStub(channel)  # type: ignore[no-untyped-call]
+    services = (pdpb_pb2_grpc.PDStub, pdadminpb_pb2_grpc.PdAdminStub)
+    stub = rpc.JointStub(*(service(channel) for service in services))
     return PdConnection(stub, lambda: channel.close())
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import grpc
+
 from rutile_kv.client.backoff import PD_FAILED, REGION_MOVED, Backoff
 from rutile_kv.client.cluster import Cluster
 from rutile_kv.client.pd import RegionInfo
@@ -11,14 +13,17 @@ from rutile_kv.client.region_cache import CachedRegion
 from rutile_kv.client.sender import Missed
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto import metapb_pb2 as metapb
+from rutile_proto import pdadminpb_pb2 as pdadminpb
 from rutile_proto import pdpb_pb2 as pdpb
-from rutile_proto.errors import PdError, RegionNotFound
+from rutile_proto.errors import InvalidRequest, PdError, RegionNotFound
 from rutile_proto.keys import storage_bound, storage_key
 
 MAX_SPLIT_KEYS = 256
 """Split keys in one request: one Raft entry makes as many regions."""
 MAX_SCATTERED = 64
 """Regions in one request to spread them."""
+MAX_DESCRIBED = 1024
+"""Regions in one request for their figures."""
 
 
 async def split_regions(cluster: Cluster, user_keys: Iterable[bytes], timeout_s: float) -> list[metapb.Region]:
@@ -59,6 +64,23 @@ async def regions_in(cluster: Cluster, start: bytes, end: bytes) -> list[RegionI
         low = page[-1].region.end_key if page else b""
         if not low or (high and low >= high):
             return found
+
+
+async def region_figures(cluster: Cluster, region_ids: Sequence[int]) -> dict[int, pdadminpb.RegionFigures]:
+    """What the placement driver knows of these regions beyond where they are, by id; nothing from one that is not ours
+    and does not tell."""
+    backoff = Backoff("describe regions", cluster.options.pd_budget_s, cluster.pace)
+    figures: dict[int, pdadminpb.RegionFigures] = {}
+    for first in range(0, len(region_ids), MAX_DESCRIBED):
+        request = pdadminpb.DescribeRegionsRequest(region_ids=region_ids[first : first + MAX_DESCRIBED])
+        try:
+            answer = await cluster.pd.call("DescribeRegions", request, backoff)
+        except InvalidRequest as error:
+            if isinstance(error.__cause__, grpc.RpcError) and error.__cause__.code() is grpc.StatusCode.UNIMPLEMENTED:
+                return {}
+            raise
+        figures |= {each.region.region.id: each for each in answer.regions}
+    return figures
 
 
 async def scatter_regions(cluster: Cluster, user_keys: Iterable[bytes], group: str) -> float:

@@ -9,7 +9,7 @@ servicer in this process. Either way a failure is a grpc.RpcError with `code()` 
 """
 
 from collections.abc import Callable, Sequence
-from typing import NoReturn, Protocol, TypeAlias
+from typing import Any, NoReturn, Protocol, TypeAlias
 
 import grpc
 
@@ -94,3 +94,16 @@ async def start_server(address: str, registrations: Sequence[Register]) -> tuple
 def channel(address: str) -> grpc.aio.Channel:
     """A channel to host:port (with or without http://), connecting when first used. The caller closes it."""
     return grpc.aio.insecure_channel(address.removeprefix("http://"), options=GRPC_CHANNEL_OPTIONS)
+
+
+class JointStub:
+    """Stubs of several services at one address, as one: a method is the first's that has it."""
+
+    def __init__(self, *stubs: object) -> None:
+        self._stubs = stubs
+
+    def __getattr__(self, name: str) -> Any:
+        for stub in self._stubs:
+            if hasattr(stub, name):
+                return getattr(stub, name)
+        raise AttributeError(name)

@@ -358,7 +358,8 @@ class StoreDriver:
         for install in ready.installs:
             self._spawn(self._snapshots.install(install), f"installation of region {install.region.id}")
         for heartbeat in ready.heartbeats:
-            heartbeat.bytes_read, heartbeat.keys_read = self._load.take_reads(heartbeat.region.id)
+            if heartbeat.HasField("interval"):
+                self._complete_window(heartbeat)
             self._pd.region_heartbeat(heartbeat)
         for check in ready.split_checks:
             self._spawn(self._checks.check_split(check), f"split check of region {check.region.id}")
@@ -366,6 +367,13 @@ class StoreDriver:
             self._spawn(self._orders.settle(doubt), f"membership of peer {doubt.peer.id}")
         for split in ready.splits:
             self._pd.regions_split(split.regions)
+
+    def _complete_window(self, heartbeat: pdpb.RegionHeartbeatRequest) -> None:
+        """What was read in the window that the core has closed, and its ends as Unix seconds instead of ticks."""
+        heartbeat.bytes_read, heartbeat.keys_read = self._load.take_reads(heartbeat.region.id)
+        lasted_s = (heartbeat.interval.end_timestamp - heartbeat.interval.start_timestamp) * self._tick_seconds
+        heartbeat.interval.end_timestamp = self._clock.wall_ms() // 1000
+        heartbeat.interval.start_timestamp = heartbeat.interval.end_timestamp - max(1, round(lasted_s))
 
     async def _ticks(self) -> None:
         while not self._stopping:

@@ -90,6 +90,7 @@ class Hibernation:
             rest.awaited = {member.id: None for member in peer.region.peers if member.id != peer.id}
             rest.answer_by_tick = self._tick + self._config.hibernate_answer_ticks
             self._fall_asleep(peer)
+            peer.heartbeat_due = peer.heartbeat_due or peer.applier.stats.written_keys > 0  # the next report is far
             if rest.awaited:
                 self._unconfirmed[peer.region_id] = peer
             for member in peer.region.peers:

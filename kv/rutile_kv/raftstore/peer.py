@@ -62,6 +62,8 @@ class Peer:
         self.data_written = False
         """True once the data of the installation is in the engine: the next round finishes it."""
         self.heartbeat_due = False
+        self.window_began_tick: int | None = None
+        """Since when PD has not heard what was written; None: this peer has not reported since it began to lead."""
         self.split_check_running = False
         self.rest = Rest()
         self.asleep_since: int | None = None
@@ -413,6 +415,7 @@ class Peer:
         if self.is_leader != self._was_leader:
             self._was_leader = self.is_leader
             self.heartbeat_due = self.is_leader
+            self.window_began_tick = None
             if not self.is_leader:
                 round_.fail(self.reads.take_unconfirmed(), NotLeader(self.region_id, self.leader))
 

@@ -401,7 +401,7 @@ class Store:
         if peer.applier.left_members:
             self._tell_removed(peer, round_)
         if peer.heartbeat_due and peer.is_leader:
-            round_.ready.heartbeats.append(upkeep.region_heartbeat(peer, self._engine, self.config))
+            round_.ready.heartbeats.append(upkeep.region_heartbeat(peer, self._engine, self.config, self.tick_count))
 
     def _tell_removed(self, peer: Peer, round_: Round) -> None:
         """A removed peer does not hear of its removal through the log any more, so its leader says it once."""

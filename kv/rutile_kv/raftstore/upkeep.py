@@ -19,6 +19,9 @@ from rutile_proto.errors import NotLeader, ReadIndexNotReady, ServerIsBusy
 
 TICK_SECONDS = 0.1
 """What a tick lasts, for the seconds PD wants. The driver keeps to it."""
+LEAST_WINDOW_TICKS = 30
+"""What was written and read is told for windows of at least this length, or of the reports' own rhythm: a report that
+something changed may follow the last one at once, and a rate over no time would be none."""
 
 
 def on_tick(peer: Peer, tick: int, config: StoreConfig, round_: Round) -> None:
@@ -42,8 +45,9 @@ def on_tick(peer: Peer, tick: int, config: StoreConfig, round_: Round) -> None:
             peer.heartbeat_due = True
 
 
-def region_heartbeat(peer: Peer, engine: Engine, config: StoreConfig) -> pdpb.RegionHeartbeatRequest:
-    """What PD hears of a region from its leader."""
+def region_heartbeat(peer: Peer, engine: Engine, config: StoreConfig, tick: int) -> pdpb.RegionHeartbeatRequest:
+    """What PD hears of a region from its leader. `interval`, in ticks, is there if the report tells what was written:
+    the shell makes seconds of it, and adds what was read meanwhile."""
     if peer.applier.stats.is_drifting():
         peer.applier.stats = peer.applier.stats.measured(engine, peer.region)
     down, pending = _health(peer, config)
@@ -56,15 +60,26 @@ def region_heartbeat(peer: Peer, engine: Engine, config: StoreConfig) -> pdpb.Re
         term=peer.term,
         approximate_size=stats.size_bytes,
         approximate_keys=stats.keys,
-        bytes_written=stats.written_bytes,
-        keys_written=stats.written_keys,
         pending_peers=[member for member in peer.region.peers if member.id in pending],
     )
     for member in peer.region.peers:
         if member.id in down:
             request.down_peers.add(peer=member, down_seconds=int(down[member.id] * TICK_SECONDS))
-    stats.reset_window()
+    _close_window(peer, tick, min(LEAST_WINDOW_TICKS, config.region_heartbeat_ticks), request)
     return request
+
+
+def _close_window(peer: Peer, tick: int, least_ticks: int, request: pdpb.RegionHeartbeatRequest) -> None:
+    """Tell what was written since the last window ended, if that is long enough ago. The first begins here: what was
+    written under other leaders they have told."""
+    began, stats = peer.window_began_tick, peer.applier.stats
+    if began is not None and tick - began < least_ticks:
+        return
+    if began is not None:
+        request.interval.start_timestamp, request.interval.end_timestamp = began, tick
+        request.bytes_written, request.keys_written = stats.written_bytes, stats.written_keys
+    peer.window_began_tick = tick
+    stats.reset_window()
 
 
 def _health(peer: Peer, config: StoreConfig) -> tuple[dict[int, int], tuple[int, ...]]:

@@ -1,7 +1,8 @@
 """Who reads and writes how much, region by region: what the hot region scheduler goes by.
 
-Each report says what a region's peers have read and written since the one before. From it come rates, smoothed so that
-half of what is remembered is from the last two reports or so. Only regions above the configured rates are remembered,
+Reports say what a region's peers have read and written in some interval; those that came too soon after another name
+none, and say nothing of it. From this come rates, smoothed so that half of what is remembered is from the last two
+reports or so. Only regions above the configured rates are remembered,
 with how many reports in a row have found them so (the hot degree); a region that has cooled is dropped when its degree
 is used up. Writing loads every store that has a peer; reading loads the leader's. So the sums by store, of hot regions
 only, are loads of peers, which is what can be moved.
@@ -17,7 +18,6 @@ from rutile_proto import pdpb_pb2 as pdpb
 _NEW_SHARE = 0.3
 """How much of a smoothed rate is the last report."""
 MAX_DEGREE = 24
-DEFAULT_INTERVAL_S = 60
 
 
 class Flow(enum.StrEnum):
@@ -66,8 +66,9 @@ class LoadStatistics:
 
     def note(self, report: pdpb.RegionHeartbeatRequest, config: PdConfig) -> None:
         """A region was reported."""
-        region_id, interval = report.region.id, report.interval.end_timestamp - report.interval.start_timestamp
-        seconds = interval if interval > 0 else DEFAULT_INTERVAL_S
+        region_id, seconds = report.region.id, report.interval.end_timestamp - report.interval.start_timestamp
+        if seconds <= 0:
+            return
         is_read = report.bytes_read or report.keys_read or report.cpu_usage
         if is_read or region_id in self._hot[Flow.READ]:
             read = Load(report.bytes_read / seconds, report.keys_read / seconds, float(report.cpu_usage))

@@ -48,6 +48,9 @@ class RegionInfo:
     """Ids of peers too far behind to count."""
     approximate_size_bytes: int = 0
     approximate_keys: int = 0
+    written_bytes: int = 0
+    read_bytes: int = 0
+    """In the interval of the last report that named one."""
 
     @classmethod
     def of(cls, meta: metapb.Region, leader: metapb.Peer | None = None, term: int = 0) -> "RegionInfo":
@@ -65,6 +68,10 @@ class RegionInfo:
             start_key, end_key, peers = known.start_key, known.end_key, known.peers
         else:
             start_key, end_key, peers = meta.start_key, meta.end_key, tuple(Peer.of(peer) for peer in meta.peers)
+        if report.HasField("interval"):
+            written, read = report.bytes_written, report.bytes_read
+        else:
+            written, read = (known.written_bytes, known.read_bytes) if known is not None else (0, 0)
         led = next((peer for peer in peers if peer.id == leader_id), None)
         if led is None and leader_id:
             led = Peer.of(report.leader)
@@ -81,6 +88,8 @@ class RegionInfo:
             pending=tuple(peer.id for peer in report.pending_peers),
             approximate_size_bytes=report.approximate_size,
             approximate_keys=report.approximate_keys,
+            written_bytes=written,
+            read_bytes=read,
         )
 
     @property

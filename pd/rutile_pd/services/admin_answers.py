@@ -1,11 +1,13 @@
 """Answers for people from what the cores know: every figure of stores, operators, rules and regions."""
 
 import json
+from collections.abc import Iterable
 
 from rutile_pd.cluster import Cluster
 from rutile_pd.operators.operator import Operator
 from rutile_pd.regions.health import Trouble
 from rutile_pd.regions.load_statistics import Flow, LoadStatistics
+from rutile_pd.regions.region_info import RegionInfo
 from rutile_pd.schedulers import View
 from rutile_pd.schedulers.scheduler_book import BALANCERS, EVICT_LEADER, SchedulerBook
 from rutile_pd.stores.registry import StoreInfo
@@ -91,7 +93,25 @@ def rules(view: View, key: bytes | None) -> pdadminpb.GetRulesResponse:
     )
 
 
-def troubled(cluster: Cluster, trouble: str, limit: int) -> pdadminpb.CheckRegionsResponse:
+def described(cluster: Cluster, region_ids: Iterable[int], now_ms: int) -> pdadminpb.DescribeRegionsResponse:
+    """Those of the regions that there are."""
+    found = (cluster.region(region_id) for region_id in region_ids)
+    return pdadminpb.DescribeRegionsResponse(regions=[_figures(info, cluster, now_ms) for info in found if info])
+
+
+def _figures(info: RegionInfo, cluster: Cluster, now_ms: int) -> pdadminpb.RegionFigures:
+    running = cluster.operators.get(info.id)
+    return pdadminpb.RegionFigures(
+        region=info.to_pb(),
+        size=info.approximate_size_bytes,
+        keys=info.approximate_keys,
+        written_bytes=info.written_bytes,
+        read_bytes=info.read_bytes,
+        operator=None if running is None else operator(running, pdpb.RUNNING, (now_ms - running.created_ms) / 1000),
+    )
+
+
+def troubled(cluster: Cluster, trouble: str, limit: int, now_ms: int) -> pdadminpb.CheckRegionsResponse:
     """Counts of all troubles, and regions that have one of them."""
     answer = pdadminpb.CheckRegionsResponse(counts={each.value: cluster.health.count(each) for each in Trouble})
     if not trouble:
@@ -101,7 +121,7 @@ def troubled(cluster: Cluster, trouble: str, limit: int) -> pdadminpb.CheckRegio
     for region_id in cluster.health.with_trouble(Trouble(trouble), min(limit or MAX_REGIONS, MAX_REGIONS)):
         info = cluster.regions.by_id(region_id)
         if info is not None:
-            answer.regions.add(region=info.to_pb(), size=info.approximate_size_bytes, keys=info.approximate_keys)
+            answer.regions.append(_figures(info, cluster, now_ms))
     return answer
 
 

@@ -108,10 +108,14 @@ class AdminService(HeartbeatService):
 
     # --- regions --------------------------------------------------------------------------------------------------
 
+    @answered(pdadminpb.DescribeRegionsResponse)
+    async def DescribeRegions(self, request: pdadminpb.DescribeRegionsRequest, context: RpcContext) -> Any:
+        return admin_answers.described(self.cluster, request.region_ids, self.now_ms())
+
     @answered(pdadminpb.CheckRegionsResponse)
     async def CheckRegions(self, request: pdadminpb.CheckRegionsRequest, context: RpcContext) -> Any:
         await self.all_regions(context)
-        return admin_answers.troubled(self.cluster, request.trouble, request.limit)
+        return admin_answers.troubled(self.cluster, request.trouble, request.limit, self.now_ms())
 
     @answered(pdadminpb.HotRegionsResponse)
     async def HotRegions(self, request: pdadminpb.HotRegionsRequest, context: RpcContext) -> Any:

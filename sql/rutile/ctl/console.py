@@ -83,31 +83,18 @@ def _text(value: object) -> object:
     return value
 
 
-class _Stubs:
-    """All services at a member's address as one."""
-
-    def __init__(self, *stubs: object) -> None:
-        self._stubs = stubs
-
-    def __getattr__(self, name: str) -> Any:
-        for stub in self._stubs:
-            if hasattr(stub, name):
-                return getattr(stub, name)
-        raise AttributeError(name)
-
-
 def dial_pd(address: str) -> PdConnection:
     """A member of the placement driver with everything it serves."""
     channel = rpc.channel(bare_address(address))
     services = (pdpb_pb2_grpc.PDStub, pdadminpb_pb2_grpc.PdAdminStub, pdraftpb_pb2_grpc.PdMembersStub)
-    return PdConnection(_Stubs(*(service(channel) for service in services)), lambda: channel.close())
+    return PdConnection(rpc.JointStub(*(service(channel) for service in services)), lambda: channel.close())
 
 
 def dial_store(address: str) -> PdConnection:
     """The same for a store."""
     channel = rpc.channel(bare_address(address))
     services = (tikvpb_pb2_grpc.TikvStub, rutilepb_pb2_grpc.RutileKvStub)
-    return PdConnection(_Stubs(*(service(channel) for service in services)), lambda: channel.close())
+    return PdConnection(rpc.JointStub(*(service(channel) for service in services)), lambda: channel.close())
 
 
 def connect(addresses: Sequence[str]) -> PdClient:

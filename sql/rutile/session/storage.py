@@ -15,6 +15,7 @@ from rutile_kv.client.ticket_scan import HeldSnapshot, TicketScan
 from rutile_kv.client.two_phase import CommitLimit
 from rutile_kv.env.prompt import NotNow
 from rutile_proto import metapb_pb2 as metapb
+from rutile_proto import pdadminpb_pb2 as pdadminpb
 from rutile_proto import rutilepb_pb2 as rutilepb
 from rutile_proto import ticketpb_pb2 as ticketpb
 from rutile_proto.types import Timestamp
@@ -165,6 +166,9 @@ class KvClient(Protocol):
 
     async def regions_in(self, start: bytes, end: bytes) -> Sequence[RegionInfo]:
         """The regions that meet [start, end) of user keys, in key order, as the placement driver knows them."""
+
+    async def region_figures(self, region_ids: Sequence[int]) -> Mapping[int, pdadminpb.RegionFigures]:
+        """What the placement driver knows of regions beyond where they are, by id; nothing from a foreign one."""
 
     async def split_regions(self, user_keys: Iterable[bytes], timeout_s: float = ...) -> Sequence[metapb.Region]:
         """Make regions begin at the keys; those regions, in key order."""

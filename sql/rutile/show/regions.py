@@ -15,11 +15,15 @@ from rutile.session.storage import RegionInfo
 from rutile.show.region_borders import ROW_ID_BYTES, borders_at, borders_between, index_of, rows_of
 from rutile_coprocessor.schema import ColumnType, Kind
 from rutile_proto import codec, keys
+from rutile_proto import pdadminpb_pb2 as pdadminpb
 from rutile_proto.keys import user_bound
 
 if TYPE_CHECKING:
     from rutile.session.session import Session
 
+MIB = 1 << 20
+SCATTER = "scatter"
+"""The kind of the placement driver's operators that spread regions on request."""
 _TEXT = ColumnType(Kind.VARCHAR, length=4096)
 _NUMBER = ColumnType(Kind.BIGINT)
 SPLIT_COLUMNS = [
@@ -30,6 +34,7 @@ _REGION_TYPES = {
     "REGION_ID": _NUMBER, "START_KEY": _TEXT, "END_KEY": _TEXT, "LEADER_ID": _NUMBER, "LEADER_STORE_ID": _NUMBER,
     "PEERS": _TEXT, "SCATTERING": _NUMBER, "WRITTEN_BYTES": _NUMBER, "READ_BYTES": _NUMBER,
     "APPROXIMATE_SIZE(MB)": _NUMBER, "APPROXIMATE_KEYS": _NUMBER,
+    "SCHEDULING_CONSTRAINTS": _TEXT, "SCHEDULING_STATE": _TEXT,
 }  # fmt: skip
 REGION_COLUMNS = [ResultColumn(name, kind) for name, kind in _REGION_TYPES.items()]
 
@@ -50,14 +55,18 @@ async def run_split(session: Session, statement: st.SplitTable, environment: Env
 
 
 async def run_show_regions(session: Session, statement: st.ShowRegions) -> Result:
-    """The regions with anything of the table, or of its index, in key order. What only stores know of them (bytes
-    written and read, size, keys) and whether one is being moved is NULL. Raises 1046, 1146, 1176."""
+    """The regions with anything of the table, or of its index, in key order, with what their leaders reported last to
+    the placement driver: what was written and read since the report before, and estimates of size and keys. NULL if
+    that is a foreign one. There are no placement policies, so what would be said of them is empty. Raises 1046, 1146,
+    1176."""
     table = await _table(session, statement.table)
     ranges = _ranges(table) if statement.index is None else [index_of(table, statement.index).range]
     found: dict[int, RegionInfo] = {}
+    client = session.shared.client
     for start, end in ranges:
-        found |= {info.region.id: info for info in await session.shared.client.regions_in(start, end)}
-    return Result.of_rows(REGION_COLUMNS, [_row(info, table) for info in found.values()])
+        found |= {info.region.id: info for info in await client.regions_in(start, end)}
+    figures = await client.region_figures(list(found))
+    return Result.of_rows(REGION_COLUMNS, [_row(info, figures.get(id_), table) for id_, info in found.items()])
 
 
 async def _table(session: Session, name: st.TableName) -> TableAccess:
@@ -88,13 +97,22 @@ def _borders(table: TableAccess, statement: st.SplitTable, values: Sequence[Sequ
 # --- one region -------------------------------------------------------------------------------------------------------
 
 
-def _row(info: RegionInfo, table: TableAccess) -> Row:
+def _row(info: RegionInfo, figures: pdadminpb.RegionFigures | None, table: TableAccess) -> Row:
     region, leader = info.region, info.leader
     return (
         region.id, _bound(region.start_key, table), _bound(region.end_key, table),
         leader.id if leader is not None else None, leader.store_id if leader is not None else None,
-        ", ".join(str(peer.id) for peer in region.peers), *[None] * 5,
+        ", ".join(str(peer.id) for peer in region.peers), *_shown(figures), "", "",
     )  # fmt: skip
+
+
+def _shown(figures: pdadminpb.RegionFigures | None) -> Row:
+    """Whether it is being scattered, bytes written and read, mebibytes and keys it holds about. A region that holds
+    anything has a mebibyte."""
+    if figures is None:
+        return (None,) * 5
+    size_mib = -(-figures.size // MIB)
+    return int(figures.operator.kind == SCATTER), figures.written_bytes, figures.read_bytes, size_mib, figures.keys
 
 
 def _bound(storage: bytes, table: TableAccess) -> str:
