@@ -30,6 +30,8 @@ connection.close()
 POINTS = [
     f"{owner}.{door}.{side}" for owner in ("store", "pd") for door in ("write", "sync") for side in ("before", "after")
 ]
+AT_BIRTH = ["pd.found", "pd.cluster", "pd.bootstrapped", "pd.region", "pd.store", "store.ident", "store.first_region"]
+"""What is written once; everything else is in test_write_places.py."""
 ENOUGH = 120
 """Passages after which every point has been passed for the last time."""
 
@@ -71,6 +73,18 @@ def test_a_kill_at_every_passage_loses_nothing(tmp_path: Path, point: str) -> No
         check(path, acknowledged)
         if not reached:
             return
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("side", ["before", "after"])
+@pytest.mark.parametrize("place", AT_BIRTH)
+def test_a_kill_at_birth_leaves_what_can_still_be_born(tmp_path: Path, place: str, side: str) -> None:
+    acknowledged, reached = write_until_killed(tmp_path, f"{place}.{side}=exit@1")
+    assert reached
+    assert acknowledged == []
+    _, reached = write_until_killed(tmp_path, "pd.tso.before=exit@1000000")
+    assert not reached
+    check(tmp_path, list(range(8)))
 
 
 @pytest.mark.parametrize("text", ["nonsense", "a=exit@0", "a=die@1", "a=exit@x"])

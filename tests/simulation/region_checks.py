@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from region_promises import Promises
 
 from rutile_kv.engine.api import Modify
-from rutile_kv.raftstore.region_info import RegionInfo
+from rutile_kv.raftstore.peer import Peer
 from rutile_proto import metapb_pb2 as metapb
 
 if TYPE_CHECKING:
@@ -64,17 +64,19 @@ class Checks:
 
     def after_write(self, machine: Machine) -> None:
         """One leader a term, regions side by side, epochs rising, nobody back from the dead."""
-        infos = machine.store.region_infos()
+        registry = machine.store._registry  # `region_infos` would cost more than the rest of this
         border: bytes | None = b""
-        for info in infos:
-            region = info.region
+        peers: dict[int, int] = {}
+        for region in registry.regions:
+            peer = registry.peers[region.id]
             if border is None or region.start_key < border:
                 raise Violation(f"store {machine.id}: region {region.id} overlaps its left neighbour")
             border = region.end_key or None
-            if info.is_leader and (region.id, info.term) not in self.leaders:
-                self._look_for_leases(machine, info)
-            self._look_at(machine.id, info)
-        self._look_for_the_gone(machine.id, {info.region.id: info.peer.id for info in infos})
+            if peer.is_leader and (region.id, peer.term) not in self.leaders:
+                self._look_for_leases(machine, peer)
+            self._look_at(machine.id, peer)
+            peers[region.id] = peer.id
+        self._look_for_the_gone(machine.id, peers)
 
     def after_sync(self, machine: Machine) -> None:
         """What was destroyed is destroyed for good."""
@@ -101,16 +103,16 @@ class Checks:
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
-    def _look_at(self, store_id: int, info: RegionInfo) -> None:
+    def _look_at(self, store_id: int, peer: Peer) -> None:
         self.looks += 1
-        region = info.region
-        if info.is_leader:
-            known = self.leaders.setdefault((region.id, info.term), store_id)
-            self.newest_terms[region.id] = max(info.term, self.newest_terms.get(region.id, 0))
+        region = peer.region
+        if peer.is_leader:
+            known = self.leaders.setdefault((region.id, peer.term), store_id)
+            self.newest_terms[region.id] = max(peer.term, self.newest_terms.get(region.id, 0))
             if known != store_id:
-                raise Violation(f"region {region.id}, term {info.term}: stores {known} and {store_id} both led it")
+                raise Violation(f"region {region.id}, term {peer.term}: stores {known} and {store_id} both led it")
         epoch = region.region_epoch
-        now = (info.peer.id, epoch.version, epoch.conf_ver, info.applied_index)
+        now = (peer.id, epoch.version, epoch.conf_ver, peer.storage.applied_index)
         before = self._epochs.get((store_id, region.id))
         if before == now:
             return
@@ -121,16 +123,16 @@ class Checks:
             self._look_at_range(region)
 
     @staticmethod
-    def _look_for_leases(elected: Machine, info: RegionInfo) -> None:
+    def _look_for_leases(elected: Machine, leader: Peer) -> None:
         """Nobody is elected while a leader of an earlier term may believe in its lease."""
         for machine in elected.simulation.machines.values():
-            peer = machine.store._registry.peers.get(info.region.id) if machine.up else None
-            if peer is None or not peer.is_leader or peer.term >= info.term or peer.asleep_since is not None:
+            peer = machine.store._registry.peers.get(leader.region_id) if machine.up else None
+            if peer is None or not peer.is_leader or peer.term >= leader.term or peer.asleep_since is not None:
                 continue
             if peer.node.lease_valid(machine.now_tick()):
                 raise Violation(
-                    f"region {info.region.id}: store {elected.id} leads term {info.term} while store {machine.id} has"
-                    f" a lease of term {peer.term}"
+                    f"region {leader.region_id}: store {elected.id} leads term {leader.term} while store {machine.id}"
+                    f" has a lease of term {peer.term}"
                 )
 
     def _look_at_range(self, region: metapb.Region) -> None:

@@ -222,7 +222,7 @@ class Machine:
         for message in ready.messages:
             self._send(message)
         try:
-            if not self._write(ready.batch):
+            if len(ready.batch) and not self._write(ready.batch):
                 return
         except DiskError:
             self._fail()

@@ -95,6 +95,8 @@ class _Jumping(selectors.DefaultSelector):
         self.now_s = START_S
 
     def select(self, timeout: float | None = None) -> Any:
+        if timeout == 0:
+            return ()  # something is to be done; signals and other threads can wait for the next idle moment
         ready = super().select(0)
         if not ready and timeout:
             self.now_s += timeout
