@@ -28,13 +28,17 @@ def test_tables_are_read_and_written_as_granted() -> None:
         root = await node.database.session("test")
         for statement in (
             "CREATE TABLE t (id INT PRIMARY KEY)", "CREATE TABLE u (id INT PRIMARY KEY)",
+            "CREATE VIEW few AS SELECT id FROM u", "CREATE VIEW hidden AS SELECT id FROM t",
             "CREATE USER ann IDENTIFIED BY 'pw'", "GRANT SELECT ON test.t TO ann", "GRANT INSERT ON test.u TO ann",
+            "GRANT SELECT ON test.few TO ann",
         ):  # fmt: skip
             await root.execute(statement)
         ann = await node.database.session("test", await Logins(node.database.catalog).by_password("ann", "pw"))
         assert await refusal(ann, "SELECT * FROM t") == 0
         assert await refusal(ann, "INSERT INTO u SELECT id FROM t") == 0
         assert await refusal(ann, "CREATE TEMPORARY TABLE mine AS SELECT id FROM t") == 0
+        assert await refusal(ann, "SELECT * FROM few") == 0
+        assert await refusal(ann, "SELECT * FROM hidden") == ER_TABLE_ACCESS_DENIED
         assert await refusal(ann, "SELECT * FROM u") == ER_TABLE_ACCESS_DENIED
         assert await refusal(ann, "CREATE VIEW v AS SELECT * FROM u") == ER_TABLE_ACCESS_DENIED
         assert await refusal(ann, "INSERT INTO t SELECT 1") == ER_TABLE_ACCESS_DENIED

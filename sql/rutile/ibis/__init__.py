@@ -20,8 +20,9 @@ An expression is compiled by Ibis' own DuckDB compiler, and enters the SQL front
     upsert        updates and inserts at once, with a key or without
     dialect       the SQL dialect under the name "rutile", as Ibis wants to look it up
 
-What belongs to a connection and goes with it: memtables, temporary tables, tables read from files, and views, for the
-catalogue has none. Each is held by the front end, in memory, within `rutile.session.relations.MAX_HELD_BYTES`.
+Views of the catalogue (CREATE VIEW, in MySQL's dialect) are tables to read. What belongs to a connection and goes with
+it: memtables, temporary tables, tables read from files, and views made here. Each is held by the front end, in memory,
+within `rutile.session.relations.MAX_HELD_BYTES`.
 """
 
 from rutile.ibis.backend import Backend

@@ -128,7 +128,7 @@ class Tables(Results):
     def create_view(
         self, name: str, /, obj: ir.Table, *, database: Location = None, overwrite: bool = False
     ) -> ir.Table:
-        """Name an expression. The view is this connection's own: Rutile's catalogue has no views."""
+        """Name an expression. The view is this connection's own: the catalogue's are MySQL's text (`raw_sql`)."""
         if self._owner(database) not in (None, self.current_database):
             raise exc.UnsupportedOperationError("a view belongs to the connection, so it has no database")
         target = self._named_table(name, None).sql("duckdb")
@@ -136,8 +136,12 @@ class Tables(Results):
         return self.table(name)
 
     def drop_view(self, name: str, /, *, database: Location = None, force: bool = False) -> None:
-        self._owner(database)
-        self.door(f"DROP VIEW {'IF EXISTS ' if force else ''}{self._named_table(name, None).sql('duckdb')}")
+        """Drop a view: the connection's own of that name, else the catalogue's."""
+        owner = self._owner(database)
+        if owner is None and name in self._held("VIEW"):
+            self.door(f"DROP VIEW {self._named_table(name, None).sql('duckdb')}")
+            return
+        self.plain(f"DROP VIEW {'IF EXISTS ' if force else ''}{self._quoted(owner, name)}")
 
     def _held(self, kind: str) -> list[str]:
         """The connection's own relations of a kind."""

@@ -78,7 +78,7 @@ def plan_query(
     qualified = qualify_names(expression, schemas, database)
     columns = output_columns(qualified, schemas)
     all_scans = plan_scans(qualified, tables)
-    named = _with_scan_names(qualified, schemas)
+    named = with_scan_names(qualified, schemas)
     relations = {relation_name(key): schema for key, schema in schemas.items()}
     one_relation = len(all_scans) == 1 and not virtual
     sql, partial = translate(named, relations, wide_decimals=False, one_relation=one_relation)
@@ -94,7 +94,7 @@ def plan_query(
     )
 
 
-def _with_scan_names(expression: exp.Expr, schemas: Mapping[TableKey, TableSchema]) -> exp.Expr:
+def with_scan_names(expression: exp.Expr, schemas: Mapping[TableKey, TableSchema]) -> exp.Expr:
     """A copy in which tables are called by their scans' names."""
     named = expression.copy()
     for table in list(named.find_all(exp.Table)):

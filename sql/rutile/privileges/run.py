@@ -25,6 +25,7 @@ from rutile.session.result import Result
 if TYPE_CHECKING:
     from rutile.session.session import Session
 
+
 async def run_user_statement(session: Session, action: UserAction) -> Result:
     """Run one. Raises 1044, 1141, 1142, 1227, 1235, 1396, 1524, 3523, 3530."""
     run = _RUNNERS[type(action)]

@@ -10,10 +10,11 @@ push-down, the whitelist. Answers have DuckDB's semantics and types. What comes 
     INSERT INTO t [(columns)] query                     into a stored or a temporary table; REPLACE INTO for upserts
     CREATE [OR REPLACE] TEMPORARY TABLE t [(columns)] [AS query | AS SELECT * FROM ARROW_IPC(?)]
     SHOW TABLES                                         the session's own: (name, kind), TABLE or VIEW
-    CREATE [OR REPLACE] VIEW v AS query                 the session's own: the catalogue has no views
+    CREATE [OR REPLACE] VIEW v AS query                 the session's own; the catalogue's are made in MySQL's dialect
     DROP TABLE | VIEW, TRUNCATE TABLE                   of such relations
 
-Privileges are asked of the plan: SELECT on each table it scans, INSERT (and DELETE, to replace) on the one written to.
+Privileges are asked as in MySQL: SELECT on each table and view named, INSERT (and DELETE, to replace) on the one
+written to. Views of the catalogue are read like tables (`rutile.planner.duckdb_views`).
 
 ARROW_IPC(?) is the one parameter there is: the bytes of an Arrow IPC stream, so that a DataFrame travels to the front
 end, wherever that runs. Definitions and changes of stored tables otherwise go through the front door, as MySQL.
@@ -33,12 +34,13 @@ from rutile import errors
 from rutile.errors import SqlError, not_supported, syntax_error
 from rutile.explain.explain import explain_plan
 from rutile.parse import statements as st
+from rutile.parse.table_finder import TableFinder
 from rutile.parse.tree import parse_tree
 from rutile.planner.duckdb_columns import writing
 from rutile.planner.duckdb_query import DUCKDB, plan_duckdb_query
+from rutile.planner.duckdb_views import with_catalog_views
 from rutile.planner.insert import InsertPlan, plan_insert, wrong_value_count
-from rutile.planner.names import base_tables
-from rutile.planner.point import FindTable
+from rutile.planner.names import TableKey, base_tables
 from rutile.planner.query import QueryPlan
 from rutile.privileges.names import Privilege
 from rutile.privileges.needs import Need
@@ -98,16 +100,24 @@ class DuckDbDoor:
 
     async def plan(self, query: exp.Query) -> QueryPlan:
         """The plan of a query, the session's relations known. Raises SqlError."""
-        plan = await self._session.planned(lambda find: self._plan(query, find))
-        for scan in plan.scans:
-            await self._session.privileges.demand(_need(scan.schema, Privilege.SELECT))
+        expanded = self._with_views(query)
+        plan = await self._session.planned(lambda find: self._plan(expanded.copy(), find))
+        for owner, name in self._named(expanded):  # what a view of the catalogue reads is not asked about
+            await self._session.privileges.demand(Need((Privilege.SELECT,), owner, name))
         if plan.virtual:  # their rows are not cut to what the account may know of
             await self._session.privileges.demand(Need((Privilege.SUPER,)))
         return plan
 
-    def _plan(self, query: exp.Query, find_table: FindTable) -> QueryPlan:
+    def _named(self, query: exp.Expr) -> list[TableKey]:
+        """The stored tables and views of the catalogue that a query names."""
+        named = base_tables(query, self._session.database).items()
+        mine = self.relations.tables
+        stored = [key for key, node in named if node.db or node.name.lower() not in mine]
+        return [key for key in stored if key[0] != "information_schema"]
+
+    def _plan(self, query: exp.Expr, find_table: TableFinder) -> QueryPlan:
         session = self._session
-        expanded = self._with_views(query)
+        expanded = with_catalog_views(query, session.database, find_table, self.relations.tables)
         stored, virtual, held = {}, {}, {}
         for key, node in base_tables(expanded, session.database).items():
             schema = virtual_schema(key[1]) if key[0] == "information_schema" else None
@@ -143,9 +153,10 @@ class DuckDbDoor:
         tree = exp.select("*").from_(name) if name is not None else _query_of(parse_tree(text, DUCKDB))
         plan = await self.plan(tree)
         names, types = await self._session.shared.runner.types_of(plan)
+        scanned = plan.scans[0].schema if name is not None and plan.scans else None
         required: set[str] = set()
-        if name is not None and plan.scans:
-            required = {column.name for column in plan.scans[0].schema.columns if not column.nullable}
+        if scanned is not None and name is not None and scanned.name.lower() == name.name.lower():  # no view
+            required = {column.name for column in scanned.columns if not column.nullable}
         nulls = ["NO" if each in required else "YES" for each in names]
         return Result.of_table(pa.table({"column_name": names, "column_type": types, "null": nulls}))
 
