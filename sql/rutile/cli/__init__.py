@@ -3,7 +3,8 @@
     verbs       how a verb is added, and the addresses everybody starts from
     servers     one role a process: pd, kv, sql; or all in one: standalone
     tryout      everything at once on this machine: demo, playground
-    clients     what talks to a cluster: shell, import
+    clients     what talks to a cluster: shell
+    files       rows from files and to files: import, export
     flight      options of what serves Arrow Flight
     ctl         what looks after a cluster: the commands of `rutile.ctl`
     settings    --config FILE and --set NAME=VALUE
@@ -19,7 +20,7 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from rutile.cli import clients, ctl, servers, tryout
+from rutile.cli import clients, ctl, files, servers, tryout
 
 EPILOG = """\
 start here:
@@ -28,6 +29,7 @@ start here:
   rutile standalone --data mydir         a whole database in one process
   rutile shell                           talk SQL to either
   rutile import item item.parquet --create
+  rutile export item --to item.csv
   rutile ctl stores                      look after a cluster
   python -c 'import rutile; print(rutile.connect("mydir").execute("SELECT 1").fetchall())'
 """
@@ -35,7 +37,8 @@ VERBS = (
     tryout.add_demo,
     tryout.add_playground,
     clients.add_shell,
-    clients.add_import,
+    files.add_import,
+    files.add_export,
     servers.add_pd,
     servers.add_kv,
     servers.add_sql,

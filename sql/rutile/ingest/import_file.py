@@ -10,7 +10,7 @@ from typing import Any
 
 from rutile.errors import SqlError
 from rutile.ingest.csv_source import CsvOptions, open_csv
-from rutile.ingest.import_job import ImportJob, ImportJobs
+from rutile.ingest.import_job import SILENT_MS, ImportJob, ImportJobs
 from rutile.ingest.import_source import Source, open_parquet
 from rutile.ingest.importer import OpenSource, TableImport, cancel_job
 from rutile.nodes.local import shared_database
@@ -46,12 +46,12 @@ def import_file(
     return _on_database(target, path.name, work)
 
 
-def resume_import(target: str, job_id: int) -> int:
+def resume_import(target: str, job_id: int, *, silent_ms: int = SILENT_MS) -> int:
     """Go on with the import of a process that died; the number of all its rows. Raises as `import_file`, and
-    ProgrammingError when the job is over, alive, or its file is another one now."""
+    ProgrammingError when the job is over, was heard of in the last `silent_ms`, or its file is another one now."""
 
     async def work(engine: Database) -> int:
-        job = await ImportJobs(engine.client).take_up(job_id, uuid.uuid4().hex)
+        job = await ImportJobs(engine.client).take_up(job_id, uuid.uuid4().hex, silent_ms)
         return await TableImport(engine, job.database, job.table, reopener(job)).resume(job)
 
     return _on_database(target, f"import job {job_id}", work)

@@ -82,9 +82,9 @@ class ImportJob:
     def is_over(self) -> bool:
         return self.status is not JobStatus.RUNNING
 
-    def is_silent(self, now_ms: int) -> bool:
-        """Whether its owner seems to be dead."""
-        return not self.is_over and now_ms - self.beat_ms > SILENT_MS
+    def is_silent(self, now_ms: int, silent_ms: int = SILENT_MS) -> bool:
+        """Whether its owner seems to be dead: not heard of for so long."""
+        return not self.is_over and now_ms - self.beat_ms > silent_ms
 
     def ended(self, status: JobStatus, message: str, now_ms: int) -> ImportJob:
         """The job, over."""
@@ -173,7 +173,7 @@ class ImportJobs:
         now_ms = await self.now_ms()
         return await self._rewrite(job.id, lambda found: replace(_own(found, job), beat_ms=now_ms, **changes))
 
-    async def take_up(self, job_id: int, owner: str) -> ImportJob:
+    async def take_up(self, job_id: int, owner: str, silent_ms: int = SILENT_MS) -> ImportJob:
         """Make the job of a dead importer one's own. Raises 8170, 8171 if it is over, alive, or cannot be gone on
         with."""
         now_ms = await self.now_ms()
@@ -181,7 +181,7 @@ class ImportJobs:
         def taken(found: ImportJob) -> ImportJob:
             if found.is_over:
                 raise SqlError(ER_JOB_NOT_ALLOWED, f"import job {job_id} is {found.status}: nothing to resume")
-            if not found.is_silent(now_ms):
+            if not found.is_silent(now_ms, silent_ms):
                 raise SqlError(ER_JOB_NOT_ALLOWED, f"import job {job_id} is running: its importer was heard of"
                                f" {(now_ms - found.beat_ms) / 1000:.1f} s ago")  # fmt: skip
             if found.reopen is None:

@@ -16,9 +16,10 @@ from __future__ import annotations
 
 import asyncio
 import io
+import logging
 import sys
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 
 import pyarrow as pa
@@ -27,6 +28,7 @@ from rutile import errors
 from rutile.catalog import meta
 from rutile.catalog.meta import auto_increment_key, row_id_key
 from rutile.catalog.model import CatalogSnapshot, TableInfo, TableState
+from rutile.errors import SqlError
 from rutile.ingest.bulk_rows import BulkEncoder
 from rutile.ingest.fitting import ColumnFit
 from rutile.ingest.import_job import ImportJob, ImportJobs, JobStatus, finish
@@ -38,8 +40,12 @@ from rutile.rows.access import TableAccess
 from rutile.session.engine import Database
 from rutile.session.storage import KvTransaction
 from rutile_coprocessor.schema import Column, Handle, TableSchema
+from rutile_proto.errors import RutileError
 from rutile_proto.keys import table_range
 
+log = logging.getLogger(__name__)
+
+BEAT_S = 5.0
 ER_PRECHECK = 8173
 """TiDB's number for a table that an import cannot go into."""
 
@@ -91,12 +97,26 @@ class TableImport:
         assert self.job is not None, "the job is written down first"
         return self.job
 
-    async def _guarded(self, work: asyncio.Future[int] | object) -> int:
+    async def _guarded(self, work: Coroutine[None, None, int]) -> int:
+        beating = asyncio.create_task(self._beat())
         try:
-            return await work  # type: ignore[misc, no-any-return]
+            return await work
         except BaseException as error:
             await asyncio.shield(self._give_up(error))
             raise
+        finally:
+            beating.cancel()
+
+    async def _beat(self) -> None:
+        """Signs of life, also while nothing is written: looking for duplicates may take long."""
+        while True:
+            await asyncio.sleep(BEAT_S)
+            try:
+                await self._jobs.change(self._mine)
+            except SqlError:
+                return  # the job is not ours any more: the next checkpoint will say so
+            except RutileError as error:
+                log.info("import job %d: no sign of life could be given: %s", self._mine.id, error)
 
     # --- the table ----------------------------------------------------------------------------------------------------
 
