@@ -1,15 +1,19 @@
 """Partial forms of aggregates, and how they merge.
 
-| aggregate              | partial, per store and group | merge                                          |
-|------------------------|------------------------------|------------------------------------------------|
-| COUNT                  | COUNT                        | SUM, 0 for none, as BIGINT                     |
-| SUM                    | SUM                          | SUM: exact, decimals stay DECIMAL(38, s)       |
-| AVG                    | SUM and COUNT                | SUM / SUM, as DOUBLE (as DuckDB's AVG is)      |
-| MIN, MAX, BIT_AND, ... | itself                       | itself                                         |
-| any with DISTINCT      | its arguments, as group keys | itself: other partials are just grouped finer  |
+| aggregate                | partial, per store and group | merge                                              |
+|--------------------------|------------------------------|----------------------------------------------------|
+| COUNT, COUNT_IF          | itself                       | SUM, 0 for none, as BIGINT (COUNT_IF: HUGEINT)     |
+| SUM                      | SUM                          | SUM: exact, decimals stay DECIMAL(38, s)           |
+| AVG                      | SUM and COUNT                | SUM / SUM, as DOUBLE (as DuckDB's AVG is)          |
+| MIN, MAX, BIT_AND, ...   | itself                       | itself                                             |
+| VARIANCE, STDDEV and kin | COUNT, AVG, COUNT * VAR_POP  | the moments of two parts at a time (Chan et al.)   |
+| any with DISTINCT        | its arguments, as group keys | itself: other partials are just grouped finer      |
+| APPROX_COUNT_DISTINCT    | its argument, as a group key | itself: the sketch of a set, however it was cut    |
+| GROUP_CONCAT(DISTINCT)   | its argument, as a group key | itself, ordered by what it joins                   |
 
-Everything else (variance, medians, GROUP_CONCAT, ...) has no partial form that is both exact and order-free; such a
-query takes another plan.
+Moments, not sums of squares: those of large numbers close to each other cancel. Everything else (medians, quantiles,
+GROUP_CONCAT of all values, lists and objects, correlations, ...) has no partial form that is smaller than its rows,
+exact, and free of their order; such a query takes another plan, and is computed from the rows.
 """
 
 from __future__ import annotations
@@ -25,7 +29,15 @@ _SELF_MERGING = (
     exp.Min, exp.Max, exp.BitwiseAndAgg, exp.BitwiseOrAgg, exp.BitwiseXorAgg, exp.LogicalAnd, exp.LogicalOr,
     exp.AnyValue,
 )  # fmt: skip
-_MERGED_ONCE_MORE = (exp.Count, exp.Sum, exp.Avg, *_SELF_MERGING)
+_SPREADS: dict[type[exp.Expr], str] = {
+    exp.Variance: "rutile_var_samp",
+    exp.VariancePop: "rutile_var_pop",
+    exp.Stddev: "rutile_stddev_samp",
+    exp.StddevSamp: "rutile_stddev_samp",
+    exp.StddevPop: "rutile_stddev_pop",
+}
+"""The macro of the prelude that makes each out of the parts' moments."""
+_MERGED_ONCE_MORE = (exp.Count, exp.CountIf, exp.Sum, exp.Avg, *_SELF_MERGING, *_SPREADS)
 
 
 def split_grouping(select: exp.Select) -> tuple[exp.Select, exp.Select] | None:
@@ -119,6 +131,10 @@ class _Grouping:
 
     def _merged_aggregate(self, aggregate: exp.Expr, condition: exp.Expr | None) -> exp.Expr:
         argument = aggregate.args.get("this")
+        if condition is None and isinstance(aggregate, exp.ApproxDistinct):
+            return self._merged_of_set(aggregate, [aggregate.this])
+        if condition is None and isinstance(aggregate, exp.GroupConcat) and _joined_set(aggregate):
+            return self._merged_of_set(aggregate, _joined_set(aggregate))
         plain = isinstance(aggregate, _MERGED_ONCE_MORE) and not isinstance(argument, exp.Order | exp.HavingMax)
         if not plain or len(list(_arguments(aggregate))) > 1 or (condition and isinstance(argument, exp.Distinct)):
             self.refused = True
@@ -138,6 +154,15 @@ class _Grouping:
         merged.set("this", exp.Distinct(expressions=columns))
         return merged
 
+    def _merged_of_set(self, aggregate: exp.Expr, values: list[exp.Expr]) -> exp.Expr:
+        """An aggregate that depends on nothing but which values there are, over those the fragments found."""
+        found = [(value.copy(), _placed(self._distinct, value, "d")) for value in values]
+
+        def placed(node: exp.Expr) -> exp.Expr:
+            return next((column.copy() for value, column in found if node == value), node)
+
+        return aggregate.copy().transform(placed)
+
     def fragment(self, select: exp.Select) -> exp.Select:
         groups = [*self._keys, *self._distinct]
         names = [f"rutile_k{place}" for place in range(len(self._keys))]
@@ -155,6 +180,16 @@ class _Grouping:
         return fragment
 
 
+def _joined_set(aggregate: exp.GroupConcat) -> list[exp.Expr]:
+    """The one value of GROUP_CONCAT(DISTINCT value ORDER BY value); none where it asks for anything else."""
+    ordered = aggregate.this
+    if not isinstance(ordered, exp.Order) or not isinstance(ordered.this, exp.Distinct):
+        return []
+    values: list[exp.Expr] = ordered.this.expressions
+    is_own_order = len(values) == 1 and [item.this for item in ordered.expressions] == values
+    return values if is_own_order and not isinstance(values[0], exp.Literal) else []
+
+
 def _arguments(aggregate: exp.Expr) -> Iterable[exp.Expr]:
     for part in ("this", "expressions", "expression"):
         value = aggregate.args.get(part)
@@ -169,9 +204,11 @@ def _placed(items: list[exp.Expr], value: exp.Expr, letter: str) -> exp.Column:
 
 
 def _merge_of(aggregate: exp.Expr, partial: Partial) -> exp.Expr:
-    if isinstance(aggregate, exp.Count):
+    if type(aggregate) in _SPREADS:
+        return _merged_spread(aggregate, partial)
+    if isinstance(aggregate, exp.Count | exp.CountIf):
         counts = exp.Coalesce(this=exp.Sum(this=partial(aggregate)), expressions=[exp.Literal.number(0)])
-        return exp.cast(counts, "bigint", dialect="duckdb")
+        return exp.cast(counts, "bigint" if isinstance(aggregate, exp.Count) else "hugeint", dialect="duckdb")
     if isinstance(aggregate, exp.Avg):
         total = exp.cast(exp.Sum(this=partial(exp.Sum(this=aggregate.this.copy()))), "double", dialect="duckdb")
         count = exp.Sum(this=partial(exp.Count(this=aggregate.this.copy(), big_int=True)))
@@ -179,3 +216,17 @@ def _merge_of(aggregate: exp.Expr, partial: Partial) -> exp.Expr:
     merged = aggregate.copy()
     merged.set("this", partial(aggregate))
     return merged
+
+
+def _merged_spread(aggregate: exp.Expr, partial: Partial) -> exp.Expr:
+    value = aggregate.this
+    count = partial(exp.Count(this=value.copy(), big_int=True))
+    mean = partial(exp.Avg(this=exp.cast(value.copy(), "double", dialect="duckdb")))
+    spread = partial(exp.VariancePop(this=value.copy()))
+    moments = {"n": count, "mean": mean, "spread": exp.Mul(this=spread, expression=count.copy())}
+    part = exp.Struct(
+        expressions=[exp.PropertyEQ(this=exp.to_identifier(name), expression=each) for name, each in moments.items()]
+    )
+    has_rows = exp.Where(this=exp.GT(this=count.copy(), expression=exp.Literal.number(0)))
+    parts = exp.Filter(this=exp.ArrayAgg(this=part), expression=has_rows)
+    return exp.func(_SPREADS[type(aggregate)], parts)

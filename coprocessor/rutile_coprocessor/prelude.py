@@ -154,7 +154,18 @@ _JSON = (
     " THEN json_extract_string(j, p) ELSE mysql_json_extract_text(j, p) END",
 )
 
-MACROS: tuple[str, ...] = (*_NUMBERS, *_TEXTS, *_TIMES, *_CHANCE, *_JSON)
+_MERGES = (
+    # Moments of parts (count, mean, sum of squared distances from it) as those of all: see `partial_aggregate`.
+    "rutile_moments(parts) AS list_reduce(parts, lambda a, b: {'n': a.n + b.n,"
+    " 'mean': a.mean + (b.mean - a.mean) * b.n / (a.n + b.n),"
+    " 'spread': a.spread + b.spread + (b.mean - a.mean) ** 2 * a.n * b.n / (a.n + b.n)})",
+    "rutile_var_pop(parts) AS rutile_moments(parts).spread / rutile_moments(parts).n",
+    "rutile_var_samp(parts) AS rutile_moments(parts).spread / nullif(rutile_moments(parts).n - 1, 0)",
+    "rutile_stddev_pop(parts) AS sqrt(rutile_var_pop(parts))",
+    "rutile_stddev_samp(parts) AS sqrt(rutile_var_samp(parts))",
+)
+
+MACROS: tuple[str, ...] = (*_NUMBERS, *_TEXTS, *_TIMES, *_CHANCE, *_JSON, *_MERGES)
 
 SETTINGS: tuple[str, ...] = ("SET GLOBAL error_on_division_by_zero = false",)
 """MySQL's x DIV 0 and x % 0 are NULL."""

@@ -21,6 +21,7 @@ from rutile_proto.errors import (
     KeyNotInRegion,
     MismatchPeerId,
     NotLeader,
+    RegionError,
     RegionNotFound,
     StoreNotMatch,
 )
@@ -90,6 +91,17 @@ class DirectKv:
         self.snapshots_taken += 1
         self.snapshots_open += 1
         return CountedSnapshot(self, region), region, LogIndex(self._index)
+
+    async def snapshots(
+        self, contexts: Sequence[kvrpcpb.Context]
+    ) -> list[tuple[RegionSnapshot, metapb.Region, LogIndex] | RegionError]:
+        found: list[tuple[RegionSnapshot, metapb.Region, LogIndex] | RegionError] = []
+        for context in contexts:
+            try:
+                found.append(await self.snapshot(context))
+            except RegionError as error:
+                found.append(error)
+        return found
 
     async def write(self, context: kvrpcpb.Context, modifies: Sequence[Modify]) -> None:
         region = self._check(context)

@@ -12,6 +12,7 @@ from rutile_kv.client.gc_hold import GcHold
 from rutile_kv.client.heartbeat import Hearts
 from rutile_kv.client.leader_watch import LeaderWatch
 from rutile_kv.client.lock_resolver import LockResolver
+from rutile_kv.client.mirror_sites import MirrorSites
 from rutile_kv.client.pd import PdClient
 from rutile_kv.client.raw_points import RawPoints
 from rutile_kv.client.region_cache import RegionCache
@@ -70,6 +71,7 @@ class Cluster:
         self.background = Background()
         self.hearts = Hearts(self)
         self.gc_hold = GcHold(pd, self.pace)
+        self.mirror_sites = MirrorSites()
         self._raw_points: dict[str, RawPoints] = {}
 
     def raw_points(self, cf: str) -> RawPoints:

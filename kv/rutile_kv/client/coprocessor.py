@@ -145,6 +145,12 @@ class FragmentRun:
                 raise FragmentCancelled(f"the fragment's time is up after {error.spent_ms} ms: {error}") from error
 
     async def _attempt(self, task: StoreTask) -> AsyncGenerator[rutilepb.FragmentPage, None]:
+        with self._cluster.mirror_sites.reading(task.store_id, [part.region.id for part in task.parts]):
+            async with aclosing(self._stream(task)) as pages:
+                async for page in pages:
+                    yield page
+
+    async def _stream(self, task: StoreTask) -> AsyncGenerator[rutilepb.FragmentPage, None]:
         held = _Held(self._hold_bytes)
         stream = None
         try:
@@ -221,6 +227,7 @@ class FragmentRun:
             ) from error
         kind = kind_of(error) if isinstance(error, grpc.RpcError) else STORE_UNREACHABLE
         self._cluster.sender.doubt(task.store_id)
+        self._cluster.mirror_sites.forget(task.store_id)
         self._failed_stores[task.store_id] = None
         for part in task.parts:
             if part.region.leader.store_id == task.store_id:

@@ -1,7 +1,7 @@
 """Which store runs a fragment over which regions.
 
 "whole"      one store that has a replica of every region runs the fragment over all of them, joins and all.
-             Followers read there too (`replica_read`): the store with the most leaders is asked.
+             Followers read there too (`replica_read`): the store that has them mirrored is asked (`mirror_sites`).
 "per_store"  every store runs the fragment over the regions it leads; the results are put one after the other,
              so this is for fragments that allow it.
 """
@@ -64,7 +64,7 @@ async def plan(
         stores = await cluster.pd.all_stores()
         return [StoreTask(store.id, (), replica_read=False) for store in stores[:1]]
     if mode == "whole":
-        return [_whole(parts, avoid)]
+        return [_whole(cluster, parts, avoid)]
     by_store: dict[int, list[RegionPart]] = {}
     for part in parts:
         by_store.setdefault(part.region.leader.store_id, []).append(part)
@@ -85,14 +85,16 @@ async def region_parts(cluster: Cluster, ranges: Sequence[KeyRange], backoff: Ba
     return [RegionPart(region, clip(wanted, region.user_start, region.user_end)) for region in regions.values()]
 
 
-def _whole(parts: Sequence[RegionPart], avoid: Collection[int]) -> StoreTask:
+def _whole(cluster: Cluster, parts: Sequence[RegionPart], avoid: Collection[int]) -> StoreTask:
     if len(parts) > MAX_REGIONS:
         raise WholeNotPossible(f"the ranges lie in {len(parts)} regions; one request takes {MAX_REGIONS}")
     common = set.intersection(*[_stores(part.region) for part in parts])
     if not common:
         raise WholeNotPossible(f"no store has a replica of all {len(parts)} regions")
     leaders = Counter(part.region.leader.store_id for part in parts)
-    best = min(sorted(common), key=lambda store: (store in avoid, -leaders[store]))
+    best = cluster.mirror_sites.choose(
+        [store for store in common if store not in avoid] or common, [part.region.id for part in parts], leaders
+    )
     return StoreTask(best, parts, replica_read=True)
 
 

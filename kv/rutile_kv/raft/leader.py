@@ -14,7 +14,7 @@ from rutile_kv.raft.errors import DropReason, ProposalDropped
 from rutile_kv.raft.lease import HeartbeatRounds
 from rutile_kv.raft.messages import NO_PEER, ConfChange, Entry, EntryKind, Message, MessageKind
 from rutile_kv.raft.quorum import VoteResult
-from rutile_kv.raft.read_index import ReadIndexQueue, ReadRequest, answer_reads
+from rutile_kv.raft.read_index import ReadIndexQueue, ReadRequest, ReadRound, answer_reads
 from rutile_kv.raft.ready import Role
 from rutile_kv.raft.replication import Replication
 from rutile_kv.raft.role import RoleState
@@ -160,7 +160,7 @@ class Leader(RoleState):
                 if message.index <= self.rounds.last and self.replication.heartbeat_answered(message):
                     self._confirm_rounds()
             case MessageKind.READ_INDEX:
-                self._take_read(ReadRequest(message.sender, message.context))
+                self._take_followers_read(ReadRequest(message.sender, message.context))
             case MessageKind.TRANSFER_LEADER:
                 self._begin_transfer(message.index)
 
@@ -207,6 +207,14 @@ class Leader(RoleState):
     def read_index(self, context: bytes) -> None:
         if not self._take_read(ReadRequest(self.core.id, context)):
             raise ProposalDropped(DropReason.TOO_MANY_READS)
+
+    def _take_followers_read(self, request: ReadRequest) -> None:
+        """Answered at once under a lease, as if it came from here: a scan over many regions asks for each of them."""
+        core = self.core
+        if self.lease_valid(core.tick_count + core.late_ticks):
+            answer_reads(core, ReadRound(self.rounds.last, core.log.committed, (request,)))
+        else:
+            self._take_read(request)
 
     def _take_read(self, request: ReadRequest) -> bool:
         """Queue a read; False if too many wait."""

@@ -20,7 +20,7 @@ What each message carries (besides `kind, to, sender, term`), and where the idea
 | TRANSFER_LEADER     | index: the peer that shall lead                                 | thesis §3.10              |
 | TIMEOUT_NOW         |                                                                 | thesis §3.10              |
 | READ_INDEX          | context: the reader's own mark                                  | thesis §6.4               |
-| READ_INDEX_RESPONSE | index: read once this is applied; context                       | thesis §6.4               |
+| READ_INDEX_RESPONSE | index: read once this is applied; context; commit, commit_term  | thesis §6.4               |
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@
 3. When a majority has answered that round, or a later one, the reads of the round are confirmed.
 4. Whoever asked waits until it has applied the read index, and reads.
 
-All reads that arrive between two Readys share one round.
+All reads that arrive between two Readys share one round. A follower's question needs none while the leader's lease is
+valid: no other leader can have committed anything that this one does not know of.
 """
 
 from __future__ import annotations
@@ -71,7 +72,9 @@ class ReadIndexQueue:
 
 
 def answer_reads(core: Core, confirmed: ReadRound) -> None:
-    """Tell whoever asked, here or at a follower, from which applied index on it may read."""
+    """Tell whoever asked, here or at a follower, from which applied index on it may read. A follower hears with it what
+    is committed, or it would wait for the next heartbeat to apply it."""
+    committed = core.log.committed
     for request in confirmed.requests:
         if request.peer_id == core.id:
             core.read_states.append(ReadState(confirmed.index, request.context))
@@ -83,6 +86,8 @@ def answer_reads(core: Core, confirmed: ReadRound) -> None:
                     core.id,
                     core.term,
                     index=confirmed.index,
+                    commit=committed,
+                    commit_term=core.log.term(committed),
                     context=request.context,
                 )
             )

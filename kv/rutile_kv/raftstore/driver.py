@@ -51,6 +51,7 @@ from rutile_proto import rutilepb_pb2 as rutilepb
 from rutile_proto.errors import (
     InvalidRequest,
     NotLeader,
+    RegionError,
     RegionNotFound,
     RutileError,
     ServerIsBusy,
@@ -180,6 +181,36 @@ class StoreDriver:
         index = self.store.applied_index(region.id)
         return RegionSnapshot(self._engine.snapshot(), region), region, LogIndex(index)
 
+    async def snapshots(
+        self, contexts: Sequence[kvrpcpb.Context]
+    ) -> list[tuple[Snapshot, metapb.Region, LogIndex] | RegionError]:
+        """The same for many regions, all of one moment: they share a snapshot of the engine, which closing any of them
+        closes. Why a region cannot be read stands in its place."""
+        asked = await asyncio.gather(*map(self._confirm, contexts), return_exceptions=True)
+        engine = self._engine.snapshot()
+        try:
+            found = [self._of_moment(engine, *each) for each in zip(contexts, asked, strict=True)]
+        except BaseException:
+            engine.close()
+            raise
+        if all(isinstance(each, RegionError) for each in found):
+            engine.close()
+        return found
+
+    def _of_moment(
+        self, engine: Snapshot, context: kvrpcpb.Context, outcome: object
+    ) -> tuple[Snapshot, metapb.Region, LogIndex] | RegionError:
+        """A confirmed region in a snapshot taken in this very turn."""
+        try:
+            if isinstance(outcome, BaseException):
+                raise outcome
+            region = self.store.read_again(context)
+            if not context.replica_read and self.store.led_term(region.id) != outcome:
+                raise NotLeader(region.id, None)
+        except RegionError as error:
+            return error
+        return RegionSnapshot(engine, region), region, LogIndex(self.store.applied_index(region.id))
+
     async def write(self, context: kvrpcpb.Context, modifies: Sequence[Modify]) -> None:
         """Returns when the changes are applied here. Raises RegionError if they surely never will be,
         UndeterminedResult if nobody can tell."""
@@ -293,6 +324,10 @@ class StoreDriver:
 
     def _now_tick(self) -> int:
         return int((self._clock.monotonic() - self._started_at) / self._tick_seconds)
+
+    async def _confirm(self, context: kvrpcpb.Context) -> int:
+        """Returns once the region is fresh enough to read; the term this store led it in when it was asked."""
+        return (await self._readable(context))[1]
 
     async def _readable(self, context: kvrpcpb.Context) -> tuple[metapb.Region, int]:
         """The region to read in this very turn, and the term this store has led it in all the while (0: it has not)."""

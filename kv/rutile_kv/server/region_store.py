@@ -14,7 +14,7 @@ from rutile_kv.engine.api import Reader, Snapshot
 from rutile_kv.txn.shell import RegionKv
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto import metapb_pb2 as metapb
-from rutile_proto.errors import KeyNotInRegion
+from rutile_proto.errors import KeyNotInRegion, RegionError
 from rutile_proto.keys import storage_key, user_bound
 from rutile_proto.types import LogIndex
 
@@ -32,6 +32,11 @@ class RegionStore(RegionKv, Protocol):
         in the context. Raises RegionError."""
 
     async def snapshot(self, context: kvrpcpb.Context) -> tuple[Snapshot, metapb.Region, LogIndex]: ...
+
+    async def snapshots(
+        self, contexts: Sequence[kvrpcpb.Context]
+    ) -> list[tuple[Snapshot, metapb.Region, LogIndex] | RegionError]:
+        """Of many regions at one moment; closing any of them closes all."""
 
     def region(self, region_id: int) -> metapb.Region | None:
         """The region as this store last applied it, or None when it is not here."""

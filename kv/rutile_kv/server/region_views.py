@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -60,37 +59,27 @@ async def open_views(
 
     Raises RegionsNotServed, and then keeps none of them open.
     """
-    views: dict[int, RegionView] = {}
+    found = await store.snapshots([read.context for read in reads])
+    views: list[RegionView] = []
     failures: list[tuple[metapb.Region, RegionError]] = []
-
-    async def open_one(position: int, read: RegionRead) -> None:
-        try:
-            views[position] = await _open(store, scheduler, read, pin)
-        except RegionError as error:
-            failures.append((_known_region(store, read.context), error))
-
     try:
-        opening = (open_one(position, read) for position, read in enumerate(reads))
-        for outcome in await asyncio.gather(*opening, return_exceptions=True):
-            if outcome is not None:
-                raise outcome
+        for read, outcome in zip(reads, found, strict=True):
+            if isinstance(outcome, RegionError):
+                failures.append((_known_region(store, read.context), outcome))
+            else:  # they came back in the turn they were taken in, so the pin is of the same moment
+                snapshot, region, index = outcome
+                views.append(RegionView(region, snapshot, scheduler.over(snapshot), pin(region.id, index), read.ranges))
         if failures:
             raise RegionsNotServed(failures)
     except BaseException:
-        close_views(views.values())
+        close_views(views)
         raise
-    return [views[position] for position in range(len(reads))]
+    return views
 
 
 def close_views(views: Iterable[RegionView]) -> None:
     for view in views:
         view.snapshot.close()
-
-
-async def _open(store: RegionStore, scheduler: TxnScheduler, read: RegionRead, pin: Pin) -> RegionView:
-    """The snapshot comes back in the turn it was taken in, so the pin is of the same moment."""
-    snapshot, region, index = await store.snapshot(read.context)
-    return RegionView(region, snapshot, scheduler.over(snapshot), pin(region.id, index), read.ranges)
 
 
 def _known_region(store: RegionStore, context: kvrpcpb.Context) -> metapb.Region:
