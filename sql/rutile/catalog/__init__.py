@@ -14,6 +14,8 @@ a row, and no process owns it:
     m ddl_job <id>, m ddl_history <id>   JSON: jobs that run, and that are over
     m ddl_owner                          JSON: the front end that runs them, and until when
     m auto_increment <table id>          the next AUTO_INCREMENT value no front end has taken
+    m sequence <database> <name>         JSON: a sequence (`sequences.py`)
+    m sequence_next <id>                 its next value
     m row_id <table id>                  the same for the hidden row ids of tables without primary key
     m delete_range <start> <end>         keys of a dropped or truncated table, still to be removed by the stores'
                                          garbage collection (`rutile_kv.client.delete_ranges`)
@@ -34,5 +36,5 @@ one step at a time, taken by the one front end that owns the jobs (`rutile.ddl.w
 *Row ids* are handed out from ranges of 30,000 a front end takes at once (`identifiers.py`), so ids are unique and
 ascending within a front end, and have gaps.
 
-Not here: sequences.
+*Foreign keys* are in their children's definitions; parents list who leads to them (`foreign_keys.py`).
 """

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from rutile import errors
 from rutile.catalog import meta
+from rutile.catalog.auto_random import AutoRandom
 from rutile.catalog.cache import LEASE_S, CatalogCache
 from rutile.catalog.foreign_keys import ForeignKey, TableName, has_foreign_keys, key_of, relinked
 from rutile.catalog.holds import CommitHolds
@@ -15,6 +16,7 @@ from rutile.catalog.identifiers import IdAllocator
 from rutile.catalog.indexes import IndexInfo
 from rutile.catalog.model import CatalogSnapshot, DatabaseInfo, TableInfo, TableState
 from rutile.catalog.rules import NO_RULES, RuleSet
+from rutile.catalog.sequences import SequenceValues
 from rutile.ddl.foreign_key_guards import refuse_drop, refuse_truncate
 from rutile.ddl.foreign_keys import check_children, check_links
 from rutile.errors import SqlError
@@ -45,6 +47,7 @@ class Catalog:
         self._cache = CatalogCache(client, monotonic, lease_s=lease_s, single_front_end=single_front_end)
         self.holds = CommitHolds(self._cache, lease_s, single=single_front_end, sleep=asyncio.sleep)
         self.ids = IdAllocator(client)
+        self.sequences = SequenceValues(client)
 
     async def start(self) -> None:
         """Load the catalogue, and make the first database on a new cluster."""
@@ -141,6 +144,7 @@ class Catalog:
         indexes: tuple[IndexInfo, ...] = (),
         rules: RuleSet = NO_RULES,
         foreign_keys: tuple[ForeignKey, ...] = (),
+        auto_random: AutoRandom | None = None,
         checked: bool = True,
     ) -> TableInfo:
         """Make a table; `schema.table_id` is ignored and a fresh one given. `auto_increment` is the first value.
@@ -149,7 +153,16 @@ class Catalog:
         3734, 3780 for foreign keys that cannot lead to their parents; only without `checked` may these be missing.
         """
         last_index_id = max((index.id for index in indexes), default=0)
-        wanted = TableInfo(schema, TableState(state), comment, indexes, last_index_id, rules, foreign_keys)
+        wanted = TableInfo(
+            schema,
+            TableState(state),
+            comment,
+            indexes,
+            last_index_id,
+            rules,
+            foreign_keys,
+            auto_random=auto_random,
+        )
         made = await self.change(lambda txn, seen: _create_table(txn, seen, wanted, auto_increment, checked=checked))
         assert made is not None
         return made
@@ -269,6 +282,9 @@ async def _drop_database(txn: KvTransaction, seen: CatalogSnapshot, name: str, *
         meta.drop_table(txn, info)
     for view in seen.views_of(name):
         txn.delete(meta.view_key(view.schema.database, view.schema.name))
+    for sequence in seen.sequences_of(name):
+        txn.delete(meta.sequence_key(name, sequence.name))
+        txn.delete(meta.sequence_next_key(sequence.sequence_id))
     txn.delete(meta.database_key(name))
     return tables
 

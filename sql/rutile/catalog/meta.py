@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from rutile.catalog.model import CatalogSnapshot, DatabaseInfo, TableInfo
+from rutile.catalog.sequence_info import SequenceInfo
 from rutile.catalog.view_info import ViewInfo
 from rutile.ddl.delete_ranges import range_of_table, schedule_delete_range
 from rutile.privileges.model import User
@@ -19,6 +20,7 @@ _DATABASES = meta_key("database")
 _TABLES = meta_key("table")
 _VIEWS = meta_key("view")
 _USERS = meta_key("user")
+_SEQUENCES = meta_key("sequence")
 STATISTICS_OF_TABLE = ("statistics", "statistics_changes")
 """`rutile.statistics.kept` writes them; they go with the table."""
 _PAGE = 1024
@@ -56,6 +58,14 @@ def view_key(database: str, name: str) -> bytes:
     return meta_key("view", database.lower(), name.lower())
 
 
+def sequence_key(database: str, name: str) -> bytes:
+    return meta_key("sequence", database.lower(), name.lower())
+
+
+def sequence_next_key(sequence_id: int) -> bytes:
+    return meta_key("sequence_next", sequence_id)
+
+
 def auto_increment_key(table_id: int) -> bytes:
     return meta_key("auto_increment", table_id)
 
@@ -88,12 +98,14 @@ async def load(reader: MetaReader) -> CatalogSnapshot:
     tables = [TableInfo.from_bytes(value) for _, value in await scan_all(reader, _TABLES)]
     views = [ViewInfo.from_bytes(value) for _, value in await scan_all(reader, _VIEWS)]
     users = [User.from_bytes(value) for _, value in await scan_all(reader, _USERS)]
+    sequences = [SequenceInfo.from_bytes(value) for _, value in await scan_all(reader, _SEQUENCES)]
     return CatalogSnapshot(
         version,
         {info.name.lower(): info for info in databases},
         {(info.schema.database.lower(), info.schema.name.lower()): info for info in tables},
         views={(view.schema.database.lower(), view.schema.name.lower()): view for view in views},
         users={user.key: user for user in users},
+        sequences={(info.database.lower(), info.name.lower()): info for info in sequences},
     )
 
 

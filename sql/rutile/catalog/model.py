@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from enum import StrEnum
 
+from rutile.catalog.auto_random import AutoRandom
 from rutile.catalog.foreign_keys import ForeignKey, Referrer
 from rutile.catalog.indexes import IndexInfo, IndexState
 from rutile.catalog.rules import NO_RULES, RuleSet
+from rutile.catalog.sequence_info import SequenceInfo
 from rutile.catalog.view_info import ViewInfo
 from rutile.privileges.model import User, UserKey
 from rutile_coprocessor.schema import TableSchema
@@ -54,6 +56,8 @@ class TableInfo:
     foreign_keys: tuple[ForeignKey, ...] = ()
     referrers: tuple[Referrer, ...] = ()
     """The foreign keys that lead here, in order; kept by every change of the catalogue."""
+    auto_random: AutoRandom | None = None
+    """How the primary key is made when a row does not give it."""
 
     @property
     def table_id(self) -> int:
@@ -74,6 +78,7 @@ class TableInfo:
             "indexes": [index.to_json() for index in self.indexes], "last_index_id": self.last_index_id,
             "rules": self.rules.to_json(), "foreign_keys": [each.to_json() for each in self.foreign_keys],
             "referrers": [[each.database, each.table, each.foreign_key] for each in self.referrers],
+            "auto_random": astuple(self.auto_random) if self.auto_random is not None else None,
         }  # fmt: skip
         return json.dumps(body, separators=(",", ":")).encode()
 
@@ -88,7 +93,8 @@ class TableInfo:
         foreign_keys = tuple(ForeignKey.from_json(each) for each in body.get("foreign_keys", ()))
         referrers = tuple(Referrer(*each) for each in body.get("referrers", ()))
         last_id = body.get("last_index_id", 0)
-        return TableInfo(schema, state, body["comment"], indexes, last_id, rules, foreign_keys, referrers)
+        random = AutoRandom(*body["auto_random"]) if body.get("auto_random") else None
+        return TableInfo(schema, state, body["comment"], indexes, last_id, rules, foreign_keys, referrers, random)
 
 
 @dataclass(frozen=True)
@@ -102,6 +108,8 @@ class CatalogSnapshot:
     users: Mapping[UserKey, User] = field(default_factory=dict)
     """Those that have a record: root has none until it is changed (`rutile.privileges.accounts`)."""
 
+    sequences: Mapping[tuple[str, str], SequenceInfo] = field(default_factory=dict)
+
     def database(self, name: str) -> DatabaseInfo | None:
         return self.databases.get(name.lower())
 
@@ -111,9 +119,17 @@ class CatalogSnapshot:
         return info if info is not None and info.state is TableState.PUBLIC else None
 
     def has_name(self, database: str, name: str) -> bool:
-        """Whether a table in any state or a view has the name: they share one space of names."""
+        """Whether a table in any state, a view or a sequence has the name: they share one space of names."""
         key = database.lower(), name.lower()
-        return key in self.tables or key in self.views
+        return key in self.tables or key in self.views or key in self.sequences
+
+    def sequence(self, database: str, name: str) -> SequenceInfo | None:
+        return self.sequences.get((database.lower(), name.lower()))
+
+    def sequences_of(self, database: str) -> list[SequenceInfo]:
+        """The sequences of a database, by name."""
+        found = [info for (owner, _), info in self.sequences.items() if owner == database.lower()]
+        return sorted(found, key=lambda info: info.name)
 
     def view(self, database: str, name: str) -> ViewInfo | None:
         return self.views.get((database.lower(), name.lower()))

@@ -27,7 +27,7 @@ def create_view(view: ViewInfo, *, or_replace: bool) -> ViewChange:
     async def change(txn: KvTransaction, seen: CatalogSnapshot) -> None:
         if seen.database(owner) is None:
             raise errors.unknown_database(owner)
-        if (owner.lower(), name.lower()) in seen.tables:
+        if seen.has_name(owner, name) and seen.view(owner, name) is None:
             if or_replace:
                 raise SqlError(ER_WRONG_OBJECT, f"'{owner}.{name}' is not VIEW")
             raise SqlError(errors.ER_TABLE_EXISTS, f"Table '{name}' already exists")
@@ -43,7 +43,7 @@ def drop_view(owner: str, name: str) -> ViewChange:
 
     async def change(txn: KvTransaction, seen: CatalogSnapshot) -> None:
         if seen.view(owner, name) is None:
-            if (owner.lower(), name.lower()) in seen.tables:
+            if seen.has_name(owner, name):
                 raise SqlError(ER_WRONG_OBJECT, f"'{owner}.{name}' is not VIEW")
             raise SqlError(errors.ER_BAD_TABLE, f"Unknown table '{owner}.{name}'")
         txn.delete(meta.view_key(owner, name))

@@ -13,8 +13,9 @@ from decimal import Decimal
 
 from rutile import errors
 from rutile.catalog.model import TableInfo
+from rutile.catalog.sequence_info import names_sequence
 from rutile.ddl.columns import ColumnFacts, ColumnKey, read_column, with_default
-from rutile.ddl.create_table import check_column_name
+from rutile.ddl.create_table import ER_AUTO_RANDOM, check_column_name
 from rutile.errors import SqlError, not_supported
 from rutile.parse import alterations as alter
 from rutile.rows.conversion import converter_for
@@ -31,6 +32,8 @@ def add_column(info: TableInfo, change: alter.AddColumn, now: datetime) -> Table
     schema = info.schema
     next_id = max(column.id for column in (*schema.columns, *schema.dropped)) + 1
     column, facts = read_column(change.definition, next_id)
+    if column.default_sql is not None and names_sequence(column.default_sql):
+        raise not_supported("ADD COLUMN whose default is a sequence: rows would have to be given values")
     check_column_name(column.name)
     _refuse_rules(facts)
     if facts.key is not ColumnKey.NONE or column.auto_increment:
@@ -107,6 +110,9 @@ def set_default(info: TableInfo, change: alter.SetDefault) -> TableInfo:
 
 
 def _refuse_rules(facts: ColumnFacts) -> None:
+    if facts.auto_random is not None:
+        message = "Invalid auto random: adding/dropping/modifying auto_random is not supported"
+        raise SqlError(ER_AUTO_RANDOM, message)
     if facts.references:
         raise not_supported("ALTER TABLE of a column with REFERENCES: ADD FOREIGN KEY by itself")
     if facts.generated is not None or facts.checks:

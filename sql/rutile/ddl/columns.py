@@ -7,10 +7,12 @@ from enum import Enum, auto
 
 from sqlglot import exp
 
+from rutile.catalog.auto_random import AutoRandom
 from rutile.ddl.types import column_type
 from rutile.errors import ER_INVALID_DEFAULT, SqlError, not_supported
 from rutile.expressions.compile import Environment, NotCompilable, constant_value
 from rutile.expressions.functions import moment_function
+from rutile.parse.sequences import sequence_call, sequence_default
 from rutile.rows.conversion import converter_for
 from rutile_coprocessor.schema import Column, ColumnType, Kind, Scalar
 
@@ -39,6 +41,7 @@ class ColumnFacts:
     on_update: exp.Expr | None = None
     comment: str = ""
     generated: exp.ComputedColumnConstraint | None = None
+    auto_random: AutoRandom | None = None
     checks: list[tuple[str | None, exp.Expr]] = field(default_factory=list)
     """Name and condition of each CHECK."""
     references: list[exp.Reference] = field(default_factory=list)
@@ -62,7 +65,7 @@ def read_column(definition: exp.ColumnDef, column_id: int) -> tuple[Column, Colu
         id=column_id,
         name=definition.name,
         type=kind,
-        nullable=nullable and not facts.auto_increment,
+        nullable=nullable and not facts.auto_increment and facts.auto_random is None,
         auto_increment=facts.auto_increment,
         comment=facts.comment,
         on_update_sql=_moment_sql(definition.name, kind, facts.on_update),
@@ -86,6 +89,8 @@ def _read_constraint(name: str, kind: exp.Expr, facts: ColumnFacts) -> None:
             facts.on_update = kind.this
         case exp.CommentColumnConstraint():
             facts.comment = kind.this.name
+        case exp.EncodeColumnConstraint() if kind.name.startswith("auto_random"):
+            facts.auto_random = AutoRandom(*map(int, kind.name.split("_")[2:]))
         case exp.Reference():
             facts.references.append(kind)
         case exp.ComputedColumnConstraint():
@@ -118,6 +123,8 @@ def with_default(column: Column, default: exp.Expr | None) -> Column:
         raise SqlError(
             ER_BLOB_CANT_HAVE_DEFAULT, f"BLOB, TEXT or JSON column '{column.name}' can't have a default value"
         )
+    if sequence_call(default) is not None:
+        return replace(column, default_sql=sequence_default(default))
     if moment_function(default) is not None:
         return replace(column, default_sql=_moment_sql(column.name, column.type, default))
     if isinstance(default, exp.Paren):

@@ -15,4 +15,6 @@ async def copy_table(catalog: Catalog, source: tuple[str, str], target: tuple[st
     fresh = tuple(replace(column, added_in=0, dropped_in=None, origin_default=None) for column in info.schema.columns)
     schema = replace(info.schema, name=name, database=owner, columns=fresh, dropped=(), layout_version=0)
     indexes = tuple(replace(index, readable_from=0) for index in info.public_indexes)
-    return await catalog.create_table(schema, comment=info.comment, indexes=indexes, rules=info.rules)
+    return await catalog.create_table(
+        schema, comment=info.comment, indexes=indexes, rules=info.rules, auto_random=info.auto_random
+    )

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from sqlglot import exp
 
 from rutile import errors
+from rutile.catalog.auto_random import MAX_SHARD_BITS, MIN_RANGE_BITS, RANGE_BITS, AutoRandom
 from rutile.catalog.foreign_keys import ForeignKey
 from rutile.catalog.indexes import IndexInfo
 from rutile.catalog.model import TableInfo
@@ -34,6 +35,7 @@ ER_TOO_LONG_IDENT = 1059
 ER_TOO_MANY_FIELDS = 1117
 ER_BLOB_KEY_WITHOUT_LENGTH = 1170
 ER_CHECK_DUP_NAME = 3822
+ER_AUTO_RANDOM = 8216
 _NEEDS_PREFIX = (Kind.TEXT, Kind.BLOB, Kind.JSON)
 
 
@@ -47,6 +49,7 @@ class TableDefinition:
     indexes: tuple[IndexInfo, ...] = ()
     rules: RuleSet = NO_RULES
     foreign_keys: tuple[ForeignKey, ...] = ()
+    auto_random: AutoRandom | None = None
 
 
 @dataclass
@@ -57,6 +60,7 @@ class _Parts:
     generated: list[GeneratedColumn] = field(default_factory=list)
     checks: list[tuple[str | None, exp.Expr]] = field(default_factory=list)
     foreign_keys: list[ForeignKeyDefinition] = field(default_factory=list)
+    auto_random: tuple[Column, AutoRandom] | None = None
 
 
 def read_definition(definition: exp.Create, database: str, name: str) -> TableDefinition:
@@ -78,7 +82,8 @@ def read_definition(definition: exp.Create, database: str, name: str) -> TableDe
     table = TableInfo(schema, indexes=indexes, rules=rules)
     foreign_keys = build_foreign_keys(table, parts.foreign_keys)
     indexes = with_own_indexes(table, foreign_keys)
-    return TableDefinition(schema, comment, auto_increment, indexes, rules, foreign_keys)
+    random = check_auto_random(schema, *parts.auto_random) if parts.auto_random is not None else None
+    return TableDefinition(schema, comment, auto_increment, indexes, rules, foreign_keys, random)
 
 
 def with_own_indexes(info: TableInfo, foreign_keys: Sequence[ForeignKey]) -> tuple[IndexInfo, ...]:
@@ -139,6 +144,8 @@ def _read_column(element: exp.ColumnDef, parts: _Parts) -> None:
     column, facts = read_column(element, len(parts.columns) + 1)
     parts.columns.append(column)
     parts.checks += facts.checks
+    if facts.auto_random is not None:
+        parts.auto_random = column, facts.auto_random
     parts.foreign_keys += [read_reference(each, (column.name,), None) for each in facts.references]
     if facts.key is ColumnKey.PRIMARY:
         _set_key(parts, (column.name,))
@@ -218,6 +225,33 @@ def _handle_of(key: Sequence[Column]) -> Handle:
     if not key:
         return "hidden"
     return "int" if len(key) == 1 and key[0].type.is_integer else "common"
+
+
+def check_auto_random(schema: TableSchema, column: Column, random: AutoRandom) -> AutoRandom:
+    """The same, if the column can have it. Raises 8216."""
+    kind = column.type
+    if kind.kind is not Kind.BIGINT:
+        name = kind.mysql_name().partition(" ")[0]
+        raise _bad_random(f"auto_random option must be defined on `bigint` column, but not on `{name}` column")
+    if schema.primary_key != (column.id,):
+        detail = "is not the integer primary key, or table is created with nonclustered primary key"
+        raise _bad_random(f"column {column.name} {detail}")
+    if column.auto_increment:
+        raise _bad_random("auto_random is incompatible with auto_increment")
+    if column.default is not None or column.default_sql:
+        raise _bad_random("auto_random is incompatible with default")
+    if random.shard_bits > MAX_SHARD_BITS:
+        message = f"max allowed auto_random shard bits is {MAX_SHARD_BITS}, but got {random.shard_bits}"
+        raise _bad_random(f"{message} on column `{column.name}`")
+    if random.shard_bits < 1:
+        raise _bad_random("the value of auto_random should be positive")
+    if not MIN_RANGE_BITS <= random.range_bits <= RANGE_BITS:
+        raise _bad_random(f"auto_random range bits must be between {MIN_RANGE_BITS} and {RANGE_BITS}")
+    return random
+
+
+def _bad_random(detail: str) -> SqlError:
+    return SqlError(ER_AUTO_RANDOM, f"Invalid auto random: {detail}")
 
 
 def _check_auto_increment(schema: TableSchema, indexes: Sequence[IndexInfo]) -> None:

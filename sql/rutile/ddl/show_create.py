@@ -28,6 +28,9 @@ def show_create_table(info: TableInfo) -> str:
     schema = info.schema
     generated = {each.column_id: each for each in info.rules.generated}
     lines = [f"  {_column_line(column, generated.get(column.id))}" for column in schema.columns]
+    if info.auto_random is not None:
+        at = schema.columns.index(schema.primary_key_columns[0])
+        lines[at] += f" /*T![auto_rand] {info.auto_random} */"
     if schema.primary_key:
         key = ",".join(quote_name(column.name) for column in schema.primary_key_columns)
         lines.append(f"  PRIMARY KEY ({key})")

@@ -8,6 +8,7 @@
     insert.py         INSERT and its relatives, row by row into the write buffer
     change.py         UPDATE and DELETE over the rows a query found; joined_change.py: over several tables
     write.py          the one place where a row and its index entries become puts, inserts and deletes
+    generated_ids.py  AUTO_INCREMENT, AUTO_RANDOM, and the next of a sequence
     foreign_keys.py   what a statement did, followed along foreign keys at its end
 
 Everything here reads and writes through one `KvTransaction` or `KvSnapshot`; opening, committing and retrying it is

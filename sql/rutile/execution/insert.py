@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from rutile import errors
 from rutile.catalog.identifiers import IdAllocator
-from rutile.catalog.meta import auto_increment_key, row_id_key
+from rutile.catalog.meta import row_id_key
+from rutile.catalog.sequence_info import names_sequence
 from rutile.errors import SqlError
+from rutile.execution.generated_ids import GeneratedIds, NextOf, NextValues
 from rutile.execution.write import RowWriter, adjusted_environment, converters_in, moment_value
 from rutile.expressions.compile import Environment
 from rutile.planner.insert import InsertPlan, OnDuplicate
@@ -57,12 +58,20 @@ class Inserter:
     """Runs one INSERT within a transaction."""
 
     def __init__(
-        self, plan: InsertPlan, txn: KvTransaction, ids: IdAllocator, environment: Environment, *, check_now: bool
+        self,
+        plan: InsertPlan,
+        txn: KvTransaction,
+        ids: IdAllocator,
+        next_values: NextValues,
+        environment: Environment,
+        *,
+        check_now: bool,
     ) -> None:
         self._plan = plan
         self._table = plan.table
         self._txn = txn
         self._ids = ids
+        self._next_values = next_values
         self._check_now = check_now
         self._environment = adjusted_environment(environment, ignores=plan.on_duplicate is OnDuplicate.IGNORE)
         self._adjusting = self._environment.adjusting
@@ -100,9 +109,8 @@ class Inserter:
         """Full rows in schema order: values converted, defaults and generated ids filled in."""
         fill = _Filler(self._table, self._plan.positions, self._environment, self._converters)
         rows = [fill.row(given, number) for number, given in enumerate(values, start=1)]
-        position = self._table.auto_increment_position
-        if position is not None:
-            await self._generate_ids(rows, position)
+        ids = GeneratedIds(self._table, self._ids, self._next_values, self._environment, self._txn.start_ts)
+        self._outcome.last_insert_id = await ids.fill(rows)
         return [tuple(row) for number, row in enumerate(rows, start=1) if self._keeps_rules(row, number)]
 
     def _keeps_rules(self, row: list[Any], number: int) -> bool:
@@ -115,25 +123,6 @@ class Inserter:
                     raise
                 return False
         return True
-
-    async def _generate_ids(self, rows: list[list[Any]], position: int) -> None:
-        """NULL and 0 become the next AUTO_INCREMENT value; explicit values move the counter, for the rows after."""
-        key = auto_increment_key(self._table.schema.table_id)
-        convert = self._table.converters[position]
-        zero_is_an_id = self._environment.modes.zero_is_an_id
-
-        def is_missing_id(item: tuple[int, list[Any]]) -> bool:
-            return item[1][position] is None or not (item[1][position] or zero_is_an_id)
-
-        for is_missing, run in itertools.groupby(enumerate(rows, start=1), is_missing_id):
-            numbered = list(run)
-            if not is_missing:
-                await self._ids.rebase(key, max(row[position] for _, row in numbered))
-                continue
-            first = await self._ids.take(key, len(numbered))
-            for generated, (number, row) in enumerate(numbered, start=first):
-                row[position] = convert(generated, number)
-            self._outcome.last_insert_id = self._outcome.last_insert_id or first
 
     # --- writing ---
 
@@ -254,7 +243,7 @@ class _Filler:
         self._environment = environment
         given = set(positions)
         self._missing = [at for at in range(len(table.schema.columns)) if at not in given]
-        self._automatic = table.auto_increment_position
+        self._automatic = table.generated_position
 
     def row(self, values: Sequence[object], number: int) -> list[Any]:
         """One row, its AUTO_INCREMENT value still None or 0 if it is to be generated."""
@@ -276,6 +265,8 @@ class _Filler:
         column: Column = self._table.schema.columns[position]
         if not self._table.takes_value(position):
             return None  # computed when the row is complete
+        if column.default_sql and names_sequence(column.default_sql):
+            return NextOf(column.default_sql)  # type: ignore[return-value]  # filled before the row is complete
         if column.default_sql:
             return moment_value(column.default_sql, self._environment)  # type: ignore[no-any-return]
         if column.default is None and not column.nullable and column.type.kind is Kind.ENUM:

@@ -12,6 +12,7 @@ from rutile.parse import statements as st
 from rutile.parse.lexer import Token, tokens
 from rutile.parse.mysql_text import mysql_text
 from rutile.parse.plain_types import with_plain_types
+from rutile.parse.sequences import parse_alter_sequence
 from rutile.parse.token_cursor import TokenCursor
 from rutile.parse.tree import parse_expression, parse_tree
 from rutile.privileges.parse import parse_alter_user, parse_rename_user
@@ -22,6 +23,8 @@ def parse_alter(cursor: TokenCursor) -> st.Statement:
     cursor.take()
     if cursor.at("user"):
         return parse_alter_user(cursor)
+    if cursor.at("sequence"):
+        return parse_alter_sequence(cursor)
     if not cursor.accept("table"):
         raise not_supported(f"ALTER {cursor.peek_text().upper()}")
     table = cursor.table_name()

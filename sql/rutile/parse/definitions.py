@@ -8,6 +8,7 @@ from rutile.errors import not_supported
 from rutile.parse import statements as st
 from rutile.parse.alter import parse_create_index, parse_drop_index
 from rutile.parse.plain_types import with_plain_types
+from rutile.parse.sequences import parse_create_sequence, parse_drop_sequence
 from rutile.parse.statistics import parse_drop_stats
 from rutile.parse.token_cursor import TokenCursor
 from rutile.parse.tree import parse_tree
@@ -23,6 +24,8 @@ def parse_create(cursor: TokenCursor) -> st.Statement:
         return st.CreateDatabase(cursor.name(), if_not_exists)
     if cursor.at("user", "role"):
         return parse_create_user(cursor)
+    if cursor.at("sequence"):
+        return parse_create_sequence(cursor)
     if cursor.at("unique", "index"):
         return parse_create_index(cursor)
     if cursor.at("view", "or", "algorithm", "definer", "sql"):
@@ -59,6 +62,8 @@ def parse_drop(cursor: TokenCursor) -> st.Statement:
         return parse_drop_index(cursor)
     if cursor.at("user", "role"):
         return parse_drop_user(cursor)
+    if cursor.at("sequence"):
+        return parse_drop_sequence(cursor)
     if cursor.accept("view"):
         if_exists, views = _dropped(cursor)
         return st.DropView(views, if_exists)

@@ -22,6 +22,7 @@ from rutile.parse.modifiers import take_modifiers
 from rutile.parse.prepared import parse_deallocate, parse_execute, parse_prepare
 from rutile.parse.projection_names import name_projections
 from rutile.parse.regions import parse_split
+from rutile.parse.sequences import with_sequence_calls
 from rutile.parse.show import parse_show
 from rutile.parse.stale import take_as_of
 from rutile.parse.statistics import parse_analyze
@@ -64,6 +65,9 @@ def _parse_tokens(sql: str, found: list[Token]) -> st.Statement:
 
 
 def _query(cursor: TokenCursor) -> st.Statement:
+    called = with_sequence_calls(cursor.sql)
+    if called is not cursor.sql:
+        cursor = TokenCursor(called, tokens(called))
     sql, outfile = take_outfile(cursor.sql, cursor.tokens)
     if outfile is not None:
         query = _query(TokenCursor(sql, tokens(sql)))

@@ -63,6 +63,8 @@ def _show_create(cursor: TokenCursor) -> st.Statement:
         return parse_show_create_user(cursor)
     if cursor.accept("view"):
         return _ending(cursor, "create view", table=cursor.table_name())
+    if cursor.accept("sequence"):
+        return _ending(cursor, "create sequence", table=cursor.table_name())
     if not cursor.accept("table"):
         raise not_supported(f"SHOW CREATE {cursor.peek_text().upper()}")
     return _ending(cursor, "create table", table=cursor.table_name())

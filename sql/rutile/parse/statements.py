@@ -101,6 +101,30 @@ class DropView:
 
 
 @dataclass(frozen=True, slots=True)
+class CreateSequence:
+    """Options by the names of `rutile.catalog.sequence_info.SequenceInfo`; None: left to its default."""
+
+    name: TableName
+    options: dict[str, int | str | None]
+    if_not_exists: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AlterSequence:
+    """The same; `restart` is a value, or None for the start."""
+
+    name: TableName
+    options: dict[str, int | str | None]
+    if_exists: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DropSequence:
+    names: tuple[TableName, ...]
+    if_exists: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class TruncateTable:
     table: TableName
 
@@ -336,7 +360,8 @@ class Nothing:
 
 Statement: TypeAlias = (
     Query | Insert | Update | Delete | CreateDatabase | DropDatabase | CreateTable | DropTable | TruncateTable
-    | CreateView | DropView | AlterTable | RenameTables | Admin | SplitTable | ShowRegions | AnalyzeTable | DropStats
+    | CreateSequence | AlterSequence | DropSequence | CreateView | DropView
+    | AlterTable | RenameTables | Admin | SplitTable | ShowRegions | AnalyzeTable | DropStats
     | Begin | Commit | Rollback | Savepoint | ReleaseSavepoint | Use | SetVariables | Show | Explain
     | UserStatement | Kill | Prepare | ExecutePrepared | Deallocate | ImportInto | ShowImportJobs | CancelImportJob
     | SelectIntoOutfile | Nothing

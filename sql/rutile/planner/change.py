@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
+from rutile.catalog.sequence_info import names_sequence
 from rutile.errors import not_supported
 from rutile.expressions.compile import Evaluate, NotCompilable
 from rutile.parse import statements as st
@@ -97,6 +98,8 @@ def _new_values(update: exp.Update, table: TableAccess, columns: TableColumns) -
 
 
 def _default(column: Column) -> exp.Expr:
+    if column.default_sql and names_sequence(column.default_sql):
+        raise not_supported(f"{column.name} = DEFAULT, which is a sequence, for every row of an UPDATE")
     if column.default_sql:
         return exp.CurrentTimestamp()
     return literal_node(column.default)

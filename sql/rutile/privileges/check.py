@@ -141,6 +141,7 @@ class SessionPrivileges:
             tables={key: info for key, info in catalog.tables.items() if held.sees_table(*key)},
             users={key: user for key, user in catalog.users.items() if key == self.identity.account},
             views={key: view for key, view in catalog.views.items() if held.sees_table(*key)},
+            sequences={key: info for key, info in catalog.sequences.items() if held.sees_table(*key)},
         )
 
 

@@ -24,6 +24,7 @@ from sqlglot import exp
 
 from rutile.parse import statements as st
 from rutile.parse.alterations import AddForeignKey, AddIndex, DropIndex, RenameTable
+from rutile.parse.sequences import sequence_call
 from rutile.planner.names import TableKey, base_tables
 from rutile.privileges.names import Privilege
 
@@ -53,6 +54,12 @@ def needs_of(statement: st.Statement, database: str | None) -> Needs:
 
 
 def _needs(statement: st.Statement, database: str | None) -> Iterator[Need]:
+    if isinstance(statement, st.Query | st.Insert | st.Update | st.Delete):
+        for call in statement.expression.find_all(exp.Anonymous):
+            called = sequence_call(call)
+            if called is not None:
+                reads = called[0] == "lastval"
+                yield from _table(called[1], database, Privilege.SELECT if reads else Privilege.INSERT)
     match statement:
         case st.Query(expression):
             yield from _query(expression, database)
@@ -187,7 +194,11 @@ def _definition(statement: st.Statement, database: str | None) -> Iterator[Need]
             if statement.or_replace:
                 yield from _table(name, database, Privilege.DROP)
             yield from _query(expression, database)
-        case st.DropTable(tables) | st.DropView(tables):
+        case st.CreateSequence(name):
+            yield from _table(name, database, Privilege.CREATE)
+        case st.AlterSequence(name):
+            yield from _table(name, database, Privilege.ALTER)
+        case st.DropTable(tables) | st.DropView(tables) | st.DropSequence(tables):
             for table in tables:
                 yield from _table(table, database, Privilege.DROP)
         case st.TruncateTable(table):

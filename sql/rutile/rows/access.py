@@ -62,6 +62,11 @@ class TableAccess:
                 return position
         return None
 
+    @property
+    def generated_position(self) -> int | None:
+        """Where the column is that rows may leave to the database: AUTO_INCREMENT or AUTO_RANDOM."""
+        return self.key_positions[0] if self.info.auto_random is not None else self.auto_increment_position
+
     def takes_value(self, position: int) -> bool:
         """Whether statements give this column values: not if it is generated."""
         return self.rules is None or position not in self.rules.generated_positions

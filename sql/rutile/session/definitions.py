@@ -88,6 +88,7 @@ async def _create_table(statement: st.CreateTable, catalog: Catalog, database: s
             indexes=definition.indexes,
             rules=definition.rules,
             foreign_keys=definition.foreign_keys,
+            auto_random=definition.auto_random,
             checked=checked,
         )
     except SqlError as error:

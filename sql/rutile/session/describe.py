@@ -10,6 +10,7 @@ from rutile.parse import statements as st
 from rutile.parse.parser import parse
 from rutile.session.file_statements import JOB_COLUMNS
 from rutile.session.result import LONGTEXT, ResultColumn
+from rutile.session.sequences import without_calls
 from rutile.show.regions import REGION_COLUMNS, SPLIT_COLUMNS
 from rutile_proto.errors import RutileError
 
@@ -41,7 +42,7 @@ async def describe(session: Session, sql: str) -> Description:
 async def _columns(session: Session, statement: st.Statement, sql: str) -> list[ResultColumn]:
     match statement:
         case st.Query(expression):
-            found = await session.queries.output_columns(expression)
+            found = await session.queries.output_columns(without_calls(expression))
             return [ResultColumn(column.name, column.type or LONGTEXT) for column in found]
         case st.Show():
             return (await session.execute(sql)).columns  # it takes no parameters and changes nothing

@@ -50,8 +50,8 @@ class Queries:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    async def run(self, statement: st.Statement, sql: str, environment: Environment) -> Result:
-        """Run a query or data change, or explain one."""
+    async def run(self, statement: st.Statement, sql: str | None, environment: Environment) -> Result:
+        """Run a query or data change, or explain one. The plan of a query is kept under `sql`."""
         match statement:
             case st.Query(expression, as_of):
                 ts = await self._session.stale.moment(as_of, environment)
@@ -74,7 +74,7 @@ class Queries:
 
     # --- queries ---
 
-    async def _query(self, expression: exp.Expr, sql: str, environment: Environment) -> Result:
+    async def _query(self, expression: exp.Expr, sql: str | None, environment: Environment) -> Result:
         constant = _constant_result(expression, environment)
         if constant is not None:
             return constant

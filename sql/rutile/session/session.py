@@ -38,6 +38,7 @@ from rutile.session.process_list import Activity, kill
 from rutile.session.prompt import Prompt
 from rutile.session.queries import Queries
 from rutile.session.result import Result, SqlWarning
+from rutile.session.sequences import SessionSequences, may_call, run_sequence_definition
 from rutile.session.shaped import ShapedStatements
 from rutile.session.stale_reads import StaleReads
 from rutile.session.storage import KvTransaction
@@ -96,6 +97,7 @@ class Session:
         self.queries = Queries(self)
         self.door = DuckDbDoor(self)
         self.stale = StaleReads(self)
+        self.sequences = SessionSequences(self)
         self.streams = Streams(self)
 
     @property
@@ -268,6 +270,12 @@ class Session:
     async def _execute_statement(self, statement: st.Statement, sql: str, params: tuple[object, ...]) -> Result:
         environment = self.environment(params)
         match statement:
+            case st.Query() | st.Insert() | st.Update() | st.Delete() if may_call(sql):
+                resolved = await self.sequences.resolved(statement, environment)
+                return await self.queries.run(resolved, None, environment)
+            case st.CreateSequence() | st.AlterSequence() | st.DropSequence():
+                await self.transaction.commit()
+                return await run_sequence_definition(self, statement)
             case st.Query() | st.Insert() | st.Update() | st.Delete() | st.Explain():
                 return await self.queries.run(statement, sql, environment)
             case (

@@ -143,7 +143,14 @@ class ShapedStatements:
             transaction = self._session.transaction
             in_place = bool(self._session.variables.get("tidb_constraint_check_in_place"))
             check_now = transaction.is_open and not transaction.is_pessimistic and in_place
-            inserter = Inserter(plan, txn, self._session.shared.catalog.ids, environment, check_now=check_now)
+            inserter = Inserter(
+                plan,
+                txn,
+                self._session.shared.catalog.ids,
+                self._session.sequences.default_values,
+                environment,
+                check_now=check_now,
+            )
             outcome = await inserter.run(values)
             return Result(
                 affected_rows=outcome.affected_rows,

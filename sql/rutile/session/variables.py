@@ -152,6 +152,7 @@ _COLLATION = _fixed("utf8mb4_bin", "utf8mb4_general_ci", "utf8mb4_unicode_ci", "
 VARIABLES: dict[str, Variable] = {
     "autocommit": Variable(1, _switch),
     "auto_increment_increment": Variable(1, _fixed("1")),
+    "allow_auto_random_explicit_insert": Variable(0, _switch),
     "auto_increment_offset": Variable(1, _fixed("1")),
     "character_set_client": Variable("utf8mb4", _UTF8),
     "character_set_connection": Variable("utf8mb4", _UTF8),

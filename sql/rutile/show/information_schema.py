@@ -14,6 +14,7 @@ from rutile_coprocessor.schema import Column, ColumnType, Kind, TableSchema
 
 _TEXT = ColumnType(Kind.VARCHAR, length=2048)
 _NUMBER = ColumnType(Kind.BIGINT, unsigned=True)
+_SIGNED = ColumnType(Kind.BIGINT)
 _CATALOG = "def"
 
 _Rows = list[tuple[object, ...]]
@@ -25,8 +26,9 @@ def _schema(name: str, columns: dict[str, ColumnType]) -> TableSchema:
 
 
 def _plain_columns(names: str) -> dict[str, ColumnType]:
-    """Columns by name; those that end with `#` are numbers."""
-    return {name.rstrip("#"): _NUMBER if name.endswith("#") else _TEXT for name in names.split()}
+    """Columns by name; those that end with `#` are numbers, with `-#` numbers that may be negative."""
+    kinds = {"": _TEXT, "#": _NUMBER, "-#": _SIGNED}
+    return {name.rstrip("-#"): kinds[name[len(name.rstrip("-#")) :]] for name in names.split()}
 
 
 def visible_databases(catalog: CatalogSnapshot) -> list[str]:
@@ -52,6 +54,11 @@ def _tables(catalog: CatalogSnapshot) -> _Rows:
         (_CATALOG, view.schema.database, view.schema.name, "VIEW", None, None, None, "VIEW")
         for database in sorted(catalog.databases)
         for view in catalog.views_of(database)
+    ]
+    stored += [
+        (_CATALOG, each.database, each.name, "SEQUENCE", "InnoDB", each.sequence_id, None, each.comment)
+        for database in sorted(catalog.databases)
+        for each in catalog.sequences_of(database)
     ]
     virtual: _Rows = [
         (_CATALOG, "information_schema", name.upper(), "SYSTEM VIEW", None, None, "utf8mb4_bin", "") for name in TABLES

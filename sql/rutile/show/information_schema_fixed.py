@@ -69,6 +69,14 @@ def _referential(catalog: CatalogSnapshot) -> Rows:
     ]  # fmt: skip
 
 
+def _sequences(catalog: CatalogSnapshot) -> Rows:
+    return [
+        (_CATALOG, each.database, each.name, int(each.cache > 0), each.cache, int(each.cycle), each.increment,
+         each.high, each.low, each.start, each.comment)
+        for _, each in sorted(catalog.sequences.items())
+    ]  # fmt: skip
+
+
 def _key_of(catalog: CatalogSnapshot, foreign: ForeignKey) -> str | None:
     """The unique key of the parent that a foreign key leads to, if it is one."""
     parent = catalog.table(*foreign.parent)
@@ -96,6 +104,10 @@ FIXED_TABLES: Mapping[str, tuple[str, Callable[[CatalogSnapshot], Rows]]] = {
         " EVENT_OBJECT_TABLE ACTION_STATEMENT ACTION_TIMING CREATED SQL_MODE DEFINER", _none,
     ),
     "events": ("EVENT_CATALOG EVENT_SCHEMA EVENT_NAME DEFINER TIME_ZONE EVENT_BODY STATUS", _none),
+    "sequences": (
+        "TABLE_CATALOG SEQUENCE_SCHEMA SEQUENCE_NAME CACHE# CACHE_VALUE# CYCLE# INCREMENT-# MAX_VALUE-#"
+        " MIN_VALUE-# START-# COMMENT", _sequences,
+    ),
     "referential_constraints": (
         "CONSTRAINT_CATALOG CONSTRAINT_SCHEMA CONSTRAINT_NAME UNIQUE_CONSTRAINT_CATALOG UNIQUE_CONSTRAINT_SCHEMA"
         " UNIQUE_CONSTRAINT_NAME MATCH_OPTION UPDATE_RULE DELETE_RULE TABLE_NAME REFERENCED_TABLE_NAME", _referential,
@@ -121,4 +133,4 @@ FIXED_TABLES: Mapping[str, tuple[str, Callable[[CatalogSnapshot], Rows]]] = {
         "TABLE_SCHEMA TABLE_NAME NON_UNIQUE# KEY_NAME SEQ_IN_INDEX# COLUMN_NAME SUB_PART# INDEX_COMMENT", _indexes,
     ),
 }  # fmt: skip
-"""Table name to its columns (`#` marks numbers, the others are text) and what makes its rows."""
+"""Table name to its columns (`#` marks numbers, `-#` signed ones, the others are text) and what makes its rows."""

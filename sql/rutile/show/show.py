@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rutile.catalog.catalog import Catalog
 from rutile.catalog.model import TableInfo
+from rutile.catalog.sequences import find_sequence
 from rutile.ddl.keys import column_extra, column_key, key_parts
 from rutile.ddl.show_create import quote_name, show_create_table, value_text
 from rutile.errors import no_database_selected, not_supported, unknown_table
@@ -49,6 +50,8 @@ async def run_show(session: Session, statement: st.Show) -> Result:
             return await _create_table(statement, catalog, database)
         case "create view":
             return await _create_view(statement, session)
+        case "create sequence":
+            return await _create_sequence(statement, session)
         case "create database":
             return await _create_database(statement, catalog)
         case "columns":
@@ -94,12 +97,20 @@ async def _visible_tables(statement: st.Show, session: Session) -> tuple[str, li
     return owner, [info for info in seen.tables_of(owner) if matches(info.schema.name)]
 
 
+async def _create_sequence(statement: st.Show, session: Session) -> Result:
+    assert statement.table is not None
+    owner = database_of(statement.table, session.database)
+    info = find_sequence(await session.shared.catalog.refresh(), owner, statement.table.name)
+    return text_result(["Sequence", "Create Sequence"], [(info.name, info.text())])
+
+
 async def _tables(statement: st.Show, session: Session) -> Result:
     owner, tables = await _visible_tables(statement, session)
     matches = like_matcher(statement.pattern).match
     seen = await session.privileges.visible(await session.shared.catalog.current())
     rows: list[Row] = [(info.schema.name, "BASE TABLE") for info in tables]
     rows += [(view.schema.name, "VIEW") for view in seen.views_of(owner) if matches(view.schema.name)]
+    rows += [(each.name, "SEQUENCE") for each in seen.sequences_of(owner) if matches(each.name)]
     title = f"Tables_in_{owner}" + (f" ({statement.pattern})" if statement.pattern else "")
     if statement.full:
         return text_result([title, "Table_type"], sorted(rows))
