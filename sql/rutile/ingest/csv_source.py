@@ -11,6 +11,7 @@ Lines are counted from 1, the header with them; a line break within quotes does 
 from __future__ import annotations
 
 import codecs
+import csv
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -131,7 +132,7 @@ class CsvSource(Source):
                         line += 1
                     yield np.array(lines, np.int64), batch
         except pa.ArrowInvalid as error:
-            raise damaged(self.path, error) from error
+            raise damaged(self.path, _with_names(error, self.schema.names)) from error
 
     def _escaped_texts(self) -> Iterator[tuple[np.ndarray[Any, Any], pa.RecordBatch]]:
         names, options = self.schema.names, self.options
@@ -185,7 +186,7 @@ def open_csv(path: Path, options: CsvOptions, table: TableSchema | None) -> CsvS
         else:
             schema = _first_record_schema(path, options, types)
     except pa.ArrowInvalid as error:
-        raise damaged(path, error) from error
+        raise damaged(path, _with_names(error, _names_in(path, options))) from error
     if not types:
         types = {each.name: each.type for each in schema}
     return CsvSource(path.name, schema, None, path.stat().st_size, str(path), path=path, options=options, types=types)
@@ -212,6 +213,15 @@ def _first_record_schema(path: Path, options: CsvOptions, types: dict[str, pa.Da
         header = next(islice(_records(path, RecordReader(form)), options.skip_lines, None), [])
         names = tuple(name or "" for name in header)
     return pa.schema([(name, types.get(name, pa.string())) for name in names])
+
+
+def _names_in(path: Path, options: CsvOptions) -> list[str]:
+    """The columns of a file that Arrow's reader has refused."""
+    if options.names is not None:
+        return list(options.names)
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+        lines = csv.reader(islice(file, options.skip_lines, None), delimiter=options.delimiter)
+        return next(lines, [])
 
 
 def _records(path: Path, reader: RecordReader) -> Iterator[list[str | None]]:
