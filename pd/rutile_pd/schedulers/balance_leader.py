@@ -25,7 +25,7 @@ def schedule(view: View) -> list[Operator]:
     moves: list[Operator] = []
     given: dict[int, int] = {}
     drawn: dict[int, None] = {}
-    room = view.room_for(Kind.LEADER)
+    room = view.room_for(Kind.LEADER) if _is_uneven(view) else 0
     for store_id, by_source in _turns(max(LEAST_STORES, room), view):
         if len(moves) >= room:
             break
@@ -39,6 +39,15 @@ def schedule(view: View) -> list[Operator]:
             given[end] = given.get(end, 0) + change
         moves.append(move)
     return moves
+
+
+def _is_uneven(view: View) -> bool:
+    """Whether the most and the least loaded store are farther apart than is tolerated anyhow: if not, nobody is."""
+    scores = view.scores.leaders
+    most, least = next(scores.falling(), None), next(scores.rising(), None)
+    if most is None or least is None:
+        return False
+    return view.leader_score(most) - view.leader_score(least) > view.config.tolerant_share * scores.average()
 
 
 def _turns(count: int, view: View) -> list[tuple[int, bool]]:
