@@ -192,3 +192,29 @@ def test_clients_in_parallel(playground: Playground, table_id: int) -> None:
     for thread in threads:
         thread.join()
     assert results == [list(range(ROWS))] * 4
+
+
+def test_cancelling_by_the_info_ends_the_scans_at_the_stores(
+    playground: Playground, client: flight.FlightClient
+) -> None:
+    """Also of one that a client reads just now, more than gRPC holds on the way."""
+    with adbc.connect(playground.flight_location, autocommit=True) as connection, connection.cursor() as cursor:
+        wide = pa.table({"id": range(60_000), "text": ["x" * 600] * 60_000})
+        cursor.adbc_ingest("wide_part", wide.to_reader(max_chunksize=5000), mode="create")
+    told = info(playground, "SELECT * FROM wide_part")
+    other = info(playground, "SELECT * FROM wide_part")
+    (endpoint, *_) = told.endpoints
+    with flight.connect(endpoint.locations[0]) as store:
+        reader = store.do_get(endpoint.ticket)
+        reader.read_chunk()
+        body = pb.CancelFlightInfoRequest(info=told.serialize()).SerializeToString()
+        (result,) = client.do_action(flight.Action("CancelFlightInfo", body))
+        answer = pb.ActionCancelQueryResult.FromString(result.body.to_pybytes()).result
+        assert answer == pb.ActionCancelQueryResult.CANCEL_RESULT_CANCELLED
+        with pytest.raises(flight.FlightServerError, match="was cancelled"):
+            reader.read_all()
+        with pytest.raises(flight.FlightServerError, match="was cancelled"):
+            store.do_get(endpoint.ticket).read_all()
+        with pytest.raises(flight.FlightServerError, match="not served"):
+            list(store.do_action(flight.Action("CreatePreparedStatement", b"")))
+    assert sum(fetch(each).num_rows for each in other.endpoints) == 60_000

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
+import adbc_driver_flightsql.dbapi as adbc
 import pyarrow as pa
 import pytest
 from flight_world import FlightWorld
@@ -71,6 +72,78 @@ def test_a_result_can_be_given_up(world: FlightWorld, kind: str) -> None:
         assert told.result == pb.ActionCancelQueryResult.CANCEL_RESULT_CANCELLED
         with pytest.raises(flight.FlightError, match="run the query again"):
             client.do_get(info.endpoints[0].ticket).read_all()
+
+
+def cancelled(client: flight.FlightClient, info: flight.FlightInfo) -> int:
+    """Cancel by a FlightInfo; the result's number."""
+    body = pb.CancelFlightInfoRequest(info=info.serialize()).SerializeToString()
+    (result,) = client.do_action(flight.Action("CancelFlightInfo", body))
+    return int(pb.ActionCancelQueryResult.FromString(result.body.to_pybytes()).result)
+
+
+def test_a_scan_is_cancelled_by_its_info(world: FlightWorld) -> None:
+    server = world.node._server
+    held = world.shared.database.client.cluster.gc_hold
+    with world.client() as client:
+        before = sum(each.oldest_ts is not None for each in held._running)
+        info = info_of(client, "SELECT * FROM wide")
+        reader = client.do_get(info.endpoints[0].ticket)
+        reader.read_chunk()
+        assert len(server._cancels.scans) == 1
+        assert cancelled(client, info) == pb.ActionCancelQueryResult.CANCEL_RESULT_CANCELLED
+        with pytest.raises(flight.FlightServerError, match=r"1317.*was cancelled"):
+            reader.read_all()
+        wait_until(lambda: len(server._cancels.scans) == 0)
+        wait_until(lambda: sum(each.oldest_ts is not None for each in held._running) <= before)
+        with pytest.raises(flight.FlightServerError, match="run it again"):
+            client.do_get(info.endpoints[0].ticket).read_all()
+        assert cancelled(client, info) == pb.ActionCancelQueryResult.CANCEL_RESULT_CANCELLED
+        assert info_of(client, "SELECT * FROM wide").endpoints[0].ticket != info.endpoints[0].ticket
+
+
+def test_adbc_cancels_a_scan(world: FlightWorld) -> None:
+    scans = world.node._server._cancels.scans
+    with world.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT * FROM wide")
+        reader = cursor.fetch_record_batch()
+        reader.read_next_batch()
+        assert len(scans) == 1
+        cursor.adbc_cancel()
+        wait_until(lambda: len(scans) == 0)
+        with pytest.raises((adbc.Error, OSError), match=r"(?i)cancel"):
+            reader.read_all()
+
+
+def test_what_is_cancelled_without_its_reader_lets_go_at_once(world: FlightWorld) -> None:
+    """The client takes nothing more, so the thread that sends to it waits; what it held is free all the same."""
+    held = world.shared.database.client.cluster.gc_hold
+    with world.client() as client:
+        before = sum(each.oldest_ts is not None for each in held._running)
+        info = info_of(client, "SELECT * FROM wide")
+        reader = client.do_get(info.endpoints[0].ticket)
+        reader.read_chunk()
+        cancelled(client, info)
+        wait_until(lambda: sum(each.oldest_ts is not None for each in held._running) <= before)
+        reader.cancel()
+
+
+def test_what_cannot_be_cancelled(world: FlightWorld) -> None:
+    with world.client() as client:
+        info = info_of(client, "SELECT * FROM wide")
+        forged = flight.Ticket(info.endpoints[0].ticket.ticket[:-1] + b"x")
+        wrong = flight.FlightInfo(info.schema, info.descriptor, [flight.FlightEndpoint(forged, [])], -1, -1)
+        with pytest.raises(flight.FlightUnauthorizedError, match="refused"):
+            cancelled(client, wrong)
+        with pytest.raises(flight.FlightError, match="not a FlightInfo"):
+            body = pb.CancelFlightInfoRequest(info=b"nonsense").SerializeToString()
+            list(client.do_action(flight.Action("CancelFlightInfo", body)))
+        nothing = flight.FlightInfo(info.schema, info.descriptor, [], -1, -1)
+        assert cancelled(client, nothing) == pb.ActionCancelQueryResult.CANCEL_RESULT_NOT_CANCELLABLE
+        elsewhere = flight.FlightEndpoint(info.endpoints[0].ticket, ["grpc://127.0.0.1:1"])
+        named = flight.FlightInfo(info.schema, info.descriptor, [elsewhere], -1, -1)
+        assert (
+            cancelled(client, named) == pb.ActionCancelQueryResult.CANCEL_RESULT_CANCELLED
+        )  # no store of ours: not asked
 
 
 def test_held_results_are_bounded_in_bytes_number_and_age() -> None:

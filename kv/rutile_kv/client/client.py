@@ -26,7 +26,7 @@ from rutile_kv.client.raw import RawClient
 from rutile_kv.client.region_cache import RegionCache
 from rutile_kv.client.replicas import ReadFrom
 from rutile_kv.client.rowwise import scan_rows
-from rutile_kv.client.scan_parts import ScanPart, scan_parts
+from rutile_kv.client.scan_parts import ScanPart, flight_locations, scan_parts
 from rutile_kv.client.snapshot import Snapshot
 from rutile_kv.client.splits import region_figures, regions_in, scatter_regions, split_regions, wait_for_regions
 from rutile_kv.client.ticket_scan import HeldSnapshot, TicketScan
@@ -197,6 +197,10 @@ class Client:
     async def scan_parts(self, ranges: Sequence[KeyRange]) -> list[ScanPart]:
         """Where clients can fetch the parts of a large scan over user keys, one part a Flight location."""
         return await scan_parts(self.cluster, ranges)
+
+    async def flight_locations(self) -> dict[int, str]:
+        """The Flight locations of the stores that have one, by store id."""
+        return await flight_locations(self.cluster)
 
     def ticket_scan(self, ticket: ticketpb.ScanTicket) -> TicketScan:
         """The rows of a ticket, read through this client. InvalidRequest for a ticket that makes no sense."""

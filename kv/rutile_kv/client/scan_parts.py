@@ -36,7 +36,7 @@ async def scan_parts(cluster: Cluster, ranges: Sequence[KeyRange]) -> list[ScanP
     for known in await region_parts(cluster, wanted, backoff):
         cluster.regions.forget(known.region)  # nothing else would tell this client of regions cut since: ask for them
     regions = await region_parts(cluster, wanted, backoff)
-    locations = {store.id: found for store in await cluster.pd.all_stores() if (found := _location(store))}
+    locations = await flight_locations(cluster)
     parts: dict[str | None, list[KeyRange]] = {}
     dealt: dict[int, int] = dict.fromkeys(locations, 0)
     for region in regions:
@@ -46,6 +46,11 @@ async def scan_parts(cluster: Cluster, ranges: Sequence[KeyRange]) -> list[ScanP
         if store_id is not None:
             dealt[store_id] += 1
     return [ScanPart(union(mine), location) for location, mine in parts.items()]
+
+
+async def flight_locations(cluster: Cluster) -> dict[int, str]:
+    """The Flight locations of the stores that have one, by store id."""
+    return {store.id: found for store in await cluster.pd.all_stores() if (found := _location(store))}
 
 
 def _next_store(part: RegionPart, dealt: Mapping[int, int]) -> int | None:

@@ -69,6 +69,7 @@ class TicketScan:
         """InvalidRequest unless the ticket's fragment is rowwise over one scan."""
         from rutile_coprocessor.fragment import Fragment  # loads DuckDB, which key-value clients do not pay for
 
+        self.query_id: bytes = ticket.query_id
         self._cluster = cluster
         self._ticket = ticket
         self._replicas = replicas

@@ -14,12 +14,14 @@ import concurrent.futures
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import AsyncGeneratorType
 from typing import NoReturn, TypeVar
 
 import pyarrow as pa
 from pyarrow import flight
 
 from rutile_kv.env.clock import Clock
+from rutile_kv.env.flight_cancel import Cancelled, ScanRun
 from rutile_proto import ticketpb_pb2 as ticketpb
 from rutile_proto.errors import InvalidRequest, PortInUse
 from rutile_proto.signing import Purpose, SignatureRefused, Signer
@@ -81,6 +83,12 @@ class Caller(flight.ServerMiddleware):  # type: ignore[misc]
         return {"authorization": self._answer} if self._answer else {}
 
 
+def bearer_token(signer: Signer, user: str, expires_ms: int) -> str:
+    """What a user shows instead of a password, to any node."""
+    body = ticketpb.UserToken(user=user).SerializeToString()
+    return base64.urlsafe_b64encode(signer.sign(Purpose.TOKEN, body, expires_ms)).decode()
+
+
 class CallerFactory(flight.ServerMiddlewareFactory):  # type: ignore[misc]
     """Admits calls: with a token, with a password where `check_password` is given, without either while `open_door`.
 
@@ -124,9 +132,7 @@ class CallerFactory(flight.ServerMiddlewareFactory):  # type: ignore[misc]
         return user
 
     def _token(self, user: str) -> str:
-        body = ticketpb.UserToken(user=user).SerializeToString()
-        signed = self._signer.sign(Purpose.TOKEN, body, self._clock.wall_ms() + TOKEN_LIFE_MS)
-        return base64.urlsafe_b64encode(signed).decode()
+        return bearer_token(self._signer, user, self._clock.wall_ms() + TOKEN_LIFE_MS)
 
     def _by_token(self, value: str) -> str:
         try:
@@ -190,9 +196,10 @@ class LoopCalls:
         context: flight.ServerCallContext,
         work: Coroutine[object, object, T],
         cancel: Callable[[], object] | None = None,
+        is_cancelled: Callable[[], bool] = lambda: False,
     ) -> T:
-        """What `work` returns. When the client goes, `cancel` is called on the loop (default: the work is cancelled)
-        and the outcome waited for.
+        """What `work` returns. When the client goes, or `is_cancelled`, `cancel` is called on the loop (default: the
+        work is cancelled) and the outcome waited for.
 
         Raises what the work raises; CancelledError of concurrent.futures when it was cancelled.
         """
@@ -200,23 +207,54 @@ class LoopCalls:
         stop: Callable[[], object] = cancel or future.cancel
         stopped = False
         while not concurrent.futures.wait([future], LOOK_EVERY_S).done:
-            if not stopped and context.is_cancelled():
+            if not stopped and (context.is_cancelled() or is_cancelled()):
                 self.loop.call_soon_threadsafe(stop)
                 stopped = True
         return future.result()
 
     def drain(
-        self, context: flight.ServerCallContext, parts: AsyncGenerator[list[pa.RecordBatch], None]
+        self, context: flight.ServerCallContext, parts: AsyncGenerator[list[pa.RecordBatch], None], run: ScanRun
     ) -> Iterator[pa.RecordBatch]:
         """The batches of `parts`, each part fetched when the one before has been taken; `parts` is closed in the end,
-        also when nobody takes the rest.
+        also when nobody takes the rest, and at once when `run` is cancelled while a batch waits for its client.
+
+        Raises Cancelled, and what reading raises.
         """
+        run.release = lambda: self.loop.call_soon_threadsafe(_close_idle, parts)
         try:
-            while (part := self.run(context, _next(parts))) is not None:
-                yield from part
+            while (part := self._next(context, parts, run)) is not None:
+                for batch in part:
+                    if run.is_cancelled:
+                        raise Cancelled
+                    yield batch
         finally:
             if not self.loop.is_closed():
                 asyncio.run_coroutine_threadsafe(parts.aclose(), self.loop).result()
+
+    def _next(
+        self, context: flight.ServerCallContext, parts: AsyncGenerator[list[pa.RecordBatch], None], run: ScanRun
+    ) -> list[pa.RecordBatch] | None:
+        try:
+            part = self.run(context, _next(parts), is_cancelled=lambda: run.is_cancelled)
+        except concurrent.futures.CancelledError:
+            if run.is_cancelled:
+                raise Cancelled from None
+            raise
+        if run.is_cancelled:
+            raise Cancelled
+        return part
+
+
+_closing: set[asyncio.Task[None]] = set()
+"""Tasks under way; the loop itself would forget them."""
+
+
+def _close_idle(parts: AsyncGenerator[list[pa.RecordBatch], None]) -> None:
+    """Close what is not being read just now; what is, is cancelled by its reader."""
+    if isinstance(parts, AsyncGeneratorType) and not parts.ag_running:
+        task = asyncio.ensure_future(parts.aclose())
+        _closing.add(task)
+        task.add_done_callback(_closing.discard)
 
 
 async def _next(parts: AsyncGenerator[T, None]) -> T | None:

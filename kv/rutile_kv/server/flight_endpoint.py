@@ -1,8 +1,9 @@
 """A store's Flight endpoint: it hands out what scan tickets are for, straight from its replicas' columnar batches.
 
 The SQL front end plans a large scan, signs one ticket for each store (a fragment, ranges, one timestamp), and tells
-clients where to bring it. Nothing else is served here: no SQL, no descriptors, no uploads. What a ticket says is under
-the cluster's signature, so a store trusts it; the fragment's text is checked all the same.
+clients where to bring it; and whoever has a ticket can have its query's scans ended. Nothing else is served here: no
+SQL, no descriptors, no uploads. What a ticket says is under the cluster's signature, so a store trusts it; the
+fragment's text is checked all the same.
 
 gRPC's flow control holds a fast store back to a slow client's pace: the next region is read when the one before has
 been taken. A client that goes away ends its scan.
@@ -25,9 +26,11 @@ from rutile_kv.client.cluster import Cluster
 from rutile_kv.client.ticket_scan import TicketScan
 from rutile_kv.env.clock import Clock
 from rutile_kv.env.flight import CALLER, CallerFactory, FlightOptions, FlightServer, LoopCalls
+from rutile_kv.env.flight_cancel import CANCEL_ACTION, Cancelled, RunningScans, cancelled_endpoints
 from rutile_kv.server.local_replicas import LocalReplicas
+from rutile_proto import flightsqlpb_pb2 as flightsqlpb
 from rutile_proto import ticketpb_pb2 as ticketpb
-from rutile_proto.errors import RutileError
+from rutile_proto.errors import InvalidRequest, RutileError
 from rutile_proto.signing import Expired, Purpose, SignatureRefused, Signer
 
 log = logging.getLogger(__name__)
@@ -45,6 +48,8 @@ class FlightEndpoint(FlightServer):
         self._replicas = replicas
         self._clock = clock
         self._calls = LoopCalls(asyncio.get_running_loop())
+        self.scans = RunningScans()
+        """What is being sent."""
         self._streams = threading.BoundedSemaphore(MAX_STREAMS)
         super().__init__(options, CallerFactory(self._signer, clock, None))
         self.location_uri = f"{options.scheme}://{self.address}"
@@ -53,6 +58,22 @@ class FlightEndpoint(FlightServer):
         """The rows of a scan ticket."""
         scan = TicketScan(self._cluster, self._opened(context, ticket.ticket), self._replicas)
         return flight.GeneratorStream(scan.schema, self._rows(context, scan))
+
+    def do_action(self, context: flight.ServerCallContext, action: flight.Action) -> Iterator[bytes]:
+        """CancelFlightInfo: the scans of these tickets end here, and their tickets are refused from now on."""
+        if action.type != CANCEL_ACTION:
+            self._refuse(f"the action {action.type}")
+        try:
+            endpoints = cancelled_endpoints(action.body.to_pybytes())
+        except InvalidRequest as error:
+            raise flight.FlightServerError(str(error)) from None
+        for query_id in {self._opened(context, each.ticket.ticket).query_id: None for each in endpoints}:
+            self.scans.cancel(query_id)
+        cancelled = flightsqlpb.ActionCancelQueryResult.CANCEL_RESULT_CANCELLED
+        return iter([flightsqlpb.ActionCancelQueryResult(result=cancelled).SerializeToString()])
+
+    def list_actions(self, context: object) -> list[tuple[str, str]]:
+        return [(CANCEL_ACTION, "end the scans of a query here")]
 
     async def stop(self) -> None:
         """End what runs and stop listening."""
@@ -73,8 +94,8 @@ class FlightEndpoint(FlightServer):
         return ticket
 
     def _rows(self, context: flight.ServerCallContext, scan: TicketScan) -> Iterator[pa.RecordBatch]:
-        with self._place(), _plain_errors():
-            yield from self._calls.drain(context, scan.parts())
+        with self._place(), _plain_errors(), self.scans.run(scan.query_id) as run:
+            yield from self._calls.drain(context, scan.parts(), run)
 
     @contextmanager
     def _place(self) -> Iterator[None]:
@@ -94,7 +115,7 @@ def _plain_errors() -> Iterator[None]:
     except RutileError as error:
         raise flight.FlightServerError(f"{type(error).__name__}: {error}") from None
     except concurrent.futures.CancelledError:
-        raise flight.FlightCancelledError("the scan was cancelled") from None
+        raise Cancelled from None
     except (flight.FlightError, GeneratorExit):
         raise
     except Exception:

@@ -15,6 +15,7 @@ What is true of it:
 * A ticket says everything its reader needs and is signed with the cluster's secret; bearer tokens likewise. Nodes keep
   no table of either. A ticket goes on being good when its region has moved or been cut
   (`rutile_kv.client.ticket_scan`).
+* A query that is cancelled by its FlightInfo ends wherever its parts are being read, and its tickets are refused there.
 * A statement has a session of its own, or its transaction's. Transactions, prepared statements and held results are
   bounded in number and age; what is dropped answers with an error that says so.
 * Errors are Flight's kinds with MySQL's text (`problems`), never tracebacks.
@@ -25,6 +26,7 @@ What is true of it:
     prepared.py      prepared statements, whose parameters are Arrow rows (rutile.ingest.arrow_rows)
     transactions.py  sessions that last longer than a statement
     ingest.py        Arrow streams into tables, by rutile.ingest.arrow_ingest
+    cancels.py       queries given up by their FlightInfo, at the stores too
     metadata.py      what tables there are;  sql_info.py  what this server is and which types it has
     problems.py      errors
     node.py          a server with its options, started and stopped

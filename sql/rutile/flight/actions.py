@@ -5,15 +5,15 @@ from __future__ import annotations
 import secrets
 
 import pyarrow as pa
-from google.protobuf.message import DecodeError, Message
-from pyarrow import flight
+from google.protobuf.message import Message
 
 from rutile.errors import ER_UNKNOWN, SqlError, not_supported
-from rutile.flight.held_results import HeldResults
+from rutile.flight.cancels import Cancels
 from rutile.flight.prepared import PreparedStatements
 from rutile.flight.statements import NO_COLUMNS, Statements
 from rutile.flight.transactions import Caller, Transactions
 from rutile.flight.wire import pack, unpack
+from rutile_kv.env.flight_cancel import CANCEL_ACTION, cancelled_endpoints, endpoints_of
 from rutile_proto import flightsqlpb_pb2 as flightsqlpb
 
 ACTIONS = {
@@ -23,11 +23,10 @@ ACTIONS = {
     "EndTransaction": "commit or roll back a transaction",
     "BeginSavepoint": "remember a point in a transaction",
     "EndSavepoint": "go back to a savepoint, or forget it",
-    "CancelFlightInfo": "give up the result of a query",
+    CANCEL_ACTION: "give up the result of a query, and end the scans of its parts",
     "CancelQuery": "the same, as older clients say it",
 }
 """What list_actions tells."""
-_Cancel = flightsqlpb.ActionCancelQueryResult
 _End = flightsqlpb.ActionEndTransactionRequest
 _EndSavepoint = flightsqlpb.ActionEndSavepointRequest
 
@@ -36,19 +35,19 @@ class Actions:
     """Runs actions for callers. All calls come on one loop."""
 
     def __init__(
-        self, statements: Statements, transactions: Transactions, prepared: PreparedStatements, held: HeldResults
+        self, statements: Statements, transactions: Transactions, prepared: PreparedStatements, cancels: Cancels
     ) -> None:
         self._statements = statements
         self._transactions = transactions
         self._prepared = prepared
-        self._held = held
+        self._cancels = cancels
 
     async def run(self, caller: Caller, kind: str, body: bytes) -> list[bytes]:
         """The results of an action, ready to be sent. Raises SqlError."""
         if kind not in ACTIONS:
             raise not_supported(f"Flight action {kind}")
-        if kind == "CancelFlightInfo":
-            return [self._cancel(caller, _cancel_request(body).info).SerializeToString()]
+        if kind == CANCEL_ACTION:
+            return [(await self._cancels.cancel(caller, cancelled_endpoints(body))).SerializeToString()]
         result = await self._run(caller, unpack(body))
         return [] if result is None else [pack(result)]
 
@@ -68,7 +67,7 @@ class Actions:
             case flightsqlpb.ActionEndSavepointRequest():
                 await self._end_savepoint(caller, request)
             case flightsqlpb.ActionCancelQueryRequest():
-                return self._cancel(caller, request.info)
+                return await self._cancels.cancel(caller, endpoints_of(request.info))
             case _:
                 raise not_supported(f"an action of {request.DESCRIPTOR.name}")
         return None
@@ -106,36 +105,3 @@ class Actions:
         session = self._transactions.session_of(caller, transaction_id)
         verb = "RELEASE SAVEPOINT" if request.action == _EndSavepoint.END_SAVEPOINT_RELEASE else "ROLLBACK TO SAVEPOINT"
         await session.execute(f"{verb} {name.decode()}")
-
-    def _cancel(self, caller: Caller, info: bytes) -> flightsqlpb.ActionCancelQueryResult:
-        """Give up a result that nobody has fetched. What is being fetched from the stores ends with its client's calls:
-        its tickets hold nothing.
-        """
-        dropped = [self._drop(caller, endpoint.ticket.ticket) for endpoint in _endpoints(info)]
-        done = bool(dropped) and all(dropped)
-        return _Cancel(result=_Cancel.CANCEL_RESULT_CANCELLED if done else _Cancel.CANCEL_RESULT_NOT_CANCELLABLE)
-
-    def _drop(self, caller: Caller, ticket: bytes) -> bool:
-        try:
-            message = unpack(ticket)
-        except SqlError:
-            return False
-        if not isinstance(message, flightsqlpb.TicketStatementQuery):
-            return False
-        self._held.get(message.statement_handle, caller.user)
-        return self._held.drop(message.statement_handle)
-
-
-def _endpoints(info: bytes) -> list[flight.FlightEndpoint]:
-    try:
-        return list(flight.FlightInfo.deserialize(info).endpoints)
-    except (pa.ArrowException, OSError) as error:
-        raise SqlError(ER_UNKNOWN, "not a FlightInfo") from error
-
-
-def _cancel_request(body: bytes) -> flightsqlpb.CancelFlightInfoRequest:
-    try:
-        request: flightsqlpb.CancelFlightInfoRequest = flightsqlpb.CancelFlightInfoRequest.FromString(body)
-        return request
-    except DecodeError as error:
-        raise SqlError(ER_UNKNOWN, "not a CancelFlightInfoRequest") from error

@@ -55,7 +55,7 @@ class Partitions:
         self._signer = signer
         self._clock = clock
         self._logins = logins
-        self._holds: deque[tuple[int, HeldSnapshot]] = deque()
+        self._holds: deque[tuple[int, bytes, HeldSnapshot]] = deque()
 
     async def plan(self, session: Session, sql: str, params: Sequence[object], user: str) -> PartitionedScan | None:
         """The parts of a query; None if it is not of that kind. Raises what planning raises."""
@@ -74,20 +74,26 @@ class Partitions:
         ticket = scan_ticket(plan, ts, schema)
         ticket.query_id, ticket.user = secrets.token_bytes(16), user
         ticket.needs_token = not await self._logins.is_open()
-        self._hold(ts)
+        self._hold(ts, ticket.query_id)
         return PartitionedScan(schema, [Partition(self._signed(ticket, each.ranges), each.location) for each in parts])
+
+    def release(self, query_id: bytes) -> None:
+        """Keep the rows of a query's tickets no longer."""
+        for _, known, held in self._holds:
+            if known == query_id:
+                held.ended = True
 
     def _signed(self, ticket: ticketpb.ScanTicket, ranges: Sequence[tuple[bytes, bytes]]) -> bytes:
         del ticket.ranges[:]
         ticket.ranges.extend(coprocessor.KeyRange(start=start, end=end) for start, end in ranges)
         return self._signer.sign(Purpose.SCAN, ticket.SerializeToString(), self._clock.wall_ms() + TICKET_LIFE_MS)
 
-    def _hold(self, ts: int) -> None:
+    def _hold(self, ts: int, query_id: bytes) -> None:
         """Keep the rows of these tickets until they have surely expired."""
         now = self._clock.wall_ms()
         while self._holds and self._holds[0][0] <= now:
             self._holds.popleft()
         until = now + TICKET_LIFE_MS + HOLD_AFTER_MS
         held = HeldSnapshot(ts, lambda: self._clock.wall_ms() < until)
-        self._holds.append((until, held))
+        self._holds.append((until, query_id, held))
         self._database.client.hold_snapshot(held)

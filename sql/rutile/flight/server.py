@@ -9,12 +9,13 @@ import asyncio
 from collections.abc import Iterator
 
 import pyarrow as pa
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 from pyarrow import flight
 
 from rutile.catalog.model import CatalogSnapshot
 from rutile.errors import ER_UNKNOWN, SqlError, not_supported
 from rutile.flight.actions import ACTIONS, Actions
+from rutile.flight.cancels import Cancels, opened
 from rutile.flight.held_results import HeldResults
 from rutile.flight.ingest import Ingest
 from rutile.flight.metadata import answer
@@ -31,8 +32,7 @@ from rutile_kv.client.ticket_scan import TicketScan, cut
 from rutile_kv.env.clock import Clock
 from rutile_kv.env.flight import CALLER, CallerFactory, FlightOptions, FlightServer, LoopCalls
 from rutile_proto import flightsqlpb_pb2 as flightsqlpb
-from rutile_proto import ticketpb_pb2 as ticketpb
-from rutile_proto.signing import Expired, Purpose, SignatureRefused, Signer, looks_signed
+from rutile_proto.signing import Signer, looks_signed
 
 ROOT = "root"
 DEFAULT_DATABASE = "test"
@@ -56,7 +56,8 @@ class FlightSqlServer(FlightServer):
         partitions = Partitions(database, self._signer, clock, self._logins)
         self._statements = Statements(self._transactions, self._held, partitions)
         self._ingest = Ingest(database, self._transactions)
-        self._actions = Actions(self._statements, self._transactions, self._prepared, self._held)
+        self._cancels = Cancels(database, options, clock, self._held, partitions)
+        self._actions = Actions(self._statements, self._transactions, self._prepared, self._cancels)
         callers = CallerFactory(self._signer, clock, self._check_password, self._is_open)
         super().__init__(options, callers)
 
@@ -181,21 +182,13 @@ class FlightSqlServer(FlightServer):
 
     def _scan(self, context: flight.ServerCallContext, message: bytes) -> flight.FlightDataStream:
         """A scan ticket brought here, because no store with an endpoint leads its rows."""
-        try:
-            body = self._signer.open(Purpose.SCAN, message, self._clock.wall_ms())
-            ticket = ticketpb.ScanTicket.FromString(body)
-        except Expired:
-            raise flight.FlightUnauthorizedError("the ticket has expired; run the query again") from None
-        except (SignatureRefused, DecodeError) as error:
-            raise flight.FlightUnauthorizedError(f"the ticket is refused: {error}") from None
-        if ticket.user != _caller(context).user:
-            raise flight.FlightUnauthorizedError("the ticket is another user's")
+        ticket = opened(self._signer, self._clock, _caller(context), message)
         scan = self._database.client.ticket_scan(ticket)
         return flight.GeneratorStream(scan.schema, self._scanned(context, scan))
 
     def _scanned(self, context: flight.ServerCallContext, scan: TicketScan) -> Iterator[pa.RecordBatch]:
-        with flight_errors():
-            yield from self._calls.drain(context, scan.parts())
+        with flight_errors(), self._cancels.scans.run(scan.query_id) as run:
+            yield from self._calls.drain(context, scan.parts(), run)
 
 
 def _command(descriptor: flight.FlightDescriptor) -> Message:

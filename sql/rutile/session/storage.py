@@ -150,6 +150,9 @@ class KvClient(Protocol):
     async def scan_parts(self, ranges: Sequence[KeyRange]) -> Sequence[ScanPart]:
         """Where clients can fetch the parts of a large scan, one part a Flight location."""
 
+    async def flight_locations(self) -> Mapping[int, str]:
+        """The Flight locations of the stores that have one, by store id."""
+
     def ticket_scan(self, ticket: ticketpb.ScanTicket) -> TicketScan:
         """The rows of a scan ticket, through this client."""
 
