@@ -7,6 +7,7 @@ per_store sees two parts, and `whole_possible` says whether one of them has ever
 
 from __future__ import annotations
 
+import itertools
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -37,7 +38,6 @@ class Calls:
     """How often the engine asked for what."""
 
     gets: int = 0
-    prompt_gets: int = 0
     scans: int = 0
     timestamps: int = 0
     commits: int = 0
@@ -95,10 +95,14 @@ class FakeSnapshot:
         self._client.calls.gets += 1
         return self._client.store.get(key, self._ts)
 
+    def scan_now(self, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+        if not self._client.prompt:
+            raise NotNow
+        return list(itertools.islice(self._client.store.scan(start, end, self._ts), limit))
+
     def get_now(self, key: bytes) -> bytes | None:
         if not self._client.prompt:
             raise NotNow
-        self._client.calls.prompt_gets += 1
         return self._client.store.get(key, self._ts)
 
     async def batch_get(self, wanted: Iterable[bytes]) -> dict[bytes, bytes]:
@@ -137,6 +141,11 @@ class FakeTransaction(FakeSnapshot):
     async def get(self, key: bytes) -> bytes | None:
         own = self.buffer.get(key)
         return own.visible if own is not None and own.hides else await super().get(key)
+
+    def scan_now(self, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+        if any(True for _ in self.buffer.items(start, end)):
+            raise NotNow
+        return super().scan_now(start, end, limit)
 
     def get_now(self, key: bytes) -> bytes | None:
         own = self.buffer.get(key)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from enum import Enum, auto
 from types import TracebackType
 from typing import Self
@@ -13,6 +13,7 @@ from rutile_kv.client.membuffer import MemBuffer
 from rutile_kv.client.overlay import overlay
 from rutile_kv.client.snapshot import Pair, Snapshot
 from rutile_kv.client.two_phase import CommitLimit, TwoPhaseCommit
+from rutile_kv.env.prompt import NotNow
 from rutile_proto.errors import InvalidRequest, UndeterminedResult
 from rutile_proto.timestamps import physical_ms
 from rutile_proto.types import Timestamp
@@ -76,6 +77,13 @@ class Transaction:
         self._must_be_active()
         own = self.buffer.get(key)
         return own.visible if own is not None and own.hides else self.snapshot.get_now(key)
+
+    def scan_now(self, start: bytes, end: bytes, limit: int) -> Sequence[Pair]:
+        """The first `limit` pairs, likewise, where the transaction has written none of them. Raises NotNow."""
+        self._must_be_active()
+        if next(self.buffer.items(start, end), None) is not None:
+            raise NotNow
+        return self.snapshot.scan_now(start, end, limit)
 
     async def batch_get(self, keys: Iterable[bytes]) -> dict[bytes, bytes]:
         """The values of those of `keys` that exist, in key order."""

@@ -1,6 +1,7 @@
 """Running plans.
 
     point.py          point plans: get, closures, put; no DuckDB, no Arrow
+    range_select.py   range plans: scan, closures, sorting and sums in Python; long ranges are left to query.py
     query.py          queries: through indexes, whole in one store, split over all with a merge here, or here over
                       fetched scans
     index_read.py     which index path is taken, and the rows at its end

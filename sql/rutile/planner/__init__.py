@@ -1,8 +1,11 @@
 """The planner: which keys a statement touches, what runs beside the data, and what is left to do here.
 
-    shapes.py       a statement with its literals taken out -> a point plan or an INSERT, kept for all of that shape
+    shapes.py       a statement with its literals taken out -> a point or range plan, or an INSERT, kept for all of
+                    that shape
     point.py        SELECT, UPDATE, DELETE of rows named by a whole primary or unique key, as closures
                     (`rutile.expressions`)
+    plain.py        the plainest of those SELECTs, which are answered promptly (`rutile.session.prompt`)
+    range_select.py SELECTs from one table over a short stretch of a key, as closures too
     insert.py       INSERT and REPLACE: which value goes to which column
     change.py       other UPDATEs and DELETEs: a query for the rows, and what happens to each
     joined_change.py  those over several tables

@@ -88,6 +88,7 @@ class Bounds:
 @dataclass(slots=True)
 class _Conditions:
     shape: KeyShape
+    environment: Environment = field(default_factory=Environment)
     by_column: dict[int, Bounds] = field(default_factory=dict)
 
     def of(self, column: Column) -> Bounds:
@@ -125,9 +126,10 @@ def key_ranges(schema: TableSchema, conditions: Iterable[exp.Expr]) -> list[KeyR
     return list(found.ranges) if found.equal or found.bounded else None
 
 
-def ranges_of(shape: KeyShape, conditions: Sequence[exp.Expr]) -> KeyRanges:
-    """The ranges of a key; one over all of it when the conditions say nothing of its first column."""
-    found = _Conditions(shape)
+def ranges_of(shape: KeyShape, conditions: Sequence[exp.Expr], environment: Environment | None = None) -> KeyRanges:
+    """The ranges of a key; one over all of it when the conditions say nothing of its first column. Parameters in the
+    conditions have their values in `environment`."""
+    found = _Conditions(shape) if environment is None else _Conditions(shape, environment)
     for condition in conditions:
         column = _read(condition, found)
         if column is not None:
@@ -190,12 +192,12 @@ _MIRRORED: dict[type[exp.Expr], type[exp.Expr]] = {
 }  # fmt: skip
 
 
-def _constant(column: Column, node: exp.Expr) -> Scalar:
+def _constant(column: Column, node: exp.Expr, environment: Environment) -> Scalar:
     """The value of a constant expression as a value of `column`. Raises NotExact if it is not exactly one."""
     if node.find(exp.Column):
         raise NotExact
     try:
-        return key_value(column, constant_value(node, Environment()))
+        return key_value(column, constant_value(node, environment))
     except NotCompilable as error:
         raise NotExact from error
 
@@ -205,7 +207,7 @@ def _bound(comparison: type[exp.Expr], left: exp.Expr, right: exp.Expr, found: _
     if column is None:
         return None
     try:
-        value = _constant(column, right)
+        value = _constant(column, right, found.environment)
     except NotExact:
         return None
     if column.type.is_enumerated and comparison is not exp.EQ:
@@ -228,7 +230,7 @@ def _read_in(condition: exp.In, found: _Conditions) -> Column | None:
     if column is None or condition.args.get("query") or not condition.expressions:
         return None
     try:
-        values = [_constant(column, choice) for choice in condition.expressions]
+        values = [_constant(column, choice, found.environment) for choice in condition.expressions]
     except NotExact:
         return None
     _limit_to(found.of(column), values)

@@ -11,6 +11,7 @@ from rutile.parse.lexer import Shape
 from rutile.parse.parser import parse
 from rutile.planner.insert import InsertPlan, plan_insert
 from rutile.planner.point import FindTable, NotPoint, PointPlan, plan_point
+from rutile.planner.range_select import RangeSelect, plan_range
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class General:
     """Remembers that statements of this shape need the general path."""
 
 
-ShapePlan = PointPlan | InsertPlan | General
+ShapePlan = PointPlan | RangeSelect | InsertPlan | General
 GENERAL = General()
 
 
@@ -32,7 +33,10 @@ def plan_shape(shape: Shape, find_table: FindTable) -> ShapePlan:
         if isinstance(statement, st.Insert):
             plan = plan_insert(statement, find_table)
             return plan if plan.query is None else GENERAL
-        return plan_point(statement, find_table)
+        try:
+            return plan_point(statement, find_table)
+        except NotPoint:
+            return plan_range(statement, find_table)
     except (NotPoint, NotCompilable):
         return GENERAL
     except SqlError as error:

@@ -1,6 +1,7 @@
 """A session, and the way of one statement through it.
 
-    Session.execute ──► shaped: a plan known by the text's shape (point reads and writes)            ──► execution
+    Session.prompt  ──► a point SELECT answered in the turn of the loop it arrives in
+    Session.execute ──► shaped: a plan known by the text's shape (points, short ranges, INSERTs)     ──► execution
                    └──► parse ──► privileges ──► queries: planner ──► fragments in stores, DuckDB here ──► result
                                              ├─► definitions, views: the catalogue (rutile.ddl)
                                              └─► show, admin, regions: tables made when asked (rutile.show)

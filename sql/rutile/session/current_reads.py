@@ -7,9 +7,9 @@ in between, what it has read was still the newest; if somebody did, locking says
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from rutile.session.storage import KvSnapshot, LockingTransaction, Pair, WriteBuffer
+from rutile.session.storage import KvSnapshot, LockingTransaction, NotNow, Pair, WriteBuffer
 from rutile_proto.errors import LockWaitTimeout
 from rutile_proto.types import Timestamp
 
@@ -65,6 +65,11 @@ class CurrentView:
         laid_over = [pair for pair in pairs if pair[0] not in own]
         laid_over += [(key, value) for key, value in own.items() if value is not None]
         return sorted(laid_over, reverse=reverse)[:limit]
+
+    def scan_now(self, start: bytes, end: bytes, limit: int) -> Sequence[Pair]:
+        if next(iter(self.buffer.items(start, end)), None) is not None:
+            raise NotNow
+        return self._snapshot.scan_now(start, end, limit)
 
     # --- writing ---
 

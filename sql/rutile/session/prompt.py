@@ -99,6 +99,8 @@ class Prompt:
     """Finds and runs the prompt SELECTs of one session."""
 
     def __init__(self, session: Session) -> None:
+        self.answers = 0
+        """How many it has given."""
         self._session = session
         self._newest = session.shared.client.snapshot(MAX_TIMESTAMP)
 
@@ -145,11 +147,12 @@ class Prompt:
             raise NotNow
         value = self._reader().get_now(plan.key_of(parameters))
         session.answered_promptly()
+        self.answers += 1
         return None if value is None else plan.row_of(value)
 
     def _catalog_version(self) -> int:
         catalog = self._session.shared.catalog.cached()
-        if catalog is None:
+        if catalog is None or self._session.temporary:
             raise NotNow
         return catalog.version
 

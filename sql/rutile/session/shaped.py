@@ -1,4 +1,4 @@
-"""Statements that have a plan by their shape: point statements and INSERT ... VALUES."""
+"""Statements that have a plan by their shape: point statements, short ranges, and INSERT ... VALUES."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 from rutile.execution.insert import Inserter, evaluate_rows
 from rutile.execution.point import run_constant, run_delete, run_select, run_update
+from rutile.execution.range_select import run_range
 from rutile.expressions.compile import UTC, Environment, NotCompilable
-from rutile.parse.lexer import Shape, is_point_verb
+from rutile.parse.lexer import Shape, is_point_verb, shape_of
 from rutile.parse.table_finder import ViewNamed
 from rutile.planner.insert import InsertPlan
 from rutile.planner.point import ConstantSelect, PointDelete, PointPlan, PointSelect, PointUpdate
+from rutile.planner.range_select import RangeSelect
 from rutile.planner.shapes import GENERAL, General, ShapePlan, plan_shape
 from rutile.session.result import Result
 from rutile.session.storage import KvTransaction
@@ -44,6 +46,15 @@ class ShapedStatements:
         except NotCompilable:
             return None
 
+    async def known_plan(self, sql: str) -> ShapePlan | None:
+        """The plan kept for the shape of this text."""
+        shape = shape_of(sql, ())
+        if self._session.temporary:
+            return None
+        catalog = await self._session.shared.catalog.current()
+        key = (self._session.database, shape.text if shape is not None else "")
+        return self._session.shared.shapes.get(key, catalog.version)
+
     async def _plan(self, shape: Shape) -> ShapePlan:
         """The shape's plan, from the cache if it was made on the same catalogue."""
         if not is_point_verb(shape.text):
@@ -51,7 +62,7 @@ class ShapedStatements:
         session, shared = self._session, self._session.shared
         catalog = shared.catalog.cached() or await shared.catalog.current()
         key = (session.database, shape.text)
-        in_utc = session.zone == UTC
+        in_utc = session.zone == UTC and not session.temporary
         known = shared.shapes.get(key, catalog.version) if in_utc else None
         if known is not None:
             return known
@@ -63,8 +74,10 @@ class ShapedStatements:
             shared.shapes.put(key, version, plan)
         return plan
 
-    async def _run_plan(self, plan: PointPlan | InsertPlan, shape: Shape) -> Result:
+    async def _run_plan(self, plan: PointPlan | RangeSelect | InsertPlan, shape: Shape) -> Result:
         environment = self._session.environment(shape.values)
+        if isinstance(plan, RangeSelect):
+            return await self._range_select(plan, environment)
         if not isinstance(plan, InsertPlan):
             return await self.run_point(plan, environment)
         if shape.rows < LARGE_INSERT_ROWS or self._session.holds_locks:
@@ -121,6 +134,16 @@ class ShapedStatements:
         one_row = plan.finder.index is None and len(plan.finder.keys(environment)) <= 1
         reader = client.snapshot(MAX_TIMESTAMP if one_row else await client.timestamp())
         return (await run_select(plan, reader, environment))[0]
+
+    async def _range_select(self, plan: RangeSelect, environment: Environment) -> Result:
+        session = self._session
+        if session.variables.get("rutile_read_mode") != "auto":
+            raise NotCompilable("rows are to be read in another way")
+        if session.holds_locks:
+            txn = await session.transaction.reader(session.mode)
+            return await run_range(plan, txn, environment, txn.start_ts)
+        ts = await session.shared.client.timestamp()
+        return await run_range(plan, session.shared.client.snapshot(ts), environment, ts)
 
     async def insert(self, plan: InsertPlan, values: Sequence[Sequence[object]], environment: Environment) -> Result:
         """Insert rows of values by `plan`."""

@@ -45,6 +45,9 @@ class KvSnapshot(Protocol):
         self, start: bytes, end: bytes, limit: int | None = None, *, reverse: bool = False
     ) -> list[Pair]: ...
 
+    def scan_now(self, start: bytes, end: bytes, limit: int) -> Sequence[Pair]:
+        """The first `limit` pairs in this very turn of the loop. Raises NotNow: await `scan`."""
+
 
 class BufferEntry(Protocol):
     """What a transaction did to one key."""
