@@ -181,7 +181,8 @@ def open_csv(path: Path, options: CsvOptions, table: TableSchema | None) -> CsvS
     types = _types(options.names, table)
     try:
         if options.is_plain:
-            with _open(path, options, types) as reader:
+            careful = options.skip_bad > 0  # then bad lines, and values that are not of their type, are looked at later
+            with _open(path, options, {} if careful else types, _skip if careful else None) as reader:
                 schema = reader.schema
         else:
             schema = _first_record_schema(path, options, types)
@@ -190,6 +191,10 @@ def open_csv(path: Path, options: CsvOptions, table: TableSchema | None) -> CsvS
     if not types:
         types = {each.name: each.type for each in schema}
     return CsvSource(path.name, schema, None, path.stat().st_size, str(path), path=path, options=options, types=types)
+
+
+def _skip(row: pa_csv.InvalidRow) -> str:
+    return "skip"
 
 
 def _types(names: tuple[str, ...] | None, table: TableSchema | None) -> dict[str, pa.DataType]:
