@@ -21,9 +21,11 @@ from rutile_coprocessor.row import RowCodec
 from rutile_coprocessor.schema import HIDDEN_HANDLE
 from rutile_kv.client.fragment_plan import WholeNotPossible
 from rutile_kv.client.membuffer import Change, MemBuffer
+from rutile_kv.client.pd import RegionInfo
 from rutile_kv.client.two_phase import CommitLimit
 from rutile_kv.env.prompt import NotNow
 from rutile_proto import keys
+from rutile_proto import metapb_pb2 as metapb
 from rutile_proto import rutilepb_pb2 as rutilepb
 from rutile_proto.errors import AlreadyExist, LockFacts, LockWaitTimeout, WriteConflict
 from rutile_proto.timestamps import MAX_TIMESTAMP
@@ -245,6 +247,12 @@ class FakeClient:
 
     def snapshot(self, ts: int) -> FakeSnapshot:
         return FakeSnapshot(self, ts)
+
+    async def stores(self) -> list[metapb.Store]:
+        return []
+
+    async def regions_in(self, start: bytes, end: bytes) -> list[RegionInfo]:
+        return []
 
     async def begin(self, *, pessimistic: bool = False) -> FakeTransaction:
         return FakeTransaction(self, await self.timestamp())

@@ -246,6 +246,10 @@ class Client:
         driver knows it; nothing from a foreign one."""
         return await region_figures(self.cluster, region_ids)
 
+    async def stores(self) -> list[metapb.Store]:
+        """The stores of the cluster that are not gone for good, by id."""
+        return await self.cluster.pd.all_stores()
+
     async def scatter_regions(self, user_keys: Iterable[bytes], group: str) -> float:
         """Have the regions that begin at the keys, leaders first, spread evenly over the stores, evenly within the
         group too; the share (0 to 1) of them that the placement driver has taken up. Returns before they have moved."""

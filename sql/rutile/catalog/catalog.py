@@ -28,6 +28,9 @@ MAX_ATTEMPTS = 20
 FIRST_DATABASE = "test"
 """Made with a new cluster, as in TiDB."""
 SYSTEM_DATABASES = ("information_schema",)
+"""Listed although nobody made them."""
+VIRTUAL_DATABASES = ("information_schema", "mysql", "performance_schema")
+"""Their tables are made when a query names them (`rutile.show.virtual`); nobody can make databases so named."""
 
 Change = Callable[[KvTransaction, CatalogSnapshot], Awaitable[TableInfo | None]]
 
@@ -89,7 +92,7 @@ class Catalog:
 
     async def get_database(self, name: str) -> DatabaseInfo:
         """A database. Raises 1049."""
-        if name.lower() in SYSTEM_DATABASES:
+        if name.lower() in VIRTUAL_DATABASES:
             return DatabaseInfo(0, name.lower())
         found = (await self.current()).database(name) or (await self.refresh()).database(name)
         if found is None:
@@ -255,7 +258,7 @@ class Catalog:
 
 
 async def _create_database(txn: KvTransaction, seen: CatalogSnapshot, name: str) -> None:
-    if seen.database(name) is not None or name.lower() in SYSTEM_DATABASES:
+    if seen.database(name) is not None or name.lower() in VIRTUAL_DATABASES:
         raise SqlError(errors.ER_DB_CREATE_EXISTS, f"Can't create database '{name}'; database exists")
     info = DatabaseInfo(await meta.next_id(txn), name)
     txn.put(meta.database_key(name), info.to_bytes())

@@ -9,14 +9,12 @@ from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
-from rutile.catalog.model import CatalogSnapshot
 from rutile.execution.index_read import IndexRead, Statistics, choose_paths, fetch_rows
 from rutile.execution.overlay import overlaid_batches
 from rutile.planner.fetch import fetch_fragment
 from rutile.planner.query import QueryPlan, relation_name
 from rutile.planner.scans import ScanPlan
 from rutile.session.storage import FragmentMode, KvClient, KvSnapshot, KvTransaction, WholeNotPossible
-from rutile.show.information_schema import virtual_rows, virtual_schema
 from rutile_coprocessor.execute import Executor
 from rutile_coprocessor.fragment import Fragment, Scan
 from rutile_coprocessor.partial import MERGE_INPUT
@@ -54,7 +52,8 @@ class ReadContext:
     mode: str
     """The session's rutile_read_mode."""
     txn: KvTransaction | None
-    catalog: CatalogSnapshot
+    virtual: Mapping[tuple[str, str], pa.RecordBatch]
+    """The rows of the tables that are made when asked for (`rutile.show.virtual`)."""
     timeout_s: float
     cancel: CancelToken
 
@@ -85,10 +84,10 @@ class QueryRunner:
     async def on_nothing(self, plan: QueryPlan, limit: str = " LIMIT 0") -> pa.Table:
         """The plan's result without its rows: what its columns are. Nothing is run. Raises RutileError."""
         sources = {scan.name: _empty(scan) for scan in plan.scans}
-        for name in plan.virtual:
-            rows = virtual_rows(name, CatalogSnapshot(0))
-            sources[relation_name(("information_schema", name))] = ScanSource([], rows.schema)
-        context = ReadContext(0, "local", None, CatalogSnapshot(0), NO_TIMEOUT_S, CancelToken())
+        for key in plan.virtual:
+            name = relation_name(key)
+            sources[name] = ScanSource([], plan.relations[name].arrow_schema())
+        context = ReadContext(0, "local", None, {}, NO_TIMEOUT_S, CancelToken())
         sql = f"SELECT * FROM ({plan.sql}) AS nothing{limit}"
         return await self._here(sql, sources | _held(plan), context, RunFacts())
 
@@ -192,9 +191,9 @@ class QueryRunner:
             *(self._fetch(scan, context, facts, scan.name in dirty, pushed) for scan in plan.scans)
         )
         sources = {scan.name: source for scan, source in zip(plan.scans, fetched, strict=True)}
-        for name in plan.virtual:
-            rows = virtual_rows(name, context.catalog)
-            sources[relation_name(("information_schema", name))] = ScanSource([rows], rows.schema)
+        for key in plan.virtual:
+            rows = context.virtual[key]
+            sources[relation_name(key)] = ScanSource([rows], rows.schema)
         return await self._here(plan.sql, sources | _held(plan), context, facts)
 
     async def _fetch(
@@ -229,7 +228,7 @@ class QueryRunner:
             return pa.Table.from_batches(list(pages), schema=pages.schema)
 
 
-_NO_SCHEMA = virtual_schema("schemata") or TableSchema(0, "", ())
+_NO_SCHEMA = TableSchema(0, "", ())
 """The executor takes a relation's columns from its rows; a fragment's scans only need some schema."""
 
 

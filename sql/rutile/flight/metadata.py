@@ -12,8 +12,8 @@ from rutile.flight.sql_info import sql_info, type_info
 from rutile.flight.wire import text_or_none
 from rutile.session.result import field_of
 from rutile.show.information_schema import TABLES as VIRTUAL_TABLES
-from rutile.show.information_schema import virtual_schema
 from rutile.show.like import like_matcher
+from rutile.show.virtual import virtual_schema
 from rutile_coprocessor.schema import TableSchema
 from rutile_proto import flightsqlpb_pb2 as flightsqlpb
 
@@ -110,7 +110,7 @@ def _tables(command: flightsqlpb.CommandGetTables, catalog: CatalogSnapshot) -> 
 def _tables_of(database: str, catalog: CatalogSnapshot) -> Iterator[tuple[TableSchema, str]]:
     if database == INFORMATION_SCHEMA:
         for name in VIRTUAL_TABLES:
-            schema = virtual_schema(name)
+            schema = virtual_schema((INFORMATION_SCHEMA, name))
             if schema is not None:
                 yield schema, "SYSTEM VIEW"
     else:

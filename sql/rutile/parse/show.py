@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+from sqlglot import exp
+
 from rutile.errors import not_supported
 from rutile.parse import statements as st
 from rutile.parse.imports import parse_show_import
 from rutile.parse.regions import parse_show_regions
 from rutile.parse.statistics import SHOWN
 from rutile.parse.token_cursor import TokenCursor
+from rutile.parse.tree import parse_expression
 from rutile.privileges.parse import parse_show_create_user, parse_show_grants
 
 _PLAIN = {
     "databases": "databases", "schemas": "databases", "warnings": "warnings", "errors": "errors",
     "engines": "engines", "collation": "collation", "charset": "charset", "processlist": "processlist",
-    "variables": "variables", "status": "status", "plugins": "empty", "privileges": "empty",
+    "variables": "variables", "status": "status", "plugins": "plugins", "privileges": "privileges",
+    "profiles": "profiles", "profile": "profile",
 }  # fmt: skip
+_SEVERAL_WORDS = {
+    "function status": "routines", "procedure status": "routines", "storage engines": "engines",
+    "open tables": "open tables", "master status": "binlog status", "binary log status": "binlog status",
+    "slave status": "nothing", "replica status": "nothing", "master logs": "binlogs", "binary logs": "binlogs",
+    "engine innodb status": "engine status", "events": "events", "triggers": "triggers",
+    "slave hosts": "nothing", "replicas": "nothing",
+}  # fmt: skip
+_KEYWORD_COLUMNS = frozenset({"charset", "database", "table", "key", "default", "collation", "function", "trigger"})
+"""Columns of SHOW that sqlglot does not take for names."""
 _OF_TABLE = {"columns": "columns", "fields": "columns", "index": "index", "indexes": "index", "keys": "index"}
 
 
@@ -27,6 +40,9 @@ def parse_show(cursor: TokenCursor) -> st.Statement:
         return _show_create(cursor)
     if cursor.accept_words("character", "set"):
         return _ending(cursor, "charset")
+    for words, what in _SEVERAL_WORDS.items():
+        if cursor.accept_words(*words.split()):
+            return _listing(cursor, what)
     if cursor.accept_words("table", "status"):
         return _ending(cursor, "table status", database=_from_database(cursor))
     if cursor.accept("table"):
@@ -53,6 +69,11 @@ def parse_show(cursor: TokenCursor) -> st.Statement:
 
 def _counted(cursor: TokenCursor) -> str:
     return cursor.expect("warnings", "errors").word
+
+
+def _listing(cursor: TokenCursor, what: str) -> st.Show:
+    database = _from_database(cursor) if what in ("events", "triggers", "open tables") else None
+    return _ending(cursor, what, database=database)
 
 
 def _show_create(cursor: TokenCursor) -> st.Statement:
@@ -93,11 +114,23 @@ def _ending(
     pattern = None
     if cursor.accept("like"):
         pattern = cursor.string()
-    elif cursor.at("where"):
-        raise not_supported("SHOW ... WHERE")
+    elif cursor.accept("where"):
+        return st.Show(what, table, database, None, full, where=_condition(cursor))
     window = _window(cursor) if what in ("warnings", "errors") else (0, None)
     cursor.expect_end()
     return st.Show(what, table, database, pattern, full, window)
+
+
+def _condition(cursor: TokenCursor) -> exp.Expr:
+    """The rest, a condition on the columns of the result."""
+    text, start = cursor.rest(), len(cursor.sql[: cursor.tokens[-1].end]) - len(cursor.rest())
+    while not cursor.at_end():
+        token = cursor.take()
+        if token.word in _KEYWORD_COLUMNS:
+            at = token.start - start
+            text = f"{text[:at]}`{token.text}`{text[at + len(token.text) :]}"
+            start -= 2
+    return parse_expression(text)
 
 
 def _window(cursor: TokenCursor) -> tuple[int, int | None]:

@@ -253,6 +253,8 @@ class Show:
     full: bool = False
     window: tuple[int, int | None] = (0, None)
     """LIMIT: how many rows to leave out, and how many to show at most."""
+    where: exp.Expr | None = None
+    """A condition on the columns of the result."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rutile import errors
+from rutile.catalog.catalog import VIRTUAL_DATABASES
 from rutile.catalog.model import CatalogSnapshot, TableInfo
 from rutile.catalog.view_info import ViewInfo
 from rutile.errors import SqlError, not_supported
@@ -41,7 +42,7 @@ class TableFinder:
         if info is not None:
             self._check_zone(info)
             return self.tables.of(info, self.catalog)
-        if owner.lower() == "information_schema":
+        if owner.lower() in VIRTUAL_DATABASES:
             raise SqlError(errors.ER_VIRTUAL_TABLE, f"Access denied: '{owner}' is read-only")
         if self.catalog.database(owner) is None:
             raise errors.unknown_database(owner)

@@ -87,7 +87,7 @@ def plan_duckdb_query(
     return QueryPlan(
         sql=sql,
         scans=tuple(scans),
-        virtual=tuple(key[1] for key in virtual),
+        virtual=tuple(virtual),
         columns=(),
         partial=_split(resolved, scans, sources) if pushable and resolved is not None and len(scans) == 1 else None,
         expression=resolved if resolved is not None else query,

@@ -18,6 +18,7 @@ from typing import Literal
 import pyarrow as pa
 from sqlglot import exp
 
+from rutile.catalog.catalog import VIRTUAL_DATABASES
 from rutile.planner.dialect import PartialQuery, translate
 from rutile.planner.names import OutputColumn, TableKey, output_columns, qualify_names
 from rutile.planner.scans import ScanPlan, plan_scans, scan_name
@@ -33,7 +34,7 @@ class QueryPlan:
     sql: str
     """DuckDB's dialect, over the scans' names."""
     scans: tuple[ScanPlan, ...]
-    virtual: tuple[str, ...]
+    virtual: tuple[TableKey, ...]
     """The information_schema tables among the relations, by their bare names."""
     columns: tuple[OutputColumn, ...]
     partial: PartialQuery | None
@@ -85,7 +86,7 @@ def plan_query(
     return QueryPlan(
         sql,
         tuple(all_scans),
-        tuple(key[1] for key in virtual),
+        tuple(virtual),
         tuple(columns),
         partial,
         qualified,
@@ -107,4 +108,4 @@ def with_scan_names(expression: exp.Expr, schemas: Mapping[TableKey, TableSchema
 
 def relation_name(key: TableKey) -> str:
     """The name of a stored or virtual table in fragment SQL (names of DuckDB's own views are refused there)."""
-    return f"virtual.{key[1]}" if key[0] == "information_schema" else scan_name(key)
+    return f"virtual.{key[0]}.{key[1]}" if key[0] in VIRTUAL_DATABASES else scan_name(key)

@@ -46,7 +46,7 @@ from rutile.privileges.names import Privilege
 from rutile.privileges.needs import Need
 from rutile.session.relations import HeldTable, SessionRelations, View
 from rutile.session.result import Result
-from rutile.show.information_schema import virtual_schema
+from rutile.show.virtual import virtual_schema
 from rutile_coprocessor.schema import TableSchema
 from rutile_proto.errors import FragmentRefused
 
@@ -120,7 +120,7 @@ class DuckDbDoor:
         expanded = with_catalog_views(query, session.database, find_table, self.relations.tables)
         stored, virtual, held = {}, {}, {}
         for key, node in base_tables(expanded, session.database).items():
-            schema = virtual_schema(key[1]) if key[0] == "information_schema" else None
+            schema = virtual_schema(key)
             temporary = None if node.db else self.relations.tables.get(node.name.lower())
             if temporary is not None:
                 held[node.name.lower()] = temporary

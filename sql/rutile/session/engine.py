@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import TextIO
 
 from rutile.catalog.cache import LEASE_S
 from rutile.catalog.catalog import Catalog
@@ -31,6 +32,7 @@ from rutile.session.file_access import NOWHERE
 from rutile.session.plan_cache import DEFAULT_SIZE, PlanCache
 from rutile.session.prompt import PromptPlan
 from rutile.session.session import Session
+from rutile.session.statement_summary import StatementHistory
 from rutile.session.storage import KvClient
 from rutile.statistics.changes import ChangeCounts
 from rutile.statistics.keeper import StatisticsKeeper
@@ -59,6 +61,8 @@ class DatabaseOptions:
     plan_cache_size: int = DEFAULT_SIZE
     monotonic: Callable[[], float] = field(default=time.monotonic)
     now: Callable[[], datetime] = field(default=utc_now)
+    slow_log: TextIO | None = None
+    """Where slow statements are written, as they end."""
 
 
 class Database:
@@ -88,6 +92,8 @@ class Database:
         """Imports that run on without their sessions; they end with this process."""
         self.large_inserts = asyncio.Lock()
         """Held by the one large INSERT that is under way (`rutile.session.shaped`)."""
+        self.history = StatementHistory(self.options.now, self.options.slow_log)
+        """What has run."""
         self.sessions: dict[int, Session] = {}
         """The open ones, by connection id."""
         self._executor = Executor(self.options.memory_limit_bytes, self.options.duckdb_threads)

@@ -36,9 +36,14 @@ class Activity:
         self._since = self._monotonic()
 
     @property
-    def seconds(self) -> int:
+    def elapsed_s(self) -> float:
         """How long it has been doing what it does."""
-        return int(self._monotonic() - self._since)
+        return self._monotonic() - self._since
+
+    @property
+    def seconds(self) -> int:
+        """The same in whole seconds."""
+        return int(self.elapsed_s)
 
 
 ProcessRow = tuple[int, str, str, str | None, str, int, str, str | None]

@@ -11,6 +11,7 @@ from sqlglot import exp
 
 from rutile import errors
 from rutile.catalog.model import CatalogSnapshot
+from rutile.errors import SqlError
 from rutile.execution.change import run_change
 from rutile.execution.index_read import IndexRead
 from rutile.execution.insert import evaluate_rows
@@ -36,7 +37,7 @@ from rutile.session.query_errors import DECIMAL_OVERFLOW, from_duckdb
 from rutile.session.result import Result, rows_of_table
 from rutile.session.result_types import shaped
 from rutile.session.storage import KvTransaction
-from rutile.show.information_schema import virtual_schema
+from rutile.show.virtual import is_virtual, virtual_batches, virtual_schema
 from rutile_coprocessor.schema import ColumnType, TableSchema
 from rutile_proto.errors import FragmentFailed, LockWaitTimeout
 
@@ -60,6 +61,8 @@ class Queries:
                 return await self._query(expression, sql, environment)
             case st.Insert():
                 return await self._insert(statement, environment)
+            case st.Update() | st.Delete() if self._is_unsafe(statement):
+                raise unsafe_change()
             case st.Update() | st.Delete() if is_joined(statement):
                 return await self._joined_change(statement, environment)
             case st.Update():
@@ -71,6 +74,12 @@ class Queries:
             case st.Explain():
                 return await explain_query(self._session, statement, environment)
         raise AssertionError(f"not a query: {statement}")
+
+    def _is_unsafe(self, statement: st.Update | st.Delete) -> bool:
+        """Whether sql_safe_updates refuses it: a change of rows that neither WHERE nor LIMIT chooses."""
+        change = statement.expression
+        chosen = change.args.get("where") or change.args.get("limit")
+        return bool(self._session.variables.get("sql_safe_updates")) and not chosen
 
     # --- queries ---
 
@@ -96,7 +105,8 @@ class Queries:
         session = self._session
         catalog = await session.stale.catalog(ts)
         plan = self.plan_of_the_past(expression, environment, catalog)
-        context = replace(await self._context(plan, None), ts=ts, catalog=await session.privileges.visible(catalog))
+        rows = await virtual_batches(session, plan.virtual, await session.privileges.visible(catalog))
+        context = replace(await self._context(plan, None), ts=ts, virtual=rows)
         try:
             table, _ = await self._run_widening(plan, context)
         except FragmentFailed as error:
@@ -195,10 +205,10 @@ class Queries:
         tables: dict[TableKey, TableAccess] = {}
         virtual: dict[TableKey, TableSchema] = {}
         for key, node in base_tables(query, self._session.database).items():
-            schema = virtual_schema(key[1]) if key[0] == "information_schema" else None
+            schema = virtual_schema(key)
             if schema is not None:
                 virtual[key] = schema
-            elif key[0] == "information_schema":
+            elif is_virtual(key[0]):
                 raise errors.unknown_table(key[0], node.name)
             else:
                 tables[key] = find_table(st.TableName(node.name, node.db or None))
@@ -257,14 +267,17 @@ class Queries:
             ts=txn.start_ts if txn is not None else await session.shared.client.timestamp() if plan.scans else 0,
             mode=str(session.variables.get("rutile_read_mode")),
             txn=txn,
-            catalog=await self._visible_catalog(),
+            virtual=await self._virtual_rows(plan),
             timeout_s=limit_ms / 1000 if limit_ms else NO_TIMEOUT_S,
             cancel=session.cancel_token,
         )
 
-    async def _visible_catalog(self) -> CatalogSnapshot:
-        """What information_schema shows this session."""
-        return await self._session.privileges.visible(await self._session.shared.catalog.current())
+    async def _virtual_rows(self, plan: QueryPlan) -> dict[TableKey, pa.RecordBatch]:
+        """What information_schema and its like show this session."""
+        if not plan.virtual:
+            return {}
+        visible = await self._session.privileges.visible(await self._session.shared.catalog.current())
+        return await virtual_batches(self._session, plan.virtual, visible)
 
     async def _read(
         self, plan: QueryPlan, txn: KvTransaction | None, *, time_limited: bool = False
@@ -335,6 +348,15 @@ class Queries:
             return await run_joined_change(plan, rows, txn, environment, is_update=is_update)
 
         return await self._session.write([each.table for each in plan.tables], body)
+
+
+def unsafe_change() -> SqlError:
+    """1175."""
+    message = (
+        "You are using safe update mode and you tried to update a table without a WHERE that uses a KEY column."
+        " Give a WHERE or a LIMIT, or SET sql_safe_updates = 0"
+    )
+    return SqlError(1175, message)
 
 
 def _constant_result(expression: exp.Expr, environment: Environment) -> Result | None:

@@ -16,6 +16,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar, assert_never
 
+from sqlglot import exp
+
 from rutile import errors
 from rutile.errors import SqlError
 from rutile.expressions.compile import Environment, NotCompilable, constant_value
@@ -41,6 +43,8 @@ from rutile.session.result import Result, SqlWarning
 from rutile.session.sequences import SessionSequences, may_call, run_sequence_definition
 from rutile.session.shaped import ShapedStatements
 from rutile.session.stale_reads import StaleReads
+from rutile.session.statement_summary import LONGEST_TEXT as MAX_SHAPE_TEXT
+from rutile.session.statement_summary import Ran
 from rutile.session.storage import KvTransaction
 from rutile.session.streams import ResultStream, Streams
 from rutile.session.transactions import TransactionMode, TransactionState, read_only_transaction
@@ -87,6 +91,9 @@ class Session:
         self.warnings: list[SqlWarning] = []
         self.last_insert_id = 0
         self.row_count = 0
+        self.found_rows = 0
+        self._shape_text: str | None = None
+        """The running statement without its literals."""
         self._closed = False
         self._turn = asyncio.Lock()
         self._running: asyncio.Task[object] | None = None
@@ -178,8 +185,10 @@ class Session:
     async def _attended(self, sql: str, work: Callable[[], Awaitable[Outcome]]) -> Outcome:
         """Do the work of a statement: where `cancel` and the process list find it, its errors as SqlError, noted."""
         self._start(sql)
+        outcome = None
         try:
-            return await work()
+            outcome = await work()
+            return outcome
         except asyncio.CancelledError:
             if not self._cancelled or self._running is None:
                 raise
@@ -192,6 +201,7 @@ class Session:
             raise
         finally:
             self._running = None
+            self._record(sql, outcome)
             self.activity.end()
 
     def _start(self, sql: str) -> None:
@@ -207,7 +217,23 @@ class Session:
         if result.info != "SHOW":
             self.warnings = result.warnings
         self.row_count = -1 if result.has_rows else result.affected_rows
+        self.found_rows = result.row_count if result.has_rows else 0
         self.last_insert_id = result.last_insert_id or self.last_insert_id
+
+    def _record(self, sql: str, outcome: object) -> None:
+        """Tell the front end's history of a statement that has ended; without an outcome it failed."""
+        shared, shape, who = self.shared, self._shape_text, self.privileges.identity
+        if shape is None:
+            return
+        self._shape_text = None
+        counts = (0, 0, 0, int(outcome is None))
+        if isinstance(outcome, Result):
+            counts = (outcome.row_count, outcome.affected_rows, len(outcome.warnings), 0)
+        ran = Ran(
+            shape, sql, self.database or "", who.name, who.host, self.connection_id, shared.options.now(),
+            self.activity.elapsed_s, *counts,
+        )  # fmt: skip
+        shared.history.add(ran, self.variables.number("tidb_slow_log_threshold") / 1000)
 
     def _noted(self, error: SqlError) -> SqlError:
         """The error, after the notes of the next SHOW WARNINGS have it."""
@@ -256,6 +282,7 @@ class Session:
             raise errors.not_supported(f"the dialect {dialect!r}: there are mysql and duckdb")
         sql = in_default_mode(sql, self.variables.modes)
         shape = shape_of(sql, params)
+        self._shape_text = sql[:MAX_SHAPE_TEXT] if shape is None else shape.text
         await self.privileges.check(sql, shape, self.database)
         if shape is not None:
             result = await self.shaped.run(shape)
@@ -355,10 +382,7 @@ class Session:
 
     async def _set(self, statement: st.SetVariables, environment: Environment) -> None:
         for assignment in statement.assignments:
-            try:
-                value = constant_value(assignment.value, environment)
-            except NotCompilable as error:
-                raise errors.not_supported(f"SET with {error}") from error
+            value = await self._value(assignment.value, environment)
             if assignment.scope == "user":
                 self._user_variables[assignment.name] = value
             elif assignment.scope == "global":
@@ -367,6 +391,13 @@ class Session:
                 self.variables.set(assignment.name, value)
                 if assignment.name == "autocommit" and self.autocommit:
                     await self.transaction.commit()
+
+    async def _value(self, expression: exp.Expr, environment: Environment) -> object:
+        """An expression's value: by closures, or as a query."""
+        try:
+            return constant_value(expression, environment)
+        except NotCompilable:
+            return (await self.queries.constant(expression, environment)).rows()[0][0]
 
     # --- what statements share ---
 

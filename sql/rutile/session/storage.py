@@ -176,6 +176,9 @@ class KvClient(Protocol):
     async def region_figures(self, region_ids: Sequence[int]) -> Mapping[int, pdadminpb.RegionFigures]:
         """What the placement driver knows of regions beyond where they are, by id; nothing from a foreign one."""
 
+    async def stores(self) -> Sequence[metapb.Store]:
+        """The stores of the cluster that are not gone for good, by id."""
+
     async def split_regions(self, user_keys: Iterable[bytes], timeout_s: float = ...) -> Sequence[metapb.Region]:
         """Make regions begin at the keys; those regions, in key order."""
 

@@ -28,8 +28,10 @@ def session_value(session: Session, name: str) -> object:
             return session.connection_id
         case "last_insert_id()" | "last_insert_id" | "identity":
             return session.last_insert_id
-        case "row_count()" | "found_rows()":
+        case "row_count()":
             return session.row_count
+        case "found_rows()":
+            return session.found_rows
         case "warning_count":
             return len(session.warnings)
         case "error_count":

@@ -25,7 +25,7 @@ def _schema(name: str, columns: dict[str, ColumnType]) -> TableSchema:
     return TableSchema(0, name, parts, database="information_schema")
 
 
-def _plain_columns(names: str) -> dict[str, ColumnType]:
+def plain_columns(names: str) -> dict[str, ColumnType]:
     """Columns by name; those that end with `#` are numbers, with `-#` numbers that may be negative."""
     kinds = {"": _TEXT, "#": _NUMBER, "-#": _SIGNED}
     return {name.rstrip("-#"): kinds[name[len(name.rstrip("-#")) :]] for name in names.split()}
@@ -46,22 +46,24 @@ def _all_tables(catalog: CatalogSnapshot) -> list[TableInfo]:
 
 def _tables(catalog: CatalogSnapshot) -> _Rows:
     stored: _Rows = [
-        (_CATALOG, info.schema.database, info.schema.name, "BASE TABLE", "InnoDB", info.table_id, "utf8mb4_bin",
-         info.comment)
+        (_CATALOG, info.schema.database, info.schema.name, "BASE TABLE", "InnoDB", 10, "Compact", *[None] * 10,
+         "utf8mb4_bin", None, "", info.comment, info.table_id)
         for info in _all_tables(catalog)
     ]  # fmt: skip
     stored += [
-        (_CATALOG, view.schema.database, view.schema.name, "VIEW", None, None, None, "VIEW")
+        (_CATALOG, view.schema.database, view.schema.name, "VIEW", *[None] * 13, None, None, None, "VIEW", None)
         for database in sorted(catalog.databases)
         for view in catalog.views_of(database)
     ]
     stored += [
-        (_CATALOG, each.database, each.name, "SEQUENCE", "InnoDB", each.sequence_id, None, each.comment)
+        (_CATALOG, each.database, each.name, "SEQUENCE", "InnoDB", *[None] * 13, None, "", each.comment,
+         each.sequence_id)
         for database in sorted(catalog.databases)
         for each in catalog.sequences_of(database)
     ]
     virtual: _Rows = [
-        (_CATALOG, "information_schema", name.upper(), "SYSTEM VIEW", None, None, "utf8mb4_bin", "") for name in TABLES
+        (_CATALOG, "information_schema", name.upper(), "SYSTEM VIEW", *[None] * 13, "utf8mb4_bin", None, "", "", None)
+        for name in TABLES
     ]
     return stored + virtual
 
@@ -143,7 +145,11 @@ TABLES: dict[str, tuple[TableSchema, Callable[[CatalogSnapshot], _Rows]]] = {
     }), _schemata),
     "tables": (_schema("tables", {
         "TABLE_CATALOG": _TEXT, "TABLE_SCHEMA": _TEXT, "TABLE_NAME": _TEXT, "TABLE_TYPE": _TEXT, "ENGINE": _TEXT,
-        "TIDB_TABLE_ID": _NUMBER, "TABLE_COLLATION": _TEXT, "TABLE_COMMENT": _TEXT,
+        "VERSION": _NUMBER, "ROW_FORMAT": _TEXT, "TABLE_ROWS": _NUMBER, "AVG_ROW_LENGTH": _NUMBER,
+        "DATA_LENGTH": _NUMBER, "MAX_DATA_LENGTH": _NUMBER, "INDEX_LENGTH": _NUMBER, "DATA_FREE": _NUMBER,
+        "AUTO_INCREMENT": _NUMBER, "CREATE_TIME": _TEXT, "UPDATE_TIME": _TEXT, "CHECK_TIME": _TEXT,
+        "TABLE_COLLATION": _TEXT, "CHECKSUM": _NUMBER, "CREATE_OPTIONS": _TEXT, "TABLE_COMMENT": _TEXT,
+        "TIDB_TABLE_ID": _NUMBER,
     }), _tables),
     "columns": (_schema("columns", {
         "TABLE_CATALOG": _TEXT, "TABLE_SCHEMA": _TEXT, "TABLE_NAME": _TEXT, "COLUMN_NAME": _TEXT,
@@ -166,7 +172,7 @@ TABLES: dict[str, tuple[TableSchema, Callable[[CatalogSnapshot], _Rows]]] = {
         "INDEX_SCHEMA": _TEXT, "INDEX_NAME": _TEXT, "SEQ_IN_INDEX": _NUMBER, "COLUMN_NAME": _TEXT, "COLLATION": _TEXT,
         "CARDINALITY": _NUMBER, "SUB_PART": _NUMBER, "NULLABLE": _TEXT, "INDEX_TYPE": _TEXT, "INDEX_COMMENT": _TEXT,
     }), _statistics),
-    **{name: (_schema(name, _plain_columns(columns)), rows) for name, (columns, rows) in FIXED_TABLES.items()},
+    **{name: (_schema(name, plain_columns(columns)), rows) for name, (columns, rows) in FIXED_TABLES.items()},
 }  # fmt: skip
 """Table name to its schema and what makes its rows."""
 

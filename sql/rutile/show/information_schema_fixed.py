@@ -49,6 +49,14 @@ def _table_privileges(catalog: CatalogSnapshot) -> Rows:
     return [(grantee, _CATALOG, database, table, name, yes) for grantee, database, table, name, yes in found]
 
 
+def _checks(catalog: CatalogSnapshot) -> Rows:
+    return [
+        (_CATALOG, info.schema.database, check.name, check.sql)
+        for _, info in sorted(catalog.tables.items())
+        for check in info.rules.checks
+    ]
+
+
 def _indexes(catalog: CatalogSnapshot) -> Rows:
     return [
         (info.schema.database, info.schema.name, int(not part.unique), part.key_name, part.position, part.column.name,
@@ -90,6 +98,15 @@ FIXED_TABLES: Mapping[str, tuple[str, Callable[[CatalogSnapshot], Rows]]] = {
     "views": (
         "TABLE_CATALOG TABLE_SCHEMA TABLE_NAME VIEW_DEFINITION CHECK_OPTION IS_UPDATABLE DEFINER SECURITY_TYPE"
         " CHARACTER_SET_CLIENT COLLATION_CONNECTION", _none,
+    ),
+    "plugins": (
+        "PLUGIN_NAME PLUGIN_VERSION PLUGIN_STATUS PLUGIN_TYPE PLUGIN_LIBRARY PLUGIN_AUTHOR PLUGIN_DESCRIPTION"
+        " PLUGIN_LICENSE LOAD_OPTION", _none,
+    ),
+    "check_constraints": ("CONSTRAINT_CATALOG CONSTRAINT_SCHEMA CONSTRAINT_NAME CHECK_CLAUSE", _checks),
+    "keywords": ("WORD RESERVED#", _none),
+    "files": (
+        "FILE_ID# FILE_NAME FILE_TYPE TABLESPACE_NAME TABLE_NAME LOGFILE_GROUP_NAME ENGINE FREE_EXTENTS# STATUS", _none,
     ),
     "routines": (
         "SPECIFIC_NAME ROUTINE_CATALOG ROUTINE_SCHEMA ROUTINE_NAME ROUTINE_TYPE DATA_TYPE ROUTINE_BODY"

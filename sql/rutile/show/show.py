@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rutile.catalog.catalog import Catalog
@@ -16,8 +15,11 @@ from rutile.session.definitions import database_of
 from rutile.session.process_list import SHOWN_STATEMENT_CHARACTERS, process_rows
 from rutile.session.result import Result, ResultColumn, Row, SqlWarning
 from rutile.session.views import show_create_view
-from rutile.show.information_schema import virtual_schema, visible_databases
+from rutile.show.filtering import filtered
+from rutile.show.fixed import fixed_list, text_result
+from rutile.show.information_schema import visible_databases
 from rutile.show.like import like_matcher
+from rutile.show.virtual import is_virtual, virtual_schema
 from rutile.statistics.statements import SHOW_KINDS, run_show_statistics
 from rutile_coprocessor.schema import Column, ColumnType, Kind
 
@@ -27,13 +29,13 @@ if TYPE_CHECKING:
 _TEXT = ColumnType(Kind.VARCHAR, length=4096)
 
 
-def text_result(names: Sequence[str], rows: list[Row]) -> Result:
-    """A result set of text columns."""
-    return Result.of_rows([ResultColumn(name, _TEXT) for name in names], rows)
-
-
 async def run_show(session: Session, statement: st.Show) -> Result:
-    """Answer SHOW. Raises 1044, 1046, 1049, 1146, 1235."""
+    """Answer SHOW. Raises 1044, 1046, 1049, 1054, 1146, 1235."""
+    result = await _whole(session, statement)
+    return result if statement.where is None else filtered(result, statement.where, session.environment(()))
+
+
+async def _whole(session: Session, statement: st.Show) -> Result:
     catalog, database = session.shared.catalog, session.database
     matches = like_matcher(statement.pattern).match
     match statement.what:
@@ -65,7 +67,10 @@ async def run_show(session: Session, statement: st.Show) -> Result:
             return _notes(statement, session.warnings)
     if statement.what in SHOW_KINDS:
         return await run_show_statistics(session, statement)
-    return _fixed(statement.what)
+    found = fixed_list(statement.what)
+    if found is None:
+        raise not_supported(f"SHOW {statement.what.upper()}")
+    return found
 
 
 LOOKS_BACK = ("warnings", "errors", "warning count", "error count")
@@ -172,8 +177,8 @@ async def _create_database(statement: st.Show, catalog: Catalog) -> Result:
 async def _info_of(table: st.TableName | None, catalog: Catalog, database: str | None) -> TableInfo:
     assert table is not None
     owner = database_of(table, database)
-    if owner.lower() == "information_schema":
-        found = virtual_schema(table.name)
+    if is_virtual(owner):
+        found = virtual_schema((owner, table.name))
         if found is None:
             raise unknown_table(owner, table.name)
         return TableInfo(found)
@@ -218,20 +223,3 @@ async def _index(statement: st.Show, catalog: Catalog, database: str | None) -> 
         for part in key_parts(info)
     ]  # fmt: skip
     return text_result(_INDEX_COLUMNS, rows)
-
-
-def _fixed(what: str) -> Result:
-    """Lists that are the same on every server."""
-    match what:
-        case "engines":
-            row = ("InnoDB", "DEFAULT", "Rutile's replicated storage under MySQL's name", "YES", "NO", "NO")
-            return text_result(["Engine", "Support", "Comment", "Transactions", "XA", "Savepoints"], [row])
-        case "collation":
-            names = ["Collation", "Charset", "Id", "Default", "Compiled", "Sortlen"]
-            return text_result(names, [("utf8mb4_bin", "utf8mb4", "46", "Yes", "Yes", "1")])
-        case "charset":
-            names = ["Charset", "Description", "Default collation", "Maxlen"]
-            return text_result(names, [("utf8mb4", "UTF-8 Unicode", "utf8mb4_bin", "4")])
-        case "status" | "empty":
-            return text_result(["Variable_name", "Value"], [])
-    raise not_supported(f"SHOW {what.upper()}")
