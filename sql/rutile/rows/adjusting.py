@@ -167,14 +167,19 @@ def _beginning(kind: ColumnType, value: object) -> object:
 def _number_in(kind: ColumnType, value: object) -> object:
     """The number that a text begins with, 0 if it begins with none; of broken UTF-8 the part before the break."""
     if isinstance(value, bytes):
-        try:
-            value = value.decode()
-        except UnicodeDecodeError as error:
-            value = value[: error.start].decode()
+        value = _valid_beginning(value)
         if kind.is_character:
             return value
     found = _NUMBER.match(value) if isinstance(value, str) else None
     return Decimal(found.group().strip()) if found else 0
+
+
+def _valid_beginning(data: bytes) -> str:
+    """The text up to where it is no UTF-8 any more."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        return data[: error.start].decode()
 
 
 _NEAREST = {

@@ -115,7 +115,7 @@ async def _global_variables(session: Session, catalog: CatalogSnapshot) -> Rows:
 
 async def _stats_meta(session: Session, catalog: CatalogSnapshot) -> Rows:
     known = session.shared.statistics
-    return [(each.version, each.table_id, known.changed(each.table_id), each.rows) for each in known.tables()]
+    return [(each.ts, each.table_id, known.changed(each.table_id), each.rows) for each in known.tables()]
 
 
 async def _none(session: Session, catalog: CatalogSnapshot) -> Rows:
