@@ -56,8 +56,18 @@ def _tables(catalog: CatalogSnapshot) -> _Rows:
         for view in catalog.views_of(database)
     ]
     stored += [
-        (_CATALOG, each.database, each.name, "SEQUENCE", "InnoDB", *[None] * 13, None, "", each.comment,
-         each.sequence_id)
+        (
+            _CATALOG,
+            each.database,
+            each.name,
+            "SEQUENCE",
+            "InnoDB",
+            *[None] * 13,
+            None,
+            "",
+            each.comment,
+            each.sequence_id,
+        )
         for database in sorted(catalog.databases)
         for each in catalog.sequences_of(database)
     ]
