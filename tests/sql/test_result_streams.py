@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from typing import Any
@@ -10,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 import rutile
+import rutile.aio
 from rutile.nodes.local import LocalBackend, SharedDatabase, shared_database
 from rutile_kv.client.ticket_scan import TicketScan
 from rutile_proto import ticketpb_pb2 as ticketpb
@@ -173,3 +175,17 @@ def test_other_libraries_read_it(world: World, connection: rutile.Connection) ->
     polars = pytest.importorskip("polars")
     assert polars.DataFrame(connection.stream("SELECT id FROM big WHERE id < 70000")).height == 70_000
     assert connection.insert_arrow("copy", connection.stream("SELECT id FROM big WHERE id < 100"), mode="create") == 100
+
+
+def test_with_await() -> None:
+    async def run() -> None:
+        async with rutile.aio.connect() as connection:
+            await connection.execute("CREATE TABLE t (id INT PRIMARY KEY)")
+            await connection.execute("INSERT INTO t VALUES (1), (2)")
+            async with await connection.stream("SELECT id FROM t") as batches:
+                assert batches.schema.names == ["id"]
+                assert [batch["id"].to_pylist() async for batch in batches] == [[1, 2]]
+            with pytest.raises(rutile.ProgrammingError, match="1146"):
+                await connection.stream("SELECT id FROM missing")
+
+    asyncio.run(run())

@@ -25,7 +25,8 @@ Results that were fetched are plain values: `QueryResult` needs no await.
 
 from __future__ import annotations
 
+from rutile.aio.batch_stream import AsyncBatchStream
 from rutile.aio.connection import AsyncConnection, AsyncTransaction, connect
 from rutile.aio.cursor import AsyncCursor
 
-__all__ = ["AsyncConnection", "AsyncCursor", "AsyncTransaction", "connect"]
+__all__ = ["AsyncBatchStream", "AsyncConnection", "AsyncCursor", "AsyncTransaction", "connect"]

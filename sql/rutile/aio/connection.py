@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from rutile import dbapi
+from rutile.aio.batch_stream import AsyncBatchStream
 from rutile.aio.cursor import AsyncCursor
 from rutile.aio.worker import Worker
 from rutile.dbapi.connection import Connection, IngestMode
@@ -41,6 +42,10 @@ class AsyncConnection:
     async def sql(self, query: str, params: Sequence[object] = ()) -> QueryResult:
         """Run one statement; its whole result, which needs no await."""
         return await self._worker.run(self._connection.sql, query, params)
+
+    async def stream(self, query: str, params: Sequence[object] = ()) -> AsyncBatchStream:
+        """The rows of one query as Arrow batches, read as they are taken; see `rutile.Connection.stream`."""
+        return AsyncBatchStream(self._worker, await self._worker.run(self._connection.stream, query, params))
 
     async def insert_arrow(
         self, table: str, data: ArrowData, *, mode: IngestMode = "append", primary_key: Sequence[str] = ()
