@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from place_playground import PlaceWorld, pair_key
 
 import rutile
+from rutile_kv.client.bulk_load import CommittedRows
 from rutile_proto import pdadminpb_pb2 as pdadminpb
 from rutile_proto import pdpb_pb2 as pdpb
+from rutile_proto.keys import storage_key
 
 Provoke = Callable[[PlaceWorld, int], Awaitable[None]]
 """The second is the index of the store that is to die; placement drivers ignore it."""
@@ -108,6 +110,14 @@ async def load(world: PlaceWorld, victim: int) -> None:
     await world.client.bulk_put(pairs, ts, await world.client.timestamp())
 
 
+async def load_files(world: PlaceWorld, victim: int) -> None:
+    """So many rows that they travel as table files."""
+    ts = await world.client.timestamp()
+    keys = [storage_key(b"load/%d/%06d" % (ts, number)) for number in range(6_000)]
+    rows = CommittedRows(keys, [bytes(300)] * len(keys), ts, await world.client.timestamp())
+    await world.client.bulk_load(rows)
+
+
 async def destroy(world: PlaceWorld, victim: int) -> None:
     """What was loaded."""
     await load(world, victim)
@@ -174,6 +184,7 @@ STORE_PLACES = (
     PlaceToDie("sync", wait, 10),
     PlaceToDie("raw", write_raw, 5),
     PlaceToDie("bulk", load),
+    PlaceToDie("table_files", load_files),
     PlaceToDie("gc", wait),
     PlaceToDie("compact_log", write_much),
     PlaceToDie("split", split),

@@ -200,6 +200,27 @@ def trust_a_new_leader_with_old_reads() -> Iterator[None]:
         yield
 
 
+FORGETFUL = RegionWorld(
+    chaos_ms=15_000,
+    crash=2.0,
+    max_sync_ms=300,
+    max_down_ms=50,
+    max_delay_ms=1,
+    loss=0.3,
+    late=0.1,
+    pause=1.0,
+    partition=1.0,
+    heal=2.0,
+    clients=8,
+    one_way=0,
+    disk_error=0,
+    pd_crash=0,
+    transfer=0,
+    split=0,
+    merge=0,
+    change=0,
+)
+"""Syncs take long, and those who should have synced crash while others lag."""
 CUT_OFF = RegionWorld(stores=5, partition=1.0, heal=0.5, pause=1.0, clients=6, split=0.0, merge=0.0)
 BORDERS = RegionWorld(split=3.0, merge=2.0, transfer=2.0, late=0.1)
 MERGES = RegionWorld(split=3.0, merge=4.0, transfer=1.0, late=0.1, loss=0.05)
@@ -228,7 +249,7 @@ MUTATIONS = (
     Mutation("vote twice in a term", vote_twice, 0, 10),
     Mutation("vote for a candidate with a shorter log", vote_for_a_shorter_log, 0, 20),
     Mutation("commit an entry of an old term by counting", commit_an_old_term_by_counting, GOLDEN, 1),
-    Mutation("acknowledge before the sync", acknowledge_before_the_sync, 1, 60),
+    Mutation("acknowledge before the sync", acknowledge_before_the_sync, 1, 30, FORGETFUL),
     Mutation("trust an old lease", trust_an_old_lease, 1, 30, CUT_OFF, slow=True),
     Mutation("confirm reads without asking", confirm_reads_without_asking, GOLDEN, 1),
     Mutation("date contacts by the ticks counted", date_contacts_by_ticks, 1, 60, STANDS, slow=True),

@@ -5,7 +5,8 @@ is to die at every place where anything is written:
 
     <owner>.write.before  <owner>.write.after       a batch; it is visible after, durable with the next sync
     <owner>.sync.before   <owner>.sync.after
-    <owner>.ingest.before <owner>.ingest.after      bulk loads
+    <owner>.ingest.before <owner>.ingest.after      sorted pairs in bulk
+    <owner>.table_files.before    .after            a batch's table files; after: they are there, the rest is not
 
 The owner is `store` or `pd`. Most batches hold nothing but log entries and applied data, so the rare ones have names of
 their own, by what is in them: `<owner>.<place>.before` and `.after`. Which places there are, their owners know
@@ -39,6 +40,7 @@ class NotedBatch:
     def __init__(self, inner: WriteBatch) -> None:
         self.inner = inner
         self.operations: list[Operation] = []
+        self.tables: list[tuple[Cf, TableFile]] = []
 
     def put(self, cf: Cf, key: bytes, value: bytes) -> None:
         self.operations.append((cf, key, value, None))
@@ -59,6 +61,7 @@ class NotedBatch:
 
     def ingest(self, cf: Cf, table: TableFile) -> None:
         self.operations.append((cf, table.first_key, b"", None))
+        self.tables.append((cf, table))
         self.inner.ingest(cf, table)
 
     def __len__(self) -> int:
@@ -91,6 +94,8 @@ class FailingEngine:
             raise InvalidRequest("a batch belongs to the engine that made it")
         places = ("write", *self._places_of(self._engine, batch.operations))
         self._pass(places, "before")
+        if batch.tables:
+            self._link(batch.tables)
         self._engine.write(batch.inner)
         self._pass(places, "after")
 
@@ -113,6 +118,16 @@ class FailingEngine:
 
     def close(self) -> None:
         self._engine.close()
+
+    def _link(self, tables: Sequence[tuple[Cf, TableFile]]) -> None:
+        """The files alone, as they are for a moment in an engine that links them and then writes the rest. It does so
+        once more; that changes nothing."""
+        self._pass(("table_files",), "before")
+        alone = self._engine.batch()
+        for cf, table in tables:
+            alone.ingest(cf, table)
+        self._engine.write(alone)
+        self._pass(("table_files",), "after")
 
     def _pass(self, places: Sequence[str], side: str) -> None:
         for place in places:
