@@ -69,6 +69,11 @@ class Catalog:
         """The catalogue if it may be used without asking."""
         return self._cache.cached()
 
+    @property
+    def as_of(self) -> int:
+        """A timestamp at which what is known here was current."""
+        return self._cache.valid_as_of
+
     async def current(self) -> CatalogSnapshot:
         """The catalogue as of at most a lease ago."""
         return await self._cache.current()

@@ -65,8 +65,10 @@ class CommitHolds:
 
 
 def _check(snapshot: CatalogSnapshot, written: Iterable[TableInfo]) -> None:
-    """Every table written to must still be what it was."""
+    """Every table written to must still be what it was. A temporary one is only its session's to change."""
     for info in written:
         schema = info.schema
+        if info.is_temporary:
+            continue
         if snapshot.table(schema.database, schema.name) != info:
             raise schema_changed(f"table {schema.database}.{schema.name} was altered or dropped")

@@ -58,6 +58,8 @@ class TableInfo:
     """The foreign keys that lead here, in order; kept by every change of the catalogue."""
     auto_random: AutoRandom | None = None
     """How the primary key is made when a row does not give it."""
+    is_temporary: bool = False
+    """A session's own table (`rutile.session.temporary`), which is in no catalogue."""
 
     @property
     def table_id(self) -> int:

@@ -13,14 +13,14 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from rutile import errors
 from rutile.catalog import meta
 from rutile.catalog.sequence_info import SequenceInfo
+from rutile.catalog.transactions import in_transaction
 from rutile.errors import SqlError
 from rutile.session.storage import KvClient, KvTransaction
-from rutile_proto.errors import Retry, RutileError
 
 if TYPE_CHECKING:
     from rutile.catalog.model import CatalogSnapshot, TableInfo
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 ER_WRONG_OBJECT = 1347
 ER_SEQUENCE_RUN_OUT = 4135
 ER_UNKNOWN_SEQUENCE = 4139
-MAX_ATTEMPTS = 20
-Outcome = TypeVar("Outcome")
 
 
 # --- definitions ------------------------------------------------------------------------------------------------------
@@ -108,7 +106,7 @@ class SequenceValues:
         async with self._locks.setdefault(info.sequence_id, asyncio.Lock()):
             taken = self._taken.setdefault(info.sequence_id, deque())
             while len(taken) < count:
-                taken.extend(await self._again(lambda txn: _take(txn, info, max(info.cache, 1))))
+                taken.extend(await in_transaction(self._client, lambda txn: _take(txn, info, max(info.cache, 1))))
             return [taken.popleft() for _ in range(count)]
 
     async def set(self, info: SequenceInfo, value: int) -> int | None:
@@ -117,26 +115,8 @@ class SequenceValues:
             taken = self._taken.setdefault(info.sequence_id, deque())
             if taken and (value - taken[0]) * info.increment < 0:
                 return None
-            done = await self._again(lambda txn: _move(txn, info, value, taken))
+            done = await in_transaction(self._client, lambda txn: _move(txn, info, value, taken))
             return value if done else None
-
-    async def _again(self, body: Callable[[KvTransaction], Awaitable[Outcome]]) -> Outcome:
-        """Run a small transaction, again after a conflict."""
-        for attempt in range(MAX_ATTEMPTS):
-            txn = await self._client.begin()
-            try:
-                outcome = await body(txn)
-                await txn.commit()
-            except RutileError as error:
-                await txn.rollback()
-                if error.retry is not Retry.RESTART_TRANSACTION or attempt == MAX_ATTEMPTS - 1:
-                    raise
-                continue
-            except BaseException:
-                await txn.rollback()
-                raise
-            return outcome
-        raise AssertionError("unreachable: the last attempt raises")
 
 
 async def _take(txn: KvTransaction, info: SequenceInfo, count: int) -> list[int]:

@@ -10,11 +10,22 @@ from rutile.catalog.model import TableInfo
 
 async def copy_table(catalog: Catalog, source: tuple[str, str], target: tuple[str, str]) -> TableInfo:
     """Make a table as another is; both as (database, name). Raises 1049, 1050, 1146."""
-    info = await catalog.get_table(*source)
-    owner, name = target
+    info = copied(await catalog.get_table(*source), *target)
+    return await catalog.create_table(
+        info.schema, comment=info.comment, indexes=info.indexes, rules=info.rules, auto_random=info.auto_random
+    )
+
+
+def copied(info: TableInfo, owner: str, name: str) -> TableInfo:
+    """The definition under another name, for a table without rows."""
     fresh = tuple(replace(column, added_in=0, dropped_in=None, origin_default=None) for column in info.schema.columns)
     schema = replace(info.schema, name=name, database=owner, columns=fresh, dropped=(), layout_version=0)
     indexes = tuple(replace(index, readable_from=0) for index in info.public_indexes)
-    return await catalog.create_table(
-        schema, comment=info.comment, indexes=indexes, rules=info.rules, auto_random=info.auto_random
+    return TableInfo(
+        schema,
+        comment=info.comment,
+        indexes=indexes,
+        last_index_id=info.last_index_id,
+        rules=info.rules,
+        auto_random=info.auto_random,
     )

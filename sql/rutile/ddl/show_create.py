@@ -40,7 +40,8 @@ def show_create_table(info: TableInfo) -> str:
     comment = f" COMMENT={quote_string(info.comment)}" if info.comment else ""
     body = ",\n".join(lines)
     options = "ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin"
-    return f"CREATE TABLE {quote_name(schema.name)} (\n{body}\n) {options}{comment}"
+    kind = "TEMPORARY TABLE" if info.is_temporary else "TABLE"
+    return f"CREATE {kind} {quote_name(schema.name)} (\n{body}\n) {options}{comment}"
 
 
 def _index_line(schema: TableSchema, index: IndexInfo) -> str:

@@ -19,6 +19,12 @@ def parse_create(cursor: TokenCursor) -> st.Statement:
     """CREATE DATABASE, CREATE TABLE, CREATE VIEW, CREATE INDEX."""
     start = cursor.rest()
     cursor.take()
+    if cursor.accept_words("global", "temporary"):
+        raise not_supported("CREATE GLOBAL TEMPORARY TABLE")
+    cursor.accept("local")
+    temporary = cursor.accept("temporary")
+    if temporary and cursor.at("table"):
+        start = f"CREATE {cursor.rest()}"
     if cursor.accept("database", "schema"):
         if_not_exists = cursor.accept_words("if", "not", "exists")
         return st.CreateDatabase(cursor.name(), if_not_exists)
@@ -37,7 +43,7 @@ def parse_create(cursor: TokenCursor) -> st.Statement:
         raise not_supported(_command_words(start))
     target = definition.this.this if isinstance(definition.this, exp.Schema) else definition.this
     name = st.TableName(target.name, target.db or None)
-    return st.CreateTable(name, definition, bool(definition.args.get("exists")), _like(definition))
+    return st.CreateTable(name, definition, bool(definition.args.get("exists")), _like(definition), temporary)
 
 
 def _like(definition: exp.Create) -> st.TableName | None:
@@ -69,10 +75,11 @@ def parse_drop(cursor: TokenCursor) -> st.Statement:
         return st.DropView(views, if_exists)
     if cursor.accept("stats"):
         return parse_drop_stats(cursor)
+    temporary = cursor.accept("temporary")
     if not cursor.accept("table", "tables"):
         raise not_supported(f"DROP {cursor.peek_text().upper()}")
     if_exists, names = _dropped(cursor)
-    return st.DropTable(names, if_exists)
+    return st.DropTable(names, if_exists, temporary)
 
 
 def _dropped(cursor: TokenCursor) -> tuple[bool, tuple[st.TableName, ...]]:

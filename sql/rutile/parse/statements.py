@@ -76,12 +76,15 @@ class CreateTable:
     if_not_exists: bool = False
     like: TableName | None = None
     """CREATE TABLE ... LIKE this one; the definition says nothing then."""
+    temporary: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class DropTable:
     tables: tuple[TableName, ...]
     if_exists: bool = False
+    temporary: bool = False
+    """TEMPORARY was said: others are left alone."""
 
 
 @dataclass(frozen=True, slots=True)

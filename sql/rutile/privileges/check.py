@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import replace
 from typing import Protocol
 
@@ -82,17 +83,24 @@ class SessionPrivileges:
         catalog, needs = self._catalog.cached(), self._known.get((database, shape), ANY_VERSION)
         return catalog is not None and needs is not None and all(_meets(self._held_in(catalog), need) for need in needs)
 
-    async def check(self, sql: str, shape: Shape | None, database: str | None) -> None:
-        """Whether the statement may run. Raises 1044, 1142, 1227, and what parsing it raises."""
+    async def check(
+        self, sql: str, shape: Shape | None, database: str | None, own: Container[tuple[str, str]] = ()
+    ) -> None:
+        """Whether the statement may run; with tables that are the session's `own` it may do all. Raises 1044, 1142,
+        1227, and what parsing it raises."""
         if not self._is_all_powerful:
             for need in self._needs(sql, shape, database):
-                await self.demand(need)
+                if not need.table or (need.database, need.table) not in own:
+                    await self.demand(need)
 
-    async def check_statement(self, statement: st.Statement, database: str | None) -> None:
+    async def check_statement(
+        self, statement: st.Statement, database: str | None, own: Container[tuple[str, str]] = ()
+    ) -> None:
         """The same for a statement that has been parsed."""
         if not self._is_all_powerful:
             for need in needs_of(statement, database):
-                await self.demand(need)
+                if not need.table or (need.database, need.table) not in own:
+                    await self.demand(need)
 
     def _needs(self, sql: str, shape: Shape | None, database: str | None) -> Needs:
         if shape is None or not is_point_verb(shape.text):

@@ -186,6 +186,13 @@ def _definition(statement: st.Statement, database: str | None) -> Iterator[Need]
             yield Need((Privilege.CREATE,), name.lower())
         case st.DropDatabase(name):
             yield Need((Privilege.DROP,), name.lower())
+        case st.CreateTable(table, temporary=True):
+            owner = table.database or database
+            if owner is not None:
+                yield Need((Privilege.CREATE_TEMPORARY_TABLES,), owner.lower())
+            yield from _copied(statement, database)
+        case st.DropTable(temporary=True):
+            return
         case st.CreateTable(table):
             yield from _table(table, database, Privilege.CREATE)
             yield from _copied(statement, database)

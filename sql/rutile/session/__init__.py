@@ -6,6 +6,8 @@
                                              ├─► definitions, views: the catalogue (rutile.ddl)
                                              └─► show, admin, regions: tables made when asked (rutile.show)
 
+* `temporary` lays a session's temporary tables over the catalogue; `sequences` asks for numbers before a statement
+  runs.
 * `engine` is what the sessions of one front-end process share: catalogue cache, plan cache, storage.
 * `transactions` owns the open transaction: a statement in it is atomic, its locks and writes are undone together.
   `current_reads` is how a pessimistic statement sees rows as of its own moment; `stale_reads` is reading the past.

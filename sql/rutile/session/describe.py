@@ -32,7 +32,7 @@ class Description:
 async def describe(session: Session, sql: str) -> Description:
     """Describe one statement. Raises what parsing and naming its tables and columns raise, and 1295 for EXPLAIN."""
     parsed = parse(sql)
-    await session.privileges.check_statement(parsed.statement, session.database)
+    await session.privileges.check_statement(parsed.statement, session.database, session.temporary)
     try:
         return Description(parsed.parameters, await _columns(session, parsed.statement, sql))
     except RutileError as error:

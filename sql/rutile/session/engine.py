@@ -21,6 +21,7 @@ from typing import TextIO
 
 from rutile.catalog.cache import LEASE_S
 from rutile.catalog.catalog import Catalog
+from rutile.catalog.temporary import TemporaryIds
 from rutile.ddl.worker import DdlWorker
 from rutile.execution.query import QueryRunner
 from rutile.planner.query import QueryPlan
@@ -78,6 +79,7 @@ class Database:
             lease_s=self.options.lease_s,
         )
         self.ddl = DdlWorker(client, self.catalog, single_front_end=self.options.single_front_end)
+        self.temporary_ids = TemporaryIds(client, single_front_end=self.options.single_front_end)
         self.tables = TableAccesses()
         self.shapes: PlanCache[ShapePlan] = PlanCache(self.options.plan_cache_size)
         self.skeletons: PlanCache[PromptPlan] = PlanCache(self.options.plan_cache_size)
@@ -105,6 +107,7 @@ class Database:
         """Load the catalogue; on a new cluster, make the database `test`."""
         await self.catalog.start()
         await self.ddl.start()
+        await self.temporary_ids.start(self.catalog.as_of)
         await self.statistics_keeper.start()
 
     async def session(
@@ -125,5 +128,6 @@ class Database:
             task.cancel()
         await asyncio.gather(*self.detached, return_exceptions=True)
         await self.statistics_keeper.close()
+        await self.temporary_ids.close()
         await self.ddl.close()
         self._executor.close()

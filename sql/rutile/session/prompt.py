@@ -152,7 +152,7 @@ class Prompt:
 
     def _catalog_version(self) -> int:
         catalog = self._session.shared.catalog.cached()
-        if catalog is None:
+        if catalog is None or self._session.temporary:
             raise NotNow
         return catalog.version
 

@@ -182,6 +182,8 @@ class Queries:
         session = self._session
         if session.zone != UTC or session.stale.is_active or not session.variables.modes.full_group_by:
             return None
+        if session.temporary:
+            return None
         catalog = await self._session.shared.catalog.current()
         return self._session.shared.queries.get((self._session.database, sql), catalog.version)
 
@@ -189,7 +191,7 @@ class Queries:
         """The plan of a query; kept under the text `keep_as`, if nothing of the session or its moment went into it."""
         bound, reusable = bind(expression, environment)
         plan, version = await self._session.planned_on(lambda find: self._plan(bound.copy(), find))
-        if reusable and keep_as is not None:
+        if reusable and keep_as is not None and not self._session.temporary:
             self._session.shared.queries.put((self._session.database, keep_as), version, plan)
         return plan
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, TypeVar, assert_never
 from sqlglot import exp
 
 from rutile import errors
+from rutile.catalog.model import CatalogSnapshot
 from rutile.errors import SqlError
 from rutile.expressions.compile import Environment, NotCompilable, constant_value
 from rutile.parse import statements as st
@@ -47,6 +48,7 @@ from rutile.session.statement_summary import LONGEST_TEXT as MAX_SHAPE_TEXT
 from rutile.session.statement_summary import Ran
 from rutile.session.storage import KvTransaction
 from rutile.session.streams import ResultStream, Streams
+from rutile.session.temporary import TemporaryTables, run_on_temporary
 from rutile.session.transactions import TransactionMode, TransactionState, read_only_transaction
 from rutile.session.values import session_value
 from rutile.session.variables import SessionVariables, zone_name
@@ -105,6 +107,7 @@ class Session:
         self.door = DuckDbDoor(self)
         self.stale = StaleReads(self)
         self.sequences = SessionSequences(self)
+        self.temporary = TemporaryTables(self)
         self.streams = Streams(self)
 
     @property
@@ -168,6 +171,7 @@ class Session:
         self.door.relations.clear()
         await self.streams.close()
         await self.transaction.rollback()
+        await self.temporary.clear()
 
     @property
     def is_idle(self) -> bool:
@@ -283,7 +287,7 @@ class Session:
         sql = in_default_mode(sql, self.variables.modes)
         shape = shape_of(sql, params)
         self._shape_text = sql[:MAX_SHAPE_TEXT] if shape is None else shape.text
-        await self.privileges.check(sql, shape, self.database)
+        await self.privileges.check(sql, shape, self.database, self.temporary)
         if shape is not None:
             result = await self.shaped.run(shape)
             if result is not None:
@@ -309,6 +313,9 @@ class Session:
                 st.CreateDatabase() | st.DropDatabase() | st.CreateTable() | st.DropTable() | st.TruncateTable()
                 | st.AlterTable() | st.RenameTables()
             ):  # fmt: skip
+                done = await run_on_temporary(self, statement)
+                if done is not None:
+                    return done
                 await self.transaction.commit()
                 shared, checked = self.shared, bool(self.variables.get("foreign_key_checks"))
                 result = await run_definition(
@@ -449,11 +456,14 @@ class Session:
         """The same, with the version of the catalogue the plan was made on."""
         catalog = await self.shared.catalog.current()
         try:
-            return make(TableFinder(catalog, self.shared.tables, self.database, self.zone)), catalog.version
+            return make(self._finder(catalog)), catalog.version
         except SqlError as error:
             if error.code not in _NAME_ERRORS:
                 raise
             fresh = await self.shared.catalog.refresh()
             if fresh.version == catalog.version:
                 raise
-            return make(TableFinder(fresh, self.shared.tables, self.database, self.zone)), fresh.version
+            return make(self._finder(fresh)), fresh.version
+
+    def _finder(self, catalog: CatalogSnapshot) -> TableFinder:
+        return TableFinder(self.temporary.over(catalog), self.shared.tables, self.database, self.zone)

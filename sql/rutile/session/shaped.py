@@ -49,6 +49,8 @@ class ShapedStatements:
     async def known_plan(self, sql: str) -> ShapePlan | None:
         """The plan kept for the shape of this text."""
         shape = shape_of(sql, ())
+        if self._session.temporary:
+            return None
         catalog = await self._session.shared.catalog.current()
         key = (self._session.database, shape.text if shape is not None else "")
         return self._session.shared.shapes.get(key, catalog.version)
@@ -60,7 +62,7 @@ class ShapedStatements:
         session, shared = self._session, self._session.shared
         catalog = shared.catalog.cached() or await shared.catalog.current()
         key = (session.database, shape.text)
-        in_utc = session.zone == UTC
+        in_utc = session.zone == UTC and not session.temporary
         known = shared.shapes.get(key, catalog.version) if in_utc else None
         if known is not None:
             return known

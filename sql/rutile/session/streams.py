@@ -147,7 +147,7 @@ class Streams:
         statement = parse(in_default_mode(sql, session.variables.modes)).statement
         if not may_be_scan(statement):
             return None
-        await session.privileges.check_statement(statement, session.database)
+        await session.privileges.check_statement(statement, session.database, session.temporary)
         return await session.queries.plan(statement.expression, session.environment(tuple(params)))
 
 

@@ -36,7 +36,7 @@ async def run_show(session: Session, statement: st.Show) -> Result:
 
 
 async def _whole(session: Session, statement: st.Show) -> Result:
-    catalog, database = session.shared.catalog, session.database
+    catalog = session.shared.catalog
     matches = like_matcher(statement.pattern).match
     match statement.what:
         case "databases":
@@ -49,7 +49,7 @@ async def _whole(session: Session, statement: st.Show) -> Result:
         case "processlist":
             return await _processes(statement, session)
         case "create table":
-            return await _create_table(statement, catalog, database)
+            return await _create_table(statement, session)
         case "create view":
             return await _create_view(statement, session)
         case "create sequence":
@@ -57,9 +57,9 @@ async def _whole(session: Session, statement: st.Show) -> Result:
         case "create database":
             return await _create_database(statement, catalog)
         case "columns":
-            return await _columns(statement, catalog, database)
+            return await _columns(statement, session)
         case "index":
-            return await _index(statement, catalog, database)
+            return await _index(statement, session)
         case "variables":
             rows: list[Row] = [(name, value) for name, value in session.variables.items() if matches(name)]
             return text_result(["Variable_name", "Value"], rows)
@@ -151,9 +151,10 @@ async def _processes(statement: st.Show, session: Session) -> Result:
     return Result.of_rows([ResultColumn(name, kind) for name, kind in _PROCESS_COLUMNS.items()], rows)
 
 
-async def _create_table(statement: st.Show, catalog: Catalog, database: str | None) -> Result:
+async def _create_table(statement: st.Show, session: Session) -> Result:
     assert statement.table is not None
-    info = await catalog.get_table(database_of(statement.table, database), statement.table.name)
+    owner, name = database_of(statement.table, session.database), statement.table.name
+    info = session.temporary.get(owner, name) or await session.shared.catalog.get_table(owner, name)
     return text_result(["Table", "Create Table"], [(info.schema.name, show_create_table(info))])
 
 
@@ -174,9 +175,12 @@ async def _create_database(statement: st.Show, catalog: Catalog) -> Result:
     return text_result(["Database", "Create Database"], [(info.name, text)])
 
 
-async def _info_of(table: st.TableName | None, catalog: Catalog, database: str | None) -> TableInfo:
+async def _info_of(table: st.TableName | None, session: Session) -> TableInfo:
     assert table is not None
-    owner = database_of(table, database)
+    owner, catalog = database_of(table, session.database), session.shared.catalog
+    own = session.temporary.get(owner, table.name)
+    if own is not None:
+        return own
     if is_virtual(owner):
         found = virtual_schema((owner, table.name))
         if found is None:
@@ -186,8 +190,8 @@ async def _info_of(table: st.TableName | None, catalog: Catalog, database: str |
     return TableInfo(view.schema) if view is not None else await catalog.get_table(owner, table.name)
 
 
-async def _columns(statement: st.Show, catalog: Catalog, database: str | None) -> Result:
-    info = await _info_of(statement.table, catalog, database)
+async def _columns(statement: st.Show, session: Session) -> Result:
+    info = await _info_of(statement.table, session)
     matches = like_matcher(statement.pattern).match
     rows = [_column_row(info, column, statement.full) for column in info.schema.columns if matches(column.name)]
     if statement.full:
@@ -214,8 +218,8 @@ _INDEX_COLUMNS = [
 ]  # fmt: skip
 
 
-async def _index(statement: st.Show, catalog: Catalog, database: str | None) -> Result:
-    info = await _info_of(statement.table, catalog, database)
+async def _index(statement: st.Show, session: Session) -> Result:
+    info = await _info_of(statement.table, session)
     rows: list[Row] = [
         (info.schema.name, str(int(not part.unique)), part.key_name, str(part.position), part.column.name, "A", "0",
          None if part.length is None else str(part.length), None, "YES" if part.column.nullable else "", "BTREE", "",
