@@ -26,9 +26,10 @@ async def run_range(plan: RangeSelect, reader: KvSnapshot, environment: Environm
     if plan.patience.pause:
         plan.patience.pause -= 1
         raise NotCompilable("the ranges were too long lately")
-    key, ranges = _chosen(plan, environment, ts)
-    rows = await _rows(plan, key, await _entries(plan, ranges, reader), reader)
-    found = [row for row in rows if semantics.truth(plan.matches(row, environment))]
+    key, ranges, exact = _chosen(plan, environment, ts)
+    found = await _rows(plan, key, await _entries(plan, ranges, reader), reader)
+    if not exact:
+        found = [row for row in found if semantics.truth(plan.matches(row, environment))]
     columns = [ResultColumn(name, kind) for name, kind in zip(plan.names, plan.types, strict=True)]
     made = [tuple(_aggregated(each, found) for each in plan.aggregates)] if plan.aggregates else _ordered(plan, found)
     if plan.limit is not None:
@@ -36,27 +37,27 @@ async def run_range(plan: RangeSelect, reader: KvSnapshot, environment: Environm
     return Result.of_rows(columns, made)
 
 
-def _chosen(plan: RangeSelect, environment: Environment, ts: int) -> tuple[KeyChoice, list[KeyRange]]:
-    """The first key that the conditions bound, and its ranges."""
+def _chosen(plan: RangeSelect, environment: Environment, ts: int) -> tuple[KeyChoice, list[KeyRange], bool]:
+    """The first key that the conditions bound, its ranges, and whether they hold nothing else."""
     for key in plan.keys:
         if key.index is not None and key.index.info.readable_from > ts:
             continue
-        ranges = plan.ranges(key, environment)
-        if ranges is not None and len(ranges) <= MAX_RANGES:
-            return key, ranges
+        found = plan.ranges(key, environment)
+        if found is not None and len(found[0]) <= MAX_RANGES:
+            return key, *found
     raise NotCompilable("no key is bounded")
 
 
 async def _entries(plan: RangeSelect, ranges: Sequence[KeyRange], reader: KvSnapshot) -> list[Pair]:
-    """The pairs in the ranges, each once. Raises NotCompilable when there are more than MAX_ROWS."""
+    """The pairs in the ranges. Raises NotCompilable when there are more than MAX_ROWS."""
     parts = await asyncio.gather(*(_scan(reader, low, high) for low, high in ranges)) if len(ranges) > 1 else [
         await _scan(reader, low, high) for low, high in ranges
     ]  # fmt: skip
-    found = {key: value for part in parts for key, value in part}
-    if len(found) > MAX_ROWS or any(len(part) > MAX_ROWS for part in parts):
+    found = [pair for part in parts for pair in part]
+    if len(found) > MAX_ROWS:
         plan.patience.pause = PAUSE
         raise NotCompilable("the ranges are long")
-    return list(found.items())
+    return found
 
 
 async def _scan(reader: KvSnapshot, low: bytes, high: bytes) -> Sequence[Pair]:

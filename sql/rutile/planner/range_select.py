@@ -21,7 +21,7 @@ from rutile.expressions.compile import Environment, Evaluate, NotCompilable, Sco
 from rutile.parse import statements as st
 from rutile.parse.projection_names import is_named_by_text
 from rutile.planner.point import FindTable, NotPoint
-from rutile.planner.ranges import KeyShape, conjuncts, index_shape, primary_shape, ranges_of
+from rutile.planner.ranges import KeyShape, conjuncts, index_shape, merge_ranges, primary_shape, ranges_of
 from rutile.planner.table_columns import TableColumns
 from rutile.rows.access import TableAccess
 from rutile.rows.index_access import IndexAccess
@@ -86,15 +86,18 @@ class RangeSelect:
     limit: Evaluate | None
     patience: Patience = field(default_factory=Patience, compare=False)
 
-    def ranges(self, key: KeyChoice, environment: Environment) -> list[KeyRange] | None:
-        """The ranges of `key` that hold the rows; None if the conditions do not bound it."""
+    def ranges(self, key: KeyChoice, environment: Environment) -> tuple[list[KeyRange], bool] | None:
+        """The ranges of `key` that hold the rows, apart and in order, and whether they hold no others; None if the
+        conditions do not bound the key."""
         found: list[KeyRange] = []
+        exact = True
         for conditions in self.alternatives:
             part = ranges_of(key.shape, conditions, environment)
             if not (part.equal or part.bounded):
                 return None
+            exact = exact and part.exact
             found += part.ranges
-        return found
+        return merge_ranges(found), exact
 
 
 def plan_range(statement: st.Statement, find_table: FindTable) -> RangeSelect:
