@@ -225,6 +225,25 @@ def test_nearly_full_stores_get_nothing():
     assert toy.pd.regions.peer_count(4) == 0
 
 
+def test_crowded_stores_come_to_rest():
+    """Stores that share a disk with others: each is nearly as full as those that hold nothing."""
+    toy = Toy(stores=4, regions=3)
+    toy.sizes = dict.fromkeys(toy.regions, 50 * MIB)
+    hear = toy.pd.store_heartbeat
+
+    def crowded(stats, *now):
+        return hear(pdpb.StoreStats(store_id=stats.store_id, capacity=1000 << 30, available=250 << 30), *now)
+
+    toy.pd.store_heartbeat = crowded
+    toy.run_until(lambda: toy.is_whole() and is_quiet(toy))
+    toy.run(60)
+    begun = toy.pd.operators.begun
+    toy.run(60)
+    assert toy.pd.operators.begun == begun
+    peers = [toy.pd.regions.peer_count(store) for store in toy.alive]
+    assert max(peers) - min(peers) <= 1
+
+
 def test_leaders_are_evicted_and_come_back():
     toy = Toy(stores=3, regions=9)
     toy.run_until(lambda: toy.is_whole() and is_quiet(toy))

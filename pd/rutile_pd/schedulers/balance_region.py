@@ -12,7 +12,7 @@ from itertools import islice, takewhile
 from rutile_pd.operators.operator import Kind, Operator
 from rutile_pd.placement.isolation import distance_to_all
 from rutile_pd.regions.tree import Peer, RegionInfo
-from rutile_pd.schedulers.scores import region_score
+from rutile_pd.schedulers.scores import crowding, region_score
 from rutile_pd.schedulers.targets import may_hold, replacement
 from rutile_pd.schedulers.view import View
 
@@ -75,9 +75,11 @@ def _tolerance(view: View) -> float:
 
 
 def _per_unit(source: int, target: int, view: View) -> float:
-    """By how much a unit of load moves the scores of both, on the average: more where weights are small."""
-    weights = (view.stores.get(store_id).settings.region_weight for store_id in (source, target))
-    return sum(1 / weight for weight in weights if weight > 0) / 2
+    """By how much a unit of load moves the scores of both, on the average: more where weights are small or space is
+    short. Reckoned lower, a region would go to and fro between stores that are all crowded."""
+    stores = [view.stores.get(store_id) for store_id in (source, target)]
+    weighty = [store for store in stores if store.settings.region_weight > 0]
+    return sum(crowding(store, view.config) / store.settings.region_weight for store in weighty) / 2
 
 
 def _move(region: RegionInfo, peer: Peer, takers: list[int], view: View) -> Operator | None:

@@ -117,13 +117,18 @@ class ScoreBoard:
         figures, coming = self._regions.figures(store.id), operators.influence(store.id)
         size = max(figures.peer_size_bytes + coming.peer_size_bytes, 0)
         counted = size / MIB + max(figures.peer_count + coming.peers, 0)
-        crowded = max(0.0, store.used_share() - config.high_space_ratio) / max(1e-9, 1 - config.high_space_ratio)
-        return _weighted(counted * (1 + _STEEPNESS * crowded), store.settings.region_weight)
+        return _weighted(counted * crowding(store, config), store.settings.region_weight)
 
 
 def _weighted(load: float, weight: float) -> float:
     """Load by weight; a store of weight 0 is more loaded than any other, even when it holds nothing."""
     return load / weight if weight > 0 else _WEIGHTLESS + load
+
+
+def crowding(store: StoreInfo, config: PdConfig) -> float:
+    """What a store's load is multiplied by: 1 while it has room, more the less there is."""
+    crowded = max(0.0, store.used_share() - config.high_space_ratio) / max(1e-9, 1 - config.high_space_ratio)
+    return 1 + _STEEPNESS * crowded
 
 
 def region_score(size_bytes: int) -> float:
