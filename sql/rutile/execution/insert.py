@@ -268,7 +268,7 @@ class _Filler:
         if column.default_sql and names_sequence(column.default_sql):
             return NextOf(column.default_sql)  # type: ignore[return-value]  # filled before the row is complete
         if column.default_sql:
-            return moment_value(column.default_sql, self._environment)  # type: ignore[no-any-return]
+            return moment_value(column.default_sql, self._environment, column)  # type: ignore[no-any-return]
         if column.default is None and not column.nullable and column.type.kind is Kind.ENUM:
             return column.type.members[0]
         if column.default is None and not column.nullable and position != self._automatic:

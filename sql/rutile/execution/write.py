@@ -8,7 +8,7 @@ from typing import Any
 
 from rutile.errors import SqlError
 from rutile.execution.foreign_keys import LinkedChanges, are_checked, require_parents
-from rutile.expressions.compile import Environment, Evaluate
+from rutile.expressions.compile import UTC, Environment, Evaluate
 from rutile.expressions.functions import moment_function
 from rutile.parse.tree import parse_expression
 from rutile.rows.access import Row, TableAccess
@@ -16,7 +16,7 @@ from rutile.rows.adjusting import LEFT_OUT, Adjusting
 from rutile.rows.conversion import Converter
 from rutile.rows.index_access import IndexAccess
 from rutile.session.storage import KvTransaction
-from rutile_coprocessor.schema import Scalar
+from rutile_coprocessor.schema import Column, Kind, Scalar
 from rutile_proto.errors import AlreadyExist
 
 
@@ -69,7 +69,7 @@ class RowWriter:
         """1452 if a new row would have no parent among the rows there are (and is not its own)."""
         try:
             for link in self.table.links.parents if self._linked is not None and self.table.links is not None else ():
-                if link.parent is not self.table or link.offered(row) != link.wanted(row):
+                if link.parent.info is not self.table.info or link.offered(row) != link.wanted(row):
                     await require_parents(link, [row], self._txn, self._txn.start_ts)
         except SqlError as error:
             return error
@@ -188,14 +188,16 @@ class RowWriter:
 def _moments(table: TableAccess, environment: Environment) -> list[tuple[int, Scalar]]:
     """(position, value) of each ON UPDATE column."""
     return [
-        (position, moment_value(column.on_update_sql, environment))
+        (position, moment_value(column.on_update_sql, environment, column))
         for position, column in enumerate(table.schema.columns)
         if column.on_update_sql
     ]
 
 
-def moment_value(sql: str, environment: Environment) -> Any:
-    """The value of a stored CURRENT_TIMESTAMP expression."""
+def moment_value(sql: str, environment: Environment, column: Column) -> Any:
+    """The value of a stored CURRENT_TIMESTAMP expression, as `column` stores it: in UTC if it is a TIMESTAMP."""
+    if column.type.kind is Kind.TIMESTAMP:
+        environment = replace(environment, zone=UTC)
     moment = moment_function(parse_expression(sql))
     if moment is None:
         raise SqlError(1105, f"a stored default is not understood: {sql}")

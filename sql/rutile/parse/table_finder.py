@@ -6,13 +6,12 @@ from dataclasses import dataclass
 
 from rutile import errors
 from rutile.catalog.catalog import VIRTUAL_DATABASES
-from rutile.catalog.model import CatalogSnapshot, TableInfo
+from rutile.catalog.model import CatalogSnapshot
 from rutile.catalog.view_info import ViewInfo
-from rutile.errors import SqlError, not_supported
+from rutile.errors import SqlError
 from rutile.expressions.compile import UTC
 from rutile.parse import statements as st
 from rutile.rows.access import TableAccess, TableAccesses
-from rutile_coprocessor.schema import Kind
 
 ER_NON_UPDATABLE_TABLE = 1288
 
@@ -34,14 +33,13 @@ class TableFinder:
     zone: str = UTC
 
     def __call__(self, name: st.TableName) -> TableAccess:
-        """Raises 1044, 1046, 1049, 1146; 1288 for a view; 1235 if TIMESTAMPs would have to be shown in another zone."""
+        """Raises 1044, 1046, 1049, 1146; 1288 for a view."""
         owner = name.database or self.database
         if owner is None:
             raise errors.no_database_selected()
         info = self.catalog.table(owner, name.name)
         if info is not None:
-            self._check_zone(info)
-            return self.tables.of(info, self.catalog)
+            return self.tables.of(info, self.catalog).in_zone(self.zone)
         if owner.lower() in VIRTUAL_DATABASES:
             raise SqlError(errors.ER_VIRTUAL_TABLE, f"Access denied: '{owner}' is read-only")
         if self.catalog.database(owner) is None:
@@ -53,10 +51,3 @@ class TableFinder:
     def view(self, key: tuple[str, str]) -> ViewInfo | None:
         """The view of that database and name, in lower case."""
         return self.catalog.views.get(key)
-
-    def _check_zone(self, info: TableInfo) -> None:
-        if self.zone != UTC and any(column.type.kind is Kind.TIMESTAMP for column in info.schema.columns):
-            raise not_supported(
-                f"time_zone {self.zone} with TIMESTAMP columns ({info.schema.name}): SET time_zone = '+00:00',"
-                " or use DATETIME columns"
-            )

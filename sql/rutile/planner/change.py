@@ -12,6 +12,7 @@ from rutile.errors import not_supported
 from rutile.expressions.compile import Evaluate, NotCompilable
 from rutile.parse import statements as st
 from rutile.planner.literals import literal_node
+from rutile.planner.local_time import stored_column
 from rutile.planner.point import FindTable, compile_assignments, is_default
 from rutile.planner.table_columns import TableColumns
 from rutile.rows.access import TableAccess
@@ -42,12 +43,12 @@ def plan_update(statement: st.Update, find_table: FindTable) -> ChangePlan:
         if update.args.get(name):
             raise not_supported(f"UPDATE with {name.strip('_').upper()}")
     for node in update.expressions:
-        columns.find(node.this)
+        columns.place(node.this)
     try:
         assignments = compile_assignments(update.expressions, columns, table)
         return ChangePlan(table, _query(update, table, []), assignments, ignores=statement.ignores)
     except NotCompilable:
-        positions = tuple(columns.find(node.this)[0] for node in update.expressions)
+        positions = tuple(columns.place(node.this)[0] for node in update.expressions)
         query = _query(update, table, _new_values(update, table, columns))
         return ChangePlan(table, query, None, positions, statement.ignores)
 
@@ -65,15 +66,15 @@ def _single_table(node: exp.Expr, find_table: FindTable, feature: str) -> tuple[
     if not isinstance(node, exp.Table) or node.args.get("joins"):
         raise not_supported(feature)
     table = find_table(st.TableName(node.name, node.db or None))
-    return table, TableColumns(table.schema, (node.alias or node.name,))
+    return table, TableColumns(table.schema, (node.alias or node.name,), is_local=table.is_local)
 
 
 def _query(change: exp.Expr, table: TableAccess, values: Sequence[exp.Expr]) -> exp.Expr:
     """SELECT columns [, row id] [, new values] FROM the table WHERE ... ORDER BY ... LIMIT, as the statement has it."""
     name = change.this.alias_or_name
-    columns = [_column(column.name, name) for column in table.schema.columns]
+    columns: list[exp.Expr] = [stored_column(column.name, name) for column in table.schema.columns]
     if table.is_hidden:
-        columns.append(_column(HIDDEN_HANDLE, name))
+        columns.append(stored_column(HIDDEN_HANDLE, name))
     outputs = [*columns, *values]
     select = exp.Select(expressions=[exp.alias_(output, f"_c{at}") for at, output in enumerate(outputs)])
     select.set("from_", exp.From(this=change.this.copy()))
@@ -83,18 +84,14 @@ def _query(change: exp.Expr, table: TableAccess, values: Sequence[exp.Expr]) -> 
     return select
 
 
-def _column(name: str, table: str) -> exp.Expr:
-    return exp.column(exp.to_identifier(name, quoted=True), table=exp.to_identifier(table, quoted=True))
-
-
 def _new_values(update: exp.Update, table: TableAccess, columns: TableColumns) -> list[exp.Expr]:
     """The assigned expressions over the old row: later ones see earlier ones, as in MySQL, by substitution."""
     assigned: dict[int, exp.Expr] = {}
     for node in update.expressions:
-        position, _ = columns.find(node.this)
+        position, _, _ = columns.place(node.this)
         value = _default(table.schema.columns[position]) if is_default(node.expression) else node.expression.copy()
         assigned[position] = _substitute(value, assigned, columns)
-    return [assigned[columns.find(node.this)[0]] for node in update.expressions]
+    return [assigned[columns.place(node.this)[0]] for node in update.expressions]
 
 
 def _default(column: Column) -> exp.Expr:
@@ -108,7 +105,7 @@ def _default(column: Column) -> exp.Expr:
 def _substitute(value: exp.Expr, assigned: dict[int, exp.Expr], columns: TableColumns) -> exp.Expr:
     def replace(node: exp.Expr) -> exp.Expr:
         if isinstance(node, exp.Column) and node.parent_select is None:
-            earlier = assigned.get(columns.find(node)[0])
+            earlier = assigned.get(columns.place(node)[0])
             return exp.paren(earlier.copy()) if earlier is not None else node
         return node
 

@@ -130,7 +130,7 @@ def _on_duplicate(statement: st.Insert, table: TableAccess) -> tuple[OnDuplicate
 
 
 def _duplicate_assignments(conflict: exp.Expr, table: TableAccess) -> tuple[tuple[int, Evaluate], ...]:
-    columns = TableColumns(table.schema, with_inserted=True)
+    columns = TableColumns(table.schema, with_inserted=True, is_local=table.is_local)
     nodes = [node.transform(_inserted_value) for node in conflict.expressions]
     try:
         return compile_assignments(nodes, columns, table)

@@ -12,6 +12,7 @@ from rutile.errors import SqlError, not_supported
 from rutile.parse import statements as st
 from rutile.parse.mysql_text import mysql_text
 from rutile.planner.literals import literal_node
+from rutile.planner.local_time import stored_column
 from rutile.planner.point import FindTable, is_default
 from rutile.rows.access import TableAccess
 from rutile.rows.row_rules import generated_value_given
@@ -164,7 +165,7 @@ def _columns(sources: Sequence[_Source]) -> tuple[list[exp.Expr], list[int]]:
         names = [column.name for column in source.table.schema.columns]
         for name in [*names, HIDDEN_HANDLE] if source.table.is_hidden else names:
             alias = exp.to_identifier(source.alias, quoted=True)
-            columns.append(exp.column(exp.to_identifier(name, quoted=True), table=alias))
+            columns.append(stored_column(name, alias.name))
     return columns, starts
 
 

@@ -144,6 +144,8 @@ def _table_of(node: exp.Expr | None, find_table: FindTable) -> tuple[TableAccess
         raise NotPoint("not one table")
     _only(node, "this", "db", "alias")
     table = find_table(st.TableName(node.name, node.db or None))
+    if table.is_local:
+        raise NotPoint("TIMESTAMPs in another time zone")
     return table, TableColumns(table.schema, (node.alias or node.name,))
 
 
@@ -267,7 +269,7 @@ def compile_assignments(
     for node in nodes:
         if not isinstance(node, exp.EQ) or not isinstance(node.this, exp.Column):
             raise NotCompilable("SET")
-        position, _ = columns.find(node.this)
+        position, _, _ = columns.place(node.this)
         if not table.takes_value(position):
             raise generated_value_given(table.schema.columns[position], table.schema.name)
         assignments.append((position, _assigned(node.expression, scope, table.schema.columns[position])))

@@ -19,7 +19,9 @@ import pyarrow as pa
 from sqlglot import exp
 
 from rutile.catalog.catalog import VIRTUAL_DATABASES
+from rutile.expressions.compile import UTC
 from rutile.planner.dialect import PartialQuery, translate
+from rutile.planner.local_time import in_local_time
 from rutile.planner.names import OutputColumn, TableKey, output_columns, qualify_names
 from rutile.planner.scans import ScanPlan, plan_scans, scan_name
 from rutile.rows.access import TableAccess
@@ -70,14 +72,18 @@ def plan_query(
     tables: Mapping[TableKey, TableAccess],
     virtual: Mapping[TableKey, TableSchema],
     database: str | None,
+    zone: str = UTC,
 ) -> QueryPlan:
-    """The plan of a bound query. `tables` and `virtual` together are all the tables it names.
+    """The plan of a bound query. `tables` and `virtual` together are all the tables it names; TIMESTAMPs are read in
+    `zone`.
 
     Raises 1052, 1054, 1235 and what the translation raises.
     """
     schemas = {key: access.schema for key, access in tables.items()} | dict(virtual)
     qualified = qualify_names(expression, schemas, database)
     columns = output_columns(qualified, schemas)
+    if zone != UTC and any(access.has_timestamps for access in tables.values()):
+        qualified = in_local_time(qualified, tables, zone)
     all_scans = plan_scans(qualified, tables)
     named = with_scan_names(qualified, schemas)
     relations = {relation_name(key): schema for key, schema in schemas.items()}

@@ -160,6 +160,8 @@ def _table_of(select: exp.Select, find_table: FindTable) -> tuple[TableAccess, T
         raise NotPoint("not one table")
     _only(node, "this", "db", "alias")
     table = find_table(st.TableName(node.name, node.db or None))
+    if table.is_local:
+        raise NotPoint("TIMESTAMPs in another time zone")
     return table, TableColumns(table.schema, (node.alias or node.name,))
 
 

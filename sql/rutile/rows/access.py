@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import OrderedDict
 from collections.abc import Sequence
 
@@ -11,14 +12,17 @@ from rutile.errors import SqlError, duplicate_entry
 from rutile.rows.conversion import Converter, converter_for
 from rutile.rows.index_access import IndexAccess
 from rutile.rows.links import TableLinks
+from rutile.rows.local_conversion import local_converter
 from rutile.rows.readings import text_of
 from rutile.rows.row_rules import RowRules
 from rutile_coprocessor.handles import HandleCodec
 from rutile_coprocessor.row import RowCodec
-from rutile_coprocessor.schema import Scalar, TableSchema
+from rutile_coprocessor.schema import Kind, Scalar, TableSchema
 from rutile_proto import codec, keys
 
 Row = tuple[Scalar, ...]
+MAX_ZONES = 16
+"""Zones in which a table's converters are kept."""
 MAX_TABLES = 4_096
 """Tables whose codecs are kept."""
 
@@ -38,6 +42,9 @@ class TableAccess:
         self.range = keys.table_range(self.schema.table_id)
         self.rules = RowRules(info) if info.rules else None
         """Generated columns and CHECKs; None for most tables."""
+        self.zone = "UTC"
+        """In which zone statements read and write its TIMESTAMPs."""
+        self._in_zones: dict[str, TableAccess] = {}
         self.links: TableLinks | None = None
         """Foreign keys at either end; None for a table that has none, or was made outside of a catalogue."""
         self.indexes: tuple[IndexAccess, ...] = tuple(IndexAccess(self.schema, index) for index in info.indexes)
@@ -48,6 +55,31 @@ class TableAccess:
         self.point_positions = frozenset(
             (*self.key_positions, *(at for index in self.point_indexes for at in index.positions))
         )
+
+    @property
+    def has_timestamps(self) -> bool:
+        """Whether a time zone matters to what statements see of it."""
+        return any(column.type.kind is Kind.TIMESTAMP for column in self.schema.columns)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether its TIMESTAMPs are read and written as other times than they are stored."""
+        return self.zone != "UTC" and self.has_timestamps
+
+    def in_zone(self, zone: str) -> TableAccess:
+        """The same table as a session of another zone writes to it."""
+        if zone == self.zone:
+            return self
+        known = self._in_zones.get(zone)
+        if known is None:
+            if len(self._in_zones) >= MAX_ZONES:
+                self._in_zones.clear()
+            known = self._in_zones[zone] = copy.copy(self)
+            known.zone = zone
+            pairs = zip(self.schema.columns, self.converters, strict=True)
+            known.converters = tuple(local_converter(column, convert, zone) for column, convert in pairs)
+        known.links = self.links
+        return known
 
     @property
     def is_hidden(self) -> bool:

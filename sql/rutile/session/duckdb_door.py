@@ -128,6 +128,8 @@ class DuckDbDoor:
                 virtual[key] = schema
             else:
                 stored[key] = find_table(st.TableName(node.name, node.db or None))
+                if stored[key].is_local:
+                    raise not_supported(f"TIMESTAMPs in time_zone {session.zone} in DuckDB's dialect")
         try:
             return plan_duckdb_query(expanded, stored, virtual, held, session.database)
         except FragmentRefused as error:

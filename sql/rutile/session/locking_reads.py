@@ -21,6 +21,7 @@ from sqlglot import exp
 
 from rutile.errors import SqlError, lock_not_free, not_supported
 from rutile.planner.literals import literal_node
+from rutile.planner.local_time import stored_column
 from rutile.planner.names import TableKey
 from rutile.rows.access import Row, TableAccess
 from rutile.session.current_reads import CurrentView
@@ -100,8 +101,7 @@ def key_query(expression: exp.Expr, wish: LockWish, tables: Mapping[TableKey, Ta
             continue
         names = [HIDDEN_HANDLE] if table.is_hidden else [column.name for column in table.schema.primary_key_columns]
         chosen.append((table, len(names)))
-        alias = exp.to_identifier(node.alias_or_name, quoted=True)
-        columns += [exp.column(exp.to_identifier(name, quoted=True), table=alias.copy()) for name in names]
+        columns += [stored_column(name, node.alias_or_name) for name in names]
     query = expression.copy()
     query.set("expressions", [exp.alias_(column, f"_k{at}") for at, column in enumerate(columns)])
     grouped = query.args.get("group") or query.args.get("distinct") or expression.find(exp.AggFunc)

@@ -198,7 +198,7 @@ class Queries:
     def _plan(self, bound: exp.Expr, find_table: TableFinder) -> QueryPlan:
         bound = expand_views(bound, self._session.database, find_table.view)
         tables, virtual = self._tables(bound, find_table)
-        return plan_query(bound, tables, virtual, self._session.database)
+        return plan_query(bound, tables, virtual, self._session.database, self._session.zone)
 
     def _tables(
         self, query: exp.Expr, find_table: FindTable
