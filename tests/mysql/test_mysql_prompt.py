@@ -254,6 +254,21 @@ def test_pieces_and_pairs_of_packets_are_answered_too() -> None:
     play(scenario)
 
 
+def test_what_is_noted_of_a_statement_is_noted_of_these_too() -> None:
+    async def scenario(world: World) -> None:
+        client = await login(world)
+        await client.query("CREATE TABLE t (id INT PRIMARY KEY)")
+        packet = b"\x03SELECT id FROM t WHERE id=1"
+        for _ in range(3):
+            await compare(world, client, packet)
+        counts = {
+            shape: summary.count for (_, shape, _), summary in world.database.history.windows[-1].summaries.items()
+        }
+        assert counts["SELECT id FROM t WHERE id=?"] == 6
+
+    play(scenario)
+
+
 def test_skeletons() -> None:
     assert skeleton_of("SELECT c FROM t1 WHERE id=12 AND b IN(3,44)") == (
         "SELECT c FROM t1 WHERE id=? AND b IN(?,?)", (12, 3, 44)

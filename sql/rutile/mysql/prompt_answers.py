@@ -73,7 +73,7 @@ class PromptAnswers:
         except UnicodeDecodeError as error:
             raise NotNow from error
         plan, parameters = self._session.prompt.find_text(sql)
-        return self._answer(plan, parameters, is_binary=False)
+        return self._answer(plan, parameters, sql, is_binary=False)
 
     def _execute(self, packet: bytes) -> bytes:
         reader = FieldReader(packet[1:])
@@ -81,7 +81,7 @@ class PromptAnswers:
         if statement is None or statement.shape is None or statement.long_data or statement.long_data_error:
             raise NotNow
         plan = self._plan_of(statement)
-        return self._answer(plan, statement.read_parameters(reader), is_binary=True)
+        return self._answer(plan, statement.read_parameters(reader), statement.sql, is_binary=True)
 
     def _plan_of(self, statement: PreparedStatement) -> PromptPlan:
         plan, prompt = statement.prompt_plan, self._session.prompt
@@ -90,10 +90,10 @@ class PromptAnswers:
             plan = statement.prompt_plan = prompt.find_shape(statement.shape)
         return plan
 
-    def _answer(self, plan: PromptPlan, parameters: Sequence[object], *, is_binary: bool) -> bytes:
+    def _answer(self, plan: PromptPlan, parameters: Sequence[object], sql: str, *, is_binary: bool) -> bytes:
         status = status_of(self._session)
         form = self._form(plan, status, is_binary=is_binary)
-        row = self._session.prompt.run(plan, parameters)
+        row = self._session.prompt.run(plan, parameters, sql)
         if row is None:
             return form.head + form.end_of_nothing
         body = form.encode(row)

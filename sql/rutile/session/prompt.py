@@ -133,9 +133,11 @@ class Prompt:
         """Whether a plan kept from before is of this catalogue and database. Raises NotNow if nobody knows now."""
         return plan.catalog_version == self._catalog_version() and plan.database == self._session.database
 
-    def run(self, plan: PromptPlan, parameters: Sequence[object]) -> Row | None:
-        """The row's columns, None if there is no such row. The plan `is_current`. Raises NotNow."""
+    def run(self, plan: PromptPlan, parameters: Sequence[object], sql: str) -> Row | None:
+        """The row's columns, None if there is no such row. The plan `is_current`, `sql` is what the user wrote. Raises
+        NotNow."""
         session = self._session
+        began_s = session.shared.options.monotonic()
         if (
             not session.is_idle
             or session.stale.is_active
@@ -146,9 +148,10 @@ class Prompt:
         if not session.privileges.allows_now(plan.shape, plan.database):
             raise NotNow
         value = self._reader().get_now(plan.key_of(parameters))
-        session.answered_promptly()
+        row = None if value is None else plan.row_of(value)
+        session.answered_promptly(sql, plan.shape, int(row is not None), session.shared.options.monotonic() - began_s)
         self.answers += 1
-        return None if value is None else plan.row_of(value)
+        return row
 
     def _catalog_version(self) -> int:
         catalog = self._session.shared.catalog.cached()

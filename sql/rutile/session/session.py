@@ -178,11 +178,12 @@ class Session:
         """Whether it could run a statement now."""
         return self._running is None and not self._closed and not self.is_killed
 
-    def answered_promptly(self) -> None:
-        """A SELECT was answered outside of `execute` (`rutile.session.prompt`): the next may ask what of it."""
+    def answered_promptly(self, sql: str, shape: str, rows: int, seconds: float) -> None:
+        """A SELECT was answered outside of `execute` (`rutile.session.prompt`): what is noted of every statement."""
         self.warnings = []
-        self.row_count = -1
+        self.row_count, self.found_rows = -1, rows
         self.activity.end()
+        self._remember(sql, shape, seconds, (rows, 0, 0, 0))
 
     # --- around a statement ---
 
@@ -226,17 +227,19 @@ class Session:
 
     def _record(self, sql: str, outcome: object) -> None:
         """Tell the front end's history of a statement that has ended; without an outcome it failed."""
-        shared, shape, who = self.shared, self._shape_text, self.privileges.identity
+        shape, self._shape_text = self._shape_text, None
         if shape is None:
             return
-        self._shape_text = None
         counts = (0, 0, 0, int(outcome is None))
         if isinstance(outcome, Result):
             counts = (outcome.row_count, outcome.affected_rows, len(outcome.warnings), 0)
-        ran = Ran(
-            shape, sql, self.database or "", who.name, who.host, self.connection_id, shared.options.now(),
-            self.activity.elapsed_s, *counts,
-        )  # fmt: skip
+        self._remember(sql, shape, self.activity.elapsed_s, counts)
+
+    def _remember(self, sql: str, shape: str, seconds: float, counts: tuple[int, int, int, int]) -> None:
+        """`counts` are rows sent, rows affected, warnings, failures."""
+        shared, who = self.shared, self.privileges.identity
+        where, now = self.database or "", shared.options.now()
+        ran = Ran(shape, sql, where, who.name, who.host, self.connection_id, now, seconds, *counts)
         shared.history.add(ran, self.variables.number("tidb_slow_log_threshold") / 1000)
 
     def _noted(self, error: SqlError) -> SqlError:
