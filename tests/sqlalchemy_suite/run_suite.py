@@ -99,7 +99,7 @@ def _make_databases(port: int) -> None:
 
     with contextlib.closing(pymysql.connect(host="127.0.0.1", port=port, user="root")) as connection:
         for name in DATABASES:
-            connection.cursor().execute(f"CREATE DATABASE IF NOT EXISTS {name}")
+            connection.cursor().execute(f"CREATE DATABASE IF NOT EXISTS {name} CHARACTER SET utf8mb4")
 
 
 SERVERS = {"playground": playground_port, "embedded": embedded_port, "mariadb": mariadb_port}

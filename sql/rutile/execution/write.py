@@ -69,7 +69,11 @@ class RowWriter:
         """1452 if a new row would have no parent among the rows there are (and is not its own)."""
         try:
             for link in self.table.links.parents if self._linked is not None and self.table.links is not None else ():
-                if link.parent.info is not self.table.info or link.offered(row) != link.wanted(row):
+                if (
+                    link.parent is None
+                    or link.parent.info is not self.table.info
+                    or link.offered(row) != link.wanted(row)
+                ):
                     await require_parents(link, [row], self._txn, self._txn.start_ts)
         except SqlError as error:
             return error

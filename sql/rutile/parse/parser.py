@@ -94,14 +94,24 @@ def _query(cursor: TokenCursor) -> st.Statement:
 
 
 def _repaired(node: exp.Expr) -> exp.Expr:
-    """What sqlglot reads otherwise than MySQL: VALUES ROW(1, 2), and the first word of GET_FORMAT(DATE, 'EUR')."""
+    """What sqlglot reads otherwise: VALUES ROW(1, 2), FROM DUAL, counts without end, the first word of GET_FORMAT."""
     inner = node.expressions[0] if isinstance(node, exp.Tuple) and len(node.expressions) == 1 else None
     if isinstance(inner, exp.Anonymous) and inner.name.lower() == "row":
         return exp.Tuple(expressions=inner.expressions)
+    if isinstance(node, exp.Limit | exp.Offset) and _is_beyond(node.expression):
+        node.set("expression", exp.Literal.number(_MOST_ROWS))
+    source = node.args.get("from_") if isinstance(node, exp.Select) else None
+    if source is not None and isinstance(source.this, exp.Table) and source.this.sql().upper() == "DUAL":
+        node.set("from_", None)
     if isinstance(node, exp.Anonymous) and node.name.lower() == "get_format" and len(node.expressions) == 2:
         kind, name = node.expressions
         return exp.Anonymous(this="get_format", expressions=[exp.Literal.string(kind.name), name])
     return node
+
+
+def _is_beyond(count: exp.Expr | None) -> bool:
+    """Whether it is one of MySQL's ways to say no limit, such as 18446744073709551615."""
+    return isinstance(count, exp.Literal) and count.is_int and int(count.name) > _MOST_ROWS
 
 
 def _table(cursor: TokenCursor) -> st.Statement:
@@ -168,6 +178,7 @@ def _nothing(cursor: TokenCursor) -> st.Statement:
     return st.Nothing(" ".join(cursor.sql.split()))
 
 
+_MOST_ROWS = (1 << 63) - 1
 _CHANGES = ("insert", "update", "delete")
 _EXPLAINABLE = ("select", "insert", "update", "delete", "replace", "with", "table", "values", "(")
 

@@ -39,7 +39,7 @@ def plan_update(statement: st.Update, find_table: FindTable) -> ChangePlan:
     """The plan of an UPDATE. Raises 1054, 1146, 1235 for several tables."""
     update = statement.expression
     table, columns = _single_table(update.this, find_table, "UPDATE of several tables")
-    for name in ("from_", "with_", "returning"):
+    for name in ("from_", "returning"):
         if update.args.get(name):
             raise not_supported(f"UPDATE with {name.strip('_').upper()}")
     for node in update.expressions:
@@ -56,7 +56,7 @@ def plan_update(statement: st.Update, find_table: FindTable) -> ChangePlan:
 def plan_delete(statement: st.Delete, find_table: FindTable) -> ChangePlan:
     """The plan of a DELETE. Raises 1146, 1235 for several tables."""
     delete = statement.expression
-    if delete.args.get("tables") or delete.args.get("using") or delete.args.get("with_"):
+    if delete.args.get("tables") or delete.args.get("using"):
         raise not_supported("DELETE of several tables")
     table, _ = _single_table(delete.this, find_table, "DELETE of several tables")
     return ChangePlan(table, _query(delete, table, []), None, ignores=statement.ignores)
@@ -78,7 +78,7 @@ def _query(change: exp.Expr, table: TableAccess, values: Sequence[exp.Expr]) -> 
     outputs = [*columns, *values]
     select = exp.Select(expressions=[exp.alias_(output, f"_c{at}") for at, output in enumerate(outputs)])
     select.set("from_", exp.From(this=change.this.copy()))
-    for clause in ("where", "order", "limit"):
+    for clause in ("with_", "where", "order", "limit"):
         found = change.args.get(clause)
         select.set(clause, found.copy() if found is not None else None)
     return select

@@ -118,15 +118,17 @@ def _refuse_order(change: exp.Expr, verb: str) -> None:
         if change.args.get(clause) is not None:
             message = f"Incorrect usage of {verb} and {'ORDER BY' if clause == 'order' else 'LIMIT'}"
             raise SqlError(ER_WRONG_USAGE, message)
-    if change.args.get("with_") or change.args.get("from_"):
-        raise not_supported(f"{verb} of several tables with WITH or FROM")
+    if change.args.get("from_"):
+        raise not_supported(f"{verb} of several tables with FROM")
 
 
 def _sources(origin: exp.Expr, find_table: FindTable) -> list[_Source]:
+    with_ = origin.parent.args.get("with_") if origin.parent is not None else None
+    common = {each.alias.lower() for each in with_.expressions} if with_ is not None else set()
     nodes = [origin, *(join.this for join in origin.args.get("joins") or [])]
     found = []
     for node in nodes:
-        is_table = isinstance(node, exp.Table)
+        is_table = isinstance(node, exp.Table) and not (node.name.lower() in common and not node.db)
         table = find_table(st.TableName(node.name, node.db or None)) if is_table else None
         found.append(_Source(node.alias_or_name.lower(), table))
     return found
@@ -176,6 +178,7 @@ def _query(change: exp.Expr, origin: exp.Expr, columns: Sequence[exp.Expr]) -> e
     select = exp.Select(expressions=[exp.alias_(column, f"_c{at}") for at, column in enumerate(columns)])
     select.set("from_", exp.From(this=first))
     select.set("joins", [join.copy() for join in joins])
-    where = change.args.get("where")
-    select.set("where", where.copy() if where is not None else None)
+    for clause in ("with_", "where"):
+        found = change.args.get(clause)
+        select.set(clause, found.copy() if found is not None else None)
     return select
