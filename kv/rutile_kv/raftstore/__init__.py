@@ -42,6 +42,7 @@ Who is who
 ----------
     events           everything that goes in and out, with the promises on the fields
     store            the core: dispatch and rounds               requests      checks at the door, in TiKV's order
+    store_view       what can be asked of it                     snapshot_desk snapshots, as the store hears of them
     peer             one replica: requests in, Ready out         routing       which peer a Raft message is for
     registry         peers coming, changing, going               region_change splits and members as pure functions
     apply            committed entries become data and answers   region_reader a reader that sees one region

@@ -9,12 +9,10 @@ Reads are asked directly: `read_now` for a leader with a lease, `read_again` for
 
 from typing import assert_never
 
-from google.protobuf.message import DecodeError
-
 from rutile_kv.engine.api import CF_RAFT, Engine
 from rutile_kv.raft.codec import message_from_pb
 from rutile_kv.raft.config import Randomness
-from rutile_kv.raft.messages import Entry, Message, MessageKind
+from rutile_kv.raft.messages import Message, MessageKind
 from rutile_kv.raftstore import local_keys, upkeep
 from rutile_kv.raftstore.config import StoreConfig
 from rutile_kv.raftstore.events import (
@@ -38,24 +36,23 @@ from rutile_kv.raftstore.events import (
     Write,
 )
 from rutile_kv.raftstore.hibernation import QUIET_KINDS, Hibernation
-from rutile_kv.raftstore.installation import IncomingSnapshot
 from rutile_kv.raftstore.merge_watch import MergeWatch
 from rutile_kv.raftstore.observer import ApplyObserver
 from rutile_kv.raftstore.peer import Peer
-from rutile_kv.raftstore.region_change import find_peer
-from rutile_kv.raftstore.region_info import RegionInfo, describe
 from rutile_kv.raftstore.registry import Registry
 from rutile_kv.raftstore.requests import Requests
 from rutile_kv.raftstore.round import Round
 from rutile_kv.raftstore.routing import Gate, tombstone_message
+from rutile_kv.raftstore.snapshot_desk import SnapshotDesk
 from rutile_kv.raftstore.stats import RegionStats
+from rutile_kv.raftstore.store_view import StoreView
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto import raft_serverpb_pb2 as raft_serverpb
-from rutile_proto.errors import InvalidRequest, RegionDamaged, RegionNotFound
+from rutile_proto.errors import InvalidRequest, RegionDamaged
 
 
-class Store:
+class Store(StoreView):
     """See the module. One thread owns it."""
 
     def __init__(self, store_id: int, engine: Engine, config: StoreConfig, random: Randomness) -> None:
@@ -71,6 +68,7 @@ class Store:
         self._registry = Registry(store_id, engine, config, random)
         self._gate = Gate(self._registry)
         self._requests = Requests(self._registry, self._gate, self._wake)
+        self._snapshots = SnapshotDesk(self._registry, self._gate, self._step_raft)
         self._round = Round(engine.batch())
         self._in_flight: Round | None = None
         self._hibernation = Hibernation(self._registry, config)
@@ -97,11 +95,11 @@ class Store:
             case Write() | ReadIndex() | Split() | ChangePeers() | CheckConsistency() | Merge() | TransferLeader():
                 self._requests.take(event, self._round)
             case SnapshotReceived():
-                self._on_snapshot(event)
+                self._snapshots.arrived(event, self._round)
             case SnapshotInstalled():
-                self._on_installed(event)
+                self._snapshots.installed(event)
             case SnapshotSent():
-                self._on_snapshot_sent(event)
+                self._snapshots.sent(event)
             case SplitChecked():
                 self._on_split_checked(event)
             case HashComputed():
@@ -159,65 +157,6 @@ class Store:
         RegionError."""
         return self._requests.readable_again(context)
 
-    def led_term(self, region_id: int) -> int:
-        """The term in which this store leads the region; 0 if it does not."""
-        peer = self._registry.peers.get(region_id)
-        return peer.term if peer is not None and peer.is_leader else 0
-
-    # --- looking in ---------------------------------------------------------------------------------------------------
-
-    def region_infos(self) -> list[RegionInfo]:
-        """Every initialised region here, in key order."""
-        return [describe(self._registry.peers[region.id]) for region in self._registry.regions]
-
-    def region_info(self, region_id: int) -> RegionInfo | None:
-        """One region, or None if it is not here (or waits for its first snapshot)."""
-        peer = self._registry.peers.get(region_id)
-        return describe(peer) if peer is not None and peer.is_initialised else None
-
-    def region(self, region_id: int) -> metapb.Region | None:
-        """One region as last applied, or None if it is not here (or waits for its first snapshot)."""
-        peer = self._registry.peers.get(region_id)
-        return peer.region if peer is not None and peer.is_initialised else None
-
-    def former_region(self, region_id: int) -> metapb.Region | None:
-        """What a region was when it was destroyed here."""
-        tombstone = self._registry.tombstones.get(region_id)
-        return None if tombstone is None else tombstone.region
-
-    def is_merging(self, region_id: int) -> bool:
-        """True while the region is prepared to merge: its log here has come to an end, unless that is rolled back."""
-        return region_id in self._registry.merging
-
-    def has_absorbed(self, region_id: int, source_id: int) -> bool:
-        """True if `source_id` is known to have merged into the region."""
-        peer = self._registry.peers.get(region_id)
-        return peer is not None and source_id in peer.storage.absorbed
-
-    def find_region(self, storage_key: bytes) -> metapb.Region | None:
-        """The region here that covers a key."""
-        return self._registry.regions.find(storage_key)
-
-    def applied_index(self, region_id: int) -> int:
-        """Of the data a reader sees. Raises RegionNotFound."""
-        peer = self._registry.peers.get(region_id)
-        if peer is None:
-            raise RegionNotFound(region_id)
-        return peer.storage.applied_index
-
-    def applied_entries(self, region_id: int, after: int, max_bytes: int) -> list[Entry]:
-        """Applied log entries behind index `after`, as many as fit in `max_bytes`, at least one if there is any. Raises
-        RegionNotFound, or Compacted when the log does not reach back that far."""
-        applied = self.applied_index(region_id)
-        storage = self._registry.peers[region_id].storage
-        return storage.entries(after + 1, applied + 1, max_bytes) if after < applied else []
-
-    def is_installing(self, region_id: int, index: int) -> bool:
-        """True while the data of that snapshot is still wanted."""
-        peer = self._registry.peers.get(region_id)
-        installation = peer.installation if peer is not None else None
-        return installation is not None and installation.meta.index == index
-
     def data_destroyed(self, start: bytes, end: bytes) -> None:
         """[start, end) of the engine was emptied beside the log: what is known of the data there has to be found out
         anew."""
@@ -229,15 +168,6 @@ class Store:
             peer.applier.data_version = registry.next_data_version()
             for observer in registry.observers:
                 observer.on_snapshot_installed(region, peer.storage.applied_index)
-
-    def peer_counts(self) -> tuple[int, int]:
-        """(regions here, regions led from here)."""
-        peers = self._registry.peers.values()
-        return len(peers), sum(peer.is_leader for peer in peers)
-
-    def used_bytes(self) -> int:
-        """What all regions here hold, about."""
-        return sum(peer.applier.stats.size_bytes for peer in self._registry.peers.values() if peer.is_initialised)
 
     # --- messages -----------------------------------------------------------------------------------------------------
 
@@ -259,48 +189,6 @@ class Store:
         if message.kind in QUIET_KINDS and not peer.is_leader:
             self._wake(peer)  # if it led when it fell asleep, it has just learnt of a later term
         self._registry.touch(peer.region_id)
-
-    def _on_snapshot(self, event: SnapshotReceived) -> None:
-        try:
-            message = message_from_pb(event.message.message)
-            about = raft_serverpb.RaftSnapshotData.FromString(event.message.message.snapshot.data)
-        except (InvalidRequest, DecodeError) as cause:
-            event.payload.close()
-            raise InvalidRequest(f"region {event.message.region_id}: a malformed snapshot message: {cause}") from cause
-        peer = self._gate.admit(event.message, self._round)
-        if peer is None or message.snapshot is None or not self._may_install(peer, about):
-            event.payload.close()
-            return
-        absorbed = tuple(about.absorbed_region_ids)
-        peer.incoming = IncomingSnapshot(about.region, absorbed, message.snapshot.index, event.payload)
-        self._registry.reserved[peer.region_id] = about.region
-        self._step_raft(peer, event.message.from_peer, message)
-
-    def _may_install(self, peer: Peer, about: raft_serverpb.RaftSnapshotData) -> bool:
-        """One snapshot at a time, only of this peer's region with this peer in it, and never over another region; but
-        what is left here of regions that have merged into this one makes room."""
-        region = about.region
-        return (
-            peer.incoming is None
-            and peer.installation is None
-            and region.id == peer.region_id
-            and find_peer(region, peer.id) is not None
-            and not self._registry.is_covered_by_other(
-                region.id, region.start_key, region.end_key, about.absorbed_region_ids
-            )
-        )
-
-    def _on_installed(self, event: SnapshotInstalled) -> None:
-        if self.is_installing(event.region_id, event.index):
-            self._registry.peers[event.region_id].data_written = True
-            self._registry.touch(event.region_id)
-
-    def _on_snapshot_sent(self, event: SnapshotSent) -> None:
-        self._registry.quota.give_back()
-        peer = self._registry.peers.get(event.region_id)
-        if peer is not None:
-            peer.node.report_snapshot(event.to_peer_id, event.ok)
-            self._registry.touch(event.region_id)
 
     def _on_split_checked(self, event: SplitChecked) -> None:
         peer = self._registry.peers.get(event.region_id)
