@@ -1,6 +1,7 @@
 """A million rows as Arrow from the replicas to a client: Flight with one endpoint and with three, beside pyarrow
-Flight's own loopback rate in the same run, Ibis, and DB-API's fetchall. GB/s: Arrow bytes over wall clock, the best of
-RUNS.
+Flight's own loopback rate in the same run, Ibis, and DB-API's fetchall. GB/s: Arrow bytes over wall clock, planning
+included, the best of RUNS (a first run fills the stores' mirrors). The last column is the ratio that means something on
+another machine. A minute or two.
 
     .venv/bin/python benchmarks/flight_scan.py [rows]
 """
@@ -28,6 +29,7 @@ from rutile_proto import flightsqlpb_pb2 as pb
 from rutile_proto import ticketpb_pb2 as ticketpb
 from rutile_proto.keys import int_handle, record_key
 
+ALL = "SELECT * FROM big"
 RUNS = 5
 PARTS = 9
 """Regions of the table in the run with three endpoints."""
@@ -62,9 +64,8 @@ class _Loopback(flight.FlightServerBase):
         return flight.RecordBatchStream(self._table)
 
 
-def loopback(table: pa.Table) -> float:
-    with _Loopback(table) as server, flight.connect(f"grpc://127.0.0.1:{server.port}") as client:
-        return best(lambda: client.do_get(flight.Ticket(b"")).read_all().nbytes)
+def read(client: flight.FlightClient, ticket: flight.Ticket) -> int:
+    return int(client.do_get(ticket).read_all().nbytes)
 
 
 def plan(location: str, sql: str) -> flight.FlightInfo:
@@ -75,11 +76,11 @@ def plan(location: str, sql: str) -> flight.FlightInfo:
 
 def fetch(location: str, threads: int) -> int:
     """Plan the scan and fetch its parts, so many at a time; the bytes that came."""
-    endpoints = plan(location, "SELECT * FROM big").endpoints
+    endpoints = plan(location, ALL).endpoints
 
     def one(endpoint: flight.FlightEndpoint) -> int:
         with flight.connect(endpoint.locations[0]) as client:
-            return int(client.do_get(endpoint.ticket).read_all().nbytes)
+            return read(client, endpoint.ticket)
 
     with ThreadPoolExecutor(threads) as pool:
         return sum(pool.map(one, endpoints))
@@ -87,7 +88,7 @@ def fetch(location: str, threads: int) -> int:
 
 async def split(playground: Playground, rows: int) -> None:
     """Cut the table into PARTS regions."""
-    ticket = plan(playground.flight_location, "SELECT * FROM big").endpoints[0].ticket.ticket
+    ticket = plan(playground.flight_location, ALL).endpoints[0].ticket.ticket
     body = ticketpb.ScanTicket.FromString(ticket[11:-32])  # within its signature, see rutile_proto.signing
     table_id = TableSchema.from_bytes(body.fragment.scans[0].schema).table_id
     keys = [record_key(table_id, int_handle(rows * part // PARTS)) for part in range(1, PARTS)]
@@ -107,51 +108,68 @@ async def wait_for_replicas(playground: Playground) -> None:
 
 
 def through_adbc(cursor: adbc.Cursor) -> int:
-    return int(cursor.execute("SELECT * FROM big").fetch_arrow_table().nbytes)
+    return int(cursor.execute(ALL).fetch_arrow_table().nbytes)
 
 
-def through_dbapi(connection: rutile.Connection, size_bytes: int) -> int:
-    connection.execute("SELECT * FROM big").fetchall()
-    return size_bytes
+def through_fetchall(connection: rutile.Connection, size_bytes: int) -> int:
+    rows = connection.execute(ALL).fetchall()
+    return size_bytes if rows else 0
 
 
-def through_ibis(connection: rutile.Connection) -> float:
-    table = IbisBackend.from_connection(connection).table("big")
-    return best(lambda: int(table.to_pyarrow().nbytes))
+def through_stream(connection: rutile.Connection) -> int:
+    with connection.stream(ALL) as batches:
+        return sum(batch.nbytes for batch in batches)
+
+
+class Report:
+    """Prints a line as soon as it is known; ratios are to the first."""
+
+    def __init__(self) -> None:
+        self._base: float | None = None
+        print(f"  {'':54} {'GB/s':>7} {'of loopback':>12}")
+
+    def line(self, what: str, run: Callable[[], int]) -> None:
+        rate = best(run)
+        self._base = self._base or rate
+        print(f"  {what:54} {rate:7.3f} {rate / self._base:11.1%}", flush=True)
 
 
 def main() -> None:
     rows = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
     table = table_of(rows)
-    print(f"{rows:,} rows, {table.nbytes / 1e6:.0f} MB of Arrow, best of {RUNS}, GB/s")
-    base = loopback(table)
-    print(f"  {'pyarrow Flight, loopback, table in memory':48} {base:6.2f}")
+    print(f"{rows:,} rows, {table.nbytes / 1e6:.0f} MB of Arrow, best of {RUNS}\n")
+    report = Report()
+    with _Loopback(table) as server, flight.connect(f"grpc://127.0.0.1:{server.port}") as client:
+        report.line("pyarrow Flight, loopback, table in memory", lambda: read(client, flight.Ticket(b"")))
     with Playground(3) as playground, adbc.connect(playground.flight_location, autocommit=True) as connection:
         asyncio.run(wait_for_replicas(playground))
         cursor = connection.cursor()
         cursor.execute("CREATE TABLE big (id BIGINT PRIMARY KEY, price DOUBLE, discount DOUBLE, tax DOUBLE, text TEXT)")
         cursor.adbc_ingest("big", table.to_reader(max_chunksize=32_768), mode="append")
-        for name, threads in (("one stream at a time", 1), ("all streams at once", 3)):
-            show(playground, f"stores' replicas, as loaded, {name}", threads, base)
+        from_replicas(report, playground, "as loaded")
         asyncio.run(split(playground, rows))
-        show(playground, f"stores' replicas, {PARTS} regions, one stream at a time", 1, base)
-        show(playground, f"stores' replicas, {PARTS} regions, all streams at once", 3, base)
-        rate = best(lambda: through_adbc(cursor))
-        print(f"  {'ADBC execute, fetch_arrow_table':48} {rate:6.2f}  {rate / base:5.2f} of loopback")
+        from_replicas(report, playground, f"{PARTS} regions")
+        report.line("ADBC, execute and fetch_arrow_table", lambda: through_adbc(cursor))
         cursor.close()
         with rutile.connect(playground.sql_address) as dbapi:
-            started = time.perf_counter()
-            size = through_dbapi(dbapi, table.nbytes)
-            rate = size / (time.perf_counter() - started) / 1e9
-            of_ibis = through_ibis(dbapi)
-            print(f"  {'Ibis to_pyarrow, through the SQL server':48} {of_ibis:6.2f}  {of_ibis / base:5.2f} of loopback")
-            print(f"  {'DB-API fetchall (Python rows), once':48} {rate:6.3f}  {rate / base:5.3f} of loopback")
+            through_the_server(report, dbapi, table.nbytes)
 
 
-def show(playground: Playground, what: str, threads: int, base: float) -> None:
-    endpoints = len(plan(playground.flight_location, "SELECT * FROM big").endpoints)
-    rate = best(lambda: fetch(playground.flight_location, threads))
-    print(f"  {what + f' ({endpoints} endpoints)':48} {rate:6.2f}  {rate / base:5.2f} of loopback")
+def from_replicas(report: Report, playground: Playground, regions: str) -> None:
+    location = playground.flight_location
+    endpoints = len(plan(location, ALL).endpoints)
+    what = f"stores' replicas, {regions}, {endpoints} endpoint{'s' if endpoints > 1 else ''}"
+    report.line(f"{what}, one at a time", lambda: fetch(location, 1))
+    if endpoints > 1:
+        report.line(f"{what}, all at once", lambda: fetch(location, endpoints))
+
+
+def through_the_server(report: Report, dbapi: rutile.Connection, size_bytes: int) -> None:
+    big = IbisBackend.from_connection(dbapi).table("big")
+    report.line("SQL server: Ibis, to_pyarrow", lambda: int(big.to_pyarrow().nbytes))
+    report.line("SQL server: Ibis, to_pyarrow_batches", lambda: sum(each.nbytes for each in big.to_pyarrow_batches()))
+    report.line("SQL server: DB-API, stream", lambda: through_stream(dbapi))
+    report.line("SQL server: DB-API, fetchall (Python rows)", lambda: through_fetchall(dbapi, size_bytes))
 
 
 if __name__ == "__main__":
