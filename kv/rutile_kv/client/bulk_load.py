@@ -114,11 +114,8 @@ Piece: TypeAlias = tuple[CachedRegion, CommittedRows]
 async def bulk_load(cluster: Cluster, rows: CommittedRows) -> None:
     """Write the rows, all of them when this returns. After an error some may be written; repeating is harmless.
 
-    Raises InvalidRequest if they do not ascend, RetriesExhausted if a region stays out of reach.
+    Raises InvalidRequest if those of a file do not ascend strictly, RetriesExhausted if a region stays out of reach.
     """
-    keys = rows.storage_keys
-    if any(map(bytes.__ge__, keys[:-1], keys[1:])):
-        raise InvalidRequest("the rows of a bulk load do not ascend strictly")
     backoff = cluster.write_backoff("bulk load")
     pieces = await _cut(cluster, rows, backoff)
     jobs = [lambda piece=piece: _load(cluster, piece, backoff.fork()) for piece in pieces]
@@ -126,6 +123,11 @@ async def bulk_load(cluster: Cluster, rows: CommittedRows) -> None:
 
 
 async def _cut(cluster: Cluster, rows: CommittedRows, backoff: Backoff) -> list[Piece]:
+    keys = rows.storage_keys
+    if keys and rows.size_bytes() <= MAX_ROWS_BYTES:
+        region = await cluster.regions.locate(keys[0], backoff)
+        if not region.end or keys[-1] < region.end:
+            return [(region, rows)]
     cuts = await cut_by_region(cluster, rows.storage_keys, rows.sizes(), MAX_ROWS_BYTES, backoff)
     return [(region, rows.part(begin, end)) for region, begin, end in cuts]
 
