@@ -31,9 +31,10 @@ from tpch_queries import QUERIES
 
 LOADED = "loaded"
 """An empty file beside a cluster that holds all the rows."""
-BATCH = 10
-"""Rows in a transaction of the updates."""
-UPDATE = "UPDATE lineitem SET l_quantity = ? WHERE l_orderkey = ? AND l_linenumber = 1"
+BATCH = 50
+"""Rows in a statement, and transaction, of the updates."""
+CLIENTS = 4
+UPDATE = "UPDATE lineitem SET l_quantity = {quantity} WHERE l_orderkey IN ({keys}) AND l_linenumber = 1"
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -112,36 +113,41 @@ def _compare(connection: rutile.Connection, peer: duckdb.DuckDBPyConnection) -> 
 
 
 class Updates:
-    """A thread that updates rows of lineitem, so many a second, in transactions of ten."""
+    """Threads that update rows of lineitem, so many a second together, a batch to a statement and a transaction."""
 
     def __init__(self, address: str, rows_a_second: int) -> None:
-        self._address, self._pause = address, BATCH / rows_a_second
+        self._address, self._pause = address, CLIENTS * BATCH / rows_a_second
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self.rows = 0
+        self._threads = [threading.Thread(target=self._run, args=(number,)) for number in range(CLIENTS)]
+        self._done = [0] * CLIENTS
 
-    def _run(self) -> None:
+    @property
+    def rows(self) -> int:
+        """Updated and committed so far."""
+        return sum(self._done)
+
+    def _run(self, number: int) -> None:
+        chance = random.Random(number)
         with rutile.connect(self._address) as connection, connection.cursor() as cursor:
-            cursor.execute("SELECT DISTINCT l_orderkey FROM lineitem LIMIT 5000")
-            keys = [key for (key,) in cursor.fetchall()]
+            cursor.execute("SELECT o_orderkey FROM orders WHERE o_orderkey % 256 < 4")
+            keys = [key for (key,) in cursor.fetchall()][number::CLIENTS]
             due = time.perf_counter()
             while not self._stopped.wait(max(0.0, due - time.perf_counter())):
                 due += self._pause
-                for _ in range(BATCH):
-                    change = random.choice(keys), random.randrange(1, 50)
-                    cursor.execute(
-                        "UPDATE lineitem SET l_quantity = ? WHERE l_orderkey = ? AND l_linenumber = 1", change[::-1]
-                    )
+                chosen = ", ".join(map(str, sorted(chance.sample(keys, BATCH))))
+                cursor.execute(UPDATE.format(quantity=chance.randrange(1, 50), keys=chosen))
+                self._done[number] += cursor.rowcount
                 connection.commit()
-                self.rows += BATCH
 
     def __enter__(self) -> Updates:
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
         return self
 
     def __exit__(self, *error: object) -> None:
         self._stopped.set()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
 
 
 def _under_updates(

@@ -37,7 +37,7 @@ _SPREADS: dict[type[exp.Expr], str] = {
     exp.StddevPop: "rutile_stddev_pop",
 }
 """The macro of the prelude that makes each out of the parts' moments."""
-_MERGED_ONCE_MORE = (exp.Count, exp.CountIf, exp.Sum, exp.Avg, *_SELF_MERGING, *_SPREADS)
+_MERGED_ONCE_MORE: tuple[type[exp.Expr], ...] = (exp.Count, exp.CountIf, exp.Sum, exp.Avg, *_SELF_MERGING, *_SPREADS)
 
 
 def split_grouping(select: exp.Select) -> tuple[exp.Select, exp.Select] | None:

@@ -178,7 +178,7 @@ class MirrorWorld:
 
     def save(self, files: MirrorFiles) -> None:
         """Write what is not written, as the keeper does."""
-        for key, base in self.cache.unsaved(files.has).items():
+        for key, base in self.cache.unsaved(files.index_of, all_of_it=True).items():
             mapped = files.save(key, base)
             assert mapped is not None
             assert self.cache.saved(key, mapped)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mirror_world import ALL_COLUMNS, BIGGER, WHOLE, MirrorWorld, Row, View, encode, read_view, row_key, rows_of
 
 from rutile_coprocessor.schema import HIDDEN_HANDLE, TableSchema
-from rutile_kv.columnar import overlay, rows
+from rutile_kv.columnar import mirror, overlay, rows
 from rutile_kv.columnar.cache import ArrowCache
 from rutile_kv.columnar.files import MirrorFiles
 from rutile_kv.columnar.mirror import MirrorReader
@@ -176,10 +176,11 @@ def run(steps: list[tuple[object, ...]], mirror: MirrorReader, cache: ArrowCache
 
 
 @settings(max_examples=150, deadline=None, report_multiple_bugs=False)
-@given(STEPS, st.sampled_from([4, 1000]))
-def test_same_rows_from_both_paths(steps: list[tuple[object, ...]], max_log: int) -> None:
+@given(STEPS, st.sampled_from([4, 1000]), st.sampled_from([-1, 0, 2]))
+def test_same_rows_from_both_paths(steps: list[tuple[object, ...]], max_log: int, most_remade: int) -> None:
     cache = ArrowCache(max_log_entries=max_log)
-    with TemporaryDirectory() as directory:
+    with TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mirror, "MOST_REMADE", most_remade)
         history = run(steps, MirrorReader(cache), cache, Path(directory))
     for region in history.world.regions:
         cache.drop_region(region.id)
@@ -212,7 +213,8 @@ def test_a_write_is_laid_over_the_base_and_then_belongs_to_it() -> None:
     assert world.read(reader, 40).path == "mirror"
 
 
-def test_a_read_before_the_newest_write_leaves_the_base_as_it_is() -> None:
+def test_a_read_before_the_newest_write_leaves_the_base_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mirror, "MOST_REMADE", -1)
     world, reader = mirrored()
     world.write(1, 10, ("cat", 4))
     world.read(reader, 20)
@@ -223,6 +225,32 @@ def test_a_read_before_the_newest_write_leaves_the_base_as_it_is() -> None:
     assert world.read(reader, 40, ("name",)).path == "mirror"
     assert (world.read(reader, 25, ("name",)).path, world.read(reader, 5).path) == ("mirror+delta", "rows")
     assert rows_of(world.read(reader, 40, ("name",))) == [("dog",)]
+
+
+def test_a_read_of_one_column_makes_the_next_base_of_all_where_that_costs_little() -> None:
+    world, reader = mirrored()
+    world.bulk(10, dict.fromkeys(range(5), ("cat", 4)))
+    world.read(reader, 20)
+    world.bulk(30, {1: ("dog", 4), 9: ("owl", 2)})
+    assert world.read(reader, 40, ("legs",)).path == "mirror+delta"
+    read = world.read(reader, 40)
+    assert read.path == "mirror"
+    assert rows_of(read) == rows_of(world.read(MirrorReader(None), 40))
+
+
+def test_columns_an_update_does_not_change_are_passed_on_as_they_are() -> None:
+    world, reader = mirrored()
+    world.bulk(10, {handle: ("cat", handle) for handle in range(50)})
+    world.read(reader, 20)
+    before = world.read(reader, 20)
+    world.bulk(30, {7: ("cat", 99), 40: ("cat", None)})
+    after = world.read(reader, 40)
+    name, legs, handle = ("name", "legs", HIDDEN_HANDLE)
+    same = [before.batches[0][each].buffers()[1].address == after.batches[0][each].buffers()[1].address
+            for each in (name, legs, handle)]  # fmt: skip
+    assert same == [True, False, True]
+    world.bulk(50, {3: ("cat", 5)})
+    assert rows_of(world.read(reader, 60)) == rows_of(world.read(MirrorReader(None), 60))
 
 
 def test_chunks_without_changes_are_passed_on_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,8 @@ When may a read at `ts` on a snapshot of applied index B use them instead of the
 Then the rows are, per key: the newest record of the delta not above `ts`, if it has one, else the row of the base.
 `overlay` computes that in bulk and copies only the chunks the delta touches.
 
-A read that sees all of the delta and has every column of the base leaves behind what it computed as the next base.
+A read that sees all of the delta leaves behind what it computed as the next base, if it has every column of the base,
+or if the columns it did not ask for cost little: those an UPDATE leaves alone are the same arrays in both bases.
 Otherwise it is charged for the delta, and once all reads have paid what making a new base costs, one is made behind
 their backs (`mirror.MirrorReader.fold`, called by the server's `MirrorKeeper`). No query waits for that. The base that
 was replaced stays until the next: a reader whose timestamp is of a moment before uses that one. Bases and logs are

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -21,6 +21,8 @@ SortedKeys = ByteMatrix | list[bytes]
 
 KEYS_ID = -2
 """The keys' place among column ids, which are positive, but for the hidden handle's."""
+Place = tuple[int, int]
+"""A chunk of a column, by the column's id (KEYS_ID: of the keys) and the chunk's number."""
 KEY_OVERHEAD_BYTES = 57
 """What CPython adds to a bytes object in a list; counted against the budget."""
 
@@ -39,8 +41,8 @@ class TableBase:
     """Chunks by column id: an id keeps its type for ever, while a name may be given to another column."""
     schema: TableSchema
     """The layout the columns were decoded by, for whoever goes on with them."""
-    mapped: frozenset[int] = frozenset()
-    """The columns, and KEYS_ID for the keys, that lie in a file: their memory is page cache."""
+    mapped: frozenset[Place] = frozenset()
+    """What lies in a file: its memory is page cache."""
 
     @property
     def row_count(self) -> int:
@@ -55,14 +57,23 @@ class TableBase:
     @cached_property
     def held_bytes(self) -> int:
         """The part of `size_bytes` that is this process's own memory."""
-        arrays: int = sum(a.nbytes for each, chunks in self.columns.items() if each not in self.mapped for a in chunks)
-        own = [keys for keys in self.keys if KEYS_ID not in self.mapped or isinstance(keys, list)]
-        return arrays + sum(map(_keys_size_bytes, own))
+        arrays: int = sum(array.nbytes for array in self._own_arrays())
+        return arrays + sum(_keys_size_bytes(keys) for keys in self._own_keys())
 
     @property
     def is_mapped(self) -> bool:
         """Whether all of it lies in a file."""
-        return KEYS_ID in self.mapped and self.mapped.issuperset(self.columns)
+        return len(self.mapped) == len(self.keys) * (len(self.columns) + 1)
+
+    def _own_arrays(self) -> Iterator[pa.Array]:
+        for each, chunks in self.columns.items():
+            for number, array in enumerate(chunks):
+                if (each, number) not in self.mapped:
+                    yield array
+
+    def _own_keys(self) -> list[SortedKeys]:
+        places = enumerate(self.keys)
+        return [keys for number, keys in places if (KEYS_ID, number) not in self.mapped or isinstance(keys, list)]
 
     @property
     def keys_lengths(self) -> list[int]:
@@ -71,10 +82,9 @@ class TableBase:
     def size_beside(self, newer: TableBase) -> int:
         """Bytes that this base holds and `newer`, made from it, does not."""
         shared = {id(array) for chunks in newer.columns.values() for array in chunks}
-        own = [chunks for each, chunks in self.columns.items() if each not in self.mapped]
-        arrays: int = sum(array.nbytes for chunks in own for array in chunks if id(array) not in shared)
-        kept = set(map(id, newer.keys)) if KEYS_ID not in self.mapped else set(map(id, self.keys))
-        return arrays + sum(_keys_size_bytes(keys) for keys in self.keys if id(keys) not in kept)
+        arrays: int = sum(array.nbytes for array in self._own_arrays() if id(array) not in shared)
+        kept = set(map(id, newer.keys))
+        return arrays + sum(_keys_size_bytes(keys) for keys in self._own_keys() if id(keys) not in kept)
 
     def missing(self, column_ids: Sequence[int]) -> list[int]:
         """Those of `column_ids` not decoded yet, in the order asked."""
@@ -87,7 +97,9 @@ class TableBase:
         lengths = list(map(len, self.keys))
         added = {each: _in_chunks(other.columns[each], lengths) for each in other.columns if each not in self.columns}
         newest = max(self.max_commit_ts, other.max_commit_ts)
-        return TableBase(self.index, newest, self.keys, {**self.columns, **added}, self.schema, self.mapped)
+        same_chunks = other.keys_lengths == lengths
+        mapped = {place for place in other.mapped if place[0] in added} if same_chunks else set()
+        return TableBase(self.index, newest, self.keys, {**self.columns, **added}, self.schema, self.mapped | mapped)
 
     def within(self, bounds: KeyRange) -> TableBase:
         """The rows inside `bounds`: slices, no copies."""
@@ -98,7 +110,9 @@ class TableBase:
             each: tuple(chunks[number].slice(low, high - low) for number, low, high in chosen)
             for each, chunks in self.columns.items()
         }
-        return TableBase(self.index, self.max_commit_ts, keys, columns, self.schema, self.mapped)
+        places = [(each, new, old) for new, (old, _, _) in enumerate(chosen) for each in (KEYS_ID, *columns)]
+        mapped = frozenset((each, new) for each, new, old in places if (each, old) in self.mapped)
+        return TableBase(self.index, self.max_commit_ts, keys, columns, self.schema, mapped)
 
     def beside(self, other: TableBase) -> TableBase:
         """The rows of two neighbours, with the columns both have, as of this base's index."""
@@ -108,7 +122,7 @@ class TableBase:
         shared = [each for each in self.columns if each in other.columns]
         columns = {each: tuple(chunk for part in parts for chunk in part.columns[each]) for each in shared}
         newest = max(self.max_commit_ts, other.max_commit_ts)
-        return TableBase(self.index, newest, keys, columns, self.schema, self.mapped & other.mapped)
+        return TableBase(self.index, newest, keys, columns, self.schema, _mapped_beside(parts, columns))
 
     def batches(self, column_ids: Sequence[int], schema: pa.Schema, ranges: Sequence[KeyRange]) -> list[pa.RecordBatch]:
         """The rows within `ranges` (disjoint, ascending), in key order: slices, no copies.
@@ -127,6 +141,15 @@ class TableBase:
 def overlaps(one: KeyRange, other: KeyRange) -> bool:
     """Whether two ranges have a key in common."""
     return (not other[1] or one[0] < other[1]) and (not one[1] or other[0] < one[1])
+
+
+def _mapped_beside(parts: Sequence[TableBase], columns: Iterable[int]) -> frozenset[Place]:
+    """The mapped chunks of `columns` when `parts` are put one after the other."""
+    kept, found, before = {KEYS_ID, *columns}, set(), 0
+    for part in parts:
+        found |= {(each, before + number) for each, number in part.mapped if each in kept}
+        before += len(part.keys)
+    return frozenset(found)
 
 
 def _first_key(base: TableBase) -> bytes:

@@ -26,6 +26,11 @@ DEFAULT_BUDGET_BYTES = 256 * 1024 * 1024
 MAX_LOG_ENTRIES = 65_536
 """A table written that much since its last analytical read is better decoded anew."""
 
+WORTH_WRITING = 8
+"""A base of which at least one part in so many is not on disk is written anew."""
+FAR_ENTRIES = 2_048
+"""A file is also written anew when it is so many log entries behind: the log may soon not reach back to it."""
+
 
 @dataclass(slots=True)
 class CacheCounters:
@@ -224,12 +229,24 @@ class ArrowCache:
         with self._mutex:
             return list(self._bases)
 
-    def unsaved(self, is_on_disk: Callable[[BaseKey, int], bool]) -> dict[BaseKey, TableBase]:
-        """The newest bases of which something is not on disk under their own key and index: a part that was cut off
-        still lies in the file of the whole."""
+    def unsaved(self, index_on_disk: Callable[[BaseKey], int | None], *, all_of_it: bool) -> dict[BaseKey, TableBase]:
+        """The newest bases that are not on disk as they are, or rather, unless `all_of_it` is asked for, those for
+        which writing them whole is worth it: a file that is a little behind is brought forward by the Raft log. A part
+        that was cut off still lies in the file of the whole."""
         with self._mutex:
             newest = {key: held[0] for key, held in self._bases.items()}
-        return {key: base for key, base in newest.items() if not (base.is_mapped and is_on_disk(key, base.index))}
+            all_of_it = all_of_it or self._is_pressed()
+        indexes = {key: index_on_disk(key) for key in newest}
+        changed = {key: base for key, base in newest.items() if not base.is_mapped or base.index != indexes[key]}
+        return {key: base for key, base in changed.items() if all_of_it or _is_worth_writing(base, indexes[key])}
+
+    def is_pressed(self) -> bool:
+        """Whether so much of the budget is taken that bases had better go to disk at once."""
+        with self._mutex:
+            return self._is_pressed()
+
+    def _is_pressed(self) -> bool:
+        return 2 * self._size_bytes > self._budget_bytes
 
     def saved(self, key: BaseKey, mapped: TableBase) -> bool:
         """Go on with `mapped`, what was the newest base of `key` when it was written; False if that is held no longer.
@@ -301,6 +318,11 @@ class ArrowCache:
             stem = table_stem(key.table_id)
             if not self._keys_of(key.region_id, stem):
                 self._drop_log(key.region_id, stem)
+
+
+def _is_worth_writing(base: TableBase, index_on_disk: int | None) -> bool:
+    is_far = index_on_disk is None or base.index - index_on_disk > FAR_ENTRIES
+    return is_far or base.held_bytes * WORTH_WRITING > base.size_bytes
 
 
 def _fitting(generations: Sequence[TableBase], index: int, ts: int) -> TableBase | None:

@@ -106,10 +106,10 @@ class MirrorFiles:
         self._held[key] = manifest
         return self._open(manifest)
 
-    def has(self, key: BaseKey, index: int) -> bool:
-        """Whether the base of `key` and `index` is on disk."""
+    def index_of(self, key: BaseKey) -> int | None:
+        """The applied index of the base of `key` that is on disk, if there is one."""
         held = self._held.get(key)
-        return held is not None and held.index == index
+        return None if held is None else held.index
 
     def over_budget(self) -> list[BaseKey]:
         """The keys, least recently written first, whose files are more than the budget allows."""
@@ -190,7 +190,7 @@ class MirrorFiles:
 
     def _open(self, manifest: _Manifest) -> TableBase:
         keys, columns = read_chunks(self._data_path(manifest))
-        mapped = frozenset([KEYS_ID, *columns])
+        mapped = frozenset((each, number) for each in (KEYS_ID, *columns) for number in range(len(keys)))
         return TableBase(manifest.index, manifest.max_commit_ts, keys, columns, manifest.schema, mapped)
 
 

@@ -5,8 +5,9 @@ base is folded once reads have spent on its delta what the fold will cost: at mo
 done, whatever the mix of reads and writes is, and nothing at all for tables that nobody reads. A fold works on a
 snapshot of its own in a thread; readers keep what they were pinned to.
 
-A base that is not on disk is written, but one of the same table and region not more often than every SAVE_SECONDS:
-columns join one by one at first, and a file that is a little old is brought forward by the Raft log after a restart.
+A base that is not on disk is written, but one of the same table and region not more often than every SAVE_SECONDS
+unless memory runs short: columns join one by one at first, and a file that is a little old is brought forward by the
+Raft log after a restart. For the same reason a few changed columns or chunks are not worth writing it anew.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ class MirrorKeeper:
             self._due.clear()
             for key in self._cache.due():
                 await self._fold(key)
-            if self._files is not None and (self._may_save or self._closing):
+            if self._files is not None and (self._may_save or self._closing or self._cache.is_pressed()):
                 await self._save_all(self._files)
 
     # --- folding ------------------------------------------------------------------------------------------------------
@@ -118,7 +119,7 @@ class MirrorKeeper:
     # --- files --------------------------------------------------------------------------------------------------------
 
     async def _save_all(self, files: MirrorFiles) -> None:
-        unsaved = self._cache.unsaved(files.has)
+        unsaved = self._cache.unsaved(files.index_of, all_of_it=self._closing)
         for key, base in unsaved.items():
             await self._save(files, key, base)
         files.retain(self._cache.keys())
