@@ -27,6 +27,8 @@ PART_ROWS = 32_768
 DEADLINE_S = 900.0
 QUIET_S = 5.0
 """The placement driver is done when it has begun nothing for so long."""
+REPAIR = "replace a peer"
+"""How the reasons of operators begin that replace what is lost."""
 LOOK_S = 0.1
 
 
@@ -62,9 +64,10 @@ async def load(client: Client, rows: int) -> None:
         await client.bulk_put(pairs, start_ts, await client.timestamp())
 
 
-async def operators(client: Client) -> int:
-    """How many operators run."""
-    return len((await client.pd.call("ListOperators", pdadminpb.ListOperatorsRequest())).running)
+async def operators(client: Client, reason: str = "") -> int:
+    """How many operators run, of those whose reason begins so."""
+    running = (await client.pd.call("ListOperators", pdadminpb.ListOperatorsRequest())).running
+    return sum(each.reason.startswith(reason) for each in running)
 
 
 async def is_whole(client: Client, without: int = 0) -> bool:
@@ -98,7 +101,7 @@ async def lose_a_store(playground: Playground, client: Client) -> Repair:
     began = time.monotonic()
     noticed = None
     while not await is_whole(client, victim):
-        if noticed is None and await operators(client):
+        if noticed is None and await operators(client, REPAIR):
             noticed = time.monotonic()
         if time.monotonic() > began + DEADLINE_S:
             raise SystemExit(f"not repaired within {DEADLINE_S:.0f} s")
