@@ -15,6 +15,7 @@ from rutile.errors import ER_EMPTY_QUERY, SqlError, not_supported, syntax_error
 from rutile.parse import statements as st
 from rutile.parse.alter import parse_admin, parse_alter, parse_rename
 from rutile.parse.assignments import parse_set
+from rutile.parse.batch import parse_batch
 from rutile.parse.definitions import parse_create, parse_drop, parse_truncate
 from rutile.parse.imports import parse_cancel, parse_import, take_outfile
 from rutile.parse.lexer import Token, number_parameters, tokens, unquote_name, unquote_string
@@ -174,6 +175,10 @@ def _kill(cursor: TokenCursor) -> st.Statement:
     return st.Kill(int(number.text), query_only)
 
 
+def _batch(cursor: TokenCursor) -> st.Statement:
+    return parse_batch(cursor, lambda sql: _parse_tokens(sql, tokens(sql)))
+
+
 def _nothing(cursor: TokenCursor) -> st.Statement:
     return st.Nothing(" ".join(cursor.sql.split()))
 
@@ -183,6 +188,7 @@ _CHANGES = ("insert", "update", "delete")
 _EXPLAINABLE = ("select", "insert", "update", "delete", "replace", "with", "table", "values", "(")
 
 _VERBS: dict[str, Callable[[TokenCursor], st.Statement]] = {
+    "batch": _batch,
     "select": _query, "with": _query, "(": _query, "values": _query, "insert": _query, "update": _query,
     "delete": _query, "table": _table, "replace": _replace, "create": parse_create, "drop": parse_drop,
     "truncate": parse_truncate, "begin": parse_begin, "start": parse_start, "commit": parse_commit,
@@ -195,7 +201,7 @@ _VERBS: dict[str, Callable[[TokenCursor], st.Statement]] = {
 }  # fmt: skip
 
 _UNSUPPORTED = frozenset({
-    "backup", "batch", "binlog", "call", "change", "check", "checksum",
+    "backup", "binlog", "call", "change", "check", "checksum",
     "do", "flashback", "get", "handler", "help", "install",
     "load", "lock", "optimize", "purge", "recover", "repair", "reset", "restore", "resume",
     "signal", "stop", "trace", "xa",

@@ -55,6 +55,20 @@ class Delete:
     ignores: bool = False
 
 
+DryRun: TypeAlias = Literal["no", "statements", "query"]
+"""What BATCH shows instead of running."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """BATCH ON `column` LIMIT `rows` and a data change."""
+
+    statement: Insert | Update | Delete
+    rows: int
+    column: str | None = None
+    dry_run: DryRun = "no"
+
+
 @dataclass(frozen=True, slots=True)
 class CreateDatabase:
     name: str
@@ -364,7 +378,7 @@ class Nothing:
 
 
 Statement: TypeAlias = (
-    Query | Insert | Update | Delete | CreateDatabase | DropDatabase | CreateTable | DropTable | TruncateTable
+    Query | Insert | Update | Delete | Batch | CreateDatabase | DropDatabase | CreateTable | DropTable | TruncateTable
     | CreateSequence | AlterSequence | DropSequence | CreateView | DropView
     | AlterTable | RenameTables | Admin | SplitTable | ShowRegions | AnalyzeTable | DropStats
     | Begin | Commit | Rollback | Savepoint | ReleaseSavepoint | Use | SetVariables | Show | Explain

@@ -67,7 +67,7 @@ def _needs(statement: st.Statement, database: str | None) -> Iterator[Need]:
             yield from _insert(statement, database)
         case st.Update() | st.Delete():
             yield from _change(statement, database)
-        case st.Explain():
+        case st.Explain() | st.Batch():
             yield from _needs(statement.statement, database)
         case st.SelectIntoOutfile(query):
             yield Need((Privilege.FILE,))

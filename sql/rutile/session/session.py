@@ -32,6 +32,7 @@ from rutile.privileges.model import INTERNAL, Identity
 from rutile.privileges.run import run_user_statement
 from rutile.rows.access import TableAccess
 from rutile.rows.links import with_linked
+from rutile.session.batch import run_batch
 from rutile.session.definitions import run_definition
 from rutile.session.describe import Description, describe
 from rutile.session.duckdb_door import DuckDbDoor
@@ -326,6 +327,8 @@ class Session:
                 )
                 self._forget_dropped_database(statement)
                 return result
+            case st.Batch():
+                return await run_batch(self, statement, environment)
             case st.CreateView():
                 await self.transaction.commit()
                 return await run_create_view(self, statement)

@@ -192,6 +192,7 @@ VARIABLES: dict[str, Variable] = {
     "system_time_zone": Variable("UTC", _read_only),
     "tidb_constraint_check_in_place": Variable(1, _switch),
     "tidb_current_ts": Variable(0, _read_only),
+    "tidb_dml_type": Variable("standard", _fixed("standard")),
     "tidb_enable_shared_lock_promotion": Variable(1, _switch),
     "tidb_read_staleness": Variable(0, _number(-(1 << 31), 0)),
     "tidb_slow_log_threshold": Variable(300, _number(0, 1 << 31)),
