@@ -2,6 +2,7 @@
 
 import pytest
 
+from rutile_kv.raftstore.config import StoreConfig
 from rutile_kv.raftstore.events import ReadIndex, Write
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto.errors import (
@@ -193,3 +194,35 @@ def test_what_is_written_is_told_in_windows_that_follow_each_other(cluster):
 def test_peers_in_an_address_are_the_regions_own(cluster):
     roles = {peer.role for message in cluster.sent for peer in (message.from_peer,)}
     assert metapb.PeerRole.Voter in roles
+
+
+def test_a_leader_that_applies_bit_by_bit_serves_nothing_that_a_follower_is_beyond(new_cluster):
+    """Commits travel at once, applying is rationed: a follower may have served what the leader has yet to apply."""
+    cluster = new_cluster(config=StoreConfig(max_apply_bytes=1, max_coalesced_bytes=1)).grow()
+    store = cluster.leader().peer.store_id
+    context, leader = cluster.context(store), cluster.machines[store]
+    followers = [machine for machine in cluster.machines.values() if machine is not leader]
+    for number in range(12):
+        leader.step(Write(cluster.token(), context, [("default", b"k", b"%d" % number)]))
+    was_behind, served = 0, 0
+    for _ in range(30):
+        leader.step_tick()
+        leader.turn()
+        deliver(cluster)
+        for _ in range(8):
+            for follower in followers:
+                follower.turn()
+            deliver(cluster)
+        behind = leader.store.applied_index(1) < max(each.store.applied_index(1) for each in followers)
+        readable = leader.store.read_now(context, leader.store.tick_count) is not None
+        assert not (behind and readable)
+        was_behind += behind
+        served += readable
+    assert was_behind
+    assert served
+
+
+def deliver(cluster):
+    moving, cluster.network = cluster.network, []
+    for _, to, event in moving:
+        cluster.machines[to].step(event)

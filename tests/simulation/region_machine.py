@@ -219,6 +219,7 @@ class Machine:
         if ready is None:
             self._busy = False
             return
+        life = self.life
         for message in ready.messages:
             self._send(message)
         try:
@@ -229,6 +230,8 @@ class Machine:
             return
         self.simulation.checks.after_write(self)
         self._complete(ready)
+        if self.life != life:
+            return  # the power went while a snapshot was being installed
         delay_ms = self.simulation.random.randint(0, self.simulation.world.max_sync_ms) if ready.must_sync else 0
         self.later(delay_ms, lambda: self._synced(ready))
 

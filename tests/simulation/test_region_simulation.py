@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
+from mutations import FORGETFUL
 from region_simulation import RegionSimulation
 from region_world import RegionWorld
 from simulate import run_seed
@@ -69,6 +70,12 @@ def test_promises_hold_when_the_power_goes_at_each_write_that_is_seldom() -> Non
         simulation.run()
         cuts += simulation.power_cuts
     assert {place for place in CUT_AT if not (cuts[place, "before"] and cuts[place, "after"])} == set(), cuts
+
+
+@pytest.mark.parametrize("seed", [0, 4])
+def test_a_leader_that_applies_slowly_serves_nothing_older_than_its_followers_do(seed: int) -> None:
+    """Found by chance: commits were told that the leader had yet to apply, and its lease did not mind."""
+    RegionSimulation(seed, FORGETFUL).run()
 
 
 def test_a_calm_cluster_gets_work_done() -> None:

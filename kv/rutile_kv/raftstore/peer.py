@@ -77,6 +77,8 @@ class Peer:
         self._was_leader = False
         self._border_index = 0
         """The newest entry proposed that hands keys to another region."""
+        self._told_commit = 0
+        """How far the log is committed as far as others may have heard from here."""
         self._merge_proposal = (0, 0)
         """(term, index) of the newest PrepareMerge, CommitMerge or RollbackMerge proposed."""
         self._stalled: list[Entry] = []
@@ -156,15 +158,16 @@ class Peer:
 
     def may_read_now(self, lag_ticks: int) -> bool:
         """True if what is applied here is all that anybody was told of: a leader with a lease that has applied an
-        entry of its own term. Not while a split or a merge is under way: the keys may be served by another region
-        elsewhere before they are cut off here."""
+        entry of its own term. Not while it applies a long log bit by bit: followers may be ahead, and serve reads. Nor
+        while a split or a merge is under way: the keys may be served by another region elsewhere before they are cut
+        off here."""
         node, storage = self.node, self.storage
         self.rest.used = True
         return (
             node.is_leader
             and self.asleep_since is None
             and storage.applied_term == node.term
-            and self._border_index <= storage.applied_index
+            and max(self._border_index, self._told_commit) <= storage.applied_index
             and node.lease_valid(node.tick_count + lag_ticks)
         )
 
@@ -277,6 +280,7 @@ class Peer:
     def collect(self, round_: Round) -> None:
         """Put the node's Ready into the round."""
         ready = self.node.ready()
+        self._told_commit = self.node.commit
         self.storage.in_round = True
         self.outbox.put(ready.messages, round_.ready.messages, round_)
         if ready.soft_state is not None:
