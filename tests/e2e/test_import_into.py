@@ -101,6 +101,7 @@ def test_a_parquet_file_and_a_query(connection: rutile.Connection, tmp_path: Pat
         ("SHOW IMPORT JOB 999999", 8170),
         ("CANCEL IMPORT JOB 999999", 8170),
         ("CANCEL BACKUP", 1235),
+        ("CREATE FUNCTION f (x INT) RETURNS INT LANGUAGE PYTHON AS 'return x'", 1235),
     ],
 )
 def test_what_is_refused(connection: rutile.Connection, statement: str, code: int) -> None:
@@ -179,7 +180,9 @@ def test_files_are_used_only_where_that_is_allowed(tmp_path: Path) -> None:
         connection.execute("CREATE TABLE t (id INT)")
         shared = shared_database(target)
         try:
+            assert rows(connection, "SELECT @@secure_file_priv") == [("",)]
             shared.database.files = FileAccess(None)
+            assert rows(connection, "SELECT @@global.secure_file_priv") == [(None,)]
             for path in (inside, outside):
                 assert failure(connection, f"IMPORT INTO t FROM '{path}'").code == 1290
                 assert failure(connection, f"SELECT 1 INTO OUTFILE '{path}.new'").code == 1290

@@ -42,5 +42,5 @@ Invariants:
 
 Left out: values as they were before a change (read a snapshot at commit_ts - 1); order across keys other than by
 resolved timestamps; bulk loads, which come with a timestamp from before their beginning and hold no locks: who watches
-sees those that arrive above where it is, and no more is promised.
+sees those that arrive above where it is as single entries, none that come as table files, and no more is promised.
 """

@@ -23,6 +23,7 @@ from rutile.cli.verbs import (
 
 if TYPE_CHECKING:
     from rutile.nodes.processes import Role
+    from rutile.session.file_access import FileAccess
 
 
 PD_TEXT = """\
@@ -91,6 +92,7 @@ def add_sql(verbs: Verbs) -> None:
         help="the stores at --pd speak TiKV's protocol and no more: fetch rows, run everything here",
     )  # fmt: skip
     add_flight_options(parser, "Arrow Flight SQL clients, 31337 being the usual port")
+    _add_file_option(parser)
     parser.set_defaults(run=_run_sql)
 
 
@@ -109,6 +111,7 @@ def add_standalone(verbs: Verbs) -> None:
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="where it keeps its data")
     _add_role_options(parser, DEFAULT_SQL)
     add_mysql_options(parser)
+    _add_file_option(parser)
     parser.set_defaults(run=_run_standalone)
 
 
@@ -162,7 +165,8 @@ def _run_sql(options: argparse.Namespace) -> int:
     if flight is not None and not mysql.password:
         _check_loopback(options.flight_addr)
     cluster = of_cluster(options.pd.split(","), tikv_only=options.tikv_only)
-    return _serve(options, lambda: SqlNode(cluster, options.addr, options.mysql_addr, mysql, flight))
+    files = _files(options)
+    return _serve(options, lambda: SqlNode(cluster, options.addr, options.mysql_addr, mysql, flight, files))
 
 
 def _run_standalone(options: argparse.Namespace) -> int:
@@ -170,7 +174,28 @@ def _run_standalone(options: argparse.Namespace) -> int:
 
     check_address(options)
     mysql = mysql_options(options)
-    return _serve(options, lambda: SqlNode(standalone(options.data), options.addr, options.mysql_addr, mysql))
+    opened, files = standalone(options.data), _files(options)
+    return _serve(options, lambda: SqlNode(opened, options.addr, options.mysql_addr, mysql, files=files))
+
+
+def _add_file_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--secure-file-priv",
+        type=Path,
+        metavar="DIR",
+        help="IMPORT INTO and INTO OUTFILE may use files here and below (default: none anywhere)",
+    )
+
+
+def _files(options: argparse.Namespace) -> FileAccess:
+    """Raises InvalidRequest for what is no directory."""
+    from rutile.session.file_access import FileAccess
+    from rutile_proto.errors import InvalidRequest
+
+    allowed: Path | None = options.secure_file_priv
+    if allowed is not None and not allowed.is_dir():
+        raise InvalidRequest(f"--secure-file-priv {allowed}: there is no such directory")
+    return FileAccess(None if allowed is None else str(allowed.resolve()))
 
 
 def _check_loopback(flight_address: str) -> None:

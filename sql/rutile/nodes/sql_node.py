@@ -13,6 +13,7 @@ from rutile.mysql.server import MysqlServer
 from rutile.nodes.cluster import open_database
 from rutile.nodes.service import SqlServicer
 from rutile.session.engine import Database
+from rutile.session.file_access import NOWHERE, FileAccess
 from rutile_kv.env.rpc import start_server
 from rutile_proto.rutilepb_pb2_grpc import add_SqlServicer_to_server
 
@@ -65,8 +66,11 @@ class SqlNode:
         mysql_address: str | None = None,
         mysql_options: ServerOptions | None = None,
         flight_options: FlightOptions | None = None,
+        files: FileAccess = NOWHERE,
     ) -> None:
+        """`files`: what statements may read and write on this machine."""
         self._open = open_it
+        self._files = files
         self.address = address
         self.mysql_address = mysql_address
         self._mysql_options = mysql_options
@@ -83,6 +87,7 @@ class SqlNode:
     async def start(self) -> None:
         """Open the database, then listen. Raises PdError, DataDirMismatch, PortInUse."""
         self.database, self._close = await self._open()
+        self.database.files = self._files
         try:
             await self._listen()
         except BaseException:

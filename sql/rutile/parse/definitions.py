@@ -36,6 +36,8 @@ def parse_create(cursor: TokenCursor) -> st.Statement:
         return parse_create_index(cursor)
     if cursor.at("view", "or", "algorithm", "definer", "sql"):
         return _create_view(cursor)
+    if cursor.at("function", "aggregate"):
+        raise not_supported("CREATE FUNCTION: code of users does not run beside the data, in Python or otherwise")
     if not cursor.at("table"):
         raise not_supported(f"CREATE {cursor.peek_text().upper()}")
     definition = parse_tree(with_plain_types(start))
