@@ -89,7 +89,7 @@ def test_text_rows(kind: ColumnType, value: object, text: bytes) -> None:
 def test_a_column_definition_byte_for_byte() -> None:
     column = ResultColumn("price", ColumnType(Kind.DECIMAL, precision=10, scale=2, unsigned=True))
     assert definition(column).hex(" ") == (
-        "03 64 65 66 00 00 00 05 70 72 69 63 65 05 70 72 69 63 65 0c 3f 00 0c 00 00 00 f6 a0 80 02 00 00"
+        "03 64 65 66 00 00 00 05 70 72 69 63 65 00 0c 3f 00 0c 00 00 00 f6 20 80 02 00 00"
     )
 
 

@@ -61,8 +61,8 @@ async def run_select(
         found = found[: int(semantics.number(plan.limit((), environment)))]
     rows = [tuple(project(row, environment) for project in plan.project) for _, row in found]
     columns = [
-        ResultColumn(name, _type(kind, rows, position))
-        for position, (name, kind) in enumerate(zip(plan.names, plan.types, strict=True))
+        ResultColumn(name, _type(kind, rows, position), origin)
+        for position, (name, kind, origin) in enumerate(zip(plan.names, plan.types, plan.origins, strict=True))
     ]
     return Result.of_rows(columns, rows), [key for key, _ in found]
 

@@ -30,7 +30,7 @@ async def run_range(plan: RangeSelect, reader: KvSnapshot, environment: Environm
     found = await _rows(plan, key, await _entries(plan, ranges, reader), reader)
     if not exact:
         found = [row for row in found if semantics.truth(plan.matches(row, environment))]
-    columns = [ResultColumn(name, kind) for name, kind in zip(plan.names, plan.types, strict=True)]
+    columns = [ResultColumn(*told) for told in zip(plan.names, plan.types, plan.origins, strict=True)]
     made = [tuple(_aggregated(each, found) for each in plan.aggregates)] if plan.aggregates else _ordered(plan, found)
     if plan.limit is not None:
         made = made[: int(semantics.number(plan.limit((), environment)))]

@@ -1,7 +1,7 @@
 """MySQL's protocol: what `mysql`, PyMySQL, JDBC, SQLAlchemy and the rest of that world speak, served from sessions.
 
     bytes ──► packets.PacketDecoder ──► link.Link ──► connection.Connection ──► rutile.session.session.Session
-                     (tls within)                           │
+                     (tls within)  └─► prompt_answers       │
               login, handshake, auth      who is there      │  before the first command
               commands                    what is asked  ◄──┤
               literals                    text in, as str   │
@@ -24,7 +24,10 @@ column definitions, rows, an end. Packets carry a sequence number that both side
   holds back its own query until a deadline closes it.
 * What comes in is checked against its length at every step (`wire.FieldReader`); a malformed packet is error 1835 or
   1043, never an exception of ours.
-* A result's metadata is that of the values sent: DECIMAL, DATE, BLOB and unsigned columns arrive as such.
+* A result's metadata is that of the values sent: DECIMAL, DATE, BLOB and unsigned columns arrive as such. A column that
+  is a table's unchanged says which (`rutile.rows.origins`), with the flags of its keys, on whatever way it was read.
+* A point SELECT that takes no await is answered before the connection's task hears of it, with the same bytes
+  (`prompt_answers`).
 * PREPARE tells how many columns and parameters there are, because libmysql and libmariadb lose step without it. The
   types of computed columns are known only when rows are there: EXECUTE's own definitions have them.
 

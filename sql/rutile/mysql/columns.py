@@ -53,16 +53,18 @@ def wire_type(kind: ColumnType) -> WireType:
 
 @lru_cache(KEPT_DEFINITIONS)
 def definition(column: ResultColumn) -> bytes:
-    """ColumnDefinition41. Schema and table are left empty: a result's column does not know where it came from."""
-    kind = wire_type(column.type)
-    name = lenenc_text(column.name)
+    """ColumnDefinition41. Schema and table are empty where the column is no table's."""
+    kind, origin = wire_type(column.type), column.origin
+    come_from = ("", "", "", "") if origin is None else (origin.database, origin.alias, origin.table, origin.column)
+    database, alias, table, org_name = map(lenenc_text, come_from)
+    flags = int(kind.flags) | (0 if origin is None else int(origin.traits))
     return b"".join((
-        lenenc_text("def"), b"\0\0\0", name, name,
+        lenenc_text("def"), database, alias, table, lenenc_text(column.name), org_name,
         b"\x0c",
         kind.charset.to_bytes(2, "little"),
         kind.length.to_bytes(4, "little"),
         bytes((kind.field,)),
-        int(kind.flags).to_bytes(2, "little"),
+        flags.to_bytes(2, "little"),
         bytes((kind.decimals,)),
         b"\0\0",
     ))  # fmt: skip
@@ -86,7 +88,8 @@ def _length(kind: ColumnType) -> int:
         longest = max(lengths) if kind.kind is Kind.ENUM else sum(lengths) + len(lengths) - 1
         return longest * UTF8_BYTES_PER_CHARACTER
     if kind.is_variable:
-        return min(kind.max_bytes, _MAX_LENGTH)
+        per_character = UTF8_BYTES_PER_CHARACTER if kind.kind is Kind.TEXT else 1
+        return min(kind.max_bytes * per_character, _MAX_LENGTH)
     fraction = kind.scale + 1 if kind.scale else 0
     return _WIDTHS[kind.kind] + fraction
 
@@ -103,8 +106,8 @@ def _flags(kind: ColumnType) -> ColumnFlag:
         flags |= ColumnFlag.BLOB
     if kind.is_enumerated:
         flags |= ColumnFlag.ENUM if kind.kind is Kind.ENUM else ColumnFlag.SET
-    if not kind.is_character:
-        flags |= ColumnFlag.BINARY
+    if ColumnFlag.NUMBER not in flags:
+        flags |= ColumnFlag.BINARY  # dates, bytes, and text that is compared by its bytes
     return flags
 
 

@@ -18,6 +18,8 @@ from sqlglot.optimizer.scope import Scope, traverse_scope
 from rutile.errors import ER_NON_UNIQUE, SqlError, syntax_error, unknown_column
 from rutile.parse.mysql_text import mysql_text
 from rutile.parse.projection_names import expression_name
+from rutile.rows.access import TableAccess
+from rutile.rows.origins import Origin, origin_of
 from rutile_coprocessor.schema import HIDDEN_HANDLE, ColumnType, TableSchema
 
 DIALECT = "mysql, normalization_strategy=case_insensitive"
@@ -34,6 +36,8 @@ class OutputColumn:
 
     name: str
     type: ColumnType | None
+    origin: Origin | None = None
+    """The table's column, if it is one."""
 
 
 def base_tables(expression: exp.Expr, database: str | None) -> dict[TableKey, exp.Table]:
@@ -101,14 +105,16 @@ def _resolve_error(error: OptimizeError, expression: exp.Expr, schemas: Mapping[
     return unknown_column(f"{table}.{name}" if table else name)
 
 
-def output_columns(expression: exp.Expr, schemas: Mapping[TableKey, TableSchema]) -> list[OutputColumn]:
-    """The result's columns of a qualified query."""
+def output_columns(
+    expression: exp.Expr, schemas: Mapping[TableKey, TableSchema], tables: Mapping[TableKey, TableAccess]
+) -> list[OutputColumn]:
+    """The result's columns of a qualified query; those of `tables` know where they come from."""
     assert isinstance(expression, exp.Query)
     top = _leftmost(expression)
     sources: dict[str, TableSchema] = {}
     if isinstance(expression, exp.Select | exp.Subquery):
         sources = _table_sources(top, schemas)
-    return [_output(item, sources) for item in expression.selects]
+    return [_output(item, sources, tables) for item in expression.selects]
 
 
 def _leftmost(expression: exp.Expr) -> exp.Expr:
@@ -129,16 +135,19 @@ def _table_sources(select: exp.Expr, schemas: Mapping[TableKey, TableSchema]) ->
     return found
 
 
-def _output(item: exp.Expr, sources: Mapping[str, TableSchema]) -> OutputColumn:
+def _output(item: exp.Expr, sources: Mapping[str, TableSchema], tables: Mapping[TableKey, TableAccess]) -> OutputColumn:
     inner = item.unalias()
-    column = None
+    column = origin = None
     if isinstance(inner, exp.Column):
         schema = sources.get(inner.table.lower())
         column = schema.column(inner.name) if schema is not None and schema.has_column(inner.name) else None
+        access = None if schema is None else tables.get((schema.database.lower(), schema.name.lower()))
+        if access is not None and column is not None:
+            origin = origin_of(access, access.schema.index_of(inner.name), inner.table)
     name = item.meta.get(DISPLAY)
     if name is None:
         name = column.name if column is not None else item.alias_or_name
-    return OutputColumn(name, column.type if column is not None else None)
+    return OutputColumn(name, column.type if column is not None else None, origin)
 
 
 def scopes_of(expression: exp.Expr) -> list[Scope]:

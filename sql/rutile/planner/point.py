@@ -30,6 +30,7 @@ from rutile.planner.ranges import conjuncts
 from rutile.planner.table_columns import TableColumns
 from rutile.rows.access import TableAccess
 from rutile.rows.index_access import IndexAccess
+from rutile.rows.origins import Origin, origin_of
 from rutile.rows.row_rules import generated_value_given
 from rutile_coprocessor.schema import Column, ColumnType, Scalar
 
@@ -83,6 +84,7 @@ class PointSelect:
     names: tuple[str, ...]
     types: tuple[ColumnType | None, ...]
     """None where the value decides."""
+    origins: tuple[Origin | None, ...]
     project: tuple[Evaluate, ...]
     limit: Evaluate | None
     for_update: bool
@@ -163,9 +165,11 @@ def _plan_select(select: exp.Select, find_table: FindTable) -> ConstantSelect | 
     if select.args.get("from_") is None:
         return plan_constant(select)
     _only(select, "expressions", "from_", "where", "limit", "locks")
-    source = select.args.get("from_")
-    table, columns = _table_of(source.this if source else None, find_table)
+    source = select.args["from_"].this
+    table, columns = _table_of(source, find_table)
     projections = [part for item in select.expressions for part in _expand(item, table)]
+    inner = [item.unalias() for item in projections]
+    positions = [columns.find(item)[0] if isinstance(item, exp.Column) else None for item in inner]
     finder = _finder(table, columns, select.args.get("where"))
     scope = Scope(columns)
     limit = select.args.get("limit")
@@ -173,7 +177,8 @@ def _plan_select(select: exp.Select, find_table: FindTable) -> ConstantSelect | 
     return PointSelect(
         finder,
         tuple(_name(item) for item in projections),
-        tuple(_type(item, table, columns) for item in projections),
+        tuple(None if at is None else table.schema.columns[at].type for at in positions),
+        tuple(None if at is None else origin_of(table, at, source.alias_or_name) for at in positions),
         tuple(compile_evaluate(item.unalias(), scope) for item in projections),
         compile_evaluate(limit.expression, Scope(columns)) if limit else None,
         _locks(select),
@@ -200,11 +205,6 @@ def _name(item: exp.Expr) -> str:
     if is_named_by_text(item) and item.find(exp.Placeholder):
         raise NotPoint("the column name contains a literal")
     return item.alias_or_name
-
-
-def _type(item: exp.Expr, table: TableAccess, columns: TableColumns) -> ColumnType | None:
-    inner = item.unalias()
-    return table.schema.columns[columns.find(inner)[0]].type if isinstance(inner, exp.Column) else None
 
 
 def _finder(table: TableAccess, columns: TableColumns, where: exp.Expr | None) -> KeyFinder:

@@ -81,7 +81,7 @@ def plan_query(
     """
     schemas = {key: access.schema for key, access in tables.items()} | dict(virtual)
     qualified = qualify_names(expression, schemas, database)
-    columns = output_columns(qualified, schemas)
+    columns = output_columns(qualified, schemas, tables)
     if zone != UTC and any(access.has_timestamps for access in tables.values()):
         qualified = in_local_time(qualified, tables, zone)
     all_scans = plan_scans(qualified, tables)

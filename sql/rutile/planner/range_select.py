@@ -25,6 +25,7 @@ from rutile.planner.ranges import KeyShape, conjuncts, index_shape, merge_ranges
 from rutile.planner.table_columns import TableColumns
 from rutile.rows.access import TableAccess
 from rutile.rows.index_access import IndexAccess
+from rutile.rows.origins import Origin, origin_of
 from rutile.session.result import BIGINT, type_of_arrow
 from rutile.session.storage import KeyRange
 from rutile_coprocessor.schema import ColumnType, Kind
@@ -77,6 +78,7 @@ class RangeSelect:
     """The whole WHERE."""
     names: tuple[str, ...]
     types: tuple[ColumnType, ...]
+    origins: tuple[Origin | None, ...]
     columns: tuple[int, ...]
     """Positions of the columns asked for; empty where there are aggregates."""
     aggregates: tuple[Aggregate, ...]
@@ -130,7 +132,7 @@ def _plan(select: exp.Select, table: TableAccess, columns: TableColumns) -> Rang
         raise NotPoint("DISTINCT by what is not compared here")
     used = {*wanted, *(at for at, _ in order), *(each.position for each in aggregates if each.position is not None)}
     used |= {columns.find(column)[0] for column in where.find_all(exp.Column)}
-    limit = select.args.get("limit")
+    limit, alias = select.args.get("limit"), select.args["from_"].this.alias_or_name
     return RangeSelect(
         table,
         tuple(_alternatives(where.this)),
@@ -139,6 +141,7 @@ def _plan(select: exp.Select, table: TableAccess, columns: TableColumns) -> Rang
         tuple(_name(item) for item in items),
         tuple(_aggregate_type(each, table) for each in aggregates)
         or tuple(table.schema.columns[at].type for at in wanted),
+        (None,) * len(aggregates) or tuple(origin_of(table, at, alias) for at in wanted),
         wanted,
         aggregates,
         is_distinct,

@@ -43,7 +43,7 @@ async def _columns(session: Session, statement: st.Statement, sql: str) -> list[
     match statement:
         case st.Query(expression):
             found = await session.queries.output_columns(without_calls(expression))
-            return [ResultColumn(column.name, column.type or LONGTEXT) for column in found]
+            return [ResultColumn(column.name, column.type or LONGTEXT, column.origin) for column in found]
         case st.Show():
             return (await session.execute(sql)).columns  # it takes no parameters and changes nothing
         case st.SplitTable():

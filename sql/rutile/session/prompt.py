@@ -50,7 +50,8 @@ def prompt_plan(plan: PointSelect, shape: str, database: str | None, version: in
     if plan.plain is None:
         return None
     table = plan.finder.table
-    columns = [ResultColumn(name, kind) for name, kind in zip(plan.names, plan.types, strict=True) if kind is not None]
+    told = zip(plan.names, plan.types, plan.origins, strict=True)
+    columns = [ResultColumn(name, kind, origin) for name, kind, origin in told if kind is not None]
     return PromptPlan(
         shape, database, version, tuple(columns), _key_maker(table, plan.plain), _row_maker(table, plan.plain)
     )

@@ -233,7 +233,7 @@ class Queries:
             tables, virtual = self._tables(expanded, find_table)
             schemas = {key: access.schema for key, access in tables.items()} | virtual
             named = qualify_names(expanded, schemas, self._session.database)
-            return named, output_columns(named, schemas)
+            return named, output_columns(named, schemas, tables)
 
         return await self._session.planned(make)
 

@@ -14,6 +14,7 @@ from functools import cached_property
 
 import pyarrow as pa
 
+from rutile.rows.origins import Origin
 from rutile_coprocessor.schema import ColumnType, Kind, Scalar
 
 TYPE_METADATA = b"rutile.type"
@@ -28,6 +29,8 @@ class ResultColumn:
 
     name: str
     type: ColumnType
+    origin: Origin | None = None
+    """The table's column that it is unchanged, where that is so."""
 
 
 @dataclass(frozen=True, slots=True)

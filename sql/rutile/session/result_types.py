@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 
@@ -19,7 +20,11 @@ def shaped(table: pa.Table, columns: Sequence[OutputColumn]) -> Result:
         field, converted = _typed(column.name, kind, array)
         fields.append(field)
         arrays.append(converted)
-    return Result.of_table(pa.Table.from_arrays(arrays, schema=pa.schema(fields)))
+    result = Result.of_table(pa.Table.from_arrays(arrays, schema=pa.schema(fields)))
+    result.columns = [
+        replace(found, origin=column.origin) for found, column in zip(result.columns, columns, strict=True)
+    ]
+    return result
 
 
 def _typed(name: str, kind: ColumnType, array: pa.ChunkedArray) -> tuple[pa.Field, pa.ChunkedArray]:
