@@ -78,6 +78,22 @@ def test_bad_tokens(guarded: FlightWorld, options: flight.FlightCallOptions | No
     assert "Traceback" not in str(caught.value)
 
 
+def test_bad_tokens_through_adbc(guarded: FlightWorld) -> None:
+    body = ticketpb.UserToken(user="root").SerializeToString()
+    tokens = {each: base64.urlsafe_b64encode(Signer(SECRET).sign(Purpose.TOKEN, body, each)).decode()
+              for each in (FOR_EVER, 1)}  # fmt: skip
+    header = "adbc.flight.sql.authorization_header"
+    with guarded.connect(**{header: f"Bearer {tokens[FOR_EVER]}"}) as connection, connection.cursor() as cursor:
+        assert cursor.execute("SELECT COUNT(*) FROM secret").fetchall() == [(2,)]
+    for bad, says in ((tokens[1], "expired"), ("nonsense", "refused"), (tokens[FOR_EVER][:-8] + "AAAAAAA=", "signed")):
+        with (
+            guarded.connect(**{header: f"Bearer {bad}"}) as connection,
+            connection.cursor() as cursor,
+            pytest.raises(adbc.Error, match=rf"(?i)unauth[\s\S]*{says}"),
+        ):
+            cursor.execute("SELECT 1")
+
+
 def test_tickets_are_for_their_user_as_they_are_until_they_expire(guarded: FlightWorld) -> None:
     with guarded.client() as client:
         (endpoint,) = scan(client, token()).endpoints
