@@ -18,6 +18,8 @@ _RATE = re.compile(r"transactions:\s+\d+\s+\(([\d.]+) per sec\.\)")
 _QUERIES = re.compile(r"queries:\s+\d+\s+\(([\d.]+) per sec\.\)")
 _IGNORED = re.compile(r"ignored errors:\s+(\d+)")
 TIMEOUT_S = 120.0
+BULK_TIMEOUT_S = 300.0
+"""bulk_insert ends when each thread has written a statement of 500 KiB, whatever --time says."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def run(target: Target, workload: str, command: str, **options: object) -> str:
     connection = ["--db-driver=mysql", "--mysql-host=127.0.0.1", f"--mysql-port={target.port}", "--mysql-user=root"]
     done = subprocess.run(
         ["sysbench", *connection, f"--mysql-db={target.database}", *arguments, workload, command],
-        capture_output=True, text=True, timeout=TIMEOUT_S,
+        capture_output=True, text=True, timeout=BULK_TIMEOUT_S if workload == BULK else TIMEOUT_S,
     )  # fmt: skip
     if done.returncode or "FATAL" in done.stdout:
         raise SysbenchFailed(f"{workload} {command} {' '.join(arguments)}:\n{done.stdout[-2000:]}{done.stderr[-1000:]}")
