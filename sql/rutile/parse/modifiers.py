@@ -23,3 +23,14 @@ def take_modifiers(sql: str, tokens: list[Token]) -> tuple[str, bool]:
         if is_ignore or token.word in _PRIORITIES:
             sql = sql[: token.start] + " " * (token.end - token.start) + sql[token.end :]
     return sql, ignores
+
+
+def without_national(sql: str, tokens: list[Token]) -> tuple[str, list[Token]]:
+    """The text and tokens of a definition without NATIONAL before CHAR or VARCHAR: every text is UTF-8."""
+    kept = []
+    for token, after in zip(tokens, [*tokens[1:], None], strict=True):
+        if token.word == "national" and after is not None and after.word in ("char", "character", "varchar"):
+            sql = sql[: token.start] + " " * (token.end - token.start) + sql[token.end :]
+        else:
+            kept.append(token)
+    return sql, kept

@@ -19,7 +19,7 @@ from rutile.parse.batch import parse_batch
 from rutile.parse.definitions import parse_create, parse_drop, parse_truncate
 from rutile.parse.imports import parse_cancel, parse_import, take_outfile
 from rutile.parse.lexer import Token, number_parameters, tokens, unquote_name, unquote_string
-from rutile.parse.modifiers import take_modifiers
+from rutile.parse.modifiers import take_modifiers, without_national
 from rutile.parse.prepared import parse_deallocate, parse_execute, parse_prepare
 from rutile.parse.projection_names import name_projections
 from rutile.parse.regions import parse_split
@@ -56,6 +56,8 @@ def _parse_tokens(sql: str, found: list[Token]) -> st.Statement:
     first = found[0].word
     if first in _UNSUPPORTED:
         raise not_supported(" ".join(token.text.upper() for token in found[:2]))
+    if first in ("create", "alter"):
+        sql, found = without_national(sql, found)
     verb = _VERBS.get(first)
     if verb is not None:
         return verb(TokenCursor(sql, found))

@@ -4,11 +4,13 @@ Their definitions are laid over the catalogue for this session, so they hide tab
 ordinary rows in the store, with indexes and transactions, under ids nobody else knows (`rutile.catalog.temporary`).
 They go with the session. Making and dropping one commits nothing.
 
-Left out: ALTER TABLE, CREATE INDEX and RENAME TABLE of them, foreign keys at either end, GLOBAL TEMPORARY.
+Left out: ALTER TABLE and RENAME TABLE of them (but for indexes while they are empty), foreign keys at either end,
+GLOBAL TEMPORARY.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -18,10 +20,13 @@ from rutile.catalog.meta import auto_increment_key
 from rutile.catalog.model import CatalogSnapshot, TableInfo
 from rutile.ddl.copy_table import copied
 from rutile.ddl.create_table import read_definition
+from rutile.ddl.indexes import build_indexes
 from rutile.errors import SqlError, not_supported
 from rutile.parse import statements as st
+from rutile.parse.alterations import AddIndex, Alteration
 from rutile.session.definitions import database_of
 from rutile.session.result import Result, SqlWarning
+from rutile_proto import keys
 
 if TYPE_CHECKING:
     from rutile.session.session import Session
@@ -128,6 +133,25 @@ class TemporaryTables:
         await self._session.shared.temporary_ids.give_back(info.table_id)
         return True
 
+    async def add_indexes(self, table: st.TableName, changes: Sequence[Alteration]) -> bool:
+        """Whether there was such a table; it has the indexes now. Raises 1235 for other changes, and if it has rows."""
+        info = self.get(database_of(table, self._session.database), table.name)
+        if info is None:
+            return False
+        added = [change.definition for change in changes if isinstance(change, AddIndex)]
+        if len(added) < len(changes) or await self._has_rows(info):
+            self.refuse(table, "ALTER TABLE")
+        made = build_indexes(info.schema, added, info.indexes, info.last_index_id)
+        key = info.schema.database.lower(), info.schema.name.lower()
+        count = info.last_index_id + len(made)
+        self._tables[key] = replace(info, indexes=(*info.indexes, *made), last_index_id=count)
+        return True
+
+    async def _has_rows(self, info: TableInfo) -> bool:
+        client, txn = self._session.shared.client, self._session.transaction.current
+        reader = txn if txn is not None else client.snapshot(await client.timestamp())
+        return bool(await reader.scan(*keys.table_range(info.table_id), 1))
+
     def refuse(self, table: st.TableName, what: str) -> None:
         """1235 if the name is a temporary table's."""
         owner = table.database or self._session.database
@@ -153,8 +177,8 @@ async def run_on_temporary(session: Session, statement: st.Statement) -> Result 
             return await tables.drop_first(statement)
         case st.TruncateTable(table) if tables and await tables.truncate(table):
             return Result()
-        case st.AlterTable(table) if tables:
-            tables.refuse(table, "ALTER TABLE")
+        case st.AlterTable(table, changes) if tables and await tables.add_indexes(table, changes):
+            return Result()
         case st.RenameTables(pairs) if tables:
             for old, _ in pairs:
                 tables.refuse(old, "RENAME TABLE")
