@@ -35,6 +35,31 @@ def test_gets_are_those_of_kvget_and_what_takes_an_await_is_left_to_it() -> None
                 else:
                     expected = None if answer.not_found else answer.value
                     assert served.service.get_now(served.context(), key, version) == expected
+                request = kvrpcpb.GetRequest(context=served.context(), key=key, version=version)
+                assert served.service.get_promptly(request) == (None if answer.HasField("error") else answer)
+
+    asyncio.run(main())
+
+
+def test_what_a_request_asks_for_besides_is_left_to_kvget() -> None:
+    async def main() -> None:
+        async with serving("local") as served:
+            await filled(served)
+            plain = kvrpcpb.GetRequest(context=served.context(), key=b"a", version=45)
+            assert served.service.get_promptly(plain) is not None
+            for change in (
+                {"stale_read": True}, {"replica_read": True}, {"resolved_locks": [7]}, {"committed_locks": [7]},
+                {"cluster_id": 1},
+            ):  # fmt: skip
+                special = kvrpcpb.GetRequest()
+                special.CopyFrom(plain)
+                special.context.MergeFrom(kvrpcpb.Context(**change))
+                assert served.service.get_promptly(special) is None, change
+            for key, version in ((b"", 45), (b"a" * 9000, 45), (b"a", 0)):
+                assert (
+                    served.service.get_promptly(kvrpcpb.GetRequest(context=served.context(), key=key, version=version))
+                    is None
+                )
 
     asyncio.run(main())
 

@@ -1,6 +1,7 @@
 """Tikv.BatchCommands: many requests on one stream, each answered once, in whatever order the answers come about.
 
-    message of requests ──► point gets of one region together ──┐
+    message of requests ──► point gets of one region together,
+                       │    a lone one there and then ──────────┐
                        └──► one task for each other command ────┴──► outbox ──► message of answers
 
 What is in the outbox when the stream is free leaves in one message: the busier the store, the bigger the messages.
@@ -26,6 +27,7 @@ from rutile_kv.env.rpc import RpcContext
 from rutile_kv.server.boundary import abort_with
 from rutile_kv.server.command_answers import METHODS, CommandFailed, answer, failed, unanswerable
 from rutile_kv.server.point_gets import POINT_GETS, Numbered, PointGets, by_place
+from rutile_kv.server.prompt_reads import PromptReads
 from rutile_proto import tikvpb_pb2 as tikvpb
 from rutile_proto.errors import InvalidRequest
 
@@ -39,7 +41,7 @@ MAX_ECHO_DELAY_MS = 60_000
 Response = tikvpb.BatchCommandsResponse.Response
 
 
-class BatchCommandsService(PointGets):
+class BatchCommandsService(PointGets, PromptReads):
     """Mixed into the Tikv service, whose other methods serve the commands."""
 
     async def BatchCommands(
@@ -138,7 +140,10 @@ class CommandStream:
                 self._start(self._serve(name, request_id, body))
         for kind, numbered in gets.items():
             for group in by_place(numbered):
-                self._start(self._serve_gets(kind, group) if len(group) > 1 else self._serve(kind, *group[0]))
+                if len(group) > 1:
+                    self._start(self._serve_gets(kind, group))
+                elif not self._served_now(kind, *group[0]):
+                    self._start(self._serve(kind, *group[0]))
 
     def _start(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -160,6 +165,13 @@ class CommandStream:
             case _:
                 response = await self._call(name, body)
         self._put(request_id, response)
+
+    def _served_now(self, name: str, request_id: int, get: Any) -> bool:
+        """Whether a lone get was answered in this very turn, without a task; else it is to be served as ever."""
+        response = self._service.get_promptly(get) if name == "Get" else None
+        if response is not None:
+            self._put(request_id, answer(name, response))
+        return response is not None
 
     async def _serve_gets(self, name: str, group: Sequence[Numbered]) -> None:
         """Gets of one place: together, as far as that goes."""

@@ -25,7 +25,6 @@ from rutile_kv.server.local_network import RaftReceiver
 from rutile_kv.server.lock_fates import LockFates
 from rutile_kv.server.patience import PATIENCE_SECONDS
 from rutile_kv.server.pessimistic_service import PessimisticService
-from rutile_kv.server.prompt_reads import PromptReads
 from rutile_kv.server.raft_service import RaftService
 from rutile_kv.server.raw_scan_relay import RawScanRelay
 from rutile_kv.server.raw_writes import RawWrites
@@ -83,7 +82,7 @@ class ServiceParts:
 @rest_unimplemented(tikvpb.DESCRIPTOR.services_by_name["Tikv"])
 @rest_unimplemented(rutilepb.DESCRIPTOR.services_by_name["RutileKv"])
 class StoreService(
-    BatchCommandsService,  # with the transactional and the raw reads
+    BatchCommandsService,  # with the transactional, the raw and the prompt reads
     TransactionalWrites,
     PessimisticService,
     DeadlockService,
@@ -94,7 +93,6 @@ class StoreService(
     BulkService,
     WatchService,
     RaftService,
-    PromptReads,
 ):
     """The servicer of one store."""
 
