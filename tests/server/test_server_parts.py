@@ -15,7 +15,7 @@ from rutile_coprocessor.schema import Column, ColumnType, Kind, TableSchema
 from rutile_kv.columnar.base import TableBase
 from rutile_kv.columnar.cache import ArrowCache
 from rutile_kv.columnar.keys import BaseKey
-from rutile_kv.raftstore.store import RegionInfo
+from rutile_kv.raftstore.region_info import RegionInfo
 from rutile_kv.server import ranges
 from rutile_kv.server.config import StoreConfig
 from rutile_kv.server.max_ts_sync import MaxTsSync
