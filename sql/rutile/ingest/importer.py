@@ -6,6 +6,7 @@
     4  primary and unique keys are checked for duplicates over the whole source
     5  the table is published, and the job finished, in one transaction; on any error the rows are removed by range, and
        nothing was imported
+    6  the stores decode a large table into their mirror, before the first query that would have to wait for it
 
 The table must be empty, as for TiDB's IMPORT INTO: versions are written below the transactional layer, which is only
 right where no transaction can look. All rows have the timestamps of step 2, so that what is written again after a crash
@@ -28,6 +29,7 @@ from rutile import errors
 from rutile.catalog import meta
 from rutile.catalog.meta import auto_increment_key, row_id_key
 from rutile.catalog.model import CatalogSnapshot, TableInfo, TableState
+from rutile.ddl.show_create import quote_name
 from rutile.errors import SqlError
 from rutile.ingest.bulk_rows import BulkEncoder
 from rutile.ingest.fitting import ColumnFit
@@ -39,13 +41,15 @@ from rutile.pep249 import NotSupportedError, ProgrammingError
 from rutile.rows.access import TableAccess
 from rutile.session.engine import Database
 from rutile.session.storage import KvTransaction
-from rutile_coprocessor.schema import Column, Handle, TableSchema
+from rutile_coprocessor.schema import Column, Handle, Kind, TableSchema
 from rutile_proto.errors import RutileError
 from rutile_proto.keys import table_range
 
 log = logging.getLogger(__name__)
 
 BEAT_S = 5.0
+WARM_ROWS = 100_000
+"""An import of so many rows makes the mirror, too."""
 ER_PRECHECK = 8173
 """TiDB's number for a table that an import cannot go into."""
 
@@ -202,6 +206,8 @@ class TableImport:
         if loading.highest_number:
             await ids.rebase(auto_increment_key(info.table_id), loading.highest_number)
         await self._finish(info, source.note())
+        if rows >= WARM_ROWS:
+            await warm(self._engine, info.schema)
         return rows
 
     async def _checkpoint(self, rows: int) -> None:
@@ -224,6 +230,20 @@ class TableImport:
             await remove_rows(self._engine, job)
             text = str(error) or ("interrupted" if isinstance(error, asyncio.CancelledError) else type(error).__name__)
             await self._jobs.end(job.id, JobStatus.FAILED, text)
+
+
+async def warm(engine: Database, schema: TableSchema) -> None:
+    """Have the store that a first query would be sent to decode the rows into its mirror now, columns of documents and
+    large objects excepted, in one pass. The table is published: if this fails, the first query does it."""
+    columns = [column for column in schema.columns if column.type.kind not in (Kind.BLOB, Kind.TEXT, Kind.JSON)]
+    wanted = ", ".join(f"MAX({quote_name(column.name)})" for column in columns) or "COUNT(*)"
+    session = await engine.session()
+    try:
+        await session.execute(f"SELECT {wanted} FROM {quote_name(schema.database)}.{quote_name(schema.name)}")
+    except SqlError as error:
+        log.info("table %s.%s is imported, its mirror is not made: %s", schema.database, schema.name, error)
+    finally:
+        await session.close()
 
 
 async def remove_rows(engine: Database, job: ImportJob) -> None:
