@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import io
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from region_network import text_of
+from region_power import PowerCut
+
 from rutile.testing.disk import DiskError, ForgetfulDisk
 from rutile_kv.engine.api import WriteBatch
-from rutile_kv.engine.memory import MemoryBatch
 from rutile_kv.raftstore.bootstrap import bootstrap_store
 from rutile_kv.raftstore.events import (
     Event,
@@ -32,7 +34,6 @@ from rutile_kv.raftstore.events import (
 from rutile_kv.raftstore.region_reader import RegionReader
 from rutile_kv.raftstore.snapshot import SpooledSnapshot, encode_snapshot
 from rutile_kv.raftstore.store import Store
-from rutile_kv.raftstore.write_places import WRITE_PLACES, write_places
 from rutile_proto import raft_serverpb_pb2 as raft_serverpb
 from rutile_proto.errors import InvalidRequest
 
@@ -43,16 +44,6 @@ TICK_MS = 100
 CATCH_UP_MS = 10
 """As in the driver: between two ticks that are made up for messages are taken."""
 INSTALL_RECORDS = 3
-SELDOM = {*WRITE_PLACES} - {"append", "hard_state", "apply", "bulk", "gc"}
-"""Places where the power goes by itself seldom, or never. (What clients write here are plain puts.)"""
-
-
-NEW_PLACE = 6
-"""So much likelier does the power go at a place where it has not gone yet in this run."""
-
-
-class PowerCut(Exception):
-    """In the middle of a boot."""
 
 
 class Machine:
@@ -85,7 +76,7 @@ class Machine:
         if self.up or self.gone:
             return
         simulation = self.simulation
-        self._cut_at_boot = not simulation.calm and simulation.random.random() < simulation.world.power_cut * NEW_PLACE
+        self._cut_at_boot = simulation.power.goes_at_boot()
         try:
             self.store = Store(self.id, self.disk, self.config, random.Random(simulation.random.getrandbits(32)))
         except PowerCut:
@@ -111,6 +102,11 @@ class Machine:
         self.up = self.paused = self.failing = False
         self._parked.clear()
         self.simulation.clients.store_crashed(self)
+
+    def lose_power(self, survivors: int) -> None:
+        """Crash, and come back."""
+        self.crash(survivors)
+        self.simulation.later(self.simulation.random.randint(1, self.simulation.world.max_down_ms), self.boot)
 
     def pause(self, paused: bool) -> None:
         """Stop the process as SIGSTOP does, or let it go on: its clock goes on all the while."""
@@ -148,7 +144,7 @@ class Machine:
 
     def step(self, event: Event) -> None:
         """What the driver does with whatever comes; only while running."""
-        self.simulation.note(f"store {self.id} < {_text(event)}")
+        self.simulation.note(f"store {self.id} < {text_of(event)}")
         self.store.late_ticks = max(0, self.now_tick() - self.store.tick_count)
         try:
             self.store.step(event)
@@ -179,39 +175,6 @@ class Machine:
             self._busy = True
             self.later(self.simulation.random.randint(0, 1), self._round)
 
-    # --- power --------------------------------------------------------------------------------------------------------
-
-    def power_goes(self, places: Sequence[str], side: str) -> bool:
-        """Whether the power goes before or after a write, if it is not one of those that are made all the time; most
-        likely where it has not gone yet."""
-        simulation, chance = self.simulation, self.simulation.world.power_cut
-        seldom = [(place, side) for place in places if place in SELDOM]
-        if simulation.calm or not chance or not seldom:
-            return False
-        is_new = any(each not in simulation.power_cuts for each in seldom)
-        if simulation.random.random() >= (chance * NEW_PLACE if is_new else chance):
-            return False
-        simulation.power_cuts.update(seldom)
-        return True
-
-    def _write(self, batch: WriteBatch) -> bool:
-        """Write, unless the power goes: before it, or after it, so that the batch may or may not be there. Whether the
-        machine is still there. Raises DiskError."""
-        assert isinstance(batch, MemoryBatch)
-        places = write_places(self.disk, batch.operations) if self.simulation.world.power_cut else []
-        if self.power_goes(places, "before"):
-            self._lose_power(self.disk.unsynced_batches)
-            return False
-        self.disk.write(batch)
-        if self.power_goes(places, "after"):
-            self._lose_power(self.disk.unsynced_batches - self.simulation.random.choice((0, 0, 1)))
-            return False
-        return True
-
-    def _lose_power(self, survivors: int) -> None:
-        self.crash(survivors)
-        self.simulation.later(self.simulation.random.randint(1, self.simulation.world.max_down_ms), self.boot)
-
     # --- rounds -------------------------------------------------------------------------------------------------------
 
     def _round(self) -> None:
@@ -222,11 +185,7 @@ class Machine:
         life = self.life
         for message in ready.messages:
             self._send(message)
-        try:
-            if len(ready.batch) and not self._write(ready.batch):
-                return
-        except DiskError:
-            self._fail()
+        if len(ready.batch) and not self._write(ready.batch):
             return
         self.simulation.checks.after_write(self)
         self._complete(ready)
@@ -262,15 +221,22 @@ class Machine:
         for split in ready.splits:
             self.simulation.pd_proxy.report_split(self, split.regions)
 
+    def _write(self, batch: WriteBatch) -> bool:
+        """Whether the machine still runs afterwards."""
+        try:
+            return self.simulation.power.write(self, batch)
+        except DiskError:
+            self._fail()
+            return False
+
     def _fail(self) -> None:
         """A store whose disk fails stops serving; somebody restarts it."""
         self.simulation.note(f"store {self.id}: disk error")
-        self.crash(self.simulation.random.randint(0, self.disk.unsynced_batches))
-        self.simulation.later(self.simulation.random.randint(1, self.simulation.world.max_down_ms), self.boot)
+        self.lose_power(self.simulation.random.randint(0, self.disk.unsynced_batches))
 
     def _fault(self, operation: str) -> None:
         if self._cut_at_boot:
-            self.simulation.power_cuts["snapshot_abandon", "before" if operation == "write" else "after"] += 1
+            self.simulation.power.cuts["snapshot_abandon", "before" if operation == "write" else "after"] += 1
             raise PowerCut(operation)
         if self.failing:
             raise DiskError(f"{operation} failed, as the simulation asked")
@@ -316,13 +282,8 @@ class Machine:
                 return
             batch = self.disk.batch()
             batch.extend(pairs)
-            try:
-                if not self._write(batch):
-                    return
-            except DiskError:
-                self._fail()
-                return
-            self.later(self.simulation.random.randint(0, 20), write_slice)
+            if self._write(batch):
+                self.later(self.simulation.random.randint(0, 20), write_slice)
 
         write_slice()
 
@@ -333,12 +294,3 @@ class Machine:
         region = self.store.region(region_id)
         assert region is not None
         return RegionReader(self.disk, region).get("default", key)
-
-
-def _text(event: Event) -> str:
-    """An event in a line of the trace."""
-    if not isinstance(event, RaftMessageReceived):
-        return type(event).__name__
-    outer, inner = event.message, event.message.message
-    place = f"region {outer.region_id} peer {outer.from_peer.id}>{outer.to_peer.id}"
-    return f"{place} kind {inner.msg_type} term {inner.term} index {inner.index} commit {inner.commit}"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from rutile_kv.raftstore.events import Event, RaftMessageReceived
+
 if TYPE_CHECKING:
     from region_machine import Machine
     from region_simulation import RegionSimulation
@@ -55,3 +57,12 @@ class Network:
         target = self._simulation.machines.get(to)
         if target is not None and target.up:
             target.later(delay_ms, lambda: arrive(target))
+
+
+def text_of(event: Event) -> str:
+    """An event in a line of the trace."""
+    if not isinstance(event, RaftMessageReceived):
+        return type(event).__name__
+    outer, inner = event.message, event.message.message
+    place = f"region {outer.region_id} peer {outer.from_peer.id}>{outer.to_peer.id}"
+    return f"{place} kind {inner.msg_type} term {inner.term} index {inner.index} commit {inner.commit}"

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import heapq
 import random
-from collections import Counter
 from collections.abc import Callable
 
 from region_checks import Checks, Violation, tiles
@@ -23,6 +22,7 @@ from region_machine import Machine
 from region_network import Network
 from region_pd import CLUSTER_ID, CONFIG, HEARTBEAT_MS, PdProxy
 from region_pd import TICK_MS as PD_TICK_MS
+from region_power import Power
 from region_world import RegionWorld
 
 from rutile.testing.trace import Trace
@@ -49,8 +49,7 @@ class RegionSimulation:
         self._sequence = 0
         self.trace = Trace(lambda: self.now_ms / 1000)
         self.note = self.trace.note
-        self.power_cuts: Counter[tuple[str, str]] = Counter()
-        """How often the power went at each place, before or after the write."""
+        self.power = Power(self)
         self.checks = Checks()
         self.network = Network(self)
         self.clients = Clients(self)

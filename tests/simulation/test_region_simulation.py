@@ -68,7 +68,7 @@ def test_promises_hold_when_the_power_goes_at_each_write_that_is_seldom() -> Non
     for seed in range(8):
         simulation = RegionSimulation(seed, POWER_CUTS)
         simulation.run()
-        cuts += simulation.power_cuts
+        cuts += simulation.power.cuts
     assert {place for place in CUT_AT if not (cuts[place, "before"] and cuts[place, "after"])} == set(), cuts
 
 
