@@ -1,9 +1,11 @@
 """The multi-raft store: many regions, each a Raft group, on one engine, with one write and one sync a round.
 
-The idea -------- The key space is cut into regions. A region is replicated by its peers, at most one a store; each
-peer is a Raft node with its log and its state machine, and the state machine of all of them is the same engine, cut at
-region borders. What one region decides alone (elections, log, applying) is in `peer`; what they share (disk, network,
-time) they share in rounds:
+The idea
+--------
+The key space is cut into regions. A region is replicated by its peers, at most one a store; each peer is a Raft node
+with its log and its state machine, and the state machine of all of them is the same engine, cut at region borders. What
+one region decides alone (elections, log, applying) is in `peer`; what they share (disk, network, time) they share in
+rounds:
 
     events ──> step ──> [ peer ] [ peer ] [ peer ] ...        writes, reads, messages, ticks
                            │        │        │
@@ -19,24 +21,23 @@ time) they share in rounds:
 `Store` is the plain synchronous core behind one door (`step`, `ready`, `advance`), `StoreDriver` the asyncio shell that
 owns disk, network and clock. The same core runs in the tests against disks that forget and networks that lose.
 
-What always holds ----------------- 1. *One batch.* Log entries, hard states, applied data and applied indexes of a
-round are one atomic batch. Batches survive a
-   crash as a prefix, so after it every region is at some moment of its own past, data and applied index together.
+What always holds
+-----------------
+1. *One batch.* Log entries, hard states, applied data and applied indexes of a round are one atomic batch. Batches
+   survive a crash as a prefix, so after it every region is at some moment of its own past, data and applied index
+   together.
 2. *Nothing is said before it is durable.* Votes and append responses leave after the sync. A leader's appends leave
-before
-   it: they claim nothing about its own disk.
+   before it: they claim nothing about its own disk.
 3. *Applying does not wait for the sync.* A committed entry is durable on a majority, wherever this store's disk is. So
-a
-   write is answered when it is applied in the engine, and what is lost here in a crash is applied again from the log.
+   a write is answered when it is applied in the engine, and what is lost here in a crash is applied again from the log.
 4. *A stale epoch does nothing.* Every command carries the epoch it was proposed under and is checked again when
-applied, in
-   log order, by every replica alike. A command that met a split, a merge or a change of members fails with what is
-   there now.
+   applied, in log order, by every replica alike. A command that met a split, a merge or a change of members fails with
+   what is there now.
 5. *Regions of a store never overlap*, and no peer id comes back: `registry` and `routing` keep zombies out with
-tombstones. 6. *Reads are linearizable*: from the leader with a lease that has applied an entry of its term (and splits
-or merges nothing just
-   now), or after ReadIndex, on any replica, once the index is applied there. A reader sees one region through walls
-   (`region_reader`).
+   tombstones.
+6. *Reads are linearizable*: from the leader with a lease that has applied an entry of its term and all it told others
+   was committed (and splits or merges nothing just now), or after ReadIndex, on any replica, once the index is applied
+   there. A reader sees one region through walls (`region_reader`).
 
 Who is who
 ----------
@@ -44,6 +45,7 @@ Who is who
     store            the core: dispatch and rounds               requests      checks at the door, in TiKV's order
     store_view       what can be asked of it                     snapshot_desk snapshots, as the store hears of them
     peer             one replica: requests in, Ready out         routing       which peer a Raft message is for
+    peer_proposals   what it proposes when it leads
     registry         peers coming, changing, going               region_change splits and members as pure functions
     apply            committed entries become data and answers   region_reader a reader that sees one region
     merge            what merging makes of regions: pure         takeover      CommitMerge: the source ends here
