@@ -58,6 +58,7 @@ Who is who
     log_compaction   how much log is kept, and for whom          hibernation   idle regions stop ticking
     region_profile   what a region holds, where it can be cut    split_check   where it is cut for its size
     load             hot regions, and where to cut those         consistency   do replicas hold the same?
+    write_places     what a batch is, by what is in it: where tests let a store die
     driver           the shell: rounds, ticks, tasks; with snapshot_transfer and region_checks for slow ones, and
                      pd_orders for PD
     driver_regions   the shell as callers know it: views, snapshots, writes, changes of regions
