@@ -137,10 +137,34 @@ def test_cancelling_the_caller_is_not_an_sql_error() -> None:
 def test_max_execution_time_ends_queries() -> None:
     async def scenario(database: Database, session: Session) -> None:
         await session.execute("CREATE TABLE t (v INT)")
+        assert await code_of(session.execute("SELECT /*+ MAX_EXECUTION_TIME(20) */ * FROM t")) == 3024
         await session.execute("SET max_execution_time = 20")
         assert await code_of(session.execute("SELECT * FROM t")) == 3024
+        await session.execute("SET max_execution_time = 60000")
+        assert await code_of(session.execute("SELECT /*+ max_execution_time(20) */ * FROM t")) == 3024
 
     play(scenario, Stuck())
+
+
+def test_whether_the_plan_was_kept_is_told() -> None:
+    async def scenario(database: Database, session: Session) -> None:
+        await session.execute("CREATE TABLE t (id INT PRIMARY KEY, v INT, KEY (v))")
+        for sql in (
+            "SELECT v FROM t WHERE id = {}", "SELECT v FROM t WHERE id BETWEEN {} AND 9",
+            "SELECT id FROM t WHERE v = {}",
+            "SELECT v FROM t WHERE v IN (1, {})", "UPDATE t SET v = {} WHERE id = 1", "INSERT INTO t VALUES ({}, 1)",
+        ):  # fmt: skip
+            for number, kept in ((1, 0), (2, 1)):
+                await session.execute(sql.format(number))
+                assert (await session.execute("SELECT @@last_plan_from_cache")).rows() == [(kept,)], sql
+        for kept in (0, 1):  # the general path keeps plans by text
+            await session.execute("SELECT COUNT(*), v FROM t GROUP BY v")
+            assert (await session.execute("SELECT @@last_plan_from_cache")).rows() == [(kept,)]
+        await session.execute("ALTER TABLE t ADD COLUMN w INT")
+        await session.execute("SELECT v FROM t WHERE id = 1")
+        assert (await session.execute("SELECT @@session.last_plan_from_cache")).rows() == [(0,)]
+
+    play(scenario)
 
 
 class Unreachable(FakeClient):
@@ -211,7 +235,8 @@ def test_parameters_come_back_as_they_went_in(kind: str, value: object) -> None:
             result = await session.execute(query)
             assert result.rows() == [(value,)]
             assert rows_of_table(result.arrow()) == [(value,)]
-            assert columns_from_schema(result.arrow().schema) == result.columns
+            told = columns_from_schema(result.arrow().schema)
+            assert [(each.name, each.type) for each in told] == [(each.name, each.type) for each in result.columns]
 
     play(scenario)
 

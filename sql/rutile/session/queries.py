@@ -37,6 +37,7 @@ from rutile.session.query_errors import DECIMAL_OVERFLOW, from_duckdb
 from rutile.session.result import Result, rows_of_table
 from rutile.session.result_types import shaped
 from rutile.session.storage import KvTransaction
+from rutile.session.time_limits import limit_ms
 from rutile.show.virtual import is_virtual, virtual_batches, virtual_schema
 from rutile_coprocessor.schema import ColumnType, TableSchema
 from rutile_proto.errors import FragmentFailed, LockWaitTimeout
@@ -185,7 +186,9 @@ class Queries:
         if session.temporary:
             return None
         catalog = await self._session.shared.catalog.current()
-        return self._session.shared.queries.get((self._session.database, sql), catalog.version)
+        plan = self._session.shared.queries.get((self._session.database, sql), catalog.version)
+        session.plan_from_cache = plan is not None
+        return plan
 
     async def plan(self, expression: exp.Expr, environment: Environment, keep_as: str | None = None) -> QueryPlan:
         """The plan of a query; kept under the text `keep_as`, if nothing of the session or its moment went into it."""
@@ -284,13 +287,13 @@ class Queries:
     async def _read(
         self, plan: QueryPlan, txn: KvTransaction | None, *, time_limited: bool = False
     ) -> tuple[pa.Table, RunFacts]:
-        limit_ms = self._session.variables.number("max_execution_time") if time_limited else 0
-        context = await self._context(plan, txn, limit_ms)
+        most_ms = limit_ms(plan.expression, self._session.variables) if time_limited else 0
+        context = await self._context(plan, txn, most_ms)
         try:
-            async with asyncio.timeout(limit_ms / 1000 if limit_ms else None):
+            async with asyncio.timeout(most_ms / 1000 if most_ms else None):
                 return await self._run_widening(plan, context)
         except TimeoutError as error:
-            context.cancel.cancel("max_execution_time passed")
+            context.cancel.cancel("its time is up")
             raise errors.timed_out() from error
         except FragmentFailed as error:
             raise from_duckdb(error) from error

@@ -96,6 +96,10 @@ class Session:
         self.row_count = 0
         self.found_rows = 0
         self._shape_text: str | None = None
+        self.plan_from_cache = False
+        """Whether the statement under way has found its plan ready made."""
+        self.last_plan_from_cache = False
+        """Whether the one before has: @@last_plan_from_cache."""
         """The running statement without its literals."""
         self._closed = False
         self._turn = asyncio.Lock()
@@ -183,6 +187,7 @@ class Session:
         """A SELECT was answered outside of `execute` (`rutile.session.prompt`): what is noted of every statement."""
         self.warnings = []
         self.row_count, self.found_rows = -1, rows
+        self.last_plan_from_cache = True
         self.activity.end()
         self._remember(sql, shape, seconds, (rows, 0, 0, 0))
 
@@ -213,7 +218,7 @@ class Session:
     def _start(self, sql: str) -> None:
         if self._closed or self.is_killed:
             raise SqlError(errors.ER_UNKNOWN, "the session is closed")
-        self._cancelled = False
+        self._cancelled = self.plan_from_cache = False
         self.cancel_token = CancelToken()
         self._running = asyncio.current_task()
         self.activity.begin(sql)
@@ -224,6 +229,7 @@ class Session:
             self.warnings = result.warnings
         self.row_count = -1 if result.has_rows else result.affected_rows
         self.found_rows = result.row_count if result.has_rows else 0
+        self.last_plan_from_cache = self.plan_from_cache
         self.last_insert_id = result.last_insert_id or self.last_insert_id
 
     def _record(self, sql: str, outcome: object) -> None:

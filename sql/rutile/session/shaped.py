@@ -65,6 +65,7 @@ class ShapedStatements:
         in_utc = session.zone == UTC and not session.temporary
         known = shared.shapes.get(key, catalog.version) if in_utc else None
         if known is not None:
+            session.plan_from_cache = not isinstance(known, General)
             return known
         try:
             plan, version = await session.planned_on(lambda find_table: plan_shape(shape, find_table))

@@ -28,6 +28,8 @@ def session_value(session: Session, name: str) -> object:
             return session.connection_id
         case "last_insert_id()" | "last_insert_id" | "identity":
             return session.last_insert_id
+        case "last_plan_from_cache" | "last_plan_from_binding":
+            return int(session.last_plan_from_cache and name == "last_plan_from_cache")
         case "row_count()":
             return session.row_count
         case "found_rows()":
