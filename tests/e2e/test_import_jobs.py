@@ -121,6 +121,25 @@ def test_a_killed_importer_is_gone_on_with_and_another_cleaned_up(playground: Pl
         check_all_rows(connection, "dropped")
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_stores_that_are_killed_in_the_middle_cost_no_row(playground: Playground, file: Path) -> None:
+    target = f"pd://{playground.pd_address}"
+    with rutile.connect(playground.sql_address) as connection:
+        connection.execute(f"CREATE TABLE shaken {CREATE}")
+        process = importer(target, "shaken", file)
+        try:
+            for store in range(3):
+                until(lambda: (job := job_of(connection, "shaken")) and (job[7] or job[5] != "running"), "a checkpoint")
+                playground.stores[store].kill()
+                playground.restart_store(store)
+            assert process.wait(PATIENCE_S) == 0
+        finally:
+            process.kill()
+            process.wait()
+        check_all_rows(connection, "shaken")
+
+
 def test_a_cancelled_import_stops_where_it_runs(tmp_path: Path) -> None:
     target = str(tmp_path / "db")
     path = wide_rows(tmp_path / "wide.parquet")
