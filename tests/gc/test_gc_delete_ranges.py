@@ -10,10 +10,10 @@ from lock_cluster import Stores, stores, until
 
 from rutile.session.engine import Database
 from rutile_kv.client.client import Client
-from rutile_kv.client.delete_ranges import DeleteRanges, Note, schedule
+from rutile_kv.client.delete_ranges import DeleteRanges, Note, schedule, unschedule
 from rutile_kv.client.gc import GcWorker
 from rutile_kv.engine.api import MVCC_CFS
-from rutile_proto.errors import InvalidRequest
+from rutile_proto.errors import InvalidRequest, RutileError
 from rutile_proto.keys import storage_key
 from rutile_proto.timestamps import physical_ms
 
@@ -88,7 +88,7 @@ def test_a_range_is_destroyed_a_second_time_and_then_forgotten() -> None:
             return await ranges.due(await client.timestamp())
 
         assert await ranges.run(await client.timestamp()) == 1
-        assert await listed() == [Note(b"b", b"c", 1)]
+        assert await listed() == [Note(b"b", b"c", 1, claimed=True)]
         await fill(client, b"b")  # as a snapshot sent meanwhile would
         await until(lambda: entries(cluster, b"b", b"c") > 0)
         assert await ranges.run(await client.timestamp()) == 1
@@ -98,12 +98,54 @@ def test_a_range_is_destroyed_a_second_time_and_then_forgotten() -> None:
     run(scenario)
 
 
+def test_what_is_taken_back_in_time_stays_also_for_a_worker_that_looks_as_of_before() -> None:
+    async def scenario(cluster: Stores, client: Client) -> None:
+        await fill(client, b"b")
+        dropped = await drop(client, b"b", b"c")
+        async with await client.begin() as txn:
+            assert await unschedule(txn, b"b", b"c")
+        assert await DeleteRanges(client.cluster).run(dropped) == 0
+        async with await client.begin() as txn:  # dropped again: the old note is none for the new drop
+            schedule(txn, b"b", b"c", mark=txn.start_ts)
+        assert await DeleteRanges(client.cluster).run(dropped) == 0
+        assert len(await client.snapshot(await client.timestamp()).scan(b"b", b"c")) == 20
+        assert await DeleteRanges(client.cluster).run(await client.timestamp()) == 1
+        async with await client.begin() as txn:
+            assert not await unschedule(txn, b"b", b"c"), "it is destroyed"
+
+    run(scenario)
+
+
+def test_a_worker_and_somebody_who_takes_back_never_both_succeed() -> None:
+    async def scenario(cluster: Stores, client: Client) -> None:
+        for _ in range(10):
+            await fill(client, b"b")
+            await drop(client, b"b", b"c")
+
+            async def take_back() -> bool:
+                try:
+                    async with await client.begin() as txn:
+                        return await unschedule(txn, b"b", b"c")
+                except RutileError:
+                    return False
+
+            worker = DeleteRanges(client.cluster)
+            destroyed, back = await asyncio.gather(worker.run(await client.timestamp()), take_back())
+            assert not (destroyed and back)
+            if back:
+                assert len(await client.snapshot(await client.timestamp()).scan(b"b", b"c")) == 20
+            while await worker.due(await client.timestamp()):
+                await worker.run(await client.timestamp())
+
+    run(scenario)
+
+
 def test_two_workers_at_once_do_no_harm() -> None:
     async def scenario(cluster: Stores, client: Client) -> None:
         await drop(client, b"b", b"c")
         ts = await client.timestamp()
         await asyncio.gather(*(DeleteRanges(client.cluster).run(ts) for _ in range(3)))
-        assert await DeleteRanges(client.cluster).due(await client.timestamp()) == [Note(b"b", b"c", 1)]
+        assert await DeleteRanges(client.cluster).due(await client.timestamp()) == [Note(b"b", b"c", 1, claimed=True)]
         assert await DeleteRanges(client.cluster).run(ts) == 0  # as it was at ts, it is no more
 
     run(scenario)

@@ -4,8 +4,9 @@
        happen or neither
     2. once the safe point has passed that commit, no reader is left that could see the data. The note is read as of the
        safe point itself, so finding it is the proof; nobody has to write timestamps down
-    3. the range is destroyed on every store beside Raft (`gc.destroy_range`), which is far cheaper than deleting keys
-    4. a snapshot of a region that was under way meanwhile may bring some of it back. So the note stays and counts the
+    3. the note is claimed, in a transaction: until then `unschedule` takes it back (FLASHBACK TABLE), the data stays
+    4. the range is destroyed on every store beside Raft (`gc.destroy_range`), which is far cheaper than deleting keys
+    5. a snapshot of a region that was under way meanwhile may bring some of it back. So the note stays and counts the
        passes; when the safe point has passed that change too, the range is destroyed once more and the note goes
 
 A store that cannot be reached keeps the note alive: it is tried again when the safe point moves next. Two workers at
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from rutile_kv.client.cluster import Cluster
@@ -41,13 +42,32 @@ class Writer(Protocol):
     def put(self, key: bytes, value: bytes) -> None: ...
 
 
-def schedule(transaction: Writer, start: bytes, end: bytes) -> None:
+class ReadWriter(Writer, Protocol):
+    """What taking it back needs."""
+
+    async def get(self, key: bytes) -> bytes | None: ...
+
+    def delete(self, key: bytes) -> None: ...
+
+
+def schedule(transaction: Writer, start: bytes, end: bytes, mark: int = 0) -> None:
     """Have [start, end) (user keys) destroyed on every store, some time after the transaction has committed and the
-    safe point has passed it. Nobody may write there again, ever. Raises InvalidRequest for an empty or open range."""
+    safe point has passed it. Nobody may write there again, unless `unschedule` takes it back; what may be scheduled
+    again after that needs another `mark` each time. Raises InvalidRequest for an empty or open range."""
     if not start < end:
         raise InvalidRequest("a range to be deleted has a start below its end")
-    note = Note(start, end, 0)
+    note = Note(start, end, 0, mark=mark)
     transaction.put(note.key, note.to_bytes())
+
+
+async def unschedule(transaction: ReadWriter, start: bytes, end: bytes) -> bool:
+    """Take a range off the list again; whether all its data is still there. Nothing happens otherwise."""
+    key = Note(start, end, 0).key
+    data = await transaction.get(key)
+    if data is None or Note.from_bytes(data).claimed:
+        return False
+    transaction.delete(key)
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +77,26 @@ class Note:
     start: bytes
     end: bytes
     passes: int
+    claimed: bool = False
+    """Somebody has begun to destroy it: there is no way back."""
+    mark: int = 0
+    """Tells this note from an earlier one of the same range, which was taken back."""
 
     @property
     def key(self) -> bytes:
         return meta_key("delete_range", self.start, self.end)
 
     def to_bytes(self) -> bytes:
-        return json.dumps({"start": self.start.hex(), "end": self.end.hex(), "passes": self.passes}).encode()
+        body: dict[str, object] = {"start": self.start.hex(), "end": self.end.hex(), "passes": self.passes}
+        body |= {"claimed": True} if self.claimed else {}
+        return json.dumps(body | ({"mark": self.mark} if self.mark else {})).encode()
 
     @staticmethod
     def from_bytes(data: bytes) -> Note:
         body = json.loads(data)
-        return Note(bytes.fromhex(body["start"]), bytes.fromhex(body["end"]), body["passes"])
+        claimed = body.get("claimed", body["passes"] > 0)
+        start, end = bytes.fromhex(body["start"]), bytes.fromhex(body["end"])
+        return Note(start, end, body["passes"], claimed, body.get("mark", 0))
 
 
 class DeleteRanges:
@@ -97,12 +125,25 @@ class DeleteRanges:
 
     async def _destroy(self, note: Note) -> bool:
         """Whether it was: not if somebody has changed the note since the safe point."""
+        claimed = replace(note, claimed=True)
+        if not await self._claim(claimed):
+            return False
         async with Transaction(self._cluster, await self._cluster.pd.timestamp()) as txn:
-            if await txn.get(note.key) != note.to_bytes():
+            if await txn.get(note.key) != claimed.to_bytes():
                 return False
             await destroy_range(self._cluster, note.start, note.end)
             if note.passes + 1 == PASSES:
                 txn.delete(note.key)
             else:
-                txn.put(note.key, Note(note.start, note.end, note.passes + 1).to_bytes())
+                txn.put(note.key, replace(claimed, passes=note.passes + 1).to_bytes())
+        return True
+
+    async def _claim(self, claimed: Note) -> bool:
+        """Whether the note is there and ours, or that of a worker that got no further. From now on it stays."""
+        async with Transaction(self._cluster, await self._cluster.pd.timestamp()) as txn:
+            data = await txn.get(claimed.key)
+            if data is None or replace(Note.from_bytes(data), claimed=True) != claimed:
+                return False
+            if data != claimed.to_bytes():
+                txn.put(claimed.key, claimed.to_bytes())
         return True

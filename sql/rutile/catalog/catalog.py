@@ -15,6 +15,7 @@ from rutile.catalog.holds import CommitHolds
 from rutile.catalog.identifiers import IdAllocator
 from rutile.catalog.indexes import IndexInfo
 from rutile.catalog.model import CatalogSnapshot, DatabaseInfo, TableInfo, TableState
+from rutile.catalog.recovery import DROP_TABLE, TRUNCATE_TABLE, note_database, note_table
 from rutile.catalog.rules import NO_RULES, RuleSet
 from rutile.catalog.sequences import SequenceValues
 from rutile.ddl.foreign_key_guards import refuse_drop, refuse_truncate
@@ -205,6 +206,8 @@ class Catalog:
             dropped[:] = [_any_table(seen, database, name, errors.ER_BAD_TABLE)]
             if checked:
                 refuse_drop(dropped[0], seen, dropping)
+            if dropped[0].state is TableState.PUBLIC:
+                await note_table(txn, dropped[0], DROP_TABLE)
             meta.drop_table(txn, dropped[0])
 
         await self.change(change)
@@ -223,6 +226,7 @@ class Catalog:
             schema = replace(info.schema, table_id=await meta.next_id(txn))
             fresh = replace(info, schema=schema, indexes=info.public_indexes)
             txn.put(meta.table_key(database, name), fresh.to_bytes())
+            await note_table(txn, info, TRUNCATE_TABLE)
             meta.forget_rows(txn, info.table_id)
             return fresh
 
@@ -284,9 +288,13 @@ async def _drop_database(txn: KvTransaction, seen: CatalogSnapshot, name: str, *
         raise SqlError(errors.ER_DB_DROP_EXISTS, f"Can't drop database '{name}'; database doesn't exist")
     tables = [info for (owner, _), info in seen.tables.items() if owner == name.lower()]
     dropping = frozenset(key_of(info) for info in tables)
+    known = seen.database(name)
+    assert known is not None
+    await note_database(txn, seen, known, [info for info in tables if info.state is TableState.PUBLIC])
     for info in tables:
         if checked:
             refuse_drop(info, seen, dropping)
+        await note_table(txn, info, DROP_TABLE, alone=False)
         meta.drop_table(txn, info)
     for view in seen.views_of(name):
         txn.delete(meta.view_key(view.schema.database, view.schema.name))

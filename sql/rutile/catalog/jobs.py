@@ -49,7 +49,7 @@ class Job:
 
     id: int
     type: str
-    """`add index` or `drop index`."""
+    """`add index` or `drop index`; of what is only written down in the history, `drop table` and the like."""
     database: str
     table: str
     table_id: int
@@ -100,7 +100,8 @@ async def queued(reader: MetaReader) -> list[Job]:
 
 async def history(reader: MetaReader) -> list[Job]:
     """Jobs that are over, newest first."""
-    return [Job.from_bytes(value) for _, value in reversed(await meta.scan_all(reader, _HISTORY))]
+    found = [Job.from_bytes(value) for _, value in await meta.scan_all(reader, _HISTORY)]
+    return sorted(found, key=lambda job: (job.ended_ms, job.id), reverse=True)
 
 
 async def find(reader: MetaReader, job_id: int) -> Job | None:
@@ -120,9 +121,9 @@ def save(txn: MetaWriter, job: Job) -> None:
 
 async def forget_old(txn: MetaWriter) -> None:
     """Leave room in the history for one more job."""
-    listed = await meta.scan_all(txn, _HISTORY)
-    for key, _ in listed[: max(0, len(listed) - MAX_HISTORY + 1)]:
-        txn.delete(key)
+    listed = await history(txn)
+    for job in listed[MAX_HISTORY - 1 :]:
+        txn.delete(history_key(job.id))
 
 
 async def own(txn: MetaWriter, front_end: str, now_ts: int) -> bool:

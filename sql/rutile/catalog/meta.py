@@ -10,6 +10,7 @@ from rutile.catalog.view_info import ViewInfo
 from rutile.ddl.delete_ranges import range_of_table, schedule_delete_range
 from rutile.privileges.model import User
 from rutile_proto.keys import meta_key, prefix_next
+from rutile_proto.types import Timestamp
 
 SCHEMA_VERSION_KEY = meta_key("schema_version")
 NEXT_ID_KEY = meta_key("next_id")
@@ -36,6 +37,8 @@ class MetaReader(Protocol):
 
 class MetaWriter(MetaReader, Protocol):
     """What changing it needs; the client's `Transaction` has it."""
+
+    start_ts: Timestamp
 
     def put(self, key: bytes, value: bytes) -> None: ...
 
@@ -131,7 +134,7 @@ def drop_table(txn: MetaWriter, info: TableInfo) -> None:
 
 def forget_rows(txn: MetaWriter, table_id: int) -> None:
     """Put a table's keys on the list of what is to be removed, and drop its counters."""
-    schedule_delete_range(txn, *range_of_table(table_id))
+    schedule_delete_range(txn, *range_of_table(table_id), mark=txn.start_ts)
     txn.delete(auto_increment_key(table_id))
     txn.delete(row_id_key(table_id))
     for name in STATISTICS_OF_TABLE:

@@ -22,6 +22,7 @@ from rutile.parse.lexer import Token, number_parameters, tokens, unquote_name, u
 from rutile.parse.modifiers import take_modifiers, without_national
 from rutile.parse.prepared import parse_deallocate, parse_execute, parse_prepare
 from rutile.parse.projection_names import name_projections
+from rutile.parse.recovery import parse_flashback, parse_recover
 from rutile.parse.regions import parse_split
 from rutile.parse.sequences import with_sequence_calls
 from rutile.parse.show import parse_show
@@ -196,7 +197,8 @@ _VERBS: dict[str, Callable[[TokenCursor], st.Statement]] = {
     "truncate": parse_truncate, "begin": parse_begin, "start": parse_start, "commit": parse_commit,
     "rollback": parse_rollback, "savepoint": parse_savepoint, "release": parse_release, "use": _use,
     "set": parse_set, "show": parse_show, "explain": _explain, "desc": _explain, "describe": _explain,
-    "alter": parse_alter, "rename": parse_rename, "admin": parse_admin, "flush": _nothing, "unlock": _nothing,
+    "alter": parse_alter, "flashback": parse_flashback, "recover": parse_recover,
+    "rename": parse_rename, "admin": parse_admin, "flush": _nothing, "unlock": _nothing,
     "grant": parse_grant, "revoke": parse_revoke, "kill": _kill, "prepare": parse_prepare, "execute": parse_execute,
     "deallocate": parse_deallocate, "split": parse_split, "analyze": parse_analyze, "import": parse_import,
     "cancel": parse_cancel,
@@ -204,8 +206,8 @@ _VERBS: dict[str, Callable[[TokenCursor], st.Statement]] = {
 
 _UNSUPPORTED = frozenset({
     "backup", "binlog", "call", "change", "check", "checksum",
-    "do", "flashback", "get", "handler", "help", "install",
-    "load", "lock", "optimize", "purge", "recover", "repair", "reset", "restore", "resume",
+    "do", "get", "handler", "help", "install",
+    "load", "lock", "optimize", "purge", "repair", "reset", "restore", "resume",
     "signal", "stop", "trace", "xa",
 })  # fmt: skip
 """First words MySQL or TiDB know and Rutile answers with 1235."""

@@ -142,6 +142,23 @@ class DropSequence:
 
 
 @dataclass(frozen=True, slots=True)
+class RecoverTable:
+    """FLASHBACK TABLE and RECOVER TABLE: by name, or by the job that dropped it."""
+
+    table: TableName | None
+    job_id: int = 0
+    new_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecoverDatabase:
+    """FLASHBACK DATABASE."""
+
+    name: str
+    new_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TruncateTable:
     table: TableName
 
@@ -379,7 +396,7 @@ class Nothing:
 
 Statement: TypeAlias = (
     Query | Insert | Update | Delete | Batch | CreateDatabase | DropDatabase | CreateTable | DropTable | TruncateTable
-    | CreateSequence | AlterSequence | DropSequence | CreateView | DropView
+    | RecoverTable | RecoverDatabase | CreateSequence | AlterSequence | DropSequence | CreateView | DropView
     | AlterTable | RenameTables | Admin | SplitTable | ShowRegions | AnalyzeTable | DropStats
     | Begin | Commit | Rollback | Savepoint | ReleaseSavepoint | Use | SetVariables | Show | Explain
     | UserStatement | Kill | Prepare | ExecutePrepared | Deallocate | ImportInto | ShowImportJobs | CancelImportJob

@@ -201,6 +201,10 @@ def _definition(statement: st.Statement, database: str | None) -> Iterator[Need]
             if statement.or_replace:
                 yield from _table(name, database, Privilege.DROP)
             yield from _query(expression, database)
+        case st.RecoverDatabase(name):
+            yield Need((Privilege.CREATE,), name.lower())
+        case st.RecoverTable(table) if table is not None:
+            yield from _table(table, database, Privilege.CREATE)
         case st.CreateSequence(name):
             yield from _table(name, database, Privilege.CREATE)
         case st.AlterSequence(name):

@@ -41,6 +41,7 @@ from rutile.session.prepared_texts import PreparedTexts
 from rutile.session.process_list import Activity, kill
 from rutile.session.prompt import Prompt
 from rutile.session.queries import Queries
+from rutile.session.recovery import run_recovery
 from rutile.session.result import Result, SqlWarning
 from rutile.session.sequences import SessionSequences, may_call, run_sequence_definition
 from rutile.session.shaped import ShapedStatements
@@ -314,6 +315,9 @@ class Session:
             case st.Query() | st.Insert() | st.Update() | st.Delete() if may_call(sql):
                 resolved = await self.sequences.resolved(statement, environment)
                 return await self.queries.run(resolved, None, environment)
+            case st.RecoverTable() | st.RecoverDatabase():
+                await self.transaction.commit()
+                return await run_recovery(self.shared.catalog, statement, self.database)
             case st.CreateSequence() | st.AlterSequence() | st.DropSequence():
                 await self.transaction.commit()
                 return await run_sequence_definition(self, statement)
