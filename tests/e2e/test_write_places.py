@@ -14,14 +14,21 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from place_playground import PlaceWorld, place_world, until
+from place_playground import PlacePlayground, PlaceWorld, place_world, until
 from place_provocations import PD_PLACES, STORE_PLACES, PlaceToDie, take_a_replica
 
+from rutile.ctl.console import connect
 from rutile.nodes.child_process import Child
+from rutile_kv.client.pd import PdClient
 from rutile_kv.raftstore.write_places import WRITE_PLACES
+from rutile_proto import pdadminpb_pb2 as pdadminpb
+from rutile_proto import pdpb_pb2 as pdpb
+from rutile_proto import pdraftpb_pb2 as pdraftpb
 
 DEATH_S = 90.0
 SIDES = ("before", "after")
+MORE_THAN_A_LOG = 1_300
+"""Entries; a placement driver keeps 1,024 at most."""
 AT_BIRTH = {"ident", "first_region"}
 """See test_failpoints.py."""
 NOT_PROVOKED = {"clear_first_region", "damage"}
@@ -159,6 +166,47 @@ def test_a_kill_of_the_placement_driver_at_every_place(tmp_path: Path) -> None:
                     print(f"\npd.{place.name}.{side}: {time.monotonic() - began:.0f} s", end="", flush=True)
 
     asyncio.run(run())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("side", SIDES)
+def test_a_kill_of_a_member_that_is_sent_everything(tmp_path: Path, side: str) -> None:
+    """A member of the placement driver that was away for so long that the log does not reach back to it."""
+
+    async def run() -> None:
+        with PlacePlayground(1, tmp_path, pds=3) as cluster:
+            pd = connect(cluster.pd_addresses.split(","))
+            victim = await a_follower(cluster, pd)
+            child = cluster.pds[victim]
+            child.kill()
+            for number in range(MORE_THAN_A_LOG):
+                value = str(number % 50 + 1)
+                request = pdadminpb.SetSettingRequest(name="leader_schedule_limit", value_json=value)
+                await pd.call("SetSetting", request)
+            cluster.arm(child, f"pd.snapshot.{side}=exit@1")
+            arguments = [*child.arguments]
+            arguments[arguments.index("--addr") + 1] = child.address
+            again = cluster._spawn(child.name, arguments)
+            await until("the member dies", lambda: _is_dead_now(again))
+            again.kill()
+            cluster.arm(child, "")
+            await asyncio.to_thread(cluster.restart_pd, victim)
+            await until("all members have everything", lambda: have_everything(pd))
+            await pd.close()
+
+    asyncio.run(run())
+
+
+async def a_follower(cluster: PlacePlayground, pd: PdClient) -> int:
+    """The index of a member that does not lead."""
+    leader = (await pd.call("GetMembers", pdpb.GetMembersRequest())).leader
+    return next(index for index, child in enumerate(cluster.pds) if child.name != leader.name)
+
+
+async def have_everything(pd: PdClient) -> bool:
+    status = await pd.call("Status", pdraftpb.StatusRequest())
+    return all(each.matched_index >= status.committed_index for each in status.members)
 
 
 def test_no_place_is_forgotten() -> None:
