@@ -59,7 +59,7 @@ def _parse_tokens(sql: str, found: list[Token]) -> st.Statement:
         raise not_supported(" ".join(token.text.upper() for token in found[:2]))
     if first in ("create", "alter"):
         sql, found = without_national(sql, found)
-    verb = _VERBS.get(first)
+    verb = VERBS.get(first)
     if verb is not None:
         return verb(TokenCursor(sql, found))
     raise syntax_error(sql[found[0].start :])
@@ -83,6 +83,10 @@ def _query(cursor: TokenCursor) -> st.Statement:
     if text != cursor.sql:
         cursor = TokenCursor(text, tokens(text))
     expression = parse_tree(cursor.rest()).transform(_repaired)
+    if isinstance(expression, exp.Values):
+        return st.Query(_values(expression), as_of)
+    if any(each.name.upper() == "SQL_CALC_FOUND_ROWS" for each in expression.args.get("operation_modifiers") or ()):
+        raise not_supported("SQL_CALC_FOUND_ROWS: ask for COUNT(*) in a query of its own")
     name_projections(expression, cursor.sql, cursor.tokens)
     if isinstance(expression, exp.Select | exp.SetOperation | exp.Subquery | exp.Values | exp.Table):
         return st.Query(expression, as_of)
@@ -95,6 +99,15 @@ def _query(cursor: TokenCursor) -> st.Statement:
     if isinstance(expression, exp.Delete):
         return st.Delete(expression, ignores)
     raise syntax_error(cursor.sql)
+
+
+def _values(rows: exp.Values) -> exp.Select:
+    """VALUES ROW(...), ... as a query of columns named as MySQL names them."""
+    first = rows.expressions[0]
+    width = len(first.expressions) if isinstance(first, exp.Tuple) else 1
+    columns = [exp.to_identifier(f"column_{at}", quoted=True) for at in range(width)]
+    rows.set("alias", exp.TableAlias(this=exp.to_identifier("rows", quoted=True), columns=columns))
+    return exp.select("*").from_(rows)
 
 
 def _repaired(node: exp.Expr) -> exp.Expr:
@@ -190,7 +203,7 @@ _MOST_ROWS = (1 << 63) - 1
 _CHANGES = ("insert", "update", "delete")
 _EXPLAINABLE = ("select", "insert", "update", "delete", "replace", "with", "table", "values", "(")
 
-_VERBS: dict[str, Callable[[TokenCursor], st.Statement]] = {
+VERBS: dict[str, Callable[[TokenCursor], st.Statement]] = {
     "batch": _batch,
     "select": _query, "with": _query, "(": _query, "values": _query, "insert": _query, "update": _query,
     "delete": _query, "table": _table, "replace": _replace, "create": parse_create, "drop": parse_drop,
