@@ -12,6 +12,7 @@ It knows nothing of Raft, MVCC or gRPC; `rutile_kv.server` feeds it the rows a r
     prelude                    functions of MySQL as DuckDB macros, the same on every store and in the front end
     execute, scan_source,      DuckDB, locked down: limits, pages, deadlines, cancellation
     pages, watchdog
+    pruning                    which values the conditions leave of a scan's columns
     partial, partial_aggregate a query over one table as fragments for every store, and a merge
 
 The life of a fragment:
@@ -30,5 +31,5 @@ Sorts, joins and groupings that do not fit in memory spill to a folder of the st
 does not fit there fails and says so.
 
 Left out, on purpose: collations other than utf8mb4_bin, DECIMAL beyond 38 digits, ENUM, SET, BIT and spatial types,
-filters pushed into the scan itself (see scan_source).
+filters pushed into the scan itself (see scan_source) beyond leaving out chunks (see pruning).
 """

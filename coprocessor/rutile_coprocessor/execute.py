@@ -12,6 +12,7 @@ error, and the database serves the next one.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -22,9 +23,10 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from rutile_coprocessor.fragment import Fragment, Scan
+from rutile_coprocessor.fragment import CHECKED_TEXTS, Fragment, Scan
 from rutile_coprocessor.pages import page_schema, to_pages
 from rutile_coprocessor.prelude import install
+from rutile_coprocessor.pruning import Use, scan_bounds
 from rutile_coprocessor.scan_source import ScanSource
 from rutile_coprocessor.watchdog import CancelToken, Guard
 from rutile_proto.errors import FragmentCancelled, FragmentFailed, InvalidRequest
@@ -34,6 +36,8 @@ GROWTH = 2
 """The process may grow by so many times DuckDB's limit while a query runs: see `watchdog`."""
 DEFAULT_THREADS = 2
 DEFAULT_TIMEOUT_SECONDS = 60.0
+CONSTANTS_SECONDS = 0.5
+"""What finding the values of a fragment's constants may take; else all rows are read."""
 
 
 @dataclass(frozen=True)
@@ -153,6 +157,9 @@ class Executor:
         """Without `spill`, what does not fit in memory fails."""
         self._database = locked_database(memory_limit_bytes, threads, spill)
         self._growth_bytes = GROWTH * memory_limit_bytes
+        self._mutex = threading.Lock()
+        self._bounds: dict[str, Mapping[str, tuple[Use, ...]]] = {}
+        """By checked text."""
 
     def run(
         self,
@@ -174,6 +181,32 @@ class Executor:
             raise
         guard = Guard(cursor.interrupt, timeout_seconds, cancel, self._growth_bytes)
         return FragmentRun(fragment, cursor, sources, guard)
+
+    def bounds(self, fragment: Fragment) -> Mapping[str, tuple[Use, ...]]:
+        """What the fragment wants of its scans, by their names, where that is not all rows. Raises FragmentRefused."""
+        text = fragment.checked_sql()
+        with self._mutex:
+            found = self._bounds.get(text)
+        if found is None:
+            found = scan_bounds(text, [scan.name for scan in fragment.scans], self._constants)
+            with self._mutex:
+                if len(self._bounds) >= CHECKED_TEXTS:
+                    self._bounds.clear()
+                self._bounds[text] = found
+        return found
+
+    def _constants(self, expressions: Sequence[str]) -> list[object]:
+        """The values of expressions without columns; None for all if any has none: the query will say why."""
+        if not expressions:
+            return []
+        with self._database.cursor() as cursor:
+            guard = Guard(cursor.interrupt, CONSTANTS_SECONDS, None, self._growth_bytes)
+            try:
+                with guard:
+                    row = cursor.execute(f"SELECT {', '.join(expressions)}").fetchone()
+            except (duckdb.Error, MemoryError, OverflowError, ValueError):
+                return [None] * len(expressions)
+        return [None] * len(expressions) if row is None else list(row)
 
     def close(self) -> None:
         self._database.close()

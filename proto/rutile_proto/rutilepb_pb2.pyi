@@ -290,20 +290,24 @@ class Fragment(_message.Message):
     def __init__(self, sql: _Optional[str] = ..., scans: _Optional[_Iterable[_Union[FragmentScan, _Mapping]]] = ..., memory_limit_bytes: _Optional[int] = ..., page_rows: _Optional[int] = ..., rowwise: bool = ...) -> None: ...
 
 class ScanSummary(_message.Message):
-    __slots__ = ("name", "rows_read", "rows_out", "regions", "seconds", "path")
+    __slots__ = ("name", "rows_read", "rows_out", "regions", "seconds", "path", "chunks", "chunks_pruned")
     NAME_FIELD_NUMBER: _ClassVar[int]
     ROWS_READ_FIELD_NUMBER: _ClassVar[int]
     ROWS_OUT_FIELD_NUMBER: _ClassVar[int]
     REGIONS_FIELD_NUMBER: _ClassVar[int]
     SECONDS_FIELD_NUMBER: _ClassVar[int]
     PATH_FIELD_NUMBER: _ClassVar[int]
+    CHUNKS_FIELD_NUMBER: _ClassVar[int]
+    CHUNKS_PRUNED_FIELD_NUMBER: _ClassVar[int]
     name: str
     rows_read: int
     rows_out: int
     regions: int
     seconds: float
     path: str
-    def __init__(self, name: _Optional[str] = ..., rows_read: _Optional[int] = ..., rows_out: _Optional[int] = ..., regions: _Optional[int] = ..., seconds: _Optional[float] = ..., path: _Optional[str] = ...) -> None: ...
+    chunks: int
+    chunks_pruned: int
+    def __init__(self, name: _Optional[str] = ..., rows_read: _Optional[int] = ..., rows_out: _Optional[int] = ..., regions: _Optional[int] = ..., seconds: _Optional[float] = ..., path: _Optional[str] = ..., chunks: _Optional[int] = ..., chunks_pruned: _Optional[int] = ...) -> None: ...
 
 class FragmentSummary(_message.Message):
     __slots__ = ("store_id", "scans", "rows_out", "wait_seconds", "run_seconds", "region_ids", "note")

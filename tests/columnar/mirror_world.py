@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rutile_coprocessor.pruning import Use
 from rutile_coprocessor.row import RowCodec
 from rutile_coprocessor.schema import HIDDEN_HANDLE, Column, ColumnType, Kind, TableSchema
 from rutile_kv.columnar.cache import ArrowCache
@@ -206,22 +207,35 @@ class MirrorWorld:
         ts: int,
         columns: tuple[str, ...] = ALL_COLUMNS,
         ranges: tuple[tuple[bytes, bytes], ...] = WHOLE,
+        uses: tuple[Use, ...] = (),
     ) -> TableRead:
-        return read_view(self.view(), reader, ts, columns, ranges)
+        return read_view(self.view(), reader, ts, columns, ranges, uses)
 
 
 def read_view(
-    view: View, reader: MirrorReader, ts: int, columns: tuple[str, ...], ranges: tuple[tuple[bytes, bytes], ...]
+    view: View,
+    reader: MirrorReader,
+    ts: int,
+    columns: tuple[str, ...],
+    ranges: tuple[tuple[bytes, bytes], ...],
+    uses: tuple[Use, ...] = (),
 ) -> TableRead:
     """The rows of all regions; the path is that of the region that had most to do."""
     reads = []
     for data in view.parts:
         inside = intersect(ranges, intersect([user_range(data.region)], WHOLE))
         if inside:
-            reads.append(reader.read(data, TableRequest(view.schema, columns, inside, ts), lambda size_bytes: None))
+            request = TableRequest(view.schema, columns, inside, ts, uses)
+            reads.append(reader.read(data, request, lambda size_bytes: None))
     paths = [read.path for read in reads]
     path = next(each for each in ("rows", "mirror+delta", "mirror") if each in paths or not paths)
-    return TableRead([batch for read in reads for batch in read.batches], sum(r.rows_decoded for r in reads), path)
+    return TableRead(
+        [batch for read in reads for batch in read.batches],
+        sum(read.rows_decoded for read in reads),
+        path,
+        sum(read.chunks for read in reads),
+        sum(read.chunks_pruned for read in reads),
+    )
 
 
 def is_inside(region: metapb.Region, key: bytes) -> bool:

@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mirror_world import ALL_COLUMNS, BIGGER, WHOLE, MirrorWorld, Row, View, encode, read_view, row_key, rows_of
 
+from rutile_coprocessor.pruning import Bounds
 from rutile_coprocessor.schema import HIDDEN_HANDLE, TableSchema
 from rutile_kv.columnar import mirror, overlay, rows
 from rutile_kv.columnar.cache import ArrowCache
 from rutile_kv.columnar.files import MirrorFiles
-from rutile_kv.columnar.mirror import MirrorReader
+from rutile_kv.columnar.mirror import MirrorReader, TableRead
 from rutile_kv.mvcc.bulk import first_lock
 from rutile_kv.txn.commands import BatchRollback, CollectGarbage, Commit, Prewrite
 from rutile_kv.txn.model import Mutation, Op
@@ -160,6 +161,16 @@ class History:
         twin = read_view(view, MirrorReader(None), ts, columns, spans)
         assert rows_of(read) == rows_of(twin)
         self.paths.append(read.path)
+        pruned = read_view(view, self.mirror, ts, columns, spans, MANY_LEGS)
+        assert with_many_legs(pruned) == with_many_legs(twin)
+
+
+MANY_LEGS = ((Bounds("legs", 4, 50),),)
+
+
+def with_many_legs(read: TableRead) -> list[dict[str, object]]:
+    found = [row for batch in read.batches for row in batch.to_pylist()]
+    return [row for row in found if row["legs"] is not None and 4 <= row["legs"] <= 50]
 
 
 def mutation(handle: int, row: Row | None, schema: TableSchema) -> Mutation:
@@ -251,6 +262,30 @@ def test_columns_an_update_does_not_change_are_passed_on_as_they_are() -> None:
     assert same == [True, False, True]
     world.bulk(50, {3: ("cat", 5)})
     assert rows_of(world.read(reader, 60)) == rows_of(world.read(MirrorReader(None), 60))
+
+
+def test_chunks_outside_of_the_bounds_are_left_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(rows, "BATCH_ROWS", 10)
+    world, reader = mirrored()
+    world.bulk(10, {handle: (f"cat {handle}", handle if handle % 7 else None) for handle in range(50)})
+    uses = ((Bounds("legs", 12, 18), Bounds("legs", None, 15)), (Bounds("legs", 48, 60),))
+
+    def check(ts: int, pruned: int) -> None:
+        read, twin = world.read(reader, ts, uses=uses), world.read(MirrorReader(None), ts)
+        assert (read.chunks, read.chunks_pruned) == (5, pruned)
+        assert wanted(read) == wanted(twin) != []
+
+    def wanted(read: TableRead) -> list[object]:
+        return [row for row in rows_of(read) if row[1] is not None and (12 <= row[1] <= 15 or row[1] >= 48)]
+
+    check(20, 3)
+    check(20, 3)
+    world.bulk(30, {3: ("dog", 14), 22: ("dog", 1)})
+    check(40, 1)
+    files = MirrorFiles(tmp_path, 1 << 30)
+    world.save(files)
+    assert world.restart(tmp_path) == 1
+    check(40, 1)
 
 
 def test_chunks_without_changes_are_passed_on_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:

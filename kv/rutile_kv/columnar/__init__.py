@@ -40,6 +40,11 @@ Columns are decoded when first asked for and join the base of the same index.
 Bases are written to files and mapped from there (`files`): their memory is page cache, the budget counts the rest, and
 after a restart they are brought forward by the Raft log (`rutile_kv.server.mirror_restore`), or rebuilt.
 
-Left out, on purpose, for now: min/max pruning; a base is rebuilt for a new layout of its table.
+A chunk's `zones`, the least and largest values of its columns, are found when they are first asked for and kept with
+the base and its file: what a fragment's conditions leave of a column (`rutile_coprocessor.pruning`) decides which
+chunks are left out of a read. Key ranges are cut out by binary search among the keys.
+
+Left out, on purpose, for now: zones of texts; reading wide columns late, for the rows that are left, because a mapped
+column that no row is taken from costs nothing; a base is rebuilt for a new layout of its table.
 The row path is the twin the mirror is tested against: `rows.read_rows` and `mirror.MirrorReader` answer alike.
 """

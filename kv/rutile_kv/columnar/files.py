@@ -1,7 +1,7 @@
 """`MirrorFiles`: bases on disk, memory-mapped, so that their memory is page cache and a restart does not rebuild them.
 
     mirror/3-7-42-0-1188.arrow      Arrow IPC, uncompressed: the keys, then a field per column id, a batch per chunk
-    mirror/3-7-42-0-1188.json       the manifest: which rows these are, the layout, size and checksum of the file
+    mirror/3-7-42-0-1188.json       the manifest: which rows these are, the layout, zones, size and checksum
 
 A file is written beside its place, synced and renamed, first the data and then the manifest; so a manifest stands for a
 whole file, whatever crashed when. Whatever else lies there (half-written, damaged, of another format, without its other
@@ -24,13 +24,15 @@ import numpy as np
 import pyarrow as pa
 
 from rutile_coprocessor.schema import TableSchema
-from rutile_kv.columnar.base import KEYS_ID, SortedKeys, TableBase
+from rutile_kv.columnar import zones
+from rutile_kv.columnar.base import KEYS_ID, Place, SortedKeys, TableBase
 from rutile_kv.columnar.keys import BaseKey
+from rutile_kv.columnar.zones import Zone
 from rutile_proto.errors import InvalidRequest
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 KEYS_FIELD = "keys"
 _CHECK_BYTES = 1 << 20
 
@@ -43,6 +45,7 @@ class _Manifest:
     schema: TableSchema
     size_bytes: int
     checksum: int
+    zones: Mapping[Place, Zone]
 
     @property
     def stem(self) -> str:
@@ -55,6 +58,7 @@ class _Manifest:
             "format": FORMAT, "key": [key.region_id, key.epoch_version, key.table_id, key.layout_version],
             "index": self.index, "max_commit_ts": self.max_commit_ts, "schema": self.schema.to_bytes().decode(),
             "size_bytes": self.size_bytes, "checksum": self.checksum,
+            "zones": [[*place, *zones.to_json(zone)] for place, zone in self.zones.items()],
         }  # fmt: skip
         return json.dumps(body)
 
@@ -66,7 +70,8 @@ class _Manifest:
             raise ValueError(f"format {body['format']} is not {FORMAT}")
         schema = TableSchema.from_bytes(body["schema"].encode())
         numbers = body["index"], body["max_commit_ts"]
-        return _Manifest(BaseKey(*body["key"]), *numbers, schema, body["size_bytes"], body["checksum"])
+        found = {(each, number): zones.from_json(zone) for each, number, *zone in body["zones"]}
+        return _Manifest(BaseKey(*body["key"]), *numbers, schema, body["size_bytes"], body["checksum"], found)
 
 
 def nothing(place: str) -> None:
@@ -98,7 +103,9 @@ class MirrorFiles:
         written = self._directory / f"{key.region_id}-{key.table_id}-{base.index}.writing"
         self._pass_by("store.mirror_data.before")
         write_base(written, base)
-        manifest = _Manifest(key, base.index, base.max_commit_ts, base.schema, *_measure(written))
+        base.find_zones()
+        known = {place: zone for place, zone in dict(base.zones).items() if zone is not None}
+        manifest = _Manifest(key, base.index, base.max_commit_ts, base.schema, *_measure(written), known)
         self.remove(key)
         written.rename(self._data_path(manifest))
         self._pass_by("store.mirror_data.after")
@@ -191,7 +198,8 @@ class MirrorFiles:
     def _open(self, manifest: _Manifest) -> TableBase:
         keys, columns = read_chunks(self._data_path(manifest))
         mapped = frozenset((each, number) for each in (KEYS_ID, *columns) for number in range(len(keys)))
-        return TableBase(manifest.index, manifest.max_commit_ts, keys, columns, manifest.schema, mapped)
+        found: dict[Place, Zone | None] = {**manifest.zones}
+        return TableBase(manifest.index, manifest.max_commit_ts, keys, columns, manifest.schema, mapped, found)
 
 
 # --- the data ---------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from typing import Literal
 
 import pyarrow as pa
 
+from rutile_coprocessor.pruning import Use
 from rutile_coprocessor.row import RowCodec
 from rutile_coprocessor.schema import HIDDEN_HANDLE, TableSchema
 from rutile_kv.columnar.base import KeyRange, TableBase
@@ -55,6 +56,10 @@ class TableRead:
     rows_decoded: int
     """Rows that had to be decoded, from the row store or the delta."""
     path: Path
+    chunks: int = 0
+    """Chunks of the mirror that the ranges may have met."""
+    chunks_pruned: int = 0
+    """Those of them that were left out because no row in them can meet the request's bounds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,8 @@ class TableRequest:
     columns: tuple[str, ...]
     ranges: Sequence[KeyRange]
     ts: int
+    uses: Sequence[Use] = ()
+    """What is wanted of the rows, if it is not all; others may be among those that are read."""
 
     @property
     def arrow_schema(self) -> pa.Schema:
@@ -144,9 +151,9 @@ class _Reading:
         """A base that has all columns asked for, with its delta laid over them."""
         overlay = self._overlay(held)
         if overlay is None:
-            return TableRead(self._cut(held.base), 0, "mirror")
+            return self._cut(held.base, 0, "mirror")
         touched = touched_chunks(held.base, overlay)
-        remade = sum(place.order is not None for place in touched.values())
+        remade = sum(not place.is_replaced for place in touched.values())
         goes_on = self._is_newest(overlay) and remade <= MOST_REMADE
         column_ids = [*held.base.columns] if goes_on else self.request.column_ids
         current = self._laid_over(held.base, overlay, touched, column_ids)
@@ -155,7 +162,7 @@ class _Reading:
         else:
             copied = current.size_beside(held.base)
             self.cache.charge(self._key, copied + ENTRY_COST_BYTES * len(held.delta))
-        return TableRead(self._cut(current), len(overlay.rows.values), "mirror+delta")
+        return self._cut(current, len(overlay.rows.values), "mirror+delta")
 
     def _build(self, held: Held | None) -> TableRead:
         """Decode the columns that are missing over the table's whole part of the region, and keep all."""
@@ -169,7 +176,7 @@ class _Reading:
         if held is not None:
             base = self._brought_forward(held).join(base)
         base = self.cache.put(self._key, base, self.pin)
-        return TableRead(self._cut(base), scan.rows, "rows")
+        return self._cut(base, scan.rows, "rows")
 
     def _brought_forward(self, held: Held) -> TableBase:
         """The base with all its columns as of the pin's index; the reader has seen that it reads the newest state."""
@@ -201,8 +208,11 @@ class _Reading:
         added = dict(zip(column_ids, batch.columns, strict=True))
         return lay_over(base, overlay, touched, added, self.pin.index, self.check)
 
-    def _cut(self, base: TableBase) -> list[pa.RecordBatch]:
-        return base.batches(self.request.column_ids, self.request.arrow_schema, self.request.ranges)
+    def _cut(self, base: TableBase, rows_decoded: int, path: Path) -> TableRead:
+        request = self.request
+        without = base.unwanted(request.uses)
+        batches = base.batches(request.column_ids, request.arrow_schema, request.ranges, without)
+        return TableRead(batches, rows_decoded, path, len(base.keys), len(without))
 
 
 def column_id(schema: TableSchema, name: str) -> int:

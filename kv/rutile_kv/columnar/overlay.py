@@ -31,6 +31,7 @@ import pyarrow as pa
 
 from rutile_kv.columnar.base import KEYS_ID, KeyRange, Place, SortedKeys, TableBase, key_at, lower_bound
 from rutile_kv.columnar.delta import Entries
+from rutile_kv.columnar.zones import Zone
 from rutile_kv.engine.api import CF_WRITE, Cf, Reader
 from rutile_kv.mvcc.bulk import VisibleRows, read_visible, sorted_user_keys
 from rutile_kv.mvcc.versions import NO_DATA
@@ -113,10 +114,10 @@ class Touched:
     low: int
     """Its rows are overlay.rows[low:high]."""
     high: int
-    replaced: Positions | None
-    """When each of them takes the place of a row with the same key, and no row goes: where these are."""
-    order: Positions | None
-    """Else: positions in the chunk followed by the rows that give the new chunk."""
+    is_replaced: bool
+    """Each of them takes the place of a row with the same key, and no row goes."""
+    places: Positions
+    """If so: where these rows are. Else: positions in the chunk followed by the new rows, which give the new chunk."""
 
 
 def touched_chunks(base: TableBase, overlay: Overlay) -> dict[int, Touched]:
@@ -136,8 +137,8 @@ def _touched(keys: SortedKeys, hidden: SortedKeys, rows: SortedKeys, low: int, h
     inside = np.flatnonzero(at < len(keys))
     there = inside[_same(keys, at[inside], hidden, inside)]
     if len(there) == len(hidden) == len(rows):
-        return Touched(low, high, at, None)
-    return Touched(low, high, None, _order(keys, at[there], rows))
+        return Touched(low, high, True, at)
+    return Touched(low, high, False, _order(keys, at[there], rows))
 
 
 def lay_over(
@@ -160,19 +161,19 @@ def lay_over(
             made.append(keys, old, number)
             continue
         rows = {each: array.slice(place.low, place.high - place.low) for each, array in added.items()}
-        if place.order is None:
-            new = {each: _replaced(old[each], place.replaced, rows[each]) for each in added}
+        if place.is_replaced:
+            new = {each: _replaced(old[each], place.places, rows[each]) for each in added}
             check(sum(array.nbytes for each, array in new.items() if array is not old[each]))
             made.append(keys, new, number)
         else:
-            new = {each: pa.concat_arrays([old[each], rows[each]]).take(place.order) for each in added}
+            new = {each: pa.concat_arrays([old[each], rows[each]]).take(place.places) for each in added}
             check(sum(array.nbytes for array in new.values()))
-            made.append_cut(_merged(keys, overlay.rows.keys[place.low : place.high], place.order), new)
+            made.append_cut(_merged(keys, overlay.rows.keys[place.low : place.high], place.places), new)
     if not made.keys:
         made.append([], {each: array.slice(0, 0) for each, array in added.items()}, None)
     newest = max(base.max_commit_ts, overlay.max_commit_ts)
     columns = {each: tuple(arrays) for each, arrays in made.columns.items()}
-    return TableBase(index, newest, tuple(made.keys), columns, base.schema, frozenset(made.mapped))
+    return TableBase(index, newest, tuple(made.keys), columns, base.schema, frozenset(made.mapped), made.zones)
 
 
 def _replaced(old: pa.Array, at: Positions, rows: pa.Array) -> pa.Array:
@@ -203,6 +204,7 @@ class _Chunks:
     keys: list[SortedKeys] = field(default_factory=list)
     columns: dict[int, list[pa.Array]] = field(init=False)
     mapped: set[Place] = field(default_factory=set)
+    zones: dict[Place, Zone | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.columns = {each: [] for each in self.like}
@@ -213,6 +215,8 @@ class _Chunks:
         if old is not None:
             same = [KEYS_ID, *(each for each, array in arrays.items() if array is self.base.columns[each][old])]
             self.mapped.update((each, number) for each in same if (each, old) in before)
+            known = self.base.zones
+            self.zones.update({(each, number): known[each, old] for each in same if (each, old) in known})
         self.keys.append(keys)
         for each, array in arrays.items():
             self.columns[each].append(array)

@@ -150,6 +150,8 @@ class FragmentTask:
             regions=len(reads),
             seconds=time.monotonic() - started,
             path=_path(reads),
+            chunks=sum(read.chunks for read in reads),
+            chunks_pruned=sum(read.chunks_pruned for read in reads),
         )
         self._scans.append(summary)
         return batches
@@ -158,7 +160,8 @@ class FragmentTask:
         if self._job.paging_rows:
             return self._read_page(scan, view, wanted)
         data = RegionData(view.region, view.reader, view.pin)
-        request = TableRequest(scan.schema, scan.columns, wanted, self._job.ts)
+        uses = self._tools.executor().bounds(self._fragment).get(scan.name, ())
+        request = TableRequest(scan.schema, scan.columns, wanted, self._job.ts, uses)
         return self._tools.mirror.read(data, request, self._check)
 
     def _read_page(self, scan: Scan, view: RegionView, wanted: list[KeyRange]) -> TableRead:

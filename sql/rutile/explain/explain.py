@@ -291,8 +291,10 @@ def _note_scan(node: PlanNode, summaries: Sequence[rutilepb.FragmentSummary]) ->
         return
     node.act_rows = sum(scan.rows_out for scan in scans)
     paths = ",".join(dict.fromkeys(scan.path for scan in scans if scan.path))
+    pruned = sum(scan.chunks_pruned for scan in scans)
+    chunks = f" chunks pruned:{pruned}/{sum(scan.chunks for scan in scans)}," if pruned else ""
     node.execution = (
-        f"rows read:{sum(scan.rows_read for scan in scans)}, regions:{sum(scan.regions for scan in scans)},"
+        f"rows read:{sum(scan.rows_read for scan in scans)}, regions:{sum(scan.regions for scan in scans)},{chunks}"
         f" path:{paths or 'unknown'}, {_time_text(sum(scan.seconds for scan in scans))}"
     )
 
