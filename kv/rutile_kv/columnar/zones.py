@@ -7,7 +7,7 @@ compare with constants are seldom in order. A chunk whose zone is not known is r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -44,8 +44,9 @@ def has_zones(kind: pa.DataType) -> bool:
     """Whether values of this type are kept as zones."""
     types = pa.types
     if types.is_timestamp(kind):
-        return kind.tz is None and kind.unit == "us"
-    return types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind) or types.is_date32(kind)
+        return bool(kind.tz is None and kind.unit == "us")
+    tests = (types.is_integer, types.is_floating, types.is_decimal, types.is_date32)
+    return any(test(kind) for test in tests)
 
 
 def is_wanted(zones: Sequence[Sequence[Zone | None]], uses: Sequence[Use]) -> bool:
@@ -81,7 +82,7 @@ def _text(value: Value) -> str:
     return value.isoformat() if isinstance(value, date) else str(value)
 
 
-_READERS = {
+_READERS: dict[str, Callable[[str], Value]] = {
     "int": int, "float": float.fromhex, "Decimal": Decimal, "date": date.fromisoformat,
     "datetime": datetime.fromisoformat,
 }  # fmt: skip
