@@ -83,8 +83,12 @@ class MvccReader:
                 return self._locked_value(key, lock)
             if blocks_read(lock, key, ts, bypass):
                 raise KeyIsLocked(lock.facts(key))
-        found = self.seek_data(key, ts)
-        return None if found is None else self.value_of(key, found[1])
+        storage = storage_key(key)
+        for _, data in self._reader.scan(CF_WRITE, versioned_key(storage, ts), storage + _ABOVE_VERSIONS):
+            write = Write.from_bytes(data)
+            if write.kind not in NO_DATA:
+                return self.value_of(key, write)
+        return None
 
     def value_of(self, key: bytes, write: Write) -> bytes | None:
         """The value that a record of `key` stands for; None unless it is a PUT."""

@@ -146,10 +146,16 @@ class Write:
     def from_bytes(cls, data: bytes) -> "Write":
         """The write in a record; MalformedEncoding if it is none."""
         start_ts, at = decode_uvarint(data, 1)
+        rest = len(data) - at
+        if rest > 1 and data[at] == _VALUE_TAG and data[at + 1] == rest - 2 and data[0] == WriteKind.PUT:
+            return cls(WriteKind.PUT, start_ts, data[at + 2 :])  # a row's record, which most of all are
         fields: _Fields = {}
         if at < len(data):
             _read_tags(data, at, _WRITE_TAGS, fields)
         return cls(_kind(WriteKind, data), start_ts, **fields)
+
+
+_VALUE_TAG = ord("v")
 
 
 # --- tags -------------------------------------------------------------------------------------------------------------
