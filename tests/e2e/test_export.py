@@ -21,7 +21,8 @@ COLUMNS = {
     "id": "BIGINT UNSIGNED PRIMARY KEY", "tiny": "TINYINT", "flag": "BOOL", "number": "INT", "year_of": "YEAR",
     "price": "DECIMAL(9,3)", "wide": "DECIMAL(30,6)", "single": "FLOAT", "big": "DOUBLE", "letter": "CHAR(5)",
     "text": "VARCHAR(60)", "day": "DATE", "at": "DATETIME(6)", "stamp": "TIMESTAMP(3)", "span": "TIME(6)",
-    "document": "JSON", "data": "BLOB", "code": "BINARY(4)",
+    "document": "JSON", "mood": "ENUM('a', 'b,c', 'd')", "tags": "SET('x', 'y', 'z')",
+    "data": "BLOB", "code": "BINARY(4)",
 }  # fmt: skip
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
 VALUES = st.fixed_dictionaries({
@@ -36,6 +37,7 @@ VALUES = st.fixed_dictionaries({
     ),
     "span": st.timedeltas(timedelta(hours=-838), timedelta(hours=838)),
     "document": st.sampled_from(['{"a": [1, null, "x,\\"y"]}', "[]", "null", '"text"']),
+    "mood": st.sampled_from(["a", "b,c", "d"]), "tags": st.sampled_from(["", "x", "x,z"]),
     "data": st.binary(max_size=30), "code": st.binary(min_size=4, max_size=4),
 })  # fmt: skip
 ROWS = st.lists(st.tuples(VALUES, st.sets(st.sampled_from(sorted(set(COLUMNS) - {"id"})))), min_size=1, max_size=8)
@@ -45,7 +47,7 @@ ROWS = st.lists(st.tuples(VALUES, st.sets(st.sampled_from(sorted(set(COLUMNS) - 
 def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, rutile.Connection]]:
     target = str(tmp_path_factory.mktemp("db"))
     with rutile.connect(target) as connection:
-        columns = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
+        columns = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items()) + ", KEY (mood, tags), KEY (day, wide)"
         connection.execute(f"CREATE TABLE everything ({columns})")
         yield target, connection
 
@@ -82,6 +84,7 @@ def test_what_is_exported_and_imported_is_the_same_table(
     else:
         assert import_file(target, "test", "everything", path) == len(rows)
     assert connection.execute("SELECT * FROM everything ORDER BY id").fetchall() == expected
+    connection.execute("ADMIN CHECK TABLE everything")
 
 
 def test_a_directory_a_moment_and_the_command_line(
