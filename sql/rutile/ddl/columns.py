@@ -95,6 +95,8 @@ def _read_constraint(name: str, kind: exp.Expr, facts: ColumnFacts) -> None:
             facts.references.append(kind)
         case exp.ComputedColumnConstraint():
             facts.generated = kind
+        case exp.GeneratedAsIdentityColumnConstraint() if kind.expression is not None:  # without VIRTUAL or STORED
+            facts.generated = exp.ComputedColumnConstraint(this=exp.paren(kind.expression.copy()), persisted=False)
         case exp.CharacterSetColumnConstraint() | exp.CollateColumnConstraint():
             check_character_set(kind.this.name)
         case _:

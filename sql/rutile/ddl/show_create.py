@@ -18,9 +18,13 @@ def quote_name(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
 
 
+_ESCAPED = {"\\": "\\\\", "'": "''", "\n": "\\n", "\r": "\\r", "\0": "\\0"}
+"""In string literals, as MySQL shows them."""
+
+
 def quote_string(text: str) -> str:
     """A string literal."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
+    return "'" + "".join(_ESCAPED.get(letter, letter) for letter in text) + "'"
 
 
 def show_create_table(info: TableInfo) -> str:

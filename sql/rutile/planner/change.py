@@ -56,6 +56,8 @@ def plan_update(statement: st.Update, find_table: FindTable) -> ChangePlan:
 def plan_delete(statement: st.Delete, find_table: FindTable) -> ChangePlan:
     """The plan of a DELETE. Raises 1146, 1235 for several tables."""
     delete = statement.expression
+    if delete.args.get("returning"):
+        raise not_supported("DELETE with RETURNING")
     if delete.args.get("tables") or delete.args.get("using"):
         raise not_supported("DELETE of several tables")
     table, _ = _single_table(delete.this, find_table, "DELETE of several tables")

@@ -118,6 +118,8 @@ def _refuse_order(change: exp.Expr, verb: str) -> None:
         if change.args.get(clause) is not None:
             message = f"Incorrect usage of {verb} and {'ORDER BY' if clause == 'order' else 'LIMIT'}"
             raise SqlError(ER_WRONG_USAGE, message)
+    if change.args.get("returning"):
+        raise not_supported(f"{verb} with RETURNING")
     if change.args.get("from_"):
         raise not_supported(f"{verb} of several tables with FROM")
 

@@ -154,6 +154,8 @@ async def _processes(statement: st.Show, session: Session) -> Result:
 async def _create_table(statement: st.Show, session: Session) -> Result:
     assert statement.table is not None
     owner, name = database_of(statement.table, session.database), statement.table.name
+    if not session.temporary.get(owner, name) and (await session.shared.catalog.current()).view(owner, name):
+        return await _create_view(statement, session)
     info = session.temporary.get(owner, name) or await session.shared.catalog.get_table(owner, name)
     return text_result(["Table", "Create Table"], [(info.schema.name, show_create_table(info))])
 
