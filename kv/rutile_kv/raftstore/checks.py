@@ -59,7 +59,6 @@ def check_modifies(modifies: Iterable[Modify], region: metapb.Region) -> None:
     """Raises KeyNotInRegion. Keys are full engine keys: a version behind a storage key does not change its place."""
     start, end = region.start_key, region.end_key
     for cf, key, value in modifies:
-        if cf in FILE_CFS:
-            key = max(key, TableFile.from_bytes(value or b"").last_key)
-        if key < start or (end and key >= end):
-            raise KeyNotInRegion(key, region.id, start, end)
+        last = TableFile.from_bytes(value or b"").last_key if cf in FILE_CFS else key
+        if key < start or (end and last >= end):
+            raise KeyNotInRegion(key if key < start else last, region.id, start, end)
