@@ -105,17 +105,18 @@ class DdlWorker:
             if job is not None and job.state.is_over:
                 return job
             async with self._moved:
-                try:
-                    await asyncio.wait_for(self._moved.wait(), RETRY_S)
-                except TimeoutError:
-                    continue
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(RETRY_S):
+                        await self._moved.wait()
 
     # --- the owner ---
 
     async def _run(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):  # then a look at what others may have queued before they died
-                await asyncio.wait_for(self._wake.wait(), None if self._single else LOOK_EVERY_S)
+                # Not wait_for: before Python 3.12 it swallows a cancellation that comes together with the event.
+                async with asyncio.timeout(None if self._single else LOOK_EVERY_S):
+                    await self._wake.wait()
             self._wake.clear()
             try:
                 while await self._work():
