@@ -60,7 +60,7 @@ def fill(connection: rutile.Connection, rows: list[tuple[dict[str, object], set[
     return connection.execute("SELECT * FROM everything ORDER BY id").fetchall()
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=ROWS)
 @pytest.mark.parametrize("form", ["parquet", "csv", "txt"])
 def test_what_is_exported_and_imported_is_the_same_table(
