@@ -30,7 +30,7 @@ from rutile_kv.raftstore.events import Completion, Event
 from rutile_kv.raftstore.region_info import RegionInfo
 from rutile_proto import metapb_pb2 as metapb
 
-GROWING_MS = 30_000
+GROWING_MS = 90_000
 MENDING_MS = 240_000
 AFTERWARDS_MS = 3_000
 """How long clients go on in the mended cluster."""
