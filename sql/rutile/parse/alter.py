@@ -64,7 +64,7 @@ def _alteration(cursor: TokenCursor) -> list[alter.Alteration]:
             cursor.take()
             cursor.expect_end()
             return []
-    raise not_supported(f"ALTER TABLE ... {verb.upper()}")
+    raise not_supported(f"ALTER TABLE ... {verb.upper()} {cursor.peek_text().upper()}".rstrip())
 
 
 def _add(cursor: TokenCursor) -> list[alter.Alteration]:
