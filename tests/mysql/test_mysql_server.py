@@ -11,6 +11,7 @@ from mysql_world import PROOFS, RawClient, World, error_code, hello, play, until
 from rutile.mysql.auth import caching_sha2_proof
 from rutile.mysql.connection import ServerOptions
 from rutile.mysql.constants import OFFERED, Capability, Command
+from rutile_kv.env.prompt import NotNow
 
 PASSWORD = ServerOptions(password="s3cret")
 
@@ -296,6 +297,9 @@ def test_kill_query_stops_the_statement_and_keeps_the_connection() -> None:
 class _Stuck:
     def __init__(self, get: object) -> None:
         self.get = get
+
+    def get_now(self, key: bytes) -> bytes | None:
+        raise NotNow
 
 
 def test_a_client_that_leaves_stops_its_statement() -> None:
