@@ -36,6 +36,11 @@ def add_import(verbs: Verbs) -> None:
     parser.add_argument(
         "--skip-bad", type=int, default=0, metavar="N", help="CSV: leave out up to N bad lines, and tell which"
     )
+    parser.add_argument(
+        "--no-mirror",
+        action="store_true",
+        help="leave it to the first analytical query to decode the rows (default: done at the end of a large import)",
+    )
     jobs = parser.add_mutually_exclusive_group()
     jobs.add_argument("--resume", type=int, metavar="JOB", help="go on with an import whose process died")
     jobs.add_argument("--cancel", type=int, metavar="JOB", help="stop an import, and remove its rows")
@@ -78,7 +83,7 @@ def _run_import(options: argparse.Namespace) -> int:
     database, _, table = options.table.rpartition(".")
     rows = import_file(
         options.target, database or options.database, table, options.file, create=options.create, primary_key=key,
-        csv=_csv_options(options),
+        csv=_csv_options(options), mirror=not options.no_mirror,
     )  # fmt: skip
     print(f"{rows:,} rows")
     return 0

@@ -31,16 +31,19 @@ def import_file(
     create: bool = False,
     primary_key: Sequence[str] = (),
     csv: CsvOptions | None = None,
+    mirror: bool = True,
 ) -> int:
     """Import `path` into `table` of the database at `target` (see rutile.connect); returns the number of rows.
 
-    Raises DataError for a damaged file or a value that does not fit, IntegrityError for duplicate keys and
-    ProgrammingError when the table is missing or not empty. After an error nothing is imported.
+    With `mirror`, a store decodes the rows of a large table for analytical queries before this returns. Raises
+    DataError for a damaged file or a value that does not fit, IntegrityError for duplicate keys and ProgrammingError
+    when the table is missing or not empty. After an error nothing is imported.
     """
 
     async def work(engine: Database) -> int:
         importer = TableImport(engine, database, table, file_opener(path, csv=csv))
         importer.create_as = tuple(primary_key) if create else None
+        importer.makes_mirror = mirror
         return await importer.run()
 
     return _on_database(target, path.name, work)

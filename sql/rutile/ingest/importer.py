@@ -73,6 +73,8 @@ class TableImport:
         self.create_as: tuple[str, ...] | None = None
         """The primary key of the table to make; None: it exists."""
         self.show_progress = True
+        self.makes_mirror = True
+        """Whether a large table is decoded into a store's mirror at the end."""
         self.created_by = ""
         self.job: ImportJob | None = None
         """What is written down of this import."""
@@ -206,7 +208,7 @@ class TableImport:
         if loading.highest_number:
             await ids.rebase(auto_increment_key(info.table_id), loading.highest_number)
         await self._finish(info, source.note())
-        if rows >= WARM_ROWS:
+        if self.makes_mirror and rows >= WARM_ROWS:
             await warm(self._engine, info.schema)
         return rows
 
