@@ -67,6 +67,9 @@ def comparable(left: Typed, right: Typed) -> tuple[exp.Expr, exp.Expr]:
     """Both sides in a form in which DuckDB compares them as MySQL would."""
     if left.type.base is Base.BOOL and right.type.base is Base.BOOL:
         return left.node, right.node
+    json_sides = _json_booleans(left, right) or _json_booleans(right, left)
+    if json_sides is not None:
+        return json_sides
     left, right = as_value(left), as_value(right)
     bases = {left.type.base, right.type.base}
     if bases & set(_LOOSE) or _family(left.type) == _family(right.type):
@@ -80,6 +83,13 @@ def comparable(left: Typed, right: Typed) -> tuple[exp.Expr, exp.Expr]:
     if Base.BINARY in bases:
         return as_binary(left), as_binary(right)
     return as_plain_text(left), as_plain_text(right)
+
+
+def _json_booleans(document: Typed, literal: Typed) -> tuple[exp.Expr, exp.Expr] | None:
+    """JSON against TRUE or FALSE, which are JSON's there; which side is which does not matter to = and <>."""
+    if document.type.base is not Base.JSON or not isinstance(literal.node, exp.Boolean):
+        return None
+    return cast(document.node, "varchar"), exp.Literal.string("true" if literal.node.this else "false")
 
 
 def _family(kind: SqlType) -> object:
