@@ -9,6 +9,7 @@ that fails: its error says which of how many it was.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
@@ -128,10 +129,4 @@ class _Split:
         where = chooser.args.get("where")
         both = condition if where is None else exp.and_(exp.paren(where.this.copy()), condition)
         chooser.set("where", exp.Where(this=both))
-        match self._statement:
-            case st.Insert(replace=replaces):
-                return st.Insert(expression, replaces)
-            case st.Update(ignores=ignores):
-                return st.Update(expression, ignores)
-            case st.Delete(ignores=ignores):
-                return st.Delete(expression, ignores)
+        return replace(self._statement, expression=expression)  # type: ignore[arg-type]  # a copy of its own kind
