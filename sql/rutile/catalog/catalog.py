@@ -10,16 +10,24 @@ from rutile import errors
 from rutile.catalog import meta
 from rutile.catalog.auto_random import AutoRandom
 from rutile.catalog.cache import LEASE_S, CatalogCache
-from rutile.catalog.foreign_keys import ForeignKey, TableName, has_foreign_keys, key_of, relinked
+from rutile.catalog.changes import (
+    SYSTEM_DATABASES,
+    VIRTUAL_DATABASES,
+    any_table,
+    linked,
+    make_database,
+    make_table,
+    remove_database,
+)
+from rutile.catalog.foreign_keys import ForeignKey, TableName
 from rutile.catalog.holds import CommitHolds
 from rutile.catalog.identifiers import IdAllocator
 from rutile.catalog.indexes import IndexInfo
 from rutile.catalog.model import CatalogSnapshot, DatabaseInfo, TableInfo, TableState
-from rutile.catalog.recovery import DROP_TABLE, TRUNCATE_TABLE, note_database, note_table
+from rutile.catalog.recovery import DROP_TABLE, TRUNCATE_TABLE, note_table
 from rutile.catalog.rules import NO_RULES, RuleSet
 from rutile.catalog.sequences import SequenceValues
 from rutile.ddl.foreign_key_guards import refuse_drop, refuse_truncate
-from rutile.ddl.foreign_keys import check_children, check_links
 from rutile.errors import SqlError
 from rutile.session.storage import KvClient, KvTransaction
 from rutile_coprocessor.schema import TableSchema
@@ -28,10 +36,6 @@ from rutile_proto.errors import Retry, RutileError
 MAX_ATTEMPTS = 20
 FIRST_DATABASE = "test"
 """Made with a new cluster, as in TiDB."""
-SYSTEM_DATABASES = ("information_schema",)
-"""Listed although nobody made them."""
-VIRTUAL_DATABASES = ("information_schema", "mysql", "performance_schema")
-"""Their tables are made when a query names them (`rutile.show.virtual`); nobody can make databases so named."""
 
 Change = Callable[[KvTransaction, CatalogSnapshot], Awaitable[TableInfo | None]]
 
@@ -120,7 +124,7 @@ class Catalog:
     async def create_database(self, name: str, *, if_not_exists: bool = False) -> bool:
         """Whether it was made. Raises 1007 when it exists already, unless `if_not_exists`."""
         try:
-            await self.change(lambda txn, seen: _create_database(txn, seen, name))
+            await self.change(lambda txn, seen: make_database(txn, seen, name))
         except SqlError as error:
             if error.code == errors.ER_DB_CREATE_EXISTS and if_not_exists:
                 return False
@@ -132,7 +136,7 @@ class Catalog:
         dropped: list[TableInfo] = []
 
         async def change(txn: KvTransaction, seen: CatalogSnapshot) -> None:
-            dropped[:] = await _drop_database(txn, seen, name, checked=checked)
+            dropped[:] = await remove_database(txn, seen, name, checked=checked)
 
         try:
             await self.change(change)
@@ -172,7 +176,7 @@ class Catalog:
             foreign_keys,
             auto_random=auto_random,
         )
-        made = await self.change(lambda txn, seen: _create_table(txn, seen, wanted, auto_increment, checked=checked))
+        made = await self.change(lambda txn, seen: make_table(txn, seen, wanted, auto_increment, checked=checked))
         assert made is not None
         return made
 
@@ -188,7 +192,7 @@ class Catalog:
 
     async def _set_state(self, database: str, name: str, state: TableState) -> TableInfo:
         async def change(txn: KvTransaction, seen: CatalogSnapshot) -> TableInfo:
-            changed = replace(_any_table(seen, database, name), state=state)
+            changed = replace(any_table(seen, database, name), state=state)
             txn.put(meta.table_key(database, name), changed.to_bytes())
             return changed
 
@@ -203,7 +207,7 @@ class Catalog:
         dropped: list[TableInfo] = []
 
         async def change(txn: KvTransaction, seen: CatalogSnapshot) -> None:
-            dropped[:] = [_any_table(seen, database, name, errors.ER_BAD_TABLE)]
+            dropped[:] = [any_table(seen, database, name, errors.ER_BAD_TABLE)]
             if checked:
                 refuse_drop(dropped[0], seen, dropping)
             if dropped[0].state is TableState.PUBLIC:
@@ -218,7 +222,7 @@ class Catalog:
         old: list[TableInfo] = []
 
         async def change(txn: KvTransaction, seen: CatalogSnapshot) -> TableInfo:
-            info = _any_table(seen, database, name)
+            info = any_table(seen, database, name)
             if checked:
                 refuse_truncate(info, seen)
             old[:] = [info]
@@ -241,7 +245,7 @@ class Catalog:
             txn = await self._client.begin()
             try:
                 seen = await meta.load(txn)
-                made = await _linked(txn, seen, await change(txn, seen))
+                made = await linked(txn, seen, await change(txn, seen))
                 await meta.bump_version(txn)
                 await txn.commit()
             except RutileError as error:
@@ -264,69 +268,3 @@ class Catalog:
     async def settle(self) -> None:
         """Wait until nothing commits any more that was made with older definitions than are known here."""
         await self.holds.settle((await self.current()).version)
-
-
-async def _create_database(txn: KvTransaction, seen: CatalogSnapshot, name: str) -> None:
-    if seen.database(name) is not None or name.lower() in VIRTUAL_DATABASES:
-        raise SqlError(errors.ER_DB_CREATE_EXISTS, f"Can't create database '{name}'; database exists")
-    info = DatabaseInfo(await meta.next_id(txn), name)
-    txn.put(meta.database_key(name), info.to_bytes())
-
-
-async def _linked(txn: KvTransaction, before: CatalogSnapshot, made: TableInfo | None) -> TableInfo | None:
-    """What a change made, once every parent has the list of those that lead to it."""
-    if not has_foreign_keys([*before.tables.values(), *([made] if made is not None else [])]):
-        return made
-    for info in relinked(await meta.load(txn)):
-        txn.put(meta.table_key(info.schema.database, info.schema.name), info.to_bytes())
-        made = info if made is not None and info.table_id == made.table_id else made
-    return made
-
-
-async def _drop_database(txn: KvTransaction, seen: CatalogSnapshot, name: str, *, checked: bool) -> list[TableInfo]:
-    if seen.database(name) is None:
-        raise SqlError(errors.ER_DB_DROP_EXISTS, f"Can't drop database '{name}'; database doesn't exist")
-    tables = [info for (owner, _), info in seen.tables.items() if owner == name.lower()]
-    dropping = frozenset(key_of(info) for info in tables)
-    known = seen.database(name)
-    assert known is not None
-    await note_database(txn, seen, known, [info for info in tables if info.state is TableState.PUBLIC])
-    for info in tables:
-        if checked:
-            refuse_drop(info, seen, dropping)
-        await note_table(txn, info, DROP_TABLE, alone=False)
-        meta.drop_table(txn, info)
-    for view in seen.views_of(name):
-        txn.delete(meta.view_key(view.schema.database, view.schema.name))
-    for sequence in seen.sequences_of(name):
-        txn.delete(meta.sequence_key(name, sequence.name))
-        txn.delete(meta.sequence_next_key(sequence.sequence_id))
-    txn.delete(meta.database_key(name))
-    return tables
-
-
-async def _create_table(
-    txn: KvTransaction, seen: CatalogSnapshot, wanted: TableInfo, auto_increment: int, *, checked: bool
-) -> TableInfo:
-    schema = wanted.schema
-    database = seen.database(schema.database)
-    if database is None:
-        raise errors.unknown_database(schema.database)
-    if seen.has_name(schema.database, schema.name):
-        raise SqlError(errors.ER_TABLE_EXISTS, f"Table '{schema.name}' already exists")
-    info = replace(wanted, schema=replace(schema, table_id=await meta.next_id(txn), database=database.name))
-    check_links(info, seen, info.foreign_keys, checked=checked)
-    check_children(info, seen)
-    txn.put(meta.table_key(schema.database, schema.name), info.to_bytes())
-    if auto_increment > 1:
-        txn.put(meta.auto_increment_key(info.table_id), str(auto_increment).encode())
-    return info
-
-
-def _any_table(seen: CatalogSnapshot, database: str, name: str, code: int = errors.ER_NO_SUCH_TABLE) -> TableInfo:
-    info = seen.tables.get((database.lower(), name.lower()))
-    if info is None:
-        if code == errors.ER_BAD_TABLE:
-            raise SqlError(code, f"Unknown table '{database}.{name}'")
-        raise errors.unknown_table(database, name)
-    return info

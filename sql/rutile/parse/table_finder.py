@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rutile import errors
-from rutile.catalog.catalog import VIRTUAL_DATABASES
+from rutile.catalog.changes import VIRTUAL_DATABASES
 from rutile.catalog.model import CatalogSnapshot
 from rutile.catalog.view_info import ViewInfo
 from rutile.errors import SqlError

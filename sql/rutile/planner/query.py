@@ -18,7 +18,7 @@ from typing import Literal
 import pyarrow as pa
 from sqlglot import exp
 
-from rutile.catalog.catalog import VIRTUAL_DATABASES
+from rutile.catalog.changes import VIRTUAL_DATABASES
 from rutile.expressions.compile import UTC
 from rutile.planner.dialect import PartialQuery, translate
 from rutile.planner.local_time import in_local_time

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pyarrow as pa
 
-from rutile.catalog.catalog import VIRTUAL_DATABASES
+from rutile.catalog.changes import VIRTUAL_DATABASES
 from rutile.catalog.model import CatalogSnapshot
 from rutile.show.information_schema import plain_columns, virtual_rows
 from rutile.show.information_schema import virtual_schema as catalog_schema
