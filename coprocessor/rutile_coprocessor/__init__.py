@@ -8,7 +8,7 @@ It knows nothing of Raft, MVCC or gRPC; `rutile_kv.server` feeds it the rows a r
     row_values, row_arrow
     handles, index_entries     primary keys, and the columns of indexes, as bytes that order like their values
     fragment, whitelist        what a fragment may contain; what runs is written anew from the checked tree
-    size_bounds                values whose size is only a number in the text: REPEAT('x', 1e9)
+    size_bounds, lambda_bounds values whose size is only a number in the text: REPEAT('x', 1e9); what lambdas multiply
     prelude                    functions of MySQL as DuckDB macros, the same on every store and in the front end
     execute, scan_source,      DuckDB, locked down: limits, pages, deadlines, cancellation
     pages, watchdog

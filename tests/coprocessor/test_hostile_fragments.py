@@ -77,6 +77,9 @@ REFUSED = {
     "deep operators": "SELECT " + "NOT " * 20000 + "TRUE",
     "deep cases": "SELECT " + "CASE WHEN a > 1 THEN " * 3000 + "1" + " END" * 3000 + " FROM s0",
     "a long text": "SELECT '" + "x" * (2 << 20) + "'",
+    "a text that doubles": "SELECT list_reduce(['x', 'y', 'z'], (a, b) -> a || b || a) FROM s0",
+    "a list that doubles": "SELECT list_reduce([[1], [2], [3]], lambda p, q: p + p) FROM s0",
+    "many makers": "SELECT " + ", ".join(["range(1000000)"] * 200),
     "nested repeats": "SELECT repeat(repeat(repeat(repeat(b, 9), 9), 9), 9) FROM s0",
 }
 
@@ -107,6 +110,17 @@ STOPPED = {
         "SELECT len(generate_series(DATE '0001-01-01', DATE '9999-01-01', INTERVAL 1 MICROSECOND)) FROM s0",
     "a fold of a list": "SELECT list_reduce(range(100000000), (x, y) -> x + y) FROM s0",
     "lists in lists": "SELECT list_transform(range(900000), x -> list_transform(range(900000), y -> x * y)) FROM s0",
+    "lists by rows": "SELECT len(range(a + 500000)) FROM s0",
+    "lists of lists, joined":
+        "SELECT len(flatten(list_transform(range(a + 30000), x -> range(30000)))) FROM s0",
+    "lists of lists of lists": "SELECT list_transform(range(200), x -> list_transform(range(200), y -> range(a + 200)))"
+        " FROM s0",
+    "texts in lists": "SELECT list_transform(range(30000), x -> repeat(b, 30000)) FROM s0",
+    "a list given back for each element":
+        "WITH c AS (SELECT range(a + 20000) AS l FROM s0) SELECT flatten(list_transform(l, x -> c.l)) FROM c",
+    "a text given back for each element":
+        "WITH c AS (SELECT range(a + 20000) AS l, repeat(b, 50000) AS s FROM s0)"
+        " SELECT list_transform(l, x -> c.s) FROM c",
     "a list resized": "SELECT list_resize([1], 10000000000, 1) FROM s0",
     "texts joined": "SELECT string_agg(repeat(b, 100000), ',') FROM s0",
     "texts gathered": "SELECT list(repeat(b, 100000)) FROM s0",
@@ -174,3 +188,18 @@ def test_what_is_too_much_is_stopped(executor: Executor, what: str) -> None:
     assert time.monotonic() - began < 30
     assert own_memory_bytes() - before < GIB
     assert is_alive(executor)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT list_transform(range(a % 10), x -> x + a + length(repeat(b, 3))) FROM s0",
+        "SELECT list_filter([1, 2, a], x -> x < a AND list_contains([a, 3], x)) FROM s0",
+        "SELECT list_transform(string_split(b, '1'), x -> x || b) FROM s0",
+        "SELECT list_reduce([1, 2, a], (p, q) -> CASE WHEN p > q THEN p ELSE q END) FROM s0",
+        "SELECT list_transform(range(3), x -> list_transform(range(x), y -> x * y + a)), len(range(a)) FROM s0",
+        "SELECT repeat(b, 1000), lpad(b, 2000, 'x'), replace(b, '1', 'one') FROM s0",
+    ],
+)
+def test_what_means_no_harm_runs(executor: Executor, sql: str) -> None:
+    assert run(executor, sql, 60) == ROWS
