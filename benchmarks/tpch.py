@@ -63,6 +63,7 @@ def main() -> None:
                 _import(cluster, folder, options.scale, peer_import)
             with rutile.connect(cluster.sql_address) as connection:
                 idle = _compare(connection, peer)
+                _print_memory(cluster)
                 if options.updates:
                     _under_updates(cluster, connection, options.updates, idle)
             if options.restart:
@@ -110,6 +111,15 @@ def _compare(connection: rutile.Connection, peer: duckdb.DuckDBPyConnection) -> 
     cold, hot, other = totals
     print(f"total  {cold:9.3f} {hot:9.3f} {other:9.3f} {hot / other:10.2f}x (cold {cold / other:.1f}x)")
     return idle
+
+
+def _print_memory(cluster: Playground) -> None:
+    """Of each store: its own, and what it maps of files, which is page cache."""
+    for store in cluster.stores:
+        lines = Path(f"/proc/{store.pid}/status").read_text().splitlines()
+        sizes = {name: int(rest.split()[0]) // 1024 for name, _, rest in (line.partition(":") for line in lines)
+                 if name in ("RssAnon", "RssFile")}  # fmt: skip
+        print(f"{store.name}: {sizes['RssAnon']} MB of its own, {sizes['RssFile']} MB of files")
 
 
 class Updates:
