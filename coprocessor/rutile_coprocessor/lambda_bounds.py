@@ -68,8 +68,9 @@ def check_lambdas(query: exp.Expr) -> None:
             _check_fold(each)
     captured = [column for each in bodies for column in each.this.find_all(exp.Column) if _is_given_back(column)]
     for column in {id(each): each for each in captured}.values():
-        times, *others = [exp.func("len", gone.copy()) for gone in lists_gone_through(column)]
-        for other in others:
+        counts = [exp.func("len", gone.copy()) for gone in lists_gone_through(column)]
+        times: exp.Expr = counts[0]
+        for other in counts[1:]:
             times = exp.Mul(this=times, expression=other)
         column.replace(exp.func("rutile_captured", column.copy(), times))
 
