@@ -2,9 +2,9 @@
 
     execute -> shape_of -> the plan cache ----- a point plan: closures on the client's get and put, no DuckDB
                               | none
-                            parse -> one method a kind of statement:
+                            parse -> dispatch, one arm a kind of statement:
                                      queries and data changes -> planner -> execution
-                                     definitions -> catalogue;  SHOW, SET, BEGIN, ... -> here
+                                     definitions -> catalogue;  SHOW, SET, BEGIN, ...
 
 One statement at a time; `cancel` may be called while one runs.
 """
@@ -13,52 +13,39 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar, assert_never
-
-from sqlglot import exp
+from typing import TYPE_CHECKING, TypeVar
 
 from rutile import errors
 from rutile.catalog.model import CatalogSnapshot
 from rutile.errors import SqlError
-from rutile.expressions.compile import Environment, NotCompilable, constant_value
-from rutile.parse import statements as st
+from rutile.expressions.compile import Environment
 from rutile.parse.lexer import shape_of, split_statements
 from rutile.parse.other_modes import in_default_mode, split_other
 from rutile.parse.parser import parse
 from rutile.parse.table_finder import TableFinder
 from rutile.privileges.check import SessionPrivileges
 from rutile.privileges.model import INTERNAL, Identity
-from rutile.privileges.run import run_user_statement
 from rutile.rows.access import TableAccess
 from rutile.rows.links import with_linked
-from rutile.session.batch import run_batch
-from rutile.session.definitions import run_definition
 from rutile.session.describe import Description, describe
+from rutile.session.dispatch import run_statement
 from rutile.session.duckdb_door import DuckDbDoor
-from rutile.session.file_statements import run_file_statement
 from rutile.session.prepared_texts import PreparedTexts
-from rutile.session.process_list import Activity, kill
+from rutile.session.process_list import Activity
 from rutile.session.prompt import Prompt
 from rutile.session.queries import Queries
-from rutile.session.recovery import run_recovery
 from rutile.session.result import Result, SqlWarning
-from rutile.session.sequences import SessionSequences, may_call, run_sequence_definition
+from rutile.session.sequences import SessionSequences
 from rutile.session.shaped import ShapedStatements
 from rutile.session.stale_reads import StaleReads
 from rutile.session.statement_summary import LONGEST_TEXT as MAX_SHAPE_TEXT
 from rutile.session.statement_summary import Ran
 from rutile.session.storage import KvTransaction
 from rutile.session.streams import ResultStream, Streams
-from rutile.session.temporary import TemporaryTables, run_on_temporary
+from rutile.session.temporary import TemporaryTables
 from rutile.session.transactions import TransactionMode, TransactionState, read_only_transaction
 from rutile.session.values import session_value
 from rutile.session.variables import SessionVariables, zone_name
-from rutile.session.views import run_create_view, run_drop_view
-from rutile.show.admin import run_admin
-from rutile.show.regions import run_show_regions, run_split
-from rutile.show.show import LOOKS_BACK, run_show
-from rutile.statistics.statements import run_analyze, run_drop_stats
 from rutile_coprocessor.watchdog import CancelToken
 from rutile_proto.errors import RutileError
 
@@ -90,18 +77,18 @@ class Session:
         self.transaction = TransactionState(
             database.client, database.catalog, database.tables, database.options.monotonic, database.changes
         )
-        self._user_variables: dict[str, object] = {}
-        self._prepared = PreparedTexts()
+        self.user_variables: dict[str, object] = {}
+        self.prepared = PreparedTexts()
         self.warnings: list[SqlWarning] = []
         self.last_insert_id = 0
         self.row_count = 0
         self.found_rows = 0
         self._shape_text: str | None = None
+        """The running statement without its literals."""
         self.plan_from_cache = False
         """Whether the statement under way has found its plan ready made."""
         self.last_plan_from_cache = False
         """Whether the one before has: @@last_plan_from_cache."""
-        """The running statement without its literals."""
         self._closed = False
         self._turn = asyncio.Lock()
         self._running: asyncio.Task[object] | None = None
@@ -264,7 +251,7 @@ class Session:
             params,
             self.shared.options.now(),
             lambda name: session_value(self, name),
-            self._user_variables,
+            self.user_variables,
             self.zone,
             self.variables.modes,
         )
@@ -281,14 +268,15 @@ class Session:
         within = self.holds_locks
         for _ in range(MAX_DEFINITION_CHANGES):
             try:
-                return await self._execute(sql, params, dialect)
+                return await self.execute_within(sql, params, dialect)
             except SqlError as error:
                 if error.code != errors.ER_SCHEMA_CHANGED or within:
                     raise
                 await self.shared.catalog.refresh()
-        return await self._execute(sql, params, dialect)
+        return await self.execute_within(sql, params, dialect)
 
-    async def _execute(self, sql: str, params: Sequence[object], dialect: str) -> Result:
+    async def execute_within(self, sql: str, params: Sequence[object], dialect: str = "mysql") -> Result:
+        """Run one statement as part of the one under way: what EXECUTE stands for."""
         if dialect == "duckdb":
             if self.stale.is_active:
                 raise errors.not_supported("reads of the past in DuckDB's dialect")
@@ -307,120 +295,7 @@ class Session:
             plan = await self.queries.known_plan(sql)
             if plan is not None:
                 return (await self.queries.run_plan(plan))[0]
-        return await self._execute_statement(parse(sql).statement, sql, tuple(params))
-
-    async def _execute_statement(self, statement: st.Statement, sql: str, params: tuple[object, ...]) -> Result:
-        environment = self.environment(params)
-        match statement:
-            case st.Query() | st.Insert() | st.Update() | st.Delete() if may_call(sql):
-                resolved = await self.sequences.resolved(statement, environment)
-                return await self.queries.run(resolved, None, environment)
-            case st.RecoverTable() | st.RecoverDatabase():
-                await self.transaction.commit()
-                return await run_recovery(self.shared.catalog, statement, self.database)
-            case st.CreateSequence() | st.AlterSequence() | st.DropSequence():
-                await self.transaction.commit()
-                return await run_sequence_definition(self, statement)
-            case st.Query() | st.Insert() | st.Update() | st.Delete() | st.Explain():
-                return await self.queries.run(statement, sql, environment)
-            case (
-                st.CreateDatabase() | st.DropDatabase() | st.CreateTable() | st.DropTable() | st.TruncateTable()
-                | st.AlterTable() | st.RenameTables()
-            ):  # fmt: skip
-                done = await run_on_temporary(self, statement)
-                if done is not None:
-                    return done
-                await self.transaction.commit()
-                shared, checked = self.shared, bool(self.variables.get("foreign_key_checks"))
-                result = await run_definition(
-                    statement, shared.catalog, shared.ddl, self.database, environment.now, checked=checked
-                )
-                self._forget_dropped_database(statement)
-                return result
-            case st.Batch():
-                return await run_batch(self, statement, environment)
-            case st.CreateView():
-                await self.transaction.commit()
-                return await run_create_view(self, statement)
-            case st.DropView():
-                await self.transaction.commit()
-                return await run_drop_view(self, statement)
-            case st.Admin():
-                return await run_admin(self, statement)
-            case st.AnalyzeTable():
-                await self.transaction.commit()
-                return await run_analyze(self, statement)
-            case st.DropStats():
-                await self.transaction.commit()
-                return await run_drop_stats(self, statement)
-            case st.SplitTable():
-                return await run_split(self, statement, environment)
-            case st.ShowRegions():
-                return await run_show_regions(self, statement)
-            case st.ImportInto() | st.ShowImportJobs() | st.CancelImportJob() | st.SelectIntoOutfile():
-                return await run_file_statement(self, statement, sql, environment)
-            case st.Show():
-                result = await run_show(self, statement)
-                return replace(result, info="SHOW") if statement.what in LOOKS_BACK else result
-            case st.UserStatement(action):
-                return await run_user_statement(self, action)
-            case st.Kill(connection_id, query_only):
-                await kill(self, connection_id, query_only=query_only)
-            case st.Prepare():
-                self._prepared.prepare(statement, self._user_variables)
-            case st.ExecutePrepared(name, variables):
-                values = [self._user_variables.get(variable) for variable in variables]
-                return await self._execute(self._prepared.get(name, "EXECUTE"), values, "mysql")
-            case st.Deallocate(name):
-                self._prepared.drop(name)
-            case st.Use(name):
-                await self.use(name)
-            case st.SetVariables():
-                await self._set(statement, environment)
-            case st.Begin(as_of=moment) if moment is not None:
-                await self.transaction.commit()
-                self.stale.transaction_ts = await self.stale.timestamp(moment, environment)
-            case st.Begin(read_only, pessimistic):
-                self.stale.transaction_ts = None
-                await self.transaction.begin(self.mode.begun(read_only=read_only, pessimistic=pessimistic))
-            case st.Commit():
-                self.stale.transaction_ts = None
-                await self.transaction.commit()
-            case st.Rollback(savepoint):
-                self.stale.transaction_ts = None
-                await self.transaction.rollback_to(savepoint)
-            case st.Savepoint(name):
-                await self.transaction.savepoint(name, self.mode)
-            case st.ReleaseSavepoint(name):
-                self.transaction.release(name)
-            case st.Nothing():
-                pass
-            case _:
-                assert_never(statement)
-        return Result()
-
-    def _forget_dropped_database(self, statement: st.Statement) -> None:
-        if isinstance(statement, st.DropDatabase) and statement.name.lower() == (self.database or "").lower():
-            self.database = None
-
-    async def _set(self, statement: st.SetVariables, environment: Environment) -> None:
-        for assignment in statement.assignments:
-            value = await self._value(assignment.value, environment)
-            if assignment.scope == "user":
-                self._user_variables[assignment.name] = value
-            elif assignment.scope == "global":
-                raise errors.not_supported(f"SET GLOBAL {assignment.name}")
-            else:
-                self.variables.set(assignment.name, value)
-                if assignment.name == "autocommit" and self.autocommit:
-                    await self.transaction.commit()
-
-    async def _value(self, expression: exp.Expr, environment: Environment) -> object:
-        """An expression's value: by closures, or as a query."""
-        try:
-            return constant_value(expression, environment)
-        except NotCompilable:
-            return (await self.queries.constant(expression, environment)).rows()[0][0]
+        return await run_statement(self, parse(sql).statement, sql, self.environment(tuple(params)))
 
     # --- what statements share ---
 
