@@ -11,11 +11,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from rutile.rows.origins import Origin
 from rutile_coprocessor.schema import ColumnType, Kind, Scalar
+
+if TYPE_CHECKING:
+    from rutile.rows.origins import Origin  # would load DuckDB, which the key-value face does without
 
 TYPE_METADATA = b"rutile.type"
 """Arrow field metadata: `kind,unsigned,precision,scale,length`, and each member of an ENUM or SET after a NUL."""
