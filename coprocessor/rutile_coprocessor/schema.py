@@ -221,6 +221,7 @@ def scalar_to_json(value: Scalar) -> Any:
 
 
 def scalar_from_json(value: Any) -> Scalar:
+    """What `scalar_to_json` made."""
     if not isinstance(value, dict):
         return value  # type: ignore[no-any-return]
     ((tag, body),) = value.items()
