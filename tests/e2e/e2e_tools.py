@@ -45,8 +45,12 @@ def regions(cluster: Playground) -> list[pdpb.Region]:
 
 
 def leader_index(cluster: Playground, region: int = -1) -> int | None:
-    """Which of `cluster.stores` leads the (last) region, None when nobody is known to."""
-    leader = regions(cluster)[region].leader
+    """Which of `cluster.stores` leads the (last) region, None when nobody is known to.
+
+    `region` counts round: there may be fewer of them by now than when the caller looked.
+    """
+    known = regions(cluster)
+    leader = known[region % len(known)].leader
     with contextlib.closing(grpc.insecure_channel(cluster.pd_address)) as channel:
         stub = pdpb_grpc.PDStub(channel)
         cluster_id = stub.GetMembers(pdpb.GetMembersRequest(), timeout=5).header.cluster_id
