@@ -14,7 +14,8 @@ from sql_runner import NOW, run_on
 from rutile.nodes.embedded import EmbeddedNode
 from rutile.session.engine import Database, DatabaseOptions
 
-SCRIPTS = ("databases_and_tables", "recovery", "enums", "foreign_keys", "inserts", "transactions", "queries", "session")
+SCRIPTS = ("databases_and_tables", "recovery", "enums", "foreign_keys", "inserts", "transactions", "queries", "session",
+           "partitions")  # fmt: skip
 """Those that do not look at the fake client's own numbers."""
 _TIMESTAMPS = re.compile(r"(transaction|committed at) \d+|on key \w+")
 

@@ -36,5 +36,8 @@ one step at a time, taken by the one front end that owns the jobs (`rutile.ddl.w
 *Row ids* are handed out from ranges of 30,000 a front end takes at once (`identifiers.py`), so ids are unique and
 ascending within a front end, and have gaps.
 
+*Partitions* (`partitions.py`) are in their table's definition, each with an id of its own, under which its rows and
+index entries lie; nothing lies under the table's. DROP and TRUNCATE of a partition treat its id as those of a table do.
+
 *Foreign keys* are in their children's definitions; parents list who leads to them (`foreign_keys.py`).
 """

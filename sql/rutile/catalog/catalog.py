@@ -24,6 +24,7 @@ from rutile.catalog.holds import CommitHolds
 from rutile.catalog.identifiers import IdAllocator
 from rutile.catalog.indexes import IndexInfo
 from rutile.catalog.model import CatalogSnapshot, DatabaseInfo, TableInfo, TableState
+from rutile.catalog.partitions import Partitioning
 from rutile.catalog.recovery import DROP_TABLE, TRUNCATE_TABLE, note_table
 from rutile.catalog.rules import NO_RULES, RuleSet
 from rutile.catalog.sequences import SequenceValues
@@ -158,6 +159,7 @@ class Catalog:
         rules: RuleSet = NO_RULES,
         foreign_keys: tuple[ForeignKey, ...] = (),
         auto_random: AutoRandom | None = None,
+        partitioning: Partitioning | None = None,
         checked: bool = True,
     ) -> TableInfo:
         """Make a table; `schema.table_id` is ignored and a fresh one given. `auto_increment` is the first value.
@@ -175,6 +177,7 @@ class Catalog:
             rules,
             foreign_keys,
             auto_random=auto_random,
+            partitioning=partitioning,
         )
         made = await self.change(lambda txn, seen: make_table(txn, seen, wanted, auto_increment, checked=checked))
         assert made is not None
@@ -228,10 +231,11 @@ class Catalog:
             old[:] = [info]
             # An index on its way in belongs to a job on the old id, which will find its table gone.
             schema = replace(info.schema, table_id=await meta.next_id(txn))
-            fresh = replace(info, schema=schema, indexes=info.public_indexes)
+            partitioning = await meta.with_fresh_ids(txn, info.partitioning)
+            fresh = replace(info, schema=schema, indexes=info.public_indexes, partitioning=partitioning)
             txn.put(meta.table_key(database, name), fresh.to_bytes())
             await note_table(txn, info, TRUNCATE_TABLE)
-            meta.forget_rows(txn, info.table_id)
+            meta.forget_table(txn, info)
             return fresh
 
         made = await self.change(change)

@@ -71,7 +71,9 @@ async def make_table(
         raise errors.unknown_database(schema.database)
     if seen.has_name(schema.database, schema.name):
         raise SqlError(errors.ER_TABLE_EXISTS, f"Table '{schema.name}' already exists")
-    info = replace(wanted, schema=replace(schema, table_id=await meta.next_id(txn), database=database.name))
+    partitioning = await meta.with_fresh_ids(txn, wanted.partitioning)
+    schema = replace(schema, table_id=await meta.next_id(txn), database=database.name)
+    info = replace(wanted, schema=schema, partitioning=partitioning)
     check_links(info, seen, info.foreign_keys, checked=checked)
     check_children(info, seen)
     txn.put(meta.table_key(schema.database, schema.name), info.to_bytes())

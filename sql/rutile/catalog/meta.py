@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from rutile.catalog.model import CatalogSnapshot, DatabaseInfo, TableInfo
+from rutile.catalog.partitions import Partitioning
 from rutile.catalog.sequence_info import SequenceInfo
 from rutile.catalog.view_info import ViewInfo
 from rutile.ddl.delete_ranges import range_of_table, schedule_delete_range
@@ -129,7 +130,21 @@ async def bump_version(txn: MetaWriter) -> int:
 def drop_table(txn: MetaWriter, info: TableInfo) -> None:
     """Take a table out of the catalogue and put its keys on the list of what is to be removed."""
     txn.delete(table_key(info.schema.database, info.schema.name))
+    forget_table(txn, info)
+
+
+def forget_table(txn: MetaWriter, info: TableInfo) -> None:
+    """`forget_rows` of a table and of its partitions."""
     forget_rows(txn, info.table_id)
+    for physical_id in info.physical_ids if info.partitioning is not None else ():
+        schedule_delete_range(txn, *range_of_table(physical_id), mark=txn.start_ts)
+
+
+async def with_fresh_ids(txn: MetaWriter, partitioning: Partitioning | None) -> Partitioning | None:
+    """The same partitions with ids of their own, for a table without rows."""
+    if partitioning is None:
+        return None
+    return partitioning.with_ids([await next_id(txn) for _ in partitioning.partitions])
 
 
 def forget_rows(txn: MetaWriter, table_id: int) -> None:

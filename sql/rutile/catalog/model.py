@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from enum import StrEnum
 
 from rutile.catalog.auto_random import AutoRandom
 from rutile.catalog.foreign_keys import ForeignKey, Referrer
 from rutile.catalog.indexes import IndexInfo, IndexState
+from rutile.catalog.partitions import Partition, Partitioning
 from rutile.catalog.rules import NO_RULES, RuleSet
 from rutile.catalog.sequence_info import SequenceInfo
 from rutile.catalog.view_info import ViewInfo
@@ -60,6 +61,18 @@ class TableInfo:
     """How the primary key is made when a row does not give it."""
     is_temporary: bool = False
     """A session's own table (`rutile.session.temporary`), which is in no catalogue."""
+    partitioning: Partitioning | None = None
+
+    @property
+    def physical_ids(self) -> tuple[int, ...]:
+        """The ids that rows and index entries lie under: its own, or its partitions'."""
+        if self.partitioning is None:
+            return (self.schema.table_id,)
+        return tuple(each.partition_id for each in self.partitioning.partitions)
+
+    def of_partition(self, part: Partition) -> TableInfo:
+        """One partition as a table of its own."""
+        return replace(self, schema=replace(self.schema, table_id=part.partition_id), partitioning=None)
 
     @property
     def table_id(self) -> int:
@@ -81,6 +94,7 @@ class TableInfo:
             "rules": self.rules.to_json(), "foreign_keys": [each.to_json() for each in self.foreign_keys],
             "referrers": [[each.database, each.table, each.foreign_key] for each in self.referrers],
             "auto_random": astuple(self.auto_random) if self.auto_random is not None else None,
+            "partitioning": self.partitioning.to_json() if self.partitioning is not None else None,
         }  # fmt: skip
         return json.dumps(body, separators=(",", ":")).encode()
 
@@ -96,7 +110,11 @@ class TableInfo:
         referrers = tuple(Referrer(*each) for each in body.get("referrers", ()))
         last_id = body.get("last_index_id", 0)
         random = AutoRandom(*body["auto_random"]) if body.get("auto_random") else None
-        return TableInfo(schema, state, body["comment"], indexes, last_id, rules, foreign_keys, referrers, random)
+        partitioning = Partitioning.from_json(body["partitioning"]) if body.get("partitioning") else None
+        return TableInfo(
+            schema, state, body["comment"], indexes, last_id, rules, foreign_keys, referrers, random,
+            partitioning=partitioning,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

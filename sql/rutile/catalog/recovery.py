@@ -122,8 +122,9 @@ class Recovery:
         raise self._too_late()
 
     async def _bring_back(self, txn: KvTransaction, job: Job, info: TableInfo) -> TableInfo:
-        if not await unschedule(txn, *range_of_table(info.table_id)):
-            raise self._too_late()
+        for physical_id in dict.fromkeys((info.table_id, *info.physical_ids)):
+            if not await unschedule(txn, *range_of_table(physical_id)):
+                raise self._too_late()
         # An index on its way in had a job, which has found its table gone.
         back = replace(info, indexes=info.public_indexes, referrers=())
         for key, value in zip(

@@ -31,6 +31,8 @@ from rutile.ddl.foreign_keys import (
     needs_index,
 )
 from rutile.ddl.indexes import ER_DUP_KEYNAME, IndexDefinition, build_indexes
+from rutile.ddl.partition_changes import PartitionChange, change_partitions, refuse_change
+from rutile.ddl.partitions import check_keys
 from rutile.ddl.worker import DdlWorker
 from rutile.errors import SqlError
 from rutile.parse import alterations as alter
@@ -61,6 +63,8 @@ class TableAlterer:
     async def run(self, changes: tuple[alter.Alteration, ...]) -> list[SqlWarning]:
         """Make them; what IF [NOT] EXISTS made of errors. Raises 1146 and what each change raises."""
         info = await self._info()
+        for change in changes:
+            refuse_change(info, change)
         notes: list[SqlWarning] = []
         if all(_is_definition(info, change) for change in changes):
             await self._replace(lambda info, seen: self._all_changed(info, seen, changes, notes))
@@ -101,6 +105,8 @@ class TableAlterer:
             case alter.RenameTable(database, name):
                 await rename_table(self._catalog, self._database, self._table, database or self._database, name)
                 self._database, self._table = database or self._database, name
+            case alter.AddPartitions() | alter.DropPartitions() | alter.TruncatePartitions():
+                await change_partitions(self._catalog, self._database, self._table, change)
             case alter.AddCheck(constraint, condition):
                 check = constraints.new_check(await self._info(), constraint, condition)
                 await self._add_check(check)
@@ -118,6 +124,7 @@ class TableAlterer:
 
     def _guarded(self, info: TableInfo, seen: CatalogSnapshot, change: alter.Alteration) -> TableInfo:
         """The table with a change of its definition, if no foreign key forbids it. Raises 1828 to 1833."""
+        refuse_change(info, change)
         changed = _changed(info, change, self._now)
         left = {column.id: column for column in changed.schema.columns}
         for column in info.schema.columns:
@@ -204,6 +211,8 @@ class TableAlterer:
         """The job; the id is given to it now."""
         info = self._find(seen)
         (index,) = build_indexes(info.schema, [definition], info.indexes, info.last_index_id)
+        if info.partitioning is not None:
+            check_keys(info.partitioning, info.schema, [index])
         txn.put(meta.table_key(self._database, self._table), replace(info, last_index_id=index.id).to_bytes())
         job = await self._job("add index", info, index.id, index.name, txn)
         return replace(job, extra={"index": index.to_json()})
@@ -233,6 +242,8 @@ def _is_definition(info: TableInfo, change: alter.Alteration) -> bool:
     """Whether the change is one of the table's definition alone, so that it can be made together with others."""
     if isinstance(change, alter.ModifyColumn):
         return info.schema.has_column(change.name) and not column_changes.forbids_null(info, change)
+    if isinstance(change, PartitionChange):
+        return False
     others = alter.AddIndex | alter.DropIndex | alter.RenameTable | alter.SetAutoIncrement
     return not isinstance(change, others | alter.AddCheck | alter.DropCheck | alter.AddForeignKey)
 

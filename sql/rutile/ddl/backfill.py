@@ -56,19 +56,19 @@ class Backfill:
 
     async def run(self, job: Job) -> Job | None:
         """The job with all rows done; None if it is not to go on. Raises DuplicateFound."""
-        start, end = self._table.range
-        start = bytes.fromhex(job.next_key) or start
         since_note = 0
-        while start < end:
-            ranges = await self._cut(start, end)
-            counts = await _all(self._fill(each) for each in ranges)
-            start = ranges[-1].end
-            job = replace(job, row_count=job.row_count + sum(counts), next_key=start.hex())
-            since_note += len(ranges)
-            if since_note >= NOTE_EVERY:
-                since_note = 0
-                if not await self._note(job):
-                    return None
+        for low, end in self._table.ranges:
+            start = max(low, bytes.fromhex(job.next_key))
+            while start < end:
+                ranges = await self._cut(start, end)
+                counts = await _all(self._fill(each) for each in ranges)
+                start = ranges[-1].end
+                job = replace(job, row_count=job.row_count + sum(counts), next_key=start.hex())
+                since_note += len(ranges)
+                if since_note >= NOTE_EVERY:
+                    since_note = 0
+                    if not await self._note(job):
+                        return None
         return replace(job, extra={**job.extra, FILLED: True})
 
     async def _cut(self, start: bytes, end: bytes) -> list[_Range]:

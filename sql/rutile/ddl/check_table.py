@@ -15,8 +15,30 @@ PAGE = 2_048
 async def check_table(table: TableAccess, snapshot: KvSnapshot) -> int:
     """Compare; the number of rows. Raises 8223 naming the first index and row that do not agree.
 
-    Every row's entries must be there with the right values; and there must be as many entries as rows.
+    Every row's entries must be there with the right values; and there must be as many entries as rows. A row must be
+    in the partition it belongs to.
     """
+    rows = 0
+    for number, part in enumerate(table.parts):
+        rows += await _check_part(part, snapshot)
+        await _check_places(table, number, snapshot)
+    return rows if table.parts else await _check_part(table, snapshot)
+
+
+async def _check_places(table: TableAccess, number: int, snapshot: KvSnapshot) -> None:
+    """Raises 8223 for a row in partition `number` that belongs elsewhere."""
+    assert table.partitions is not None
+    start, end = table.parts[number].range
+    while page := await snapshot.scan(start, end, PAGE):
+        for key, value in page:
+            if table.partitions.number_of(table.rows.decode_row(value)) != number:
+                name, handle = table.partitions.names[number], _shown(table, table.handle_of(key))
+                message = f"table {table.schema.name}: the row of handle {handle} is not of its partition {name}"
+                raise SqlError(ER_INCONSISTENT, f"data inconsistency in {message}")
+        start = page[-1][0] + b"\0"
+
+
+async def _check_part(table: TableAccess, snapshot: KvSnapshot) -> int:
     rows = 0
     start, end = table.range
     while page := await snapshot.scan(start, end, PAGE):

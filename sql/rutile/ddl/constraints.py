@@ -61,13 +61,13 @@ def without_check(info: TableInfo, name: str) -> TableInfo:
 async def check_rows(info: TableInfo, check: CheckConstraint, snapshot: KvSnapshot) -> None:
     """Look at every row. Raises 3819 at the first that fails."""
     table, holds, environment = TableAccess(info), compile_rule(info, check.sql), Environment()
-    start, end = table.range
-    while page := await snapshot.scan(start, end, PAGE):
-        for _, value in page:
-            found = holds(table.rows.decode_row(value), environment)
-            if found is not None and not semantics.truth(found):
-                raise SqlError(ER_CHECK_VIOLATED, f"Check constraint '{check.name}' is violated.")
-        start = page[-1][0] + b"\0"
+    for start, end in table.ranges:
+        while page := await snapshot.scan(start, end, PAGE):
+            for _, value in page:
+                found = holds(table.rows.decode_row(value), environment)
+                if found is not None and not semantics.truth(found):
+                    raise SqlError(ER_CHECK_VIOLATED, f"Check constraint '{check.name}' is violated.")
+            start = page[-1][0] + b"\0"
 
 
 # --- foreign keys -----------------------------------------------------------------------------------------------------

@@ -12,7 +12,12 @@ async def copy_table(catalog: Catalog, source: tuple[str, str], target: tuple[st
     """Make a table as another is; both as (database, name). Raises 1049, 1050, 1146."""
     info = copied(await catalog.get_table(*source), *target)
     return await catalog.create_table(
-        info.schema, comment=info.comment, indexes=info.indexes, rules=info.rules, auto_random=info.auto_random
+        info.schema,
+        comment=info.comment,
+        indexes=info.indexes,
+        rules=info.rules,
+        auto_random=info.auto_random,
+        partitioning=info.partitioning,
     )
 
 
@@ -28,4 +33,5 @@ def copied(info: TableInfo, owner: str, name: str) -> TableInfo:
         last_index_id=info.last_index_id,
         rules=info.rules,
         auto_random=info.auto_random,
+        partitioning=info.partitioning,
     )

@@ -13,18 +13,22 @@ from rutile.catalog.auto_random import MAX_SHARD_BITS, MIN_RANGE_BITS, RANGE_BIT
 from rutile.catalog.foreign_keys import ForeignKey
 from rutile.catalog.indexes import IndexInfo
 from rutile.catalog.model import TableInfo
+from rutile.catalog.partitions import Partitioning
 from rutile.catalog.rules import NO_RULES, CheckConstraint, GeneratedColumn, RuleSet
 from rutile.ddl.columns import ColumnKey, check_character_set, read_column
 from rutile.ddl.foreign_keys import (
     ForeignKeyDefinition,
     build_foreign_keys,
+    foreign_keys_refused,
     needs_index,
     read_foreign_key,
     read_reference,
 )
 from rutile.ddl.indexes import IndexDefinition, build_indexes, read_index
+from rutile.ddl.partitions import build_partitioning, check_keys
 from rutile.errors import SqlError, not_supported
 from rutile.parse.mysql_text import mysql_text
+from rutile.parse.partition_clause import PartitionClause
 from rutile.rows.row_rules import compile_rule
 from rutile_coprocessor.schema import Column, Handle, Kind, TableSchema
 from rutile_proto.errors import InvalidRequest
@@ -50,6 +54,7 @@ class TableDefinition:
     rules: RuleSet = NO_RULES
     foreign_keys: tuple[ForeignKey, ...] = ()
     auto_random: AutoRandom | None = None
+    partitioning: Partitioning | None = None
 
 
 @dataclass
@@ -63,8 +68,10 @@ class _Parts:
     auto_random: tuple[Column, AutoRandom] | None = None
 
 
-def read_definition(definition: exp.Create, database: str, name: str) -> TableDefinition:
-    """The schema CREATE TABLE describes. Raises 1235 naming what Rutile lacks."""
+def read_definition(
+    definition: exp.Create, database: str, name: str, clause: PartitionClause | None = None
+) -> TableDefinition:
+    """The schema CREATE TABLE describes, with its PARTITION BY. Raises 1235 naming what Rutile lacks."""
     if not isinstance(definition.this, exp.Schema):
         raise not_supported("CREATE TABLE ... LIKE and CREATE TABLE ... AS SELECT")
     if definition.expression is not None and definition.args.get("expression"):
@@ -83,7 +90,13 @@ def read_definition(definition: exp.Create, database: str, name: str) -> TableDe
     foreign_keys = build_foreign_keys(table, parts.foreign_keys)
     indexes = with_own_indexes(table, foreign_keys)
     random = check_auto_random(schema, *parts.auto_random) if parts.auto_random is not None else None
-    return TableDefinition(schema, comment, auto_increment, indexes, rules, foreign_keys, random)
+    partitioning = None
+    if clause is not None:
+        partitioning = build_partitioning(clause, schema)
+        check_keys(partitioning, schema, indexes)
+        if foreign_keys:
+            raise foreign_keys_refused()
+    return TableDefinition(schema, comment, auto_increment, indexes, rules, foreign_keys, random, partitioning)
 
 
 def with_own_indexes(info: TableInfo, foreign_keys: Sequence[ForeignKey]) -> tuple[IndexInfo, ...]:

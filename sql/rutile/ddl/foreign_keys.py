@@ -16,6 +16,7 @@ from rutile.errors import SqlError, not_supported
 from rutile_coprocessor.schema import Column, Kind, TableSchema
 
 ER_WRONG_FK_DEF = 1239
+ER_FK_ON_PARTITIONED = 1506
 ER_FK_NO_INDEX_PARENT = 1822
 ER_FK_CANNOT_OPEN_PARENT = 1824
 ER_FK_DUP_NAME = 1826
@@ -114,6 +115,12 @@ def _check_actions(info: TableInfo, definition: ForeignKeyDefinition, columns: S
 # --- the two ends -----------------------------------------------------------------------------------------------------
 
 
+def foreign_keys_refused() -> SqlError:
+    """1506: at neither end of a foreign key may be a partitioned table."""
+    message = "Foreign key clause is not yet supported in conjunction with partitioning"
+    return SqlError(ER_FK_ON_PARTITIONED, message)
+
+
 def check_links(info: TableInfo, seen: CatalogSnapshot, foreign_keys: Iterable[ForeignKey], *, checked: bool) -> None:
     """The parents of these foreign keys of `info` must fit; without `checked` they may be missing.
 
@@ -137,7 +144,9 @@ def check_children(parent: TableInfo, seen: CatalogSnapshot) -> None:
 
 
 def check_link(child: TableInfo, foreign: ForeignKey, parent: TableInfo) -> None:
-    """Whether the foreign key of `child` can lead to `parent`. Raises 1822, 3734, 3780."""
+    """Whether the foreign key of `child` can lead to `parent`. Raises 1506, 1822, 3734, 3780."""
+    if child.partitioning is not None or parent.partitioning is not None:
+        raise foreign_keys_refused()
     by_id = {column.id: column for column in child.schema.columns}
     ids = []
     for column_id, name in zip(foreign.column_ids, foreign.parent_columns, strict=True):

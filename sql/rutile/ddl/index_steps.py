@@ -74,7 +74,8 @@ def _step_out(txn: KvTransaction, job: Job, table: TableInfo, index: IndexInfo |
         job = replace(job, state=JobState.RUNNING)
     if state is not None:
         return _at(job, state), _with_index(table, replace(index, state=state))
-    schedule_delete_range(txn, *index_range(table.table_id, index.id))
+    for physical_id in table.physical_ids:
+        schedule_delete_range(txn, *index_range(physical_id, index.id))
     left = tuple(each for each in table.indexes if each.id != index.id)
     return replace(job.over(), schema_state=NONE), replace(table, indexes=left)
 

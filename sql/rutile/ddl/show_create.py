@@ -9,6 +9,7 @@ from rutile.catalog.indexes import IndexInfo
 from rutile.catalog.model import TableInfo
 from rutile.catalog.rules import GeneratedColumn
 from rutile.ddl.foreign_keys import definition_text
+from rutile.ddl.partitions import partitioning_text
 from rutile.rows.temporal import format_datetime, format_time
 from rutile_coprocessor.schema import Column, Kind, Scalar, TableSchema
 
@@ -45,7 +46,8 @@ def show_create_table(info: TableInfo) -> str:
     body = ",\n".join(lines)
     options = "ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin"
     kind = "TEMPORARY TABLE" if info.is_temporary else "TABLE"
-    return f"CREATE {kind} {quote_name(schema.name)} (\n{body}\n) {options}{comment}"
+    partitioned = f"\n{partitioning_text(info.partitioning, schema)}" if info.partitioning is not None else ""
+    return f"CREATE {kind} {quote_name(schema.name)} (\n{body}\n) {options}{comment}{partitioned}"
 
 
 def _index_line(schema: TableSchema, index: IndexInfo) -> str:

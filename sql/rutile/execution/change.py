@@ -18,7 +18,7 @@ async def run_change(
 ) -> Result:
     """Apply the plan to what its query gave."""
     environment = adjusted_environment(environment, ignores=plan.ignores)
-    writer = RowWriter(plan.table, txn, environment)
+    writer = RowWriter(plan.table, txn, environment, partitions=plan.partitions)
     width = len(plan.table.schema.columns)
     changed = 0
     for number, found in enumerate(rows, start=1):

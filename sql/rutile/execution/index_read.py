@@ -113,7 +113,7 @@ async def fetch_rows(scan: ScanPlan, read: IndexRead, reader: KvSnapshot) -> pa.
     if path.index is None:
         pairs = list(read.entries)
     else:
-        keys = [scan.table.prefix + path.index.read(key, value)[1] for key, value in read.entries]
+        keys = [scan.table.row_key_beside(key, path.index.read(key, value)[1]) for key, value in read.entries]
         rows = await reader.batch_get(keys) if keys else {}
         pairs = [(key, rows[key]) for key in keys]
     return scan.table.rows.decode_batch([value for _, value in pairs], row_ids(scan, pairs), scan.columns)

@@ -18,6 +18,7 @@ from rutile.planner.insert import InsertPlan, OnDuplicate
 from rutile.rows.access import Row, TableAccess
 from rutile.rows.adjusting import LEFT_OUT, implicit_default
 from rutile.rows.conversion import Converter
+from rutile.rows.partitions import STEM_LENGTH, outside_of_partitions
 from rutile.rows.row_rules import generated_value_given
 from rutile.session.result import SqlWarning
 from rutile.session.storage import KvTransaction
@@ -76,7 +77,7 @@ class Inserter:
         self._environment = adjusted_environment(environment, ignores=plan.on_duplicate is OnDuplicate.IGNORE)
         self._adjusting = self._environment.adjusting
         self._converters = converters_in(self._environment, plan.table)
-        self._writer = RowWriter(plan.table, txn, self._environment)
+        self._writer = RowWriter(plan.table, txn, self._environment, partitions=plan.partitions)
         self._outcome = InsertOutcome()
 
     async def run(self, values: Sequence[Sequence[object]]) -> InsertOutcome:
@@ -114,15 +115,24 @@ class Inserter:
         return [tuple(row) for number, row in enumerate(rows, start=1) if self._keeps_rules(row, number)]
 
     def _keeps_rules(self, row: list[Any], number: int) -> bool:
-        """Complete the row by the table's rules; whether it may be stored. Raises 3819, unless IGNORE leaves it out."""
-        if self._table.rules is not None:
-            try:
+        """Complete the row by the table's rules; whether it may be stored. Raises 3819, 1526 and 1748, unless IGNORE
+        leaves it out."""
+        if self._table.rules is None and self._table.partitions is None:
+            return True
+        try:
+            if self._table.rules is not None:
                 self._table.rules.complete(row, self._environment, number)
-            except SqlError as error:
-                if error.code not in LEFT_OUT or self._adjusting is None or not self._adjusting.leaves_out(error):
-                    raise
-                return False
+            if self._table.partitions is not None:
+                self._check_partition(self._table.partitions.number_of(row))
+        except SqlError as error:
+            if error.code not in LEFT_OUT or self._adjusting is None or not self._adjusting.leaves_out(error):
+                raise
+            return False
         return True
+
+    def _check_partition(self, number: int) -> None:
+        if self._plan.partitions is not None and number not in self._plan.partitions:
+            raise outside_of_partitions()
 
     # --- writing ---
 
@@ -130,7 +140,7 @@ class Inserter:
         if self._check_now:
             stored = await self._txn.batch_get(self._candidates(rows))
             if stored:
-                raise self._table.duplicate(min(stored))
+                raise self._table.duplicate(min(stored, key=lambda key: key[STEM_LENGTH:]))
         for row, row_id in zip(rows, row_ids, strict=True):
             self._writer.insert(row, row_id)
         self._outcome.affected_rows = len(rows)
@@ -214,8 +224,8 @@ class _Meeting:
             value = self._now(key)
             if value is None:
                 continue
-            is_row = key.startswith(self._table.prefix)
-            row_key = key if is_row else self._table.prefix + value
+            is_row = self._table.is_row_key(key)
+            row_key = key if is_row else self._table.row_key_beside(key, value)
             row = value if is_row else await self._txn.get(row_key)
             if row is None:
                 raise SqlError(errors.ER_UNKNOWN, f"an index entry of {self._table.schema.name} has no row")

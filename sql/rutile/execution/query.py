@@ -12,7 +12,7 @@ import pyarrow as pa
 from rutile.execution.index_read import IndexRead, Statistics, choose_paths, fetch_rows
 from rutile.execution.overlay import overlaid_batches
 from rutile.planner.fetch import fetch_fragment
-from rutile.planner.query import QueryPlan, relation_name
+from rutile.planner.query import QueryPlan, fragment_scan, relation_name
 from rutile.planner.scans import ScanPlan
 from rutile.session.storage import FragmentMode, KvClient, KvSnapshot, KvTransaction, WholeNotPossible
 from rutile_coprocessor.execute import Executor
@@ -109,6 +109,8 @@ class QueryRunner:
             return await self._local(plan, context, facts, dirty, pushed=context.mode != "local")
         if context.mode in ("auto", "whole"):
             try:
+                if plan.is_spread:
+                    raise WholeNotPossible("a fragment reads one partition of a table")
                 return await self._whole(plan, context, facts)
             except WholeNotPossible:
                 if context.mode == "whole":
@@ -156,7 +158,7 @@ class QueryRunner:
         facts.path = "per_store"
         whole = plan.fragment()
         pushed = Fragment(plan.partial.fragment_sql, whole.scans, rowwise=plan.partial.rowwise)
-        partials = await self._fragment(pushed, plan.scans, context, facts, "per_store", "")
+        partials = await self._each(pushed, plan.scans[0].physical(), context, facts, "")
         if plan.partial.merge_sql is None:
             return partials
         source = {MERGE_INPUT: ScanSource(partials.to_batches(), partials.schema)}
@@ -180,6 +182,21 @@ class QueryRunner:
         # No store held any of the ranges: the types come from running the fragment on nothing.
         empty = {scan.name: _empty(scan) for scan in scans}
         return await self._here(fragment.sql, empty, context, RunFacts())
+
+    async def _each(
+        self, fragment: Fragment, scans: Sequence[ScanPlan], context: ReadContext, facts: RunFacts, name: str
+    ) -> pa.Table:
+        """A fragment over one relation, run on each of the scans that make it up; their answers after one another."""
+        found, summaries = list[pa.Table](), list[rutilepb.FragmentSummary]()
+        for scan in scans:
+            part = Fragment(fragment.sql, (fragment_scan(scan),), rowwise=fragment.rowwise)
+            found.append(await self._fragment(part, [scan], context, facts, "per_store", name))
+            summaries += facts.summaries[name]
+        if not scans:
+            nothing = {each.name: ScanSource([], each.schema.arrow_schema(each.columns)) for each in fragment.scans}
+            return await self._here(fragment.sql, nothing, context, RunFacts())
+        facts.summaries[name] = summaries
+        return pa.concat_tables(found)
 
     # --- here ---
 
@@ -206,7 +223,7 @@ class QueryRunner:
             batches = await overlaid_batches(scan, context.txn)
         else:
             fragment = fetch_fragment(scan, pushed=pushed)
-            table = await self._fragment(fragment, [scan], context, facts, "per_store", scan.name)
+            table = await self._each(fragment, scan.physical(), context, facts, scan.name)
             batches = table.cast(schema).to_batches()
         facts.rows_fetched[scan.name] = sum(batch.num_rows for batch in batches)
         return ScanSource(batches, schema)
@@ -245,4 +262,9 @@ def _dirty_scans(plan: QueryPlan, txn: KvTransaction | None) -> set[str]:
     """The scans whose tables the transaction has written to."""
     if txn is None:
         return set()
-    return {scan.name for scan in plan.scans if next(iter(txn.buffer.items(*scan.table.range)), None) is not None}
+    return {scan.name for scan in plan.scans if has_written(txn, scan)}
+
+
+def has_written(txn: KvTransaction, scan: ScanPlan) -> bool:
+    """Whether the transaction has written to the table that is scanned."""
+    return any(next(iter(txn.buffer.items(*each)), None) is not None for each in scan.table.ranges)

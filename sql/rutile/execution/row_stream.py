@@ -16,7 +16,7 @@ from rutile_coprocessor.fragment import Fragment
 def is_row_stream(plan: QueryPlan) -> bool:
     """Whether the stores' answers together are the result, in types that do not depend on the rows."""
     partial = plan.partial
-    if partial is None or not partial.rowwise or plan.virtual or plan.held or len(plan.scans) != 1:
+    if partial is None or not partial.rowwise or plan.virtual or plan.held or len(plan.scans) != 1 or plan.is_spread:
         return False
     if plan.dialect == "duckdb":
         return True

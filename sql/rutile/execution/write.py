@@ -15,6 +15,7 @@ from rutile.rows.access import Row, TableAccess
 from rutile.rows.adjusting import LEFT_OUT, Adjusting
 from rutile.rows.conversion import Converter
 from rutile.rows.index_access import IndexAccess
+from rutile.rows.partitions import outside_of_partitions
 from rutile.session.storage import KvTransaction
 from rutile_coprocessor.schema import Column, Kind, Scalar
 from rutile_proto.errors import AlreadyExist
@@ -37,9 +38,18 @@ def converters_in(environment: Environment, table: TableAccess) -> tuple[Convert
 class RowWriter:
     """Writes rows of one table within one statement of a transaction."""
 
-    def __init__(self, table: TableAccess, txn: KvTransaction, environment: Environment, depth: int = 0) -> None:
-        """`depth` counts the foreign keys that led here from the statement's own table."""
+    def __init__(
+        self,
+        table: TableAccess,
+        txn: KvTransaction,
+        environment: Environment,
+        depth: int = 0,
+        partitions: frozenset[int] | None = None,
+    ) -> None:
+        """`depth` counts the foreign keys that led here from the statement's own table; `partitions` are those that
+        the statement names, if it does."""
         self.table = table
+        self._chosen = partitions
         self._linked: LinkedChanges | None = None
         if table.links is not None and are_checked(environment):
             self._linked = LinkedChanges(table.links, txn, environment, depth)
@@ -114,11 +124,16 @@ class RowWriter:
             self._txn.delete(index.entry(old, handle).key)
 
     async def update(self, key: bytes, old: Row, new: Row) -> bool:
-        """Write `new` over `old`; whether anything changed. A changed primary key moves the row. Raises 1062."""
+        """Write `new` over `old`; whether anything changed. A changed primary key, or partition, moves the row.
+
+        Raises 1062, 1526, 1748."""
         if new == old:
             return False
-        moved = not self.table.is_hidden and any(new[at] != old[at] for at in self.table.key_positions)
-        new_key = self.table.key_of_row(new) if moved else key
+        if self._chosen is not None:
+            self._check_partition(new)
+        moved = self.table.moves(old, new)
+        row_id = self.table.row_id_of(key) if moved and self.table.is_hidden else None
+        new_key = self.table.key_of_row(new, row_id) if moved else key
         await self._refuse_taken(key, old, new_key, new)
         if self._linked is not None:
             self._linked.changed(old, new)
@@ -126,8 +141,13 @@ class RowWriter:
             self._replace(key, old, new)
             return True
         self._remove(key, old)
-        self._put_new(new)
+        self._put_new(new, row_id)
         return True
+
+    def _check_partition(self, row: Row) -> None:
+        """Raises 1526, 1748."""
+        if self.table.partitions is not None and self.table.partitions.number_of(row) not in (self._chosen or ()):
+            raise outside_of_partitions()
 
     async def try_update(self, key: bytes, old: Row, make: Callable[[], Row]) -> bool:
         """`update` to the row that `make` gives; under IGNORE a row whose change is refused stays as it was."""

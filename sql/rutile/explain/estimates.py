@@ -41,7 +41,7 @@ def _rows(
     known: Mapping[str, TableStatistics | None],
 ) -> float | None:
     if node.name in _SCANS:
-        scan = scans.get(node.access.lower())
+        scan = scans.get(node.access.lower().split(", partition:")[0])
         table = known[scan.name] if scan is not None else None
         # A full scan reads every row, whatever is kept of them; the conditions are the Selection's above it.
         return None if scan is None or table is None else float(table.rows) if scan.full else scan_rows(scan, table)
@@ -65,7 +65,7 @@ def _selected(
 ) -> float | None:
     """Over one scan: the rows that meet the conditions known to be on it."""
     child = node.children[0]
-    scan = scans.get(child.access.lower()) if child.name in _SCANS else None
+    scan = scans.get(child.access.lower().split(", partition:")[0]) if child.name in _SCANS else None
     table = known[scan.name] if scan is not None else None
     if scan is None or table is None or not scan.filters:
         return None

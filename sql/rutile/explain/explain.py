@@ -11,7 +11,7 @@ from sqlglot import exp
 from rutile.execution.index_read import IndexRead
 from rutile.execution.query import RunFacts
 from rutile.explain.estimates import note_estimates
-from rutile.explain.index_reads import index_node, index_text
+from rutile.explain.index_reads import index_node, index_text, table_text
 from rutile.expressions.compile import Environment, NotCompilable
 from rutile.parse import statements as st
 from rutile.parse.mysql_text import mysql_text
@@ -136,7 +136,7 @@ class _Explainer:
         mode = str(self._session.variables.get("rutile_read_mode"))
         if plan.virtual or not plan.scans:
             return "local"
-        if not plan.pushable:
+        if not plan.pushable or (plan.is_spread and mode == "auto"):
             return "per_store"
         return "whole" if mode == "auto" else mode
 
@@ -224,9 +224,9 @@ def plan_tree(plan: QueryPlan, path: str, overlaid: Sequence[str], reads: Mappin
 def _scan_node(scan: ScanPlan) -> PlanNode:
     columns = f"columns:{','.join(scan.columns)}"
     if scan.full:
-        return PlanNode("TableFullScan", STORE, f"table:{scan.schema.name}", columns)
+        return PlanNode("TableFullScan", STORE, table_text(scan), columns)
     info = f"ranges:{len(scan.ranges)}, {columns}"
-    return PlanNode("TableRangeScan", STORE, f"table:{scan.schema.name}", info)
+    return PlanNode("TableRangeScan", STORE, table_text(scan), info)
 
 
 def _fetch_node(scan: ScanPlan, path: str, is_overlaid: bool) -> PlanNode:
@@ -269,7 +269,12 @@ def _note_readers(node: PlanNode, facts: RunFacts) -> None:
             _note_scan(scan, summaries)
     elif node.name == "UnionScan":
         node.act_rows = next(
-            (count for name, count in facts.rows_fetched.items() if node.access == f"table:{name.split('.')[-1]}"), None
+            (
+                count
+                for name, count in facts.rows_fetched.items()
+                if node.access.split(", partition:")[0] == f"table:{name.split('.')[-1]}"
+            ),
+            None,
         )
     for child in node.children:
         _note_readers(child, facts)
@@ -285,7 +290,7 @@ def _note_scan(node: PlanNode, summaries: Sequence[rutilepb.FragmentSummary]) ->
         scan
         for summary in summaries
         for scan in summary.scans
-        if f"table:{scan.name.split('.')[-1]}" == node.access.lower()
+        if f"table:{scan.name.split('.')[-1]}" == node.access.lower().split(", partition:")[0]
     ]
     if not scans:
         return

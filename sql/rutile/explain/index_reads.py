@@ -18,10 +18,19 @@ def index_text(index: IndexAccess) -> str:
     return f"index:{index.info.name}({', '.join(column.name for column in index.columns)})"
 
 
+def table_text(scan: ScanPlan) -> str:
+    """A table as the access object names it, with its partitions that are read."""
+    if scan.table.partitions is None or scan.partitions is None:
+        return f"table:{scan.schema.name}"
+    names = [scan.table.partitions.names[number] for number in scan.partitions]
+    shown = "all" if len(names) == len(scan.table.partitions) else ",".join(names) or "dual"
+    return f"table:{scan.schema.name}, partition:{shown}"
+
+
 def index_node(scan: ScanPlan, read: IndexRead) -> PlanNode:
     """The operators of one scan through an index."""
     path, count = read.path, str(len(read.entries))
-    table = f"table:{scan.schema.name}"
+    table = table_text(scan)
     keeps = path.limit is not None
     order = f"keep order:{str(keeps).lower()}{', desc' if path.reverse else ''}"
     if path.index is None:

@@ -122,8 +122,8 @@ class ArrowIngest:
         table = self._info.schema
         if {name.lower() for name in self._schema.names} != {column.name.lower() for column in table.columns}:
             return False
-        if self._info.rules:
-            return False  # generated columns and CHECK are INSERT's business
+        if self._info.rules or self._info.partitioning is not None:
+            return False  # generated columns, CHECK and partitions are INSERT's business
         client = self._engine.client
         start, end = table_range(self._info.table_id)
         return not await client.snapshot(await client.timestamp()).scan(start, end, 1)

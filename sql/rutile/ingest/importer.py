@@ -135,6 +135,8 @@ class TableImport:
             raise NotSupportedError("import into a table with generated columns or CHECK constraints", 1235)
         if found.foreign_keys:
             raise NotSupportedError("import into a table with foreign keys: nothing would check them", 1235)
+        if found.partitioning is not None:
+            raise NotSupportedError("import into a partitioned table: use INSERT or LOAD DATA", 1235)
         return found.schema
 
     async def _begin(self, source: Source) -> int:

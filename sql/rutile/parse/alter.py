@@ -11,6 +11,7 @@ from rutile.parse import alterations as alter
 from rutile.parse import statements as st
 from rutile.parse.lexer import Token, tokens
 from rutile.parse.mysql_text import mysql_text
+from rutile.parse.partitions import take_partition_change
 from rutile.parse.plain_types import with_plain_types
 from rutile.parse.sequences import parse_alter_sequence
 from rutile.parse.token_cursor import TokenCursor
@@ -28,6 +29,9 @@ def parse_alter(cursor: TokenCursor) -> st.Statement:
     if not cursor.accept("table"):
         raise not_supported(f"ALTER {cursor.peek_text().upper()}")
     table = cursor.table_name()
+    of_partitions = take_partition_change(cursor)
+    if of_partitions is not None:
+        return st.AlterTable(table, (of_partitions,))
     changes: list[alter.Alteration] = []
     while not cursor.at_end():
         part = cursor.take_until_comma()

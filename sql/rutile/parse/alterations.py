@@ -9,6 +9,7 @@ from sqlglot import exp
 
 from rutile.ddl.foreign_keys import ForeignKeyDefinition
 from rutile.ddl.indexes import IndexDefinition
+from rutile.parse.partition_clause import PartitionDefinition
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,25 @@ class SetAutoIncrement:
     value: int
 
 
+@dataclass(frozen=True, slots=True)
+class AddPartitions:
+    definitions: tuple[PartitionDefinition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DropPartitions:
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TruncatePartitions:
+    """None is ALL."""
+
+    names: tuple[str, ...] | None
+
+
 Alteration: TypeAlias = (
     AddIndex | DropIndex | RenameIndex | AddColumn | DropColumn | RenameColumn | ModifyColumn | SetDefault | RenameTable
     | SetComment | SetAutoIncrement | AddCheck | DropCheck | AddForeignKey | DropForeignKey
+    | AddPartitions | DropPartitions | TruncatePartitions
 )  # fmt: skip

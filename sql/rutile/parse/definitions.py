@@ -7,7 +7,7 @@ from sqlglot import exp
 from rutile.errors import not_supported
 from rutile.parse import statements as st
 from rutile.parse.alter import parse_create_index, parse_drop_index
-from rutile.parse.partitions import refuse_partitioned
+from rutile.parse.partitions import take_partitioning
 from rutile.parse.plain_types import with_plain_types
 from rutile.parse.sequences import parse_create_sequence, parse_drop_sequence
 from rutile.parse.statistics import parse_drop_stats
@@ -41,13 +41,15 @@ def parse_create(cursor: TokenCursor) -> st.Statement:
         raise not_supported("CREATE FUNCTION: code of users does not run beside the data, in Python or otherwise")
     if not cursor.at("table"):
         raise not_supported(f"CREATE {cursor.peek_text().upper()}")
-    refuse_partitioned(cursor.tokens)
+    start, partitioning = take_partitioning(start)
     definition = parse_tree(with_plain_types(start))
     if not isinstance(definition, exp.Create):
         raise not_supported(_command_words(start))
     target = definition.this.this if isinstance(definition.this, exp.Schema) else definition.this
     name = st.TableName(target.name, target.db or None)
-    return st.CreateTable(name, definition, bool(definition.args.get("exists")), _like(definition), temporary)
+    return st.CreateTable(
+        name, definition, bool(definition.args.get("exists")), _like(definition), temporary, partitioning
+    )
 
 
 def _like(definition: exp.Create) -> st.TableName | None:

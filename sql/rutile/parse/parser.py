@@ -20,7 +20,6 @@ from rutile.parse.definitions import parse_create, parse_drop, parse_truncate
 from rutile.parse.imports import parse_cancel, parse_import, take_outfile
 from rutile.parse.lexer import Token, number_parameters, tokens, unquote_name, unquote_string
 from rutile.parse.modifiers import take_modifiers, without_national
-from rutile.parse.partitions import refuse_chosen
 from rutile.parse.prepared import parse_deallocate, parse_execute, parse_prepare
 from rutile.parse.projection_names import name_projections
 from rutile.parse.recovery import parse_flashback, parse_recover
@@ -73,7 +72,6 @@ def _query(cursor: TokenCursor) -> st.Statement:
     called = with_sequence_calls(cursor.sql)
     if called is not cursor.sql:
         cursor = TokenCursor(called, tokens(called))
-    refuse_chosen(cursor.tokens)
     sql, outfile = take_outfile(cursor.sql, cursor.tokens)
     if outfile is not None:
         query = _query(TokenCursor(sql, tokens(sql)))
@@ -119,6 +117,8 @@ def _repaired(node: exp.Expr) -> exp.Expr:
         return exp.Tuple(expressions=inner.expressions)
     if isinstance(node, exp.Limit | exp.Offset) and _is_beyond(node.expression):
         node.set("expression", exp.Literal.number(_MOST_ROWS))
+    if isinstance(node, exp.Partition):
+        node.set("expressions", [exp.to_identifier(each.name, quoted=True) for each in node.expressions])
     source = node.args.get("from_") if isinstance(node, exp.Select) else None
     if source is not None and isinstance(source.this, exp.Table) and source.this.sql().upper() == "DUAL":
         node.set("from_", None)
@@ -145,8 +145,7 @@ def _replace(cursor: TokenCursor) -> st.Statement:
     cursor.take()
     while cursor.accept("low_priority", "delayed"):
         continue
-    refuse_chosen(cursor.tokens)
-    expression = parse_tree("INSERT " + with_sequence_calls(cursor.rest()))
+    expression = parse_tree("INSERT " + with_sequence_calls(cursor.rest())).transform(_repaired)
     if not isinstance(expression, exp.Insert):
         raise syntax_error(cursor.sql)
     return st.Insert(expression, replace=True)

@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 from sqlglot import exp
 
 from rutile.parse.alterations import Alteration
+from rutile.parse.partition_clause import PartitionClause
 from rutile.privileges.statements import UserAction
 
 
@@ -91,6 +92,7 @@ class CreateTable:
     like: TableName | None = None
     """CREATE TABLE ... LIKE this one; the definition says nothing then."""
     temporary: bool = False
+    partitioning: PartitionClause | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from rutile.expressions.compile import Evaluate, NotCompilable
 from rutile.parse import statements as st
 from rutile.planner.literals import literal_node
 from rutile.planner.local_time import stored_column
+from rutile.planner.partitions import chosen_partitions
 from rutile.planner.point import FindTable, compile_assignments, is_default
 from rutile.planner.table_columns import TableColumns
 from rutile.rows.access import TableAccess
@@ -33,12 +34,15 @@ class ChangePlan:
     """The columns the query's last values go to."""
     ignores: bool = False
     """IGNORE: a row whose change is refused stays as it is, with a warning."""
+    partitions: frozenset[int] | None = None
+    """Where rows may go, if the statement says PARTITION (...)."""
 
 
 def plan_update(statement: st.Update, find_table: FindTable) -> ChangePlan:
     """The plan of an UPDATE. Raises 1054, 1146, 1235 for several tables."""
     update = statement.expression
     table, columns = _single_table(update.this, find_table, "UPDATE of several tables")
+    chosen = chosen_partitions(update.this, table)
     for name in ("from_", "returning"):
         if update.args.get(name):
             raise not_supported(f"UPDATE with {name.strip('_').upper()}")
@@ -46,11 +50,12 @@ def plan_update(statement: st.Update, find_table: FindTable) -> ChangePlan:
         columns.place(node.this)
     try:
         assignments = compile_assignments(update.expressions, columns, table)
-        return ChangePlan(table, _query(update, table, []), assignments, ignores=statement.ignores)
+        query = _query(update, table, [])
+        return ChangePlan(table, query, assignments, ignores=statement.ignores, partitions=chosen)
     except NotCompilable:
         positions = tuple(columns.place(node.this)[0] for node in update.expressions)
         query = _query(update, table, _new_values(update, table, columns))
-        return ChangePlan(table, query, None, positions, statement.ignores)
+        return ChangePlan(table, query, None, positions, statement.ignores, chosen)
 
 
 def plan_delete(statement: st.Delete, find_table: FindTable) -> ChangePlan:

@@ -176,8 +176,9 @@ def _full_scans(sources: _Sources) -> list[ScanPlan]:
     """Every table as a whole."""
     return [
         ScanPlan(
-            scan_name(key), access, tuple(column.name for column in access.schema.columns), (access.range,), True,
+            scan_name(key), access, tuple(column.name for column in access.schema.columns), access.ranges, True,
             dialect=DUCKDB,
+            partitions=None if access.partitions is None else tuple(range(len(access.partitions))),
         )
         for key, access in sources.stored.items()
     ]  # fmt: skip

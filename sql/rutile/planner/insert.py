@@ -13,6 +13,7 @@ from rutile.errors import SqlError, not_supported
 from rutile.expressions.compile import Evaluate, NoColumns, NotCompilable, Scope, compile_evaluate
 from rutile.parse import statements as st
 from rutile.parse.mysql_text import mysql_text
+from rutile.planner.partitions import chosen_partitions
 from rutile.planner.point import FindTable, NotPoint, compile_assignments, is_default
 from rutile.planner.table_columns import INSERTED, TableColumns
 from rutile.rows.access import TableAccess
@@ -41,6 +42,8 @@ class InsertPlan:
     on_duplicate: OnDuplicate
     assignments: tuple[tuple[int, Evaluate], ...] = ()
     """ON DUPLICATE KEY UPDATE, over the existing row followed by the one to insert."""
+    partitions: frozenset[int] | None = None
+    """Where rows may go, if the statement says PARTITION (...)."""
 
 
 def plan_insert(statement: st.Insert, find_table: FindTable) -> InsertPlan:
@@ -55,12 +58,13 @@ def plan_insert(statement: st.Insert, find_table: FindTable) -> InsertPlan:
     names = [identifier.name for identifier in target.expressions] if isinstance(target, exp.Schema) else None
     positions = _positions(table, names)
     on_duplicate, assignments = _on_duplicate(statement, table)
+    chosen = chosen_partitions(node, table)
     source = insert.expression
     if isinstance(source, exp.Values) and not insert.args.get("with_"):
         rows = tuple(_row(table, positions, item, number) for number, item in enumerate(source.expressions, start=1))
         positions = positions if names is not None or any(rows) else ()
-        return InsertPlan(table, positions, rows, None, on_duplicate, assignments)
-    return InsertPlan(table, positions, (), _query(insert), on_duplicate, assignments)
+        return InsertPlan(table, positions, rows, None, on_duplicate, assignments, chosen)
+    return InsertPlan(table, positions, (), _query(insert), on_duplicate, assignments, chosen)
 
 
 def _query(insert: exp.Insert) -> exp.Expr:

@@ -148,6 +148,8 @@ def _table_of(node: exp.Expr | None, find_table: FindTable) -> tuple[TableAccess
     table = find_table(st.TableName(node.name, node.db or None))
     if table.is_local:
         raise NotPoint("TIMESTAMPs in another time zone")
+    if table.partitions is not None:
+        raise NotPoint("a partitioned table")
     return table, TableColumns(table.schema, (node.alias or node.name,))
 
 

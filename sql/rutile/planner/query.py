@@ -57,6 +57,11 @@ class QueryPlan:
         sql, partial = translate(self.named, self.relations, wide_decimals=True, one_relation=self.partial is not None)
         return replace(self, sql=sql, partial=partial)
 
+    @property
+    def is_spread(self) -> bool:
+        """Whether a table it reads lies in partitions: a fragment reads one of them."""
+        return any(scan.partitions is not None for scan in self.scans)
+
     def fragment(self) -> Fragment:
         """The whole query as a fragment."""
         return Fragment(self.sql, tuple(fragment_scan(scan) for scan in self.scans))
@@ -109,6 +114,7 @@ def with_scan_names(expression: exp.Expr, schemas: Mapping[TableKey, TableSchema
         if key in schemas:
             table.set("this", exp.to_identifier(relation_name(key), quoted=True))
             table.set("db", None)
+            table.set("partition", None)
     return named
 
 

@@ -165,6 +165,8 @@ def _table_of(select: exp.Select, find_table: FindTable) -> tuple[TableAccess, T
     table = find_table(st.TableName(node.name, node.db or None))
     if table.is_local:
         raise NotPoint("TIMESTAMPs in another time zone")
+    if table.partitions is not None:
+        raise NotPoint("a partitioned table")
     return table, TableColumns(table.schema, (node.alias or node.name,))
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from sqlglot import exp
 from sqlglot.optimizer.scope import Scope
 
+from rutile.errors import not_supported
 from rutile.planner.index_paths import IndexHints, IndexPath, Order, index_paths, order_of, read_hints
 from rutile.planner.names import TableKey, scopes_of
+from rutile.planner.partitions import chosen_partitions, pruned
 from rutile.planner.ranges import conjuncts, key_ranges, merge_ranges
 from rutile.rows.access import TableAccess
+from rutile.rows.partitions import Partitions
 from rutile.session.storage import KeyRange
 from rutile_coprocessor.schema import HIDDEN_HANDLE, TableSchema
 
@@ -36,10 +39,19 @@ class ScanPlan:
     """Ways to its rows through an index, the most promising first."""
     dialect: Literal["mysql", "duckdb"] = "mysql"
     """What `filters` are written in."""
+    partitions: tuple[int, ...] | None = None
+    """Of a partitioned table, the numbers of those that are read; `ranges` are within them."""
 
     @property
     def schema(self) -> TableSchema:
         return self.table.schema
+
+    def physical(self) -> list[ScanPlan]:
+        """The scan as scans of what rows lie in: itself, or one for each of its partitions."""
+        if self.partitions is None:
+            return [self]
+        parts = [self.table.parts[number] for number in self.partitions]
+        return [replace(self, table=part, partitions=None, ranges=_within(part, self.ranges)) for part in parts]
 
 
 @dataclass
@@ -54,6 +66,10 @@ class _Use:
     """Those of `filters` that index paths are looked for with."""
     hints: IndexHints = field(default_factory=IndexHints)
     uses: int = 0
+    partitions: set[int] = field(default_factory=set)
+    """Those that any use needs."""
+    chosen: frozenset[int] | None = None
+    """PARTITION (...)."""
 
 
 def plan_scans(
@@ -73,7 +89,11 @@ def plan_scans(
             key = (source.db.lower(), source.name.lower())
             if key not in tables:
                 continue
-            _gather(uses[key], tables[key].schema, scope, alias, searches)
+            use, chosen = uses[key], chosen_partitions(source, tables[key])
+            if use.uses and chosen != use.chosen:
+                raise not_supported("different partitions of one table in one query")
+            use.chosen = chosen
+            _gather(use, tables[key], scope, alias, searches)
             uses[key].hints = read_hints(source, scope.expression, tables[key])
     used = [key for key in uses if uses[key].uses]
     order = order_of(expression) if ordered and len(used) == 1 and _all_filter(expression, uses[used[0]]) else None
@@ -97,7 +117,8 @@ def _base_sources(scope: Scope) -> Iterator[tuple[str, exp.Table]]:
             yield alias, source
 
 
-def _gather(use: _Use, schema: TableSchema, scope: Scope, alias: str, searches: Callable[[exp.Expr], bool]) -> None:
+def _gather(use: _Use, table: TableAccess, scope: Scope, alias: str, searches: Callable[[exp.Expr], bool]) -> None:
+    schema = table.schema
     use.uses += 1
     for column in scope.columns:
         if column.table != alias:
@@ -113,7 +134,12 @@ def _gather(use: _Use, schema: TableSchema, scope: Scope, alias: str, searches: 
         use.full = True
     else:
         use.ranges += ranges
-    use.filters = tuple(own) if _filters_apply(scope, alias) else ()
+    applies = _filters_apply(scope, alias)
+    if table.partitions is not None:
+        # Where rows that fail a condition may not be dropped, IS NULL can hold of rows that an outer join fills.
+        telling = searched if applies else [each for each in searched if each.find(exp.Is, exp.Null) is None]
+        use.partitions |= pruned(table.partitions, telling)
+    use.filters = tuple(own) if applies else ()
     use.searched = tuple(searched) if use.filters else ()
 
 
@@ -156,10 +182,33 @@ def _scan(table: TableAccess, use: _Use, order: Order | None) -> ScanPlan:
     full = use.full or not schema.primary_key
     ranges = (table.range,) if full else tuple(merge_ranges(use.ranges))
     name = scan_name((schema.database.lower(), schema.name.lower()))
+    numbers = _numbers(table, use)
+    if table.partitions is not None and numbers is not None:
+        ranges = table.partitions.spread(ranges, numbers)
+        order = None
     if use.uses > 1:
-        return ScanPlan(name, table, columns, ranges, full)
+        return ScanPlan(name, table, columns, ranges, full, partitions=numbers)
     paths = index_paths(table, use.searched, columns, use.hints, order)
-    return ScanPlan(name, table, columns, ranges, full, use.filters, paths)
+    if table.partitions is not None and numbers is not None:
+        paths = tuple(_spread(path, table.partitions, numbers) for path in paths)
+    return ScanPlan(name, table, columns, ranges, full, use.filters, paths, partitions=numbers)
+
+
+def _numbers(table: TableAccess, use: _Use) -> tuple[int, ...] | None:
+    """The partitions to read, in order; None for a table without."""
+    if table.partitions is None:
+        return None
+    return tuple(sorted(use.partitions if use.chosen is None else use.partitions & use.chosen))
+
+
+def _spread(path: IndexPath, partitions: Partitions, numbers: Sequence[int]) -> IndexPath:
+    """The path through the index of each of the partitions."""
+    ranges = replace(path.ranges, ranges=partitions.spread(path.ranges.ranges, numbers))
+    return replace(path, ranges=ranges)
+
+
+def _within(table: TableAccess, ranges: Sequence[KeyRange]) -> tuple[KeyRange, ...]:
+    return tuple(each for each in ranges if each[0].startswith(table.prefix))
 
 
 def _narrowest(schema: TableSchema) -> str:

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from rutile.parse import statements as st
-from rutile.parse.alterations import AddForeignKey, AddIndex, DropIndex, RenameTable
+from rutile.parse.alterations import AddForeignKey, AddIndex, DropIndex, DropPartitions, RenameTable, TruncatePartitions
 from rutile.parse.sequences import sequence_call
 from rutile.planner.names import TableKey, base_tables
 from rutile.privileges.names import Privilege
@@ -255,6 +255,8 @@ def _alter(statement: st.AlterTable, database: str | None) -> Iterator[Need]:
     wanted = (Privilege.INDEX, Privilege.ALTER) if only_indexes else (Privilege.ALTER,)
     yield from _table(statement.table, database, *wanted)
     for change in statement.changes:
+        if isinstance(change, DropPartitions | TruncatePartitions):
+            yield from _table(statement.table, database, Privilege.DROP)
         if isinstance(change, AddForeignKey):
             owner, parent = change.definition.parent
             yield from _table(st.TableName(parent, owner), database, Privilege.REFERENCES)

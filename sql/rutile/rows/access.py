@@ -13,6 +13,7 @@ from rutile.rows.conversion import Converter, converter_for
 from rutile.rows.index_access import IndexAccess
 from rutile.rows.links import TableLinks
 from rutile.rows.local_conversion import local_converter
+from rutile.rows.partitions import STEM_LENGTH, Partitions
 from rutile.rows.readings import text_of
 from rutile.rows.row_rules import RowRules
 from rutile_coprocessor.handles import HandleCodec
@@ -40,6 +41,13 @@ class TableAccess:
         self.key_positions: tuple[int, ...] = tuple(ids.index(column_id) for column_id in self.schema.primary_key)
         self.prefix = keys.record_prefix(self.schema.table_id)
         self.range = keys.table_range(self.schema.table_id)
+        self.partitions: Partitions | None = None
+        """How rows find their partitions; None for most tables."""
+        self.parts: tuple[TableAccess, ...] = ()
+        """Its partitions, each as a table of its own."""
+        if info.partitioning is not None:
+            self.partitions = Partitions(info.partitioning, info.schema)
+            self.parts = tuple(TableAccess(info.of_partition(each)) for each in info.partitioning.partitions)
         self.rules = RowRules(info) if info.rules else None
         """Generated columns and CHECKs; None for most tables."""
         self.zone = "UTC"
@@ -47,7 +55,9 @@ class TableAccess:
         self._in_zones: dict[str, TableAccess] = {}
         self.links: TableLinks | None = None
         """Foreign keys at either end; None for a table that has none, or was made outside of a catalogue."""
-        self.indexes: tuple[IndexAccess, ...] = tuple(IndexAccess(self.schema, index) for index in info.indexes)
+        self.indexes: tuple[IndexAccess, ...] = tuple(
+            IndexAccess(self.schema, index, self.partitions) for index in info.indexes
+        )
         self.unique_indexes = tuple(index for index in self.indexes if index.info.unique and index.is_written)
 
         self.point_indexes = tuple(index for index in self.unique_indexes if index.names_rows)
@@ -55,6 +65,16 @@ class TableAccess:
         self.point_positions = frozenset(
             (*self.key_positions, *(at for index in self.point_indexes for at in index.positions))
         )
+
+    @property
+    def physical(self) -> tuple[TableAccess, ...]:
+        """What its rows lie in: itself, or its partitions in key order."""
+        return tuple(sorted(self.parts, key=lambda part: part.prefix)) if self.partitions is not None else (self,)
+
+    @property
+    def ranges(self) -> tuple[tuple[bytes, bytes], ...]:
+        """Where all its rows lie, in key order."""
+        return tuple(each.range for each in self.physical)
 
     @property
     def has_timestamps(self) -> bool:
@@ -104,13 +124,25 @@ class TableAccess:
         return self.rules is None or position not in self.rules.generated_positions
 
     def key_of_row(self, row: Sequence[Scalar], row_id: int | None = None) -> bytes:
-        """The key of a row; `row_id` for tables without a primary key."""
+        """The key of a row; `row_id` for tables without a primary key. Raises 1526 if it has no partition."""
+        if self.partitions is not None:
+            return self._key_in(self.partitions.stem_of(row), row, row_id)
         if row_id is not None:
             return self.prefix + keys.int_handle(row_id)
         return self.key_of([row[position] for position in self.key_positions])
 
+    def _key_in(self, stem: bytes, row: Sequence[Scalar], row_id: int | None) -> bytes:
+        if row_id is not None:
+            return stem + keys.RECORD_MARK + keys.int_handle(row_id)
+        return stem + keys.RECORD_MARK + self.handles.encode([row[position] for position in self.key_positions])
+
     def key_of(self, key: Sequence[Scalar]) -> bytes:
-        """The key of the row with this primary key."""
+        """The key of the row with this primary key, which has the columns that choose its partition. Raises 1526."""
+        if self.partitions is not None:
+            row: list[Scalar] = [None] * len(self.schema.columns)
+            for position, value in zip(self.key_positions, key, strict=True):
+                row[position] = value
+            return self.key_of_row(row)
         return self.prefix + self.handles.encode(key)
 
     def row_id_of(self, key: bytes) -> int:
@@ -121,10 +153,24 @@ class TableAccess:
         """The handle in a row key."""
         return key[len(self.prefix) :]
 
+    def is_row_key(self, key: bytes) -> bool:
+        """Whether a key of the table is a row's, not an index entry's."""
+        return key.startswith(keys.RECORD_MARK, STEM_LENGTH)
+
+    def row_key_beside(self, entry_key: bytes, handle: bytes) -> bytes:
+        """The key of the row that an index entry leads to: it is in the entry's partition."""
+        return entry_key[:STEM_LENGTH] + keys.RECORD_MARK + handle
+
+    def moves(self, old: Row, new: Row) -> bool:
+        """Whether the change takes the row to another key. Raises 1526."""
+        if self.is_hidden:
+            return self.partitions is not None and self.partitions.stem_of(old) != self.partitions.stem_of(new)
+        return any(new[position] != old[position] for position in self.key_positions)
+
     def duplicate(self, key: bytes) -> SqlError:
         """1062 for a row's key, or an index entry's, that exists already."""
         for index in self.indexes:
-            if key.startswith(index.prefix):
+            if key.startswith(index.prefix[STEM_LENGTH:], STEM_LENGTH):
                 return duplicate_entry(_shown(index.values_of(key)), index.info.name)
         if self.is_hidden:
             return duplicate_entry(str(self.row_id_of(key)))
@@ -142,6 +188,8 @@ class TableAccesses:
         self._known: OrderedDict[int, TableAccess] = OrderedDict()
         self._linked_at: dict[int, int] = {}
         """The version of the catalogue that the tables a linked one leads to are of."""
+        self._table_of: dict[int, int] = {}
+        """The tables of partitions, by their ids."""
 
     def of(self, info: TableInfo, catalog: CatalogSnapshot) -> TableAccess:
         """The access of a table's current definition, which is in `catalog`."""
@@ -151,11 +199,17 @@ class TableAccesses:
             known = self._known[info.table_id] = self._made(info, catalog)
         self._known.move_to_end(info.table_id)
         if len(self._known) > MAX_TABLES:
-            self._linked_at.pop(self._known.popitem(last=False)[0], None)
+            self._forget(*self._known.popitem(last=False))
         return known
+
+    def _forget(self, table_id: int, table: TableAccess) -> None:
+        self._linked_at.pop(table_id, None)
+        for part in table.parts:
+            self._table_of.pop(part.schema.table_id, None)
 
     def _made(self, info: TableInfo, catalog: CatalogSnapshot) -> TableAccess:
         made = TableAccess(info)
+        self._table_of.update((each.schema.table_id, info.table_id) for each in made.parts)
         self._linked_at.pop(info.table_id, None)
         if info.foreign_keys or info.referrers:
             self._linked_at[info.table_id] = catalog.version
@@ -170,4 +224,5 @@ class TableAccesses:
         """The table that the key of a row or an index entry belongs to, if it has been used here lately."""
         if not key.startswith(keys.TABLE_PREFIX):
             return None
-        return self._known.get(codec.decode_int64(key, 1)[0])
+        physical_id = codec.decode_int64(key, 1)[0]
+        return self._known.get(self._table_of.get(physical_id, physical_id))

@@ -24,13 +24,14 @@ from rutile import errors
 from rutile.errors import SqlError
 from rutile.rows import temporal
 from rutile.rows.conversion import Converter
+from rutile.rows.partitions import ER_NO_PARTITION, ER_OUTSIDE_OF_PARTITIONS
 from rutile.rows.readings import text_of, time_of
 from rutile.rows.row_rules import ER_CHECK_VIOLATED
 from rutile.session.result import SqlWarning
 from rutile_coprocessor.schema import Column, ColumnType, Kind, Scalar
 
 ER_DATA_TRUNCATED = 1265
-LEFT_OUT = frozenset({errors.ER_DUP_ENTRY, ER_CHECK_VIOLATED})
+LEFT_OUT = frozenset({errors.ER_DUP_ENTRY, ER_CHECK_VIOLATED, ER_NO_PARTITION, ER_OUTSIDE_OF_PARTITIONS})
 """The refusals of a whole row that IGNORE turns into a warning."""
 MAX_WARNINGS = 64
 """How many of a statement's warnings are kept, as MySQL's max_error_count has it; the rest are only counted."""

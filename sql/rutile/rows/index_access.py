@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rutile.catalog.indexes import IndexInfo, IndexState
+from rutile.rows.partitions import STEM_LENGTH, Partitions
 from rutile_coprocessor.index_entries import IndexCodec
 from rutile_coprocessor.schema import Scalar, TableSchema
 from rutile_proto import keys
@@ -26,8 +27,10 @@ class IndexEntry:
 class IndexAccess:
     """What turns rows into the entries of one index, and entries into handles."""
 
-    def __init__(self, schema: TableSchema, info: IndexInfo) -> None:
+    def __init__(self, schema: TableSchema, info: IndexInfo, partitions: Partitions | None = None) -> None:
+        """Of a partitioned table `prefix` is right from its id on: entries begin as their rows' keys do."""
         self.info = info
+        self._partitions = partitions
         by_id = {column.id: (position, column) for position, column in enumerate(schema.columns)}
         self.positions = tuple(by_id[part.column_id][0] for part in info.columns)
         self.columns = tuple(by_id[part.column_id][1] for part in info.columns)
@@ -49,7 +52,10 @@ class IndexAccess:
     def entry(self, row: Sequence[Scalar], handle: bytes) -> IndexEntry:
         """The entry of a row with this handle."""
         values = [row[position] for position in self.positions]
-        key = self.prefix + self.codec.encode(values)
+        prefix = self.prefix
+        if self._partitions is not None:
+            prefix = self._partitions.stem_of(row) + prefix[STEM_LENGTH:]
+        key = prefix + self.codec.encode(values)
         if self.info.unique and None not in values:
             return IndexEntry(key, handle, distinct=True)
         return IndexEntry(key + handle, HANDLE_IN_KEY, distinct=False)

@@ -80,7 +80,7 @@ async def _create_table(statement: st.CreateTable, catalog: Catalog, database: s
             source = database_of(statement.like, database), statement.like.name
             await copy_table(catalog, source, (owner, statement.table.name))
             return Result()
-        definition = read_definition(statement.definition, owner, statement.table.name)
+        definition = read_definition(statement.definition, owner, statement.table.name, statement.partitioning)
         await catalog.create_table(
             definition.schema,
             comment=definition.comment,
@@ -89,6 +89,7 @@ async def _create_table(statement: st.CreateTable, catalog: Catalog, database: s
             rules=definition.rules,
             foreign_keys=definition.foreign_keys,
             auto_random=definition.auto_random,
+            partitioning=definition.partitioning,
             checked=checked,
         )
     except SqlError as error:

@@ -25,7 +25,7 @@ from rutile.planner.local_time import stored_column
 from rutile.planner.names import TableKey
 from rutile.rows.access import Row, TableAccess
 from rutile.session.current_reads import CurrentView
-from rutile_coprocessor.schema import HIDDEN_HANDLE
+from rutile_coprocessor.schema import HIDDEN_HANDLE, Scalar
 from rutile_proto.errors import LockWaitTimeout
 
 
@@ -81,12 +81,26 @@ class KeyQuery:
             for table, width in self.tables:
                 values = row[at : at + width]
                 at += width
-                if None in values:
+                if values[0] is None or (None in values and not table.is_hidden):
                     continue
-                row_id = values[0] if table.is_hidden else None
-                assert row_id is None or isinstance(row_id, int)
-                found[table.key_of_row((), row_id) if row_id is not None else table.key_of(values)] = None
+                found[_key(table, values)] = None
         return found
+
+
+def _key(table: TableAccess, values: Sequence[Scalar]) -> bytes:
+    if not table.is_hidden:
+        return table.key_of(values)
+    row_id, *chosen_by = values
+    assert isinstance(row_id, int)
+    row: list[Scalar] = [None] * len(table.schema.columns)
+    for position, value in zip(_chooses_partition(table), chosen_by, strict=True):
+        row[position] = value
+    return table.key_of_row(row, row_id)
+
+
+def _chooses_partition(table: TableAccess) -> Sequence[int]:
+    """The columns without which a row id is no key."""
+    return table.partitions.positions if table.partitions is not None else ()
 
 
 def key_query(expression: exp.Expr, wish: LockWish, tables: Mapping[TableKey, TableAccess], database: str) -> KeyQuery:
@@ -99,7 +113,9 @@ def key_query(expression: exp.Expr, wish: LockWish, tables: Mapping[TableKey, Ta
         table = tables.get(((node.db or database).lower(), node.name.lower()))
         if table is None or (wish.tables and node.alias_or_name.lower() not in wish.tables):
             continue
-        names = [HIDDEN_HANDLE] if table.is_hidden else [column.name for column in table.schema.primary_key_columns]
+        names = [column.name for column in table.schema.primary_key_columns]
+        if table.is_hidden:
+            names = [HIDDEN_HANDLE, *(table.schema.columns[at].name for at in _chooses_partition(table))]
         chosen.append((table, len(names)))
         columns += [stored_column(name, node.alias_or_name) for name in names]
     query = expression.copy()
@@ -124,6 +140,8 @@ class SkippingQuery:
         """Raises 1235 for more than one table to lock, and for OFFSET."""
         if len(keys.tables) != 1:
             raise not_supported("SKIP LOCKED of several tables: name one with OF")
+        if any(table.is_hidden and table.partitions is not None for table, _ in keys.tables):
+            raise not_supported("SKIP LOCKED of a partitioned table without primary key")
         if expression.args.get("offset"):
             raise not_supported("SKIP LOCKED with OFFSET")
         self._expression = expression

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeGuard
 import pyarrow as pa
 from sqlglot import exp
 
+from rutile.execution.query import has_written
 from rutile.execution.row_stream import is_row_stream, plain_columns, row_fragment
 from rutile.parse import statements as st
 from rutile.planner.query import QueryPlan
@@ -77,7 +78,7 @@ def _is_by_key(scan: ScanPlan) -> bool:
 
 
 def _has_written(txn: KvTransaction | None, scan: ScanPlan) -> bool:
-    return txn is not None and next(iter(txn.buffer.items(*scan.table.range)), None) is not None
+    return txn is not None and has_written(txn, scan)
 
 
 def _plain_columns(plan: QueryPlan, schema: pa.Schema) -> list[str]:

@@ -21,6 +21,7 @@ from rutile.catalog.model import CatalogSnapshot, TableInfo
 from rutile.ddl.copy_table import copied
 from rutile.ddl.create_table import read_definition
 from rutile.ddl.indexes import build_indexes
+from rutile.ddl.partitions import refuse_temporary
 from rutile.errors import SqlError, not_supported
 from rutile.parse import statements as st
 from rutile.parse.alterations import AddIndex, Alteration
@@ -81,8 +82,12 @@ class TemporaryTables:
         if statement.like is not None:
             source = database_of(statement.like, self._session.database), statement.like.name
             found = self.get(*source) or await self._session.shared.catalog.get_table(*source)
+            if found.partitioning is not None:
+                raise refuse_temporary()
             return copied(found, owner, statement.table.name), 1
         definition = read_definition(statement.definition, owner, statement.table.name)
+        if statement.partitioning is not None:
+            raise refuse_temporary()
         if definition.foreign_keys:
             raise not_supported("FOREIGN KEY in a temporary table")
         info = TableInfo(

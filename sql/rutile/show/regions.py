@@ -43,6 +43,8 @@ async def run_split(session: Session, statement: st.SplitTable, environment: Env
     """Cut, wait until the placement driver knows the regions, and have them spread: how many are new, and what share
     the placement driver has begun to move. Raises 1046, 1136, 1146, 1176, 8212 and what conversions raise."""
     table = await _table(session, statement.table)
+    if table.partitions is not None:
+        raise not_supported("SPLIT TABLE of a partitioned table")
     borders = _borders(table, statement, [_evaluated(each, environment) for each in statement.values])
     client = session.shared.client
     before = await client.regions_in(borders[0], borders[-1] + b"\x00")
@@ -60,7 +62,11 @@ async def run_show_regions(session: Session, statement: st.ShowRegions) -> Resul
     that is a foreign one. There are no placement policies, so what would be said of them is empty. Raises 1046, 1146,
     1176."""
     table = await _table(session, statement.table)
-    ranges = _ranges(table) if statement.index is None else [index_of(table, statement.index).range]
+    ranges = [
+        each
+        for part in table.physical
+        for each in (_ranges(part) if statement.index is None else [index_of(part, statement.index).range])
+    ]
     found: dict[int, RegionInfo] = {}
     client = session.shared.client
     for start, end in ranges:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from itertools import chain, islice
 
 from rutile.catalog.model import TableInfo
 from rutile.session.storage import KvTransaction
@@ -22,12 +23,9 @@ class ChangeCounts:
     def note(self, txn: KvTransaction, tables: Iterable[TableInfo]) -> None:
         """Count the rows that a committed transaction wrote."""
         for info in tables:
-            prefix = record_prefix(info.table_id)
-            rows = 0
-            for _ in txn.buffer.items(prefix, prefix_next(prefix)):
-                rows += 1
-                if rows >= MOST_COUNTED:
-                    break
+            prefixes = [record_prefix(physical_id) for physical_id in info.physical_ids]
+            written = chain.from_iterable(txn.buffer.items(prefix, prefix_next(prefix)) for prefix in prefixes)
+            rows = sum(1 for _ in islice(written, MOST_COUNTED))
             if rows:
                 self._counts[info.table_id] += rows
 
