@@ -37,6 +37,7 @@ class Storm:
         self._client = cluster.client("splitter")
         self.leaving: Place | None = None
         """The store that was asked to be removed."""
+        self._removes = False
         self._table: tuple[tuple[float, Callable[[], None]], ...] = (
             (world.kill_store, lambda: self._kill(self._any_store())),
             (world.kill_pd, lambda: self._kill(self._any_pd())),
@@ -142,7 +143,8 @@ class Storm:
     def _remove_store(self) -> None:
         """Gracefully, once, and only if enough remain: its regions are brought elsewhere."""
         present = [place for place in self._cluster.stores if place.store_id]
-        if self.leaving is None and len(present) > 3:
+        if not self._removes and len(present) > 3:
+            self._removes = True  # also while PD has not answered: of four stores two may not leave
             place = self._random.choice(present)
             self._cluster.note(f"{place.name} is to leave")
             self._later(self._remove(place))
