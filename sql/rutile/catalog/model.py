@@ -70,6 +70,11 @@ class TableInfo:
             return (self.schema.table_id,)
         return tuple(each.partition_id for each in self.partitioning.partitions)
 
+    @property
+    def create_options(self) -> str:
+        """As SHOW TABLE STATUS has it."""
+        return "partitioned" if self.partitioning is not None else ""
+
     def of_partition(self, part: Partition) -> TableInfo:
         """One partition as a table of its own."""
         return replace(self, schema=replace(self.schema, table_id=part.partition_id), partitioning=None)

@@ -4,6 +4,8 @@
     indexes.py, keys.py                       KEY, UNIQUE and CREATE INDEX to indexes; the keys a table has
     foreign_keys.py                           FOREIGN KEY: what is written, what must hold of both tables
       foreign_key_guards.py                   what it forbids of others: DROP, TRUNCATE, changes of its columns
+    partitions.py                             PARTITION BY: what is written, what must hold of partitions
+      partition_changes.py                    ADD, DROP and TRUNCATE PARTITION
     show_create.py                            a schema back to the text that would make it
     alter.py                                  ALTER TABLE, change by change
       column_changes.py                       columns: a definition to the next one, no row rewritten

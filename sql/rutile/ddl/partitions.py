@@ -250,13 +250,18 @@ def refuse_temporary() -> SqlError:
 
 def partitioning_text(partitioning: Partitioning, schema: TableSchema) -> str:
     """PARTITION BY as SHOW CREATE TABLE prints it."""
-    names = {column.id: column.name for column in schema.columns}
-    columns = ",".join("`" + names[each].replace("`", "``") + "`" for each in partitioning.column_ids)
+    columns = columns_text(partitioning, schema)
     if partitioning.kind == "HASH" and partitioning.partitions == numbered(len(partitioning.partitions), partitioning):
         return f"PARTITION BY HASH ({partitioning.expression}) PARTITIONS {len(partitioning.partitions)}"
     by = f"({columns})" if partitioning.is_by_columns else f" ({partitioning.expression})"
     parts = ",\n ".join(_partition_text(partitioning, each) for each in partitioning.partitions)
     return f"PARTITION BY {partitioning.kind}{by}\n({parts})"
+
+
+def columns_text(partitioning: Partitioning, schema: TableSchema) -> str:
+    """The columns that choose the partition, as SHOW CREATE TABLE prints them."""
+    names = {column.id: column.name for column in schema.columns}
+    return ",".join("`" + names[each].replace("`", "``") + "`" for each in partitioning.column_ids)
 
 
 def numbered(count: int, partitioning: Partitioning) -> tuple[Partition, ...]:

@@ -14,6 +14,7 @@
       literals.py     parameters, variables, NOW() as literals, so that the text means the same wherever it runs
       names.py        tables found, columns qualified (sqlglot's `qualify`, and nothing else of its optimizer)
       scans.py        columns and conditions each table is read with; ranges.py: the key ranges they leave
+      partitions.py   which partitions the conditions leave of a table
       index_paths.py  the indexes by which a scan's rows can be found; which is taken is decided when the query runs
       dialect.py      MySQL's meaning in DuckDB's dialect (`rutile.translate`); the split into fragment and merge
       fetch.py        the fragment that brings one scan's rows here
@@ -27,6 +28,10 @@ Invariants:
   column sends the statement to the general path while it runs.
 * A table a query names several times is scanned once, with the union of what its uses need; filters are pushed only
   for a single use.
+* A scan of a partitioned table has the key ranges of every partition left, whose ids are not those of the table: a
+  fragment reads one partition, so such a query runs in each store, partition by partition, never whole in one. Point
+  and range plans leave partitioned tables to the general path. (Twins: tests/sql/test_partition_pruning.py,
+  tests/sql/test_partitions_twin.py.)
 * An index path leads to every row that the conditions leave, and perhaps to more: the query's own conditions are
   checked on what it brings. Only a LIMIT it satisfies by its order relies on its ranges being exact. (Twin:
   tests/sql/test_index_paths.py.)

@@ -72,6 +72,8 @@ def _of_values(partitions: Partitions, fixed: Iterable[tuple[Scalar, ...]]) -> I
 
 def _may_have(partitions: Partitions, number: int, bounds: Bounds) -> bool:
     """Whether the partition can have a row whose first column is within `bounds`."""
+    if _is_empty(bounds):
+        return False
     if partitions.partitioning.kind.startswith("RANGE"):
         return _range_may_have(partitions, number, bounds)
     if partitions.partitioning.kind == "HASH":
@@ -79,6 +81,12 @@ def _may_have(partitions: Partitions, number: int, bounds: Bounds) -> bool:
     if partitions.term is not None and not partitions.term.is_column:
         return True
     return any(_within(values[0], bounds) for values, owner in partitions.listed.items() if owner == number)
+
+
+def _is_empty(bounds: Bounds) -> bool:
+    if bounds.low is None or bounds.high is None:
+        return False
+    return bounds.low > bounds.high or (bounds.low == bounds.high and (bounds.low_open or bounds.high_open))  # type: ignore[operator]
 
 
 def _within(value: Scalar, bounds: Bounds) -> bool:
@@ -103,7 +111,11 @@ def _range_may_have(partitions: Partitions, number: int, bounds: Bounds) -> bool
                 return True
             continue
         low, high = _image(partitions, each.low), _image(partitions, each.high)
-        too_high = low is not None and highest is not None and (low > highest if reaches else low >= highest)
+        too_high = (
+            low is not None
+            and highest is not None
+            and (low > highest if reaches and not each.low_open else low >= highest)
+        )
         is_open = each.high_open and (partitions.term is None or partitions.term.is_column) and not reaches
         too_low = high is not None and lowest is not None and (high <= lowest if is_open else high < lowest)
         if not too_high and not too_low:

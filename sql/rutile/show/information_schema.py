@@ -47,7 +47,7 @@ def _all_tables(catalog: CatalogSnapshot) -> list[TableInfo]:
 def _tables(catalog: CatalogSnapshot) -> _Rows:
     stored: _Rows = [
         (_CATALOG, info.schema.database, info.schema.name, "BASE TABLE", "InnoDB", 10, "Compact", *[None] * 10,
-         "utf8mb4_bin", None, "", info.comment, info.table_id)
+         "utf8mb4_bin", None, info.create_options, info.comment, info.table_id)
         for info in _all_tables(catalog)
     ]  # fmt: skip
     stored += [

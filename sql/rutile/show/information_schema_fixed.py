@@ -13,6 +13,7 @@ from rutile.ddl.foreign_keys import keys_of
 from rutile.ddl.keys import key_parts
 from rutile.privileges.accounts import all_users
 from rutile.privileges.names import EVERYWHERE, Privilege, in_order
+from rutile.show.partitions import partition_rows
 
 Rows = list[tuple[object, ...]]
 _ENGINE = ("InnoDB", "DEFAULT", "Rutile's replicated storage under MySQL's name", "YES", "NO", "YES")
@@ -128,6 +129,13 @@ FIXED_TABLES: Mapping[str, tuple[str, Callable[[CatalogSnapshot], Rows]]] = {
     "referential_constraints": (
         "CONSTRAINT_CATALOG CONSTRAINT_SCHEMA CONSTRAINT_NAME UNIQUE_CONSTRAINT_CATALOG UNIQUE_CONSTRAINT_SCHEMA"
         " UNIQUE_CONSTRAINT_NAME MATCH_OPTION UPDATE_RULE DELETE_RULE TABLE_NAME REFERENCED_TABLE_NAME", _referential,
+    ),
+    "partitions": (
+        "TABLE_CATALOG TABLE_SCHEMA TABLE_NAME PARTITION_NAME SUBPARTITION_NAME PARTITION_ORDINAL_POSITION#"
+        " SUBPARTITION_ORDINAL_POSITION# PARTITION_METHOD SUBPARTITION_METHOD PARTITION_EXPRESSION"
+        " SUBPARTITION_EXPRESSION PARTITION_DESCRIPTION TABLE_ROWS# AVG_ROW_LENGTH# DATA_LENGTH# MAX_DATA_LENGTH#"
+        " INDEX_LENGTH# DATA_FREE# CREATE_TIME UPDATE_TIME CHECK_TIME CHECKSUM# PARTITION_COMMENT NODEGROUP"
+        " TABLESPACE_NAME TIDB_PARTITION_ID#", partition_rows,
     ),
     "engines": ("ENGINE SUPPORT COMMENT TRANSACTIONS XA SAVEPOINTS", lambda catalog: [_ENGINE]),
     "character_sets": (

@@ -133,9 +133,19 @@ async def _table_status(statement: st.Show, session: Session) -> Result:
     """MySQL's columns; how many rows a table has is not kept."""
     _, tables = await _visible_tables(statement, session)
     rows: list[Row] = [
-        (info.schema.name, "InnoDB", "10", "Compact", *[None] * 10, "utf8mb4_bin", None, "", info.comment)
+        (
+            info.schema.name,
+            "InnoDB",
+            "10",
+            "Compact",
+            *[None] * 10,
+            "utf8mb4_bin",
+            None,
+            info.create_options,
+            info.comment,
+        )
         for info in tables
-    ]
+    ]  # fmt: skip
     return text_result(_STATUS_COLUMNS, rows)
 
 
