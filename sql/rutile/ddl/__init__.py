@@ -5,6 +5,7 @@
     foreign_keys.py                           FOREIGN KEY: what is written, what must hold of both tables
       foreign_key_guards.py                   what it forbids of others: DROP, TRUNCATE, changes of its columns
     partitions.py                             PARTITION BY: what is written, what must hold of partitions
+      partition_text.py                       as it is printed
       partition_changes.py                    ADD, DROP and TRUNCATE PARTITION
     show_create.py                            a schema back to the text that would make it
     alter.py                                  ALTER TABLE, change by change
@@ -18,5 +19,6 @@
 
 Left out, on purpose: changes of a column that rewrite rows (1235), primary keys that come or go, and ALTERs made as a
 whole where one of several changes is an index's, a CHECK's, a foreign key's, or takes NULL away; of foreign keys
-ON DELETE SET DEFAULT and MATCH.
+ON DELETE SET DEFAULT and MATCH. Of partitioned tables: partitions by KEY or within partitions, and what would take
+rows from one partition to another (REORGANIZE, COALESCE, EXCHANGE, MODIFY COLUMN).
 """

@@ -9,7 +9,7 @@ from rutile.catalog.indexes import IndexInfo
 from rutile.catalog.model import TableInfo
 from rutile.catalog.rules import GeneratedColumn
 from rutile.ddl.foreign_keys import definition_text
-from rutile.ddl.partitions import partitioning_text
+from rutile.ddl.partition_text import partitioning_text
 from rutile.rows.temporal import format_datetime, format_time
 from rutile_coprocessor.schema import Column, Kind, Scalar, TableSchema
 

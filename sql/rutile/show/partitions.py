@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rutile.catalog.model import CatalogSnapshot, TableInfo
-from rutile.ddl.partitions import columns_text, description
+from rutile.ddl.partition_text import columns_text, description
 
 _CATALOG = "def"
 
