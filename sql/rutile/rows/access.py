@@ -196,6 +196,8 @@ class TableAccesses:
         known = self._known.get(info.table_id)
         linked_at = self._linked_at.get(info.table_id, catalog.version)
         if known is None or known.info != info or linked_at != catalog.version:
+            if known is not None:
+                self._forget(info.table_id, known)
             known = self._known[info.table_id] = self._made(info, catalog)
         self._known.move_to_end(info.table_id)
         if len(self._known) > MAX_TABLES:
