@@ -37,7 +37,7 @@ def connection(playground: Playground) -> Iterator[rutile.Connection]:
         ("INSERT INTO good VALUES (1, 1)", 1136, ""),
         ("INSERT INTO good (id) VALUES (1)", 1364, "'n'"),
         ("SELECT no_such_function(1)", 1305, "no_such_function"),
-        ("CREATE TABLE f (id INT PRIMARY KEY, FOREIGN KEY (id) REFERENCES good (id))", 1235, ""),
+        ("CREATE TABLE f (id INT PRIMARY KEY, t TEXT, FULLTEXT KEY (t))", 1235, ""),
     ],
 )
 def test_statements_fail_with_mysqls_code(connection: rutile.Connection, statement: str, code: int, names: str) -> None:

@@ -22,17 +22,17 @@ PART = Trait.PART_OF_KEY
 FLAGS = {
     "id": N | Trait.NOT_NULL | Trait.PRIMARY_KEY | Trait.AUTO_INCREMENT | PART,
     "a": N | ColumnFlag.UNSIGNED | Trait.NOT_NULL | Trait.UNIQUE_KEY | Trait.NO_DEFAULT | PART,
-    "b": B | Trait.NOT_NULL,
+    "b": Trait.NOT_NULL,
     "r": N | Trait.NOT_NULL | Trait.MULTIPLE_KEY | Trait.NO_DEFAULT | PART,
     "s": N | PART,
     "u": N | Trait.MULTIPLE_KEY | PART,
-    "v": B | Trait.MULTIPLE_KEY | PART,
+    "v": Trait.MULTIPLE_KEY | PART,
     "d": N,
-    "tx": B | ColumnFlag.BLOB,
+    "tx": ColumnFlag.BLOB,
     "h": B,
     "m": B | Trait.ON_UPDATE,
 }
-"""As MariaDB tells them (SHOW ... with --column-type-info), NUM apart, which clients add themselves."""
+"""As MariaDB tells them (SHOW ... with --column-type-info), NUM apart, which clients add, and BINARY of texts."""
 
 
 @dataclass

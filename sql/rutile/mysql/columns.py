@@ -106,8 +106,10 @@ def _flags(kind: ColumnType) -> ColumnFlag:
         flags |= ColumnFlag.BLOB
     if kind.is_enumerated:
         flags |= ColumnFlag.ENUM if kind.kind is Kind.ENUM else ColumnFlag.SET
-    if ColumnFlag.NUMBER not in flags:
-        flags |= ColumnFlag.BINARY  # dates, bytes, and text that is compared by its bytes
+    if ColumnFlag.NUMBER not in flags and not kind.is_character:
+        # Text too is compared by its bytes, which MySQL tells by this flag; but mysql-connector-python takes a column
+        # that has it alone for bytes, and the collation says the same.
+        flags |= ColumnFlag.BINARY
     return flags
 
 
