@@ -20,7 +20,7 @@ async def run_joined_change(
     environment = adjusted_environment(environment, ignores=plan.ignores)
     matched, changed, writers = 0, 0, list[RowWriter]()
     for each in plan.tables:
-        writer = RowWriter(each.table, txn, environment)
+        writer = RowWriter(each.table, txn, environment, partitions=each.partitions)
         writers.append(writer)
         done: set[bytes] = set()
         for number, found in enumerate(rows, start=1):

@@ -13,6 +13,7 @@ from rutile.parse import statements as st
 from rutile.parse.mysql_text import mysql_text
 from rutile.planner.literals import literal_node
 from rutile.planner.local_time import stored_column
+from rutile.planner.partitions import chosen_partitions
 from rutile.planner.point import FindTable, is_default
 from rutile.rows.access import TableAccess
 from rutile.rows.row_rules import generated_value_given
@@ -30,6 +31,8 @@ class ChangedTable:
     start: int
     computed: tuple[tuple[int, int], ...] = ()
     """For UPDATE: (position of the column, place of its new value in the result)."""
+    partitions: frozenset[int] | None = None
+    """Where rows may go, if the statement says PARTITION (...)."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class _Source:
     alias: str
     table: TableAccess | None
     """None for a derived table, which cannot be changed."""
+    partitions: frozenset[int] | None = None
 
 
 def is_joined(statement: st.Update | st.Delete) -> bool:
@@ -85,7 +89,7 @@ def plan_joined_update(statement: st.Update, find_table: FindTable) -> JoinedCha
             computed.append((position, len(columns)))
             columns.append(value.copy())
         assert source.table is not None
-        tables.append(ChangedTable(source.table, start, tuple(computed)))
+        tables.append(ChangedTable(source.table, start, tuple(computed), source.partitions))
     return JoinedChangePlan(tuple(tables), _query(update, update.this, columns), statement.ignores)
 
 
@@ -132,7 +136,8 @@ def _sources(origin: exp.Expr, find_table: FindTable) -> list[_Source]:
     for node in nodes:
         is_table = isinstance(node, exp.Table) and not (node.name.lower() in common and not node.db)
         table = find_table(st.TableName(node.name, node.db or None)) if is_table else None
-        found.append(_Source(node.alias_or_name.lower(), table))
+        chosen = chosen_partitions(node, table) if table is not None else None
+        found.append(_Source(node.alias_or_name.lower(), table, chosen))
     return found
 
 
