@@ -123,6 +123,7 @@ class StoreDriver(RegionRequests):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._waiting.refuse_all(ServerIsBusy("the store is stopping"))
+        self.store.snapshots.abandon()
         self._sync.close()
         self._files.shutdown()
         self._checks.close()

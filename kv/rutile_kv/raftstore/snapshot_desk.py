@@ -58,6 +58,14 @@ class SnapshotDesk:
             peer.node.report_snapshot(event.to_peer_id, event.ok)
             self._registry.touch(event.region_id)
 
+    def abandon(self) -> None:
+        """Close all that arrived and is not installed: the store will not be stepped again."""
+        for peer in self._registry.peers.values():
+            installing = peer.installation.incoming if peer.installation is not None else None
+            for held in (peer.incoming, installing):
+                if held is not None:
+                    held.payload.close()
+
     def _may_install(self, peer: Peer, about: raft_serverpb.RaftSnapshotData) -> bool:
         """One snapshot at a time, only of this peer's region with this peer in it, and never over another region; but
         what is left here of regions that have merged into this one makes room."""

@@ -68,7 +68,7 @@ class Store(StoreView):
         self._registry = Registry(store_id, engine, config, random)
         self._gate = Gate(self._registry)
         self._requests = Requests(self._registry, self._gate, self._wake)
-        self._snapshots = SnapshotDesk(self._registry, self._gate, self._step_raft)
+        self.snapshots = SnapshotDesk(self._registry, self._gate, self._step_raft)
         self._round = Round(engine.batch())
         self._in_flight: Round | None = None
         self._hibernation = Hibernation(self._registry, config)
@@ -95,11 +95,11 @@ class Store(StoreView):
             case Write() | ReadIndex() | Split() | ChangePeers() | CheckConsistency() | Merge() | TransferLeader():
                 self._requests.take(event, self._round)
             case SnapshotReceived():
-                self._snapshots.arrived(event, self._round)
+                self.snapshots.arrived(event, self._round)
             case SnapshotInstalled():
-                self._snapshots.installed(event)
+                self.snapshots.installed(event)
             case SnapshotSent():
-                self._snapshots.sent(event)
+                self.snapshots.sent(event)
             case SplitChecked():
                 self._on_split_checked(event)
             case HashComputed():
