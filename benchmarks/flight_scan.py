@@ -3,13 +3,13 @@ Flight's own loopback rate in the same run, Ibis, and DB-API's fetchall. GB/s: A
 included, the best of RUNS (a first run fills the stores' mirrors). The last column is the ratio that means something on
 another machine. A minute or two.
 
-    .venv/bin/python benchmarks/flight_scan.py [rows]
+    python benchmarks/flight_scan.py [--rows 1000000]
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -135,7 +135,9 @@ class Report:
 
 
 def main() -> None:
-    rows = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    rows = parser.parse_args().rows
     table = table_of(rows)
     print(f"{rows:,} rows, {table.nbytes / 1e6:.0f} MB of Arrow, best of {RUNS}\n")
     report = Report()
