@@ -28,13 +28,12 @@ from rutile.catalog.partitions import Partitioning
 from rutile.catalog.recovery import DROP_TABLE, TRUNCATE_TABLE, note_table
 from rutile.catalog.rules import NO_RULES, RuleSet
 from rutile.catalog.sequences import SequenceValues
+from rutile.catalog.transactions import in_transaction
 from rutile.ddl.foreign_key_guards import refuse_drop, refuse_truncate
 from rutile.errors import SqlError
 from rutile.session.storage import KvClient, KvTransaction
 from rutile_coprocessor.schema import TableSchema
-from rutile_proto.errors import Retry, RutileError
 
-MAX_ATTEMPTS = 20
 FIRST_DATABASE = "test"
 """Made with a new cluster, as in TiDB."""
 
@@ -245,24 +244,16 @@ class Catalog:
 
     async def change(self, change: Change) -> TableInfo | None:
         """Run `change` in a transaction on the catalogue as that transaction sees it, again after a conflict."""
-        for attempt in range(MAX_ATTEMPTS):
-            txn = await self._client.begin()
-            try:
-                seen = await meta.load(txn)
-                made = await linked(txn, seen, await change(txn, seen))
-                await meta.bump_version(txn)
-                await txn.commit()
-            except RutileError as error:
-                await txn.rollback()
-                if error.retry is not Retry.RESTART_TRANSACTION or attempt == MAX_ATTEMPTS - 1:
-                    raise
-                continue
-            except BaseException:
-                await txn.rollback()
-                raise
-            await self._cache.refresh()
+
+        async def body(txn: KvTransaction) -> TableInfo | None:
+            seen = await meta.load(txn)
+            made = await linked(txn, seen, await change(txn, seen))
+            await meta.bump_version(txn)
             return made
-        raise AssertionError("unreachable: the last attempt raises")
+
+        made = await in_transaction(self._client, body)
+        await self._cache.refresh()
+        return made
 
     async def _unused(self, dropped: list[TableInfo]) -> None:
         """Wait until no front end still uses these tables: what one wrote later could outlive their removal."""

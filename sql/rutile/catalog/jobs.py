@@ -16,7 +16,6 @@ from typing import Any
 from rutile.catalog import meta
 from rutile.catalog.meta import MetaReader, MetaWriter
 from rutile_proto.keys import meta_key
-from rutile_proto.timestamps import physical_ms
 
 OWNER_KEY = meta_key("ddl_owner")
 OWNER_LEASE_MS = 10_000
@@ -124,15 +123,3 @@ async def forget_old(txn: MetaWriter) -> None:
     listed = await history(txn)
     for job in listed[MAX_HISTORY - 1 :]:
         txn.delete(history_key(job.id))
-
-
-async def own(txn: MetaWriter, front_end: str, now_ts: int) -> bool:
-    """Take or keep the ownership within `txn`; whether that succeeded: nobody else has it."""
-    data = await txn.get(OWNER_KEY)
-    now_ms = physical_ms(now_ts)
-    if data is not None:
-        owner = json.loads(data)
-        if owner["id"] != front_end and owner["until_ms"] > now_ms:
-            return False
-    txn.put(OWNER_KEY, json.dumps({"id": front_end, "until_ms": now_ms + OWNER_LEASE_MS}).encode())
-    return True

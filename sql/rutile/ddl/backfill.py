@@ -14,12 +14,12 @@ from dataclasses import dataclass, replace
 
 from rutile.catalog.jobs import Job
 from rutile.catalog.model import TableInfo
+from rutile.catalog.transactions import in_transaction
 from rutile.ddl.index_steps import FILLED
 from rutile.errors import SqlError
 from rutile.rows.access import TableAccess
 from rutile.rows.index_access import IndexEntry
 from rutile.session.storage import KvClient, KvTransaction, Pair
-from rutile_proto.errors import Retry, RutileError
 
 BATCH_ROWS = 512
 BATCHES_AT_ONCE = 4
@@ -81,22 +81,13 @@ class Backfill:
 
     async def _fill(self, part: _Range) -> int:
         """Make the entries of the rows in a range; how many rows."""
-        for attempt in range(MAX_ATTEMPTS):
-            txn = await self._client.begin()
-            try:
-                rows = await txn.scan(part.start, part.end)
-                await self._write(txn, rows)
-                await txn.commit()
-            except RutileError as error:
-                await txn.rollback()
-                if error.retry is not Retry.RESTART_TRANSACTION or attempt == MAX_ATTEMPTS - 1:
-                    raise
-                continue
-            except BaseException:
-                await txn.rollback()
-                raise
+
+        async def body(txn: KvTransaction) -> int:
+            rows = await txn.scan(part.start, part.end)
+            await self._write(txn, rows)
             return len(rows)
-        raise AssertionError("unreachable: the last attempt returns or raises")
+
+        return await in_transaction(self._client, body, MAX_ATTEMPTS)
 
     async def _write(self, txn: KvTransaction, rows: list[Pair]) -> None:
         table, made = self._table, dict[bytes, IndexEntry]()

@@ -19,6 +19,7 @@ from rutile.catalog import jobs, meta
 from rutile.catalog.catalog import Catalog
 from rutile.catalog.jobs import Job, JobState
 from rutile.catalog.model import CatalogSnapshot, TableInfo
+from rutile.catalog.ownership import own
 from rutile.ddl.backfill import Backfill, DuplicateFound
 from rutile.ddl.index_steps import next_step
 from rutile.errors import SqlError
@@ -172,7 +173,8 @@ class DdlWorker:
 
     async def _owned(self, txn: KvTransaction, job_id: int) -> Job | None:
         """The job within `txn`, if this front end may work on it."""
-        if not await jobs.own(txn, self._name, await self._client.timestamp()):
+        now = await self._client.timestamp()
+        if not await own(txn, jobs.OWNER_KEY, self._name, now, jobs.OWNER_LEASE_MS):
             return None
         data = await txn.get(jobs.job_key(job_id))
         return Job.from_bytes(data) if data is not None else None

@@ -22,9 +22,9 @@ from typing import Any
 
 from rutile.catalog import meta
 from rutile.catalog.meta import MetaReader, MetaWriter
+from rutile.catalog.transactions import in_transaction
 from rutile.errors import SqlError
-from rutile.session.storage import KvClient
-from rutile_proto.errors import Retry, RutileError
+from rutile.session.storage import KvClient, KvTransaction
 from rutile_proto.keys import meta_key
 from rutile_proto.timestamps import physical_ms
 
@@ -34,7 +34,6 @@ SILENT_MS = 15_000
 """An importer not heard of for so long is taken for dead."""
 ER_JOB_NOT_FOUND = 8170
 ER_JOB_NOT_ALLOWED = 8171
-_ATTEMPTS = 20
 _JOBS = meta_key("import_job")
 
 
@@ -151,22 +150,16 @@ class ImportJobs:
 
     async def add(self, make: Callable[[int, int], ImportJob]) -> ImportJob:
         """A new job, made of its number and the time; the oldest beyond MAX_JOBS that are over go."""
-        for attempt in range(_ATTEMPTS):
-            txn = await self.client.begin()
-            try:
-                job = make(await meta.next_id(txn), await self.now_ms())
-                write_job(txn, job)
-                over = [each for each in await read_jobs(txn) if each.is_over]
-                for old in over[: max(0, len(over) - MAX_JOBS)]:
-                    txn.delete(job_key(old.id))
-                await txn.commit()
-            except RutileError as error:
-                await txn.rollback()
-                if error.retry is not Retry.RESTART_TRANSACTION or attempt == _ATTEMPTS - 1:
-                    raise
-                continue
+
+        async def body(txn: KvTransaction) -> ImportJob:
+            job = make(await meta.next_id(txn), await self.now_ms())
+            write_job(txn, job)
+            over = [each for each in await read_jobs(txn) if each.is_over]
+            for old in over[: max(0, len(over) - MAX_JOBS)]:
+                txn.delete(job_key(old.id))
             return job
-        raise AssertionError("unreachable: the last attempt raises")
+
+        return await in_transaction(self.client, body)
 
     async def change(self, job: ImportJob, **changes: Any) -> ImportJob:
         """The job with these changes and a sign of life. Raises 8171 if it is over or has another owner by now."""
@@ -205,22 +198,12 @@ class ImportJobs:
         return await self._rewrite(job_id, ended)
 
     async def _rewrite(self, job_id: int, change: Callable[[ImportJob], ImportJob]) -> ImportJob:
-        for attempt in range(_ATTEMPTS):
-            txn = await self.client.begin()
-            try:
-                changed = change(await read_job(txn, job_id))
-                write_job(txn, changed)
-                await txn.commit()
-            except RutileError as error:
-                await txn.rollback()
-                if error.retry is not Retry.RESTART_TRANSACTION or attempt == _ATTEMPTS - 1:
-                    raise
-                continue
-            except BaseException:
-                await txn.rollback()
-                raise
+        async def body(txn: KvTransaction) -> ImportJob:
+            changed = change(await read_job(txn, job_id))
+            write_job(txn, changed)
             return changed
-        raise AssertionError("unreachable: the last attempt raises")
+
+        return await in_transaction(self.client, body)
 
 
 def _own(found: ImportJob, mine: ImportJob) -> ImportJob:

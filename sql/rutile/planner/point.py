@@ -134,17 +134,18 @@ def plan_point(statement: st.Statement, find_table: FindTable) -> PointPlan:
     raise NotPoint(type(statement).__name__)
 
 
-def _only(node: exp.Expr, *allowed: str) -> None:
+def only(node: exp.Expr, *allowed: str) -> None:
     """Refuse clauses this planner does not know."""
     for name, value in node.args.items():
         if value and name not in allowed:
             raise NotPoint(name)
 
 
-def _table_of(node: exp.Expr | None, find_table: FindTable) -> tuple[TableAccess, TableColumns]:
+def one_table(node: exp.Expr | None, find_table: FindTable) -> tuple[TableAccess, TableColumns]:
+    """The one stored table that a clause names, and its columns. Raises NotPoint for anything else."""
     if not isinstance(node, exp.Table) or not isinstance(node.this, exp.Identifier):
         raise NotPoint("not one table")
-    _only(node, "this", "db", "alias")
+    only(node, "this", "db", "alias")
     table = find_table(st.TableName(node.name, node.db or None))
     if table.is_local:
         raise NotPoint("TIMESTAMPs in another time zone")
@@ -155,7 +156,7 @@ def _table_of(node: exp.Expr | None, find_table: FindTable) -> tuple[TableAccess
 
 def plan_constant(select: exp.Select) -> ConstantSelect:
     """The plan of a SELECT without FROM. Raises NotPoint, NotCompilable."""
-    _only(select, "expressions")
+    only(select, "expressions")
     scope = Scope(NoColumns())
     if any(item.is_star for item in select.expressions):
         raise SqlError(1096, "No tables used")
@@ -166,9 +167,9 @@ def plan_constant(select: exp.Select) -> ConstantSelect:
 def _plan_select(select: exp.Select, find_table: FindTable) -> ConstantSelect | PointSelect:
     if select.args.get("from_") is None:
         return plan_constant(select)
-    _only(select, "expressions", "from_", "where", "limit", "locks")
+    only(select, "expressions", "from_", "where", "limit", "locks")
     source = select.args["from_"].this
-    table, columns = _table_of(source, find_table)
+    table, columns = one_table(source, find_table)
     projections = [part for item in select.expressions for part in _expand(item, table)]
     inner = [item.unalias() for item in projections]
     positions = [columns.find(item)[0] if isinstance(item, exp.Column) else None for item in inner]
@@ -256,8 +257,8 @@ def _key_choice(table: TableAccess, condition: exp.Expr, scope: Scope) -> tuple[
 
 
 def _plan_update(update: exp.Update, find_table: FindTable) -> PointUpdate:
-    _only(update, "this", "expressions", "where")
-    table, columns = _table_of(update.this, find_table)
+    only(update, "this", "expressions", "where")
+    table, columns = one_table(update.this, find_table)
     finder = _finder(table, columns, update.args.get("where"))
     return PointUpdate(finder, compile_assignments(update.expressions, columns, table))
 
@@ -292,6 +293,6 @@ def is_default(node: exp.Expr) -> bool:
 
 
 def _plan_delete(delete: exp.Delete, find_table: FindTable) -> PointDelete:
-    _only(delete, "this", "where")
-    table, columns = _table_of(delete.this, find_table)
+    only(delete, "this", "where")
+    table, columns = one_table(delete.this, find_table)
     return PointDelete(_finder(table, columns, delete.args.get("where")))

@@ -20,7 +20,7 @@ from sqlglot import exp
 from rutile.expressions.compile import Environment, Evaluate, NotCompilable, Scope, compile_evaluate
 from rutile.parse import statements as st
 from rutile.parse.projection_names import is_named_by_text
-from rutile.planner.point import FindTable, NotPoint
+from rutile.planner.point import FindTable, NotPoint, one_table, only
 from rutile.planner.ranges import KeyShape, conjuncts, index_shape, merge_ranges, primary_shape, ranges_of
 from rutile.planner.table_columns import TableColumns
 from rutile.rows.access import TableAccess
@@ -109,8 +109,9 @@ def plan_range(statement: st.Statement, find_table: FindTable) -> RangeSelect:
     select = statement.expression
     if not isinstance(select, exp.Select):
         raise NotPoint("not one SELECT")
-    _only(select, "expressions", "from_", "where", "limit", "order", "distinct")
-    table, columns = _table_of(select, find_table)
+    only(select, "expressions", "from_", "where", "limit", "order", "distinct")
+    source = select.args.get("from_")
+    table, columns = one_table(source.this if source is not None else None, find_table)
     try:
         return _plan(select, table, columns)
     except NotCompilable as error:
@@ -150,26 +151,6 @@ def _plan(select: exp.Select, table: TableAccess, columns: TableColumns) -> Rang
     )
 
 
-def _only(node: exp.Expr, *allowed: str) -> None:
-    for name, value in node.args.items():
-        if value and name not in allowed:
-            raise NotPoint(name)
-
-
-def _table_of(select: exp.Select, find_table: FindTable) -> tuple[TableAccess, TableColumns]:
-    source = select.args.get("from_")
-    node = source.this if source is not None else None
-    if not isinstance(node, exp.Table) or not isinstance(node.this, exp.Identifier):
-        raise NotPoint("not one table")
-    _only(node, "this", "db", "alias")
-    table = find_table(st.TableName(node.name, node.db or None))
-    if table.is_local:
-        raise NotPoint("TIMESTAMPs in another time zone")
-    if table.partitions is not None:
-        raise NotPoint("a partitioned table")
-    return table, TableColumns(table.schema, (node.alias or node.name,))
-
-
 def _expand(item: exp.Expr, table: TableAccess) -> list[exp.Expr]:
     if isinstance(item, exp.Star) and not any(item.args.values()):
         return [exp.column(exp.to_identifier(column.name, quoted=True)) for column in table.schema.columns]
@@ -197,7 +178,7 @@ def _is_aggregate(item: exp.Expr) -> bool:
 
 def _aggregate(node: exp.Expr, columns: TableColumns, table: TableAccess) -> Aggregate:
     function = _AGGREGATES[type(node)]
-    _only(node, "this", "big_int")
+    only(node, "this", "big_int")
     if function == "count" and isinstance(node.this, exp.Star):
         return Aggregate(function, None)
     position = _position(node.this, columns)
@@ -230,7 +211,7 @@ def _sorted_by(
     item: exp.Expr, items: Sequence[exp.Expr], columns: TableColumns, table: TableAccess
 ) -> tuple[int, bool]:
     """(position, descending) of one ORDER BY: a column, or the name that a column has in the result."""
-    _only(item, "this", "desc", "nulls_first")
+    only(item, "this", "desc", "nulls_first")
     node = item.this
     named = [each.unalias() for each in items if isinstance(each, exp.Alias) and each.alias == node.name]
     if isinstance(node, exp.Column) and not node.table and named:

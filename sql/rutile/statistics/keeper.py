@@ -19,11 +19,13 @@ from typing import TYPE_CHECKING
 
 from rutile.catalog.meta import MetaWriter
 from rutile.catalog.model import TableInfo, TableState
+from rutile.catalog.ownership import own
+from rutile.catalog.transactions import in_transaction
 from rutile.errors import SqlError
 from rutile.statistics import kept
 from rutile.statistics.collect import Wish, collect
 from rutile.statistics.model import TableStatistics
-from rutile_proto.errors import Retry, RutileError
+from rutile_proto.errors import RutileError
 
 if TYPE_CHECKING:
     from rutile.session.engine import Database
@@ -33,7 +35,6 @@ LOOK_EVERY_S = 3.0
 MIN_ROWS = 1_000
 MAX_SHOWN = 100
 """Runs that SHOW ANALYZE STATUS remembers."""
-MAX_ATTEMPTS = 10
 LAST_WRITE_S = 1.0
 """What a front end that stops waits for its counts to be written down: nothing depends on them."""
 _log = logging.getLogger(__name__)
@@ -144,13 +145,11 @@ class StatisticsKeeper:
         return found
 
     async def _is_ours(self) -> bool:
-        taken = [False]
+        async def take(txn: MetaWriter) -> bool:
+            now = await self._database.client.timestamp()
+            return await own(txn, kept.OWNER_KEY, self._name, now, kept.OWNER_LEASE_MS)
 
-        async def take(txn: MetaWriter) -> None:
-            taken[0] = await kept.own(txn, self._name, await self._database.client.timestamp())
-
-        await self._change(take)
-        return taken[0]
+        return await in_transaction(self._database.client, take)
 
     async def _write_changes(self) -> None:
         counts = self._database.changes.take()
@@ -163,18 +162,4 @@ class StatisticsKeeper:
             raise
 
     async def _change(self, change: Callable[[MetaWriter], Awaitable[None]]) -> None:
-        """Run `change` in a transaction, again after a conflict."""
-        for attempt in range(MAX_ATTEMPTS):
-            txn = await self._database.client.begin()
-            try:
-                await change(txn)
-                await txn.commit()
-            except RutileError as error:
-                await txn.rollback()
-                if error.retry is not Retry.RESTART_TRANSACTION or attempt == MAX_ATTEMPTS - 1:
-                    raise
-                continue
-            except BaseException:
-                await txn.rollback()
-                raise
-            return
+        await in_transaction(self._database.client, change)

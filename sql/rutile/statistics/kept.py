@@ -10,7 +10,6 @@ from rutile.catalog import meta
 from rutile.catalog.meta import MetaReader, MetaWriter
 from rutile.statistics.model import TableStatistics
 from rutile_proto.keys import meta_key
-from rutile_proto.timestamps import physical_ms
 
 VERSION_KEY = meta_key("statistics_version")
 OWNER_KEY = meta_key("statistics_owner")
@@ -70,18 +69,6 @@ async def add_changes(txn: MetaWriter, counts: Mapping[int, int]) -> None:
         before = json.loads(data)[1] if data is not None else 0
         txn.put(changes_key(table_id), json.dumps([table_id, before + count]).encode())
     await _moved(txn)
-
-
-async def own(txn: MetaWriter, front_end: str, now_ts: int) -> bool:
-    """Take or keep the duty to refresh, within `txn`; whether nobody else has it."""
-    data = await txn.get(OWNER_KEY)
-    now_ms = physical_ms(now_ts)
-    if data is not None:
-        owner = json.loads(data)
-        if owner["id"] != front_end and owner["until_ms"] > now_ms:
-            return False
-    txn.put(OWNER_KEY, json.dumps({"id": front_end, "until_ms": now_ms + OWNER_LEASE_MS}).encode())
-    return True
 
 
 async def _moved(txn: MetaWriter) -> None:
