@@ -15,20 +15,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import shutil
 from contextlib import AsyncExitStack
 
 from rutile_kv.client.backoff import Pace
 from rutile_kv.client.calls import Stub
-from rutile_kv.client.cluster import ClientOptions, Cluster
-from rutile_kv.client.connections import GrpcStores, StoreConnections
+from rutile_kv.client.cluster import Cluster
 from rutile_kv.client.parallel import cancel_all
 from rutile_kv.client.pd import PdClient
-from rutile_kv.client.scan_parts import FLIGHT_LABEL
 from rutile_kv.engine.api import Engine
 from rutile_kv.engine.failing import with_failpoints
 from rutile_kv.engine.memory import MemoryEngine
-from rutile_kv.engine.options import machine_memory_bytes
 from rutile_kv.engine.rocks import RocksEngine
 from rutile_kv.env.clock import Clock, SystemClock
 from rutile_kv.env.health import HealthService
@@ -47,16 +43,16 @@ from rutile_kv.server.first_region import FirstRegion
 from rutile_kv.server.garbage_collector import GarbageCollector
 from rutile_kv.server.gc_service import SpaceParts
 from rutile_kv.server.kv_service import RawParts, ServiceParts, StoreService
-from rutile_kv.server.local_network import LocalConnections, LocalNetwork, LocalTransport
+from rutile_kv.server.local_network import LocalNetwork
 from rutile_kv.server.local_replicas import LocalReplicas
 from rutile_kv.server.lock_wait_ends import LockWaitEnds
 from rutile_kv.server.max_ts_sync import MaxTsSync
 from rutile_kv.server.mirror_restore import keep_mirror
 from rutile_kv.server.pd_worker import PdWorker
+from rutile_kv.server.profile import StoreProfile, host_of
 from rutile_kv.server.raft_limits import raft_limits
 from rutile_kv.server.raft_port import RaftPort
-from rutile_kv.server.raft_transport import NetworkTransport
-from rutile_kv.server.raw_scan_relay import BUDGET_SECONDS, RawScanRelay
+from rutile_kv.server.raw_scan_relay import RawScanRelay
 from rutile_kv.server.raw_sweeper import RawSweeper
 from rutile_kv.server.read_index_gate import ReadIndexGate, StampedTransport
 from rutile_kv.server.registration import found_cluster, identify
@@ -66,10 +62,9 @@ from rutile_kv.server.watch_raw import RawStreams
 from rutile_kv.server.watch_service import WatchParts
 from rutile_kv.server.watch_versions import VersionStreams
 from rutile_kv.server.watches import Watches
+from rutile_kv.server.ways import Unreachable, Ways
 from rutile_kv.txn.max_ts import MaxTs
 from rutile_kv.txn.shell import TxnScheduler
-from rutile_proto import metapb_pb2 as metapb
-from rutile_proto import pdpb_pb2 as pdpb
 from rutile_proto.errors import InvalidRequest
 from rutile_proto.types import StoreId
 
@@ -77,8 +72,6 @@ log = logging.getLogger(__name__)
 
 STOP_GRACE_SECONDS = 0.5
 """How long running calls may take once the server stops."""
-STORE_VERSION = "8.5.0"
-"""What PD and client-java take for the store's version: the protocol generation that is spoken (wire.md 3.4)."""
 
 
 class StoreNode:
@@ -104,9 +97,6 @@ class StoreNode:
         if pd_stub is None and pd_client is None and not config.pd_addresses:
             raise InvalidRequest("a store needs its placement driver: give pd_addresses, or pd_stub in this process")
         self.config = config
-        self.address = ""
-        """host:port it listens on, known after start; empty without a server."""
-        self._peer_address = ""
         self._pd_stub = pd_stub
         self._given_pd_client = pd_client
         self._network = network or LocalNetwork()
@@ -120,7 +110,7 @@ class StoreNode:
         self._service: StoreService | None = None
         self._driver: StoreDriver | None = None
         self._endpoint: CoprocessorEndpoint | None = None
-        self._flight_location = ""
+        self._profile = StoreProfile(config, self._clock)
 
     # --- what others use ----------------------------------------------------------------------------------------------
 
@@ -132,9 +122,15 @@ class StoreNode:
         return self._service
 
     @property
+    def address(self) -> str:
+        """host:port it listens on, known after start; empty without a server."""
+        return self._profile.address
+
+    @property
     def announcement(self) -> str:
         """Where it serves: its address, and its Flight location if it has one."""
-        return f"{self.address} flight={self._flight_location}" if self._flight_location else self.address
+        location = self._profile.flight_location
+        return f"{self.address} flight={location}" if location else self.address
 
     @property
     def driver(self) -> StoreDriver:
@@ -189,11 +185,12 @@ class StoreNode:
         pd = self._pd_client()
         opened.push_async_callback(pd.close)
         store_id = await identify(engine, pd, self.config.data_dir)
-        await found_cluster(engine, pd, self._describe(store_id))
+        await found_cluster(engine, pd, self._profile.describe(store_id))
 
         max_ts = MaxTs()
         worker = PdWorker(pd, MaxTsSync(max_ts, pd))
-        driver = self._driver = self._build_driver(store_id, engine, pd, worker, max_ts, opened)
+        ways = Ways(store_id, pd, self._network if self.config.address is None else None, opened)
+        driver = self._driver = self._build_driver(store_id, engine, worker, ways, max_ts)
         fenced = FencedKv(driver)
         scheduler, raw = TxnScheduler(fenced, max_ts), RawWriter(fenced)
         gate = ReadIndexGate(driver, scheduler)
@@ -204,7 +201,7 @@ class StoreNode:
         opened.push_async_callback(endpoint.close)
         if endpoint.cache is not None:
             await keep_mirror(endpoint.cache, driver.store, engine, self.config, opened)
-        others = self._others(pd, opened)
+        others = ways.others()
         watches = Watches(driver, scheduler, pd, self.config.watch_progress_seconds, self.config.watch_queue_bytes)
         stale = StaleReads(driver, scheduler, pd, watches.landed)
         parts = ServiceParts(
@@ -237,13 +234,12 @@ class StoreNode:
         self._serve_flight(LocalReplicas(store_id, driver, endpoint), others, opened)
         self._network.join(store_id, gate, LocalStub(service))
         opened.callback(self._network.leave, store_id)
-        await pd.put_store(self._describe(store_id))
-        worker.start(driver, lambda: self._stats(store_id, driver), self.config.store_heartbeat_seconds)
+        await pd.put_store(self._profile.describe(store_id))
+        worker.start(driver, lambda: self._profile.stats(driver.store), self.config.store_heartbeat_seconds)
         opened.push_async_callback(worker.close)
         sweep = asyncio.ensure_future(RawSweeper(fenced, raw, driver.region_infos, self._clock).run())
         opened.push_async_callback(cancel_all, [sweep])
-        connections = self._connections(store_id, pd, opened)
-        duties = StoreDuties(service, collector, driver, pd, connections, self.config, self._pace)
+        duties = StoreDuties(service, collector, driver, pd, ways.connections(), self.config, self._pace)
         await duties.start()
         opened.push_async_callback(duties.close)
         stale.start()
@@ -268,68 +264,29 @@ class StoreNode:
             return PdClient.local(self._pd_stub, pace=self._pace)
         return PdClient.connect(self.config.pd_addresses, pace=self._pace)
 
-    def _build_driver(
-        self,
-        store_id: int,
-        engine: Engine,
-        pd: PdClient,
-        worker: PdWorker,
-        max_ts: MaxTs,
-        opened: AsyncExitStack,
-    ) -> StoreDriver:
+    def _build_driver(self, store_id: int, engine: Engine, worker: PdWorker, ways: Ways, max_ts: MaxTs) -> StoreDriver:
         """The driver with its transport. They know each other: messages lost make peers unreachable."""
-        unreachable = _Later()
-        transport: NetworkTransport | LocalTransport
-        if self.config.address is None:
-            transport = self._network.transport(store_id, unreachable)
-        else:
-            connections = GrpcStores(pd)
-            opened.push_async_callback(connections.close)
-            transport = NetworkTransport(connections, pd.cluster_id, unreachable)
-        opened.push_async_callback(transport.close)
-        store = Store(store_id, engine, raft_limits(self.config, self._limits), self._random)
-        driver = StoreDriver(
-            store,
+        unreachable = Unreachable()
+        unreachable.driver = driver = StoreDriver(
+            Store(store_id, engine, raft_limits(self.config, self._limits), self._random),
             engine,
-            StampedTransport(transport, max_ts),
+            StampedTransport(ways.transport(unreachable), max_ts),
             worker,
             self._clock,
             spool_directory=self.config.data_dir,
             tick_seconds=self.config.tick_seconds,
         )
-        unreachable.target = driver
         return driver
-
-    def _connections(self, store_id: int, pd: PdClient, opened: AsyncExitStack) -> StoreConnections:
-        """The way to the services of the other stores."""
-        if self.config.address is None:
-            return LocalConnections(self._network, store_id)
-        stores = GrpcStores(pd)
-        opened.push_async_callback(stores.close)
-        return stores
-
-    def _others(self, pd: PdClient, opened: AsyncExitStack) -> Cluster | None:
-        """The other stores, as a client sees them, for what is asked here and known there. A store without an address
-        is called from within its process, by callers who know where to ask."""
-        if self.config.address is None:
-            return None
-        stores = GrpcStores(pd)
-        opened.push_async_callback(stores.close)
-        options = ClientOptions(read_budget_s=BUDGET_SECONDS, pd_budget_s=BUDGET_SECONDS)
-        return Cluster(pd, stores, options=options)
 
     async def _listen(self, service: StoreService, raft: RaftPort, opened: AsyncExitStack) -> None:
         if self.config.address is None:
             return
         registrations = [service.register, self._health.register]
-        server, self.address = await start_server(self.config.address, registrations)
+        server, self._profile.address = await start_server(self.config.address, registrations)
         opened.push_async_callback(server.stop, STOP_GRACE_SECONDS)
-        port = await raft.listen(_host_of(self.config.address).strip("[]"), self.config.peer_port)
+        port = await raft.listen(host_of(self.config.address).strip("[]"), self.config.peer_port)
         opened.push_async_callback(raft.close)
-        self._peer_address = self.config.advertise_peer_address or f"{_host_of(self._advertised())}:{port}"
-
-    def _advertised(self) -> str:
-        return self.config.advertise_address or self.address
+        self._profile.set_peer_port(port)
 
     def _serve_flight(self, replicas: LocalReplicas, others: Cluster | None, opened: AsyncExitStack) -> None:
         """Where clients fetch large scans, if the configuration says so. Raises PortInUse, InvalidRequest."""
@@ -342,56 +299,10 @@ class StoreNode:
         opened.push_async_callback(others.gc_hold.close)
         flight = FlightEndpoint(self.config.flight, others, replicas, self._clock)
         opened.push_async_callback(flight.stop)
-        self._flight_location = flight.location_uri
+        self._profile.flight_location = flight.location_uri
 
     def _stop_serving(self) -> None:
         self._health.serving = False
-
-    # --- what PD is told ----------------------------------------------------------------------------------------------
-
-    def _describe(self, store_id: int) -> metapb.Store:
-        """Before the server listens on a port of the system's choice there is no address to tell yet."""
-        labels = dict(self.config.labels)
-        if self._flight_location:
-            labels[FLIGHT_LABEL] = self._flight_location
-        return metapb.Store(
-            id=store_id,
-            address=self._advertised(),
-            peer_address=self._peer_address,
-            version=STORE_VERSION,
-            labels=[metapb.StoreLabel(key=key, value=value) for key, value in sorted(labels.items())],
-            start_timestamp=self._clock.wall_ms() // 1000,
-        )
-
-    def _stats(self, store_id: int, driver: StoreDriver) -> pdpb.StoreStats:
-        regions, _ = driver.store.peer_counts()
-        capacity, available = self._space()
-        used = driver.store.used_bytes()
-        return pdpb.StoreStats(
-            store_id=store_id, region_count=regions, capacity=capacity, available=available, used_size=used
-        )
-
-    def _space(self) -> tuple[int, int]:
-        """(bytes there, bytes free) where the data lies: the disk, or for a store in memory the machine."""
-        if self.config.data_dir is None:
-            return machine_memory_bytes(), machine_memory_bytes()
-        usage = shutil.disk_usage(self.config.data_dir)
-        return usage.total, usage.free
-
-
-def _host_of(address: str) -> str:
-    return address.removeprefix("http://").rpartition(":")[0]
-
-
-class _Later:
-    """Passes unreachable stores on to a driver that is built after its transport."""
-
-    def __init__(self) -> None:
-        self.target: StoreDriver | None = None
-
-    def __call__(self, store_id: int) -> None:
-        if self.target is not None:
-            self.target.store_unreachable(store_id)
 
 
 async def run_store(config: StoreConfig, stop: asyncio.Event) -> None:
