@@ -63,6 +63,8 @@ class TableAlterer:
     async def run(self, changes: tuple[alter.Alteration, ...]) -> list[SqlWarning]:
         """Make them; what IF [NOT] EXISTS made of errors. Raises 1146 and what each change raises."""
         info = await self._info()
+        if not changes:
+            return []
         for change in changes:
             refuse_change(info, change)
         notes: list[SqlWarning] = []

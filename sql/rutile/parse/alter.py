@@ -68,6 +68,8 @@ def _alteration(cursor: TokenCursor) -> list[alter.Alteration]:
             cursor.take()
             cursor.expect_end()
             return []
+        case "disable" | "enable" if cursor.at("keys"):
+            return []
     raise not_supported(f"ALTER TABLE ... {verb.upper()} {cursor.peek_text().upper()}".rstrip())
 
 

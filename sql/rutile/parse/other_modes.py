@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from rutile.parse.executable_comments import with_executed
 from rutile.rows.sql_modes import SqlModes
 
 _PIECE = re.compile(
@@ -36,9 +37,9 @@ def split_other(sql: str, modes: SqlModes) -> list[str]:
 
 
 def in_default_mode(sql: str, modes: SqlModes) -> str:
-    """The same statement, as it is written under the default modes."""
+    """The same statement, as it is written under the default modes and without executable comments."""
     if modes.plain_text:
-        return sql
+        return with_executed(sql)
 
     def rewrite(piece: re.Match[str]) -> str:
         kind, text = piece.lastgroup, piece.group()
@@ -49,4 +50,4 @@ def in_default_mode(sql: str, modes: SqlModes) -> str:
             return text.replace("\\", "\\\\")
         return text
 
-    return (_ESCAPED if modes.backslash_escapes else _PIECE).sub(rewrite, sql)
+    return with_executed((_ESCAPED if modes.backslash_escapes else _PIECE).sub(rewrite, sql))

@@ -213,7 +213,8 @@ VERBS: dict[str, Callable[[TokenCursor], st.Statement]] = {
     "rollback": parse_rollback, "savepoint": parse_savepoint, "release": parse_release, "use": _use,
     "set": parse_set, "show": parse_show, "explain": _explain, "desc": _explain, "describe": _explain,
     "alter": parse_alter, "flashback": parse_flashback, "recover": parse_recover,
-    "rename": parse_rename, "admin": parse_admin, "flush": _nothing, "unlock": _nothing,
+    "rename": parse_rename, "admin": parse_admin, "flush": _nothing,
+    "lock": _nothing, "unlock": _nothing,
     "grant": parse_grant, "revoke": parse_revoke, "kill": _kill, "prepare": parse_prepare, "execute": parse_execute,
     "deallocate": parse_deallocate, "split": parse_split, "analyze": parse_analyze, "import": parse_import,
     "cancel": parse_cancel,
@@ -222,7 +223,7 @@ VERBS: dict[str, Callable[[TokenCursor], st.Statement]] = {
 _UNSUPPORTED = frozenset({
     "backup", "binlog", "call", "change", "check", "checksum",
     "do", "get", "handler", "help", "install",
-    "load", "lock", "optimize", "purge", "repair", "reset", "restore", "resume",
+    "load", "optimize", "purge", "repair", "reset", "restore", "resume",
     "signal", "stop", "trace", "xa",
 })  # fmt: skip
 """First words MySQL or TiDB know and Rutile answers with 1235."""

@@ -391,7 +391,7 @@ class SelectIntoOutfile:
 
 @dataclass(frozen=True, slots=True)
 class Nothing:
-    """A statement accepted and without effect here (UNLOCK TABLES, FLUSH ..., ANALYZE TABLE)."""
+    """A statement accepted and without effect here, as in TiDB (LOCK TABLES, FLUSH ..., ANALYZE TABLE)."""
 
     what: str
 

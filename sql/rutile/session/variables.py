@@ -186,6 +186,7 @@ VARIABLES: dict[str, Variable] = {
     "sql_auto_is_null": Variable(0, _fixed("0", "off")),
     "sql_mode": Variable(DEFAULT_SQL_MODE, _sql_mode),
     "sql_quote_show_create": Variable(1, _fixed("1", "on")),
+    "sql_notes": Variable(1, _switch),
     "sql_safe_updates": Variable(0, _switch),
     "sql_select_limit": Variable("18446744073709551615", _fixed("18446744073709551615", "default")),
     "super_read_only": Variable(0, _read_only),
