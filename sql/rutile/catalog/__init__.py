@@ -13,6 +13,7 @@ a row, and no process owns it:
                                          for a table finds none)
     m ddl_job <id>, m ddl_history <id>   JSON: jobs that run, and that are over
     m ddl_owner                          JSON: the front end that runs them, and until when
+    m front_end <name>                   JSON: a front end in use, until when, and the version it has come to
     m auto_increment <table id>          the next AUTO_INCREMENT value no front end has taken
     m sequence <database> <name>         JSON: a sequence (`sequences.py`)
     m sequence_next <id>                 its next value
@@ -22,13 +23,14 @@ a row, and no process owns it:
 
 *Reading it.* Each front end keeps the whole catalogue in memory (`cache.py`) and may use it for a lease of 200 ms; then
 it reads `schema_version`, one key, and loads everything again if that moved. A name it does not know makes it look
-before it says so. DROP and TRUNCATE wait out the lease before they return, so no other front end still finds the
-table; CREATE need not wait. A single front end (the embedded database) never asks and never waits. The rows of a
-dropped table stay, for readers of older timestamps, until the safe point has passed the drop.
+before it says so. DROP and TRUNCATE wait before they return until every front end in use has said that it has come to
+the new version, or for a lease (`front_ends.py`), so no other front end still finds the table; CREATE need not wait. A
+single front end (the embedded database) never asks and never waits. The rows of a dropped table stay, for readers of
+older timestamps, until the safe point has passed the drop.
 
 *Transactions.* A transaction remembers the definition of every table it wrote; COMMIT checks that they are the current
 ones as of a timestamp, and may then commit up to a lease after it; otherwise it fails with 8028 (`holds.py`). Whoever
-changes a definition waits for a lease before the next step.
+changes a definition waits in the same way before the next step.
 
 *Steps.* What cannot happen at once is a job (`jobs.py`): an index comes and goes through F1's states (`indexes.py`),
 one step at a time, taken by the one front end that owns the jobs (`rutile.ddl.worker`).

@@ -1,16 +1,23 @@
-"""The catalogue in memory: used for a lease, then checked by one read, reloaded when it moved."""
+"""The catalogue in memory: used for a lease, then checked by one read, reloaded when it moved.
+
+A lease is had only under a place among the front ends (`front_ends.py`), taken before the read that begins it.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 from rutile.catalog import meta
+from rutile.catalog.front_ends import OwnPlace
 from rutile.catalog.model import CatalogSnapshot
 from rutile.session.storage import KvClient
+from rutile_proto.errors import RutileError
 
 LEASE_S = 0.2
-"""How long a front end may use the catalogue without asking; what DROP waits before it returns."""
+"""How long a front end may use the catalogue without asking; what DROP waits for the others at most."""
+_log = logging.getLogger(__name__)
 
 
 class CatalogCache:
@@ -24,16 +31,26 @@ class CatalogCache:
         self._lease_s = lease_s
         self._single = single_front_end
         self._snapshot: CatalogSnapshot | None = None
-        self._valid_until = 0.0
+        self._valid_until = self._checked_at = 0.0
+        self.used_at = 0.0
+        """When somebody last asked for the snapshot."""
         self.valid_as_of = 0
         """A timestamp at which the snapshot was current: what it says holds for commits up to a lease after it."""
         self._loading = asyncio.Lock()
+        self.place = OwnPlace(client, lease_s)
+        """Among the front ends; a single one has none."""
+
+    @property
+    def version(self) -> int:
+        """Of the catalogue as it is known here; 0 before it is."""
+        return self._snapshot.version if self._snapshot is not None else 0
 
     def cached(self) -> CatalogSnapshot | None:
         """The snapshot if the lease still holds, without asking anyone: the way of point statements."""
-        if self._snapshot is not None and (self._single or self._monotonic() < self._valid_until):
+        if self._single:
             return self._snapshot
-        return None
+        self.used_at = self._monotonic()
+        return self._snapshot if self.used_at < self._valid_until else None
 
     async def current(self) -> CatalogSnapshot:
         """The snapshot within its lease, or checked just now."""
@@ -43,14 +60,26 @@ class CatalogCache:
         """Check the version now, and load everything if it moved. Callers that wait here share one check."""
         asked = self._monotonic() if if_older_than is None else if_older_than
         async with self._loading:
-            if self._snapshot is not None and self._valid_until - self._lease_s > asked:
+            if self._snapshot is not None and self._checked_at > asked:
                 return self._snapshot  # somebody else checked while we waited
             # The lease counts from before the question: the answer may be as old as that.
-            started = self._monotonic()
-            ts = await self._client.timestamp()
+            started, ts = self._monotonic(), await self._client.timestamp()
+            lease_s = self._lease_s
+            if not self._single and not self.place.covers(ts):
+                lease_s = await self._take_place()
+                started, ts = self._monotonic(), await self._client.timestamp()
             version = await meta.read_counter(self._client.snapshot(ts), meta.SCHEMA_VERSION_KEY)
             if self._snapshot is None or self._snapshot.version != version:
                 self._snapshot = await meta.load(self._client.snapshot(ts))
-            self._valid_until = started + self._lease_s
+            self._checked_at, self._valid_until = started, started + lease_s
             self.valid_as_of = ts
             return self._snapshot
+
+    async def _take_place(self) -> float:
+        """How long a lease may be: none without a place, where nothing can be written; then each use asks again."""
+        try:
+            await self.place.hold(self.place.version)
+        except RutileError as error:
+            _log.warning("no place among the front ends, so every statement asks for the catalogue: %s", error)
+            return 0.0
+        return self._lease_s

@@ -53,7 +53,9 @@ class Catalog:
     ) -> None:
         self._client = client
         self._cache = CatalogCache(client, monotonic, lease_s=lease_s, single_front_end=single_front_end)
-        self.holds = CommitHolds(self._cache, lease_s, single=single_front_end, sleep=asyncio.sleep)
+        self.holds = CommitHolds(self._cache, lease_s, monotonic, single=single_front_end, sleep=asyncio.sleep)
+        self._single = single_front_end
+        self._attending: asyncio.Task[None] | None = None
         self.ids = IdAllocator(client)
         self.sequences = SequenceValues(client)
 
@@ -62,6 +64,16 @@ class Catalog:
         snapshot = await self._cache.refresh()
         if snapshot.version == 0:
             await self.create_database(FIRST_DATABASE, if_not_exists=True)
+        if not self._single:
+            self._attending = asyncio.create_task(self.holds.attend(), name="place among the front ends")
+
+    async def close(self) -> None:
+        """Leave the others; sessions are closed before."""
+        if self._attending is not None:
+            self._attending.cancel()
+            await asyncio.gather(self._attending, return_exceptions=True)
+            self._attending = None
+            await self._cache.place.leave()
 
     @property
     def valid_as_of(self) -> int:

@@ -159,6 +159,7 @@ class DdlWorker:
             if moved.state.is_over:
                 moved = replace(moved, ended_ms=physical_ms(now))
                 await jobs.forget_old(txn)
+                txn.delete(jobs.OWNER_KEY)  # whoever has the next job need not wait for this front end to see it
             jobs.save(txn, moved)
             taken.append(moved)
             return changed

@@ -130,4 +130,5 @@ class Database:
         await self.statistics_keeper.close()
         await self.temporary_ids.close()
         await self.ddl.close()
+        await self.catalog.close()
         self._executor.close()
