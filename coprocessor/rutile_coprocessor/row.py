@@ -7,14 +7,15 @@ microsecond a row for many. A value holds all columns of its row, those of the p
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from rutile_coprocessor.row_arrow import VIEW_INLINE, Int64Array, RowBlock, encode_rows, gather
+from rutile_coprocessor.row_arrow import Int64Array, RowBlock, encode_rows
+from rutile_coprocessor.row_bytes import RowBytes, buffers_of, gather
 from rutile_coprocessor.row_layout import HEADER, ROW_FORMAT, RowLayout, struct_code
 from rutile_coprocessor.row_values import Converter, storage_reader, storage_writer
 from rutile_coprocessor.schema import HIDDEN_HANDLE, Column, Scalar, TableSchema
@@ -23,8 +24,6 @@ from rutile_proto.errors import EngineCorrupt, InvalidRequest
 
 CHUNK_ROWS = 16_384
 """Rows handled at once: their bytes then stay in the processor's cache, which is several times faster."""
-CHUNK_BYTES = 1 << 30
-"""And at most so many bytes: offsets within a chunk are int32."""
 
 
 class RowCodec:
@@ -81,32 +80,43 @@ class RowCodec:
     ) -> pa.RecordBatch:
         """Rows as one batch of the named columns (all if None), in the order named. `handles` are needed only when
         HIDDEN_HANDLE is among them. Raises EngineCorrupt, or InvalidRequest for an unknown column."""
+        return self._decode(buffers_of(values, CHUNK_ROWS), handles, columns)
+
+    def decode_bytes(
+        self, rows: Iterable[RowBytes], handles: Int64Array | None = None, columns: Sequence[str] | None = None
+    ) -> pa.RecordBatch:
+        """`decode_batch` for rows that were read in bulk."""
+        return self._decode((chunk for part in rows for chunk in part.chunks(CHUNK_ROWS)), handles, columns)
+
+    def _decode(
+        self, parts: Iterable[RowBytes], handles: Int64Array | None, columns: Sequence[str] | None
+    ) -> pa.RecordBatch:
         wanted = self.schema.arrow_schema(columns)
         if HIDDEN_HANDLE in wanted.names and handles is None:
             raise InvalidRequest(f"{HIDDEN_HANDLE} was asked for, but no handles were given")
-        batches = []
-        for start, end in _chunks(values):
-            arrays = self._decode_chunk(values[start:end], wanted, None if handles is None else handles[start:end])
+        batches, end = [], 0
+        for part in parts:
+            start, end = end, end + len(part)
+            arrays = self._decode_chunk(part, wanted, None if handles is None else handles[start:end])
             batches.append(pa.RecordBatch.from_arrays(arrays, schema=wanted))
         if not batches:
             return pa.RecordBatch.from_pylist([], schema=wanted)
         return batches[0] if len(batches) == 1 else pa.concat_batches(batches)
 
-    def _decode_chunk(self, values: list[bytes], wanted: pa.Schema, handles: Int64Array | None) -> list[pa.Array]:
-        buffer = b"".join((*values, bytes(VIEW_INLINE)))
-        lengths = np.fromiter(map(len, values), np.int64, len(values))
-        starts = np.cumsum(lengths) - lengths
-        if int(lengths.min()) < HEADER.size:
+    def _decode_chunk(self, rows: RowBytes, wanted: pa.Schema, handles: Int64Array | None) -> list[pa.Array]:
+        if int(rows.lengths.min()) < HEADER.size:
             raise EngineCorrupt("a row is shorter than its header")
-        headers = gather(buffer, starts, np.dtype([("format", "u1"), ("version", "<u2")]))
+        headers = gather(rows.buffer, rows.starts, np.dtype([("format", "u1"), ("version", "<u2")]))
         if not (headers["format"] == ROW_FORMAT).all():
             raise EngineCorrupt("a row has no known format")
         groups = _group_by_version(headers["version"])
         blocks = [
-            self._block_columns(RowBlock(self._layout(version), buffer, starts[rows], lengths[rows]), version, wanted)
-            for version, rows in groups
+            self._block_columns(
+                RowBlock(self._layout(version), rows.buffer, rows.starts[places], rows.lengths[places]), version, wanted
+            )
+            for version, places in groups
         ]
-        arrays = blocks[0] if len(blocks) == 1 else _restore_order(blocks, [rows for _, rows in groups])
+        arrays = blocks[0] if len(blocks) == 1 else _restore_order(blocks, [places for _, places in groups])
         return [pa.array(handles) if array is None else array for array in arrays]
 
     def _block_columns(self, block: RowBlock, version: int, wanted: pa.Schema) -> list[pa.Array | None]:
@@ -123,16 +133,6 @@ class RowCodec:
 
 def _defaults(column: Column, count: int) -> pa.Array:
     return pa.repeat(pa.scalar(column.origin_default, column.type.arrow_type), count)
-
-
-def _chunks(values: list[bytes]) -> Iterator[tuple[int, int]]:
-    """Slices of at most CHUNK_ROWS rows and CHUNK_BYTES bytes (but at least one row)."""
-    for start in range(0, len(values), CHUNK_ROWS):
-        end = min(start + CHUNK_ROWS, len(values))
-        if sum(map(len, values[start:end])) <= CHUNK_BYTES:
-            yield start, end
-        else:
-            yield from ((row, row + 1) for row in range(start, end))
 
 
 def _group_by_version(versions: Any) -> list[tuple[int, Any]]:

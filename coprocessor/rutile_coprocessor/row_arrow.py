@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from rutile_coprocessor.column_types import ColumnType, Kind
 from rutile_coprocessor.enumerations import check_texts, numbers_of_texts, texts_of_numbers
+from rutile_coprocessor.row_bytes import VIEW_INLINE, gather
 from rutile_coprocessor.row_layout import INT128, RowLayout, field_name, storage_dtype
 from rutile_coprocessor.row_values import EPOCH_ORDINAL, MAX_TIME_US, MICROSECONDS_PER_DAY, fraction_step_us
 from rutile_coprocessor.schema import Column
@@ -24,17 +25,9 @@ from rutile_coprocessor.value_errors import NullNotAllowed, ValueOutOfRange, Val
 from rutile_proto.errors import EngineCorrupt
 
 Int64Array: TypeAlias = npt.NDArray[np.int64]
-VIEW_INLINE = 12
-"""A string view holds up to this many bytes itself."""
 FIRST_DAY = 1 - EPOCH_ORDINAL
 LAST_DAY = 3_652_059 - EPOCH_ORDINAL
 """0001-01-01 and 9999-12-31, in days since 1970."""
-
-
-def gather(buffer: bytes, starts: Int64Array, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    """The `dtype` records that begin at each of `starts`, which need no alignment. Every one must end inside."""
-    windows = np.ndarray((len(buffer) - dtype.itemsize + 1,), np.dtype((np.void, dtype.itemsize)), buffer, 0, (1,))
-    return windows[starts].view(dtype)
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------

@@ -11,10 +11,11 @@ from mirror_world import ALL_COLUMNS, BIGGER, WHOLE, MirrorWorld, Row, View, enc
 
 from rutile_coprocessor.pruning import Bounds
 from rutile_coprocessor.schema import HIDDEN_HANDLE, TableSchema
-from rutile_kv.columnar import mirror, overlay, rows
+from rutile_kv.columnar import mirror, overlay
 from rutile_kv.columnar.cache import ArrowCache
 from rutile_kv.columnar.files import MirrorFiles
 from rutile_kv.columnar.mirror import MirrorReader, TableRead
+from rutile_kv.mvcc import bulk
 from rutile_kv.mvcc.bulk import first_lock
 from rutile_kv.txn.commands import BatchRollback, CollectGarbage, Commit, Prewrite
 from rutile_kv.txn.model import Mutation, Op
@@ -265,7 +266,7 @@ def test_columns_an_update_does_not_change_are_passed_on_as_they_are() -> None:
 
 
 def test_chunks_outside_of_the_bounds_are_left_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(rows, "BATCH_ROWS", 10)
+    monkeypatch.setattr(bulk, "BLOCK_RECORDS", 10)
     world, reader = mirrored()
     world.bulk(10, {handle: (f"cat {handle}", handle if handle % 7 else None) for handle in range(50)})
     uses = ((Bounds("legs", 12, 18), Bounds("legs", None, 15)), (Bounds("legs", 48, 60),))
@@ -289,7 +290,7 @@ def test_chunks_outside_of_the_bounds_are_left_out(monkeypatch: pytest.MonkeyPat
 
 
 def test_chunks_without_changes_are_passed_on_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows, "BATCH_ROWS", 10)
+    monkeypatch.setattr(bulk, "BLOCK_RECORDS", 10)
     world, reader = mirrored()
     world.bulk(10, dict.fromkeys(range(30), ("cat", 4)))
     world.read(reader, 20, ("legs",))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,14 +12,10 @@ from rutile_coprocessor.row import RowCodec
 from rutile_coprocessor.row_arrow import Int64Array
 from rutile_coprocessor.schema import HIDDEN_HANDLE
 from rutile_kv.columnar.base import KeyRange, SortedKeys
-from rutile_kv.engine.api import CF_WRITE, Cf, Reader
-from rutile_kv.mvcc.bulk import read_visible
-from rutile_proto.codec import ByteMatrix, decode_int64_array, decode_uint64_desc
-from rutile_proto.keys import INT_RECORD_KEY_LENGTH, RECORD_PREFIX_LENGTH, TS_LENGTH, storage_bound, user_key
-
-BATCH_ROWS = 65_536
-"""Rows decoded at once, and the length of a base's chunks."""
-_OLDEST = b"\xff" * TS_LENGTH
+from rutile_kv.engine.api import Reader
+from rutile_kv.mvcc.bulk import VisibleRows, read_visible, visible_blocks
+from rutile_proto.codec import ByteMatrix, decode_int64_array
+from rutile_proto.keys import INT_RECORD_KEY_LENGTH, RECORD_PREFIX_LENGTH, storage_bound, user_key
 
 Check = Callable[[int], None]
 """Told the bytes of each batch once it is decoded; raises to give the scan up (memory limit, client gone)."""
@@ -41,6 +36,16 @@ class RowScan:
     def rows(self) -> int:
         return sum(map(len, self.keys))
 
+    def add(self, visible: VisibleRows, codec: RowCodec, columns: Sequence[str], check: Check) -> None:
+        """Decode what a block holds."""
+        self.max_commit_ts = max(self.max_commit_ts, visible.newest_ts)
+        if len(visible):
+            handles = handles_of(visible.keys) if HIDDEN_HANDLE in columns else None
+            batch = codec.decode_bytes(visible.parts, handles, columns)
+            check(batch.nbytes)
+            self.batches.append(batch)
+            self.keys.append(visible.keys)
+
 
 def read_rows(
     reader: Reader,
@@ -51,58 +56,42 @@ def read_rows(
     check: Check,
     limit: int | None = None,
 ) -> RowScan:
-    """The rows of `ranges` (user keys, ascending) visible at `ts`, as batches of at most BATCH_ROWS rows.
+    """The rows of `ranges` (user keys, ascending) visible at `ts`, in batches of at most `mvcc.bulk.BLOCK_RECORDS`.
 
     With a `limit` (at least 1) the scan stops after that many rows and says where to go on. Locks are not looked at:
     the caller has done so for the ranges. Raises EngineCorrupt for rows it cannot decode.
     """
     found = RowScan()
-    watch = CommitTsWatch(reader)
-    room = limit or sys.maxsize
+    if limit is not None:
+        return _read_page(found, reader, codec, columns, ranges, ts, check, limit)
+    for start, end in ranges:
+        for visible in visible_blocks(reader, storage_bound(start), storage_bound(end) or None, ts):
+            found.add(visible, codec, columns, check)
+    return found
+
+
+def _read_page(
+    found: RowScan,
+    reader: Reader,
+    codec: RowCodec,
+    columns: Sequence[str],
+    ranges: Sequence[KeyRange],
+    ts: int,
+    check: Check,
+    room: int,
+) -> RowScan:
+    """`read_rows` of at most `room` rows."""
     for start, end in ranges:
         position: bytes | None = storage_bound(start)
         while position is not None:
             if room == 0:
                 found.next_key = user_key(position)
                 return found
-            visible = read_visible(watch, position, storage_bound(end) or None, ts, limit=min(room, BATCH_ROWS))
-            if visible.values:
-                handles = handles_of(visible.keys) if HIDDEN_HANDLE in columns else None
-                batch = codec.decode_batch(visible.values, handles, columns)
-                check(batch.nbytes)
-                found.batches.append(batch)
-                found.keys.append(visible.keys)
+            visible = read_visible(reader, position, storage_bound(end) or None, ts, room)
+            found.add(visible, codec, columns, check)
             position = visible.next_key
-            room -= len(visible.values)
-    found.max_commit_ts = watch.max_commit_ts
+            room -= len(visible)
     return found
-
-
-class CommitTsWatch:
-    """A Reader that passes everything on and remembers the largest commit timestamp of the versions scanned."""
-
-    def __init__(self, reader: Reader) -> None:
-        self._reader = reader
-        self._newest = _OLDEST
-        """Timestamps are stored inverted: the largest one has the least bytes."""
-
-    @property
-    def max_commit_ts(self) -> int:
-        return decode_uint64_desc(self._newest)[0]
-
-    def get(self, cf: Cf, key: bytes) -> bytes | None:
-        return self._reader.get(cf, key)
-
-    def scan(self, cf: Cf, start: bytes, end: bytes | None, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
-        pairs = self._reader.scan(cf, start, end, reverse=reverse)
-        return self._watched(pairs) if cf == CF_WRITE else pairs
-
-    def _watched(self, pairs: Iterator[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
-        for pair in pairs:
-            version = pair[0][-TS_LENGTH:]
-            if version < self._newest:
-                self._newest = version
-            yield pair
 
 
 def handles_of(keys: SortedKeys) -> Int64Array:

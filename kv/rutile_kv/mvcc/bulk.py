@@ -9,22 +9,25 @@ byte matrix, and the choice of versions a few array operations:
     k1            ~5             no         yes
     k2            ~6             yes        yes        chosen
 
-Keys of several lengths are chosen one by one. Values that stand in the record are sliced out of it; long ones are
-looked up. Locks are not looked at here: ask `first_lock` before, on the same snapshot.
+Keys of several lengths are chosen one by one. Values that stand in the record stay where they are in the joined block
+(`RowBytes`), and whoever decodes them finds them there; long ones are looked up. Locks are not looked at here: ask
+`first_lock` before, on the same snapshot.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
 
+from rutile_coprocessor.row_bytes import CHUNK_BYTES, RowBytes, buffers_of, gather
 from rutile_kv.engine.api import CF_DEFAULT, CF_LOCK, CF_WRITE, Reader
 from rutile_kv.mvcc.reader import NOBODY, MvccReader, blocks_read
 from rutile_kv.mvcc.records import Lock, Write, WriteKind
 from rutile_kv.mvcc.versions import NO_DATA, newest_first
-from rutile_proto.codec import ByteMatrix, decode_bytes_fixed, encode_uint64_desc
+from rutile_proto.codec import ByteMatrix, decode_bytes_fixed, decode_uint64_desc, encode_uint64_desc
 from rutile_proto.errors import LockFacts
 from rutile_proto.keys import TS_LENGTH, user_key, versioned_key
 
@@ -39,15 +42,26 @@ _PULL_SHARE = 4
 _ABOVE_VERSIONS = b"\xff" * (TS_LENGTH + 1)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class VisibleRows:
     """Live rows of a range in key order."""
 
     keys: ByteMatrix | list[bytes]
     """User keys: uint8[n, length] where all have one length, else one by one."""
-    values: list[bytes]
+    parts: tuple[RowBytes, ...]
+    """Their values, in the same order."""
     next_key: bytes | None
     """The storage key to go on from; None when the range is exhausted."""
+    newest_ts: int
+    """The largest commit timestamp of the versions looked at, visible or not, deletes included; 0 for none."""
+
+    @cached_property
+    def values(self) -> list[bytes]:
+        """The values one by one."""
+        return [value for part in self.parts for value in part.to_list()]
+
+    def __len__(self) -> int:
+        return len(self.keys)
 
     def key_list(self) -> list[bytes]:
         """The user keys one by one."""
@@ -91,10 +105,19 @@ def read_visible(
     rows = 0
     for block in _whole_keys(records, block_size):
         parts.append(_choose(block, ts))
-        rows += len(parts[-1].data)
+        rows += len(parts[-1])
         if limit is not None and rows > limit:
             break
-    return _joined(reader, parts, limit)
+    return _together(reader, parts, limit)
+
+
+def visible_blocks(
+    reader: Reader, start_storage_key: bytes, end_storage_key: bytes | None, ts: int
+) -> Iterator[VisibleRows]:
+    """What `read_visible` finds, in blocks of about BLOCK_RECORDS records: for ranges of any size, in one pass. A block
+    may have no rows."""
+    for block in _whole_keys(reader.scan(CF_WRITE, start_storage_key, end_storage_key), BLOCK_RECORDS):
+        yield _together(reader, [_choose(block, ts)], None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +125,19 @@ class _Chosen:
     """The PUT records a reader sees in one block: their storage keys and contents."""
 
     keys: ByteMatrix | list[bytes]
-    data: list[bytes]
+    records: RowBytes
+    newest_ts: int
+    """The largest commit timestamp in the block."""
+
+    def __len__(self) -> int:
+        return len(self.records)
 
     def key_at(self, position: int) -> bytes:
         key = self.keys[position]
         return key if isinstance(key, bytes) else key.tobytes()
 
     def cut(self, count: int) -> "_Chosen":
-        return _Chosen(self.keys[:count], self.data[:count])
+        return _Chosen(self.keys[:count], self.records.part(0, count), self.newest_ts)
 
 
 @dataclass(slots=True)
@@ -141,12 +169,12 @@ class _Block:
 
 def _whole_keys(records: Iterator[tuple[bytes, bytes]], size: int) -> Iterator[_Block]:
     """The records in blocks of about `size`, no key's versions torn apart."""
-    block = _Block([], [])
-    while block.pull(records, size) == size:
+    block, wanted = _Block([], []), size + 1
+    while block.pull(records, wanted) == wanted:
         held = block.split_last_key()
         if block.data:
             yield block
-        block = held
+        block, wanted = held, max(1, size + 1 - len(held.data))
     if block.data:
         yield block
 
@@ -157,14 +185,23 @@ def _whole_keys(records: Iterator[tuple[bytes, bytes]], size: int) -> Iterator[_
 def _choose(block: _Block, ts: int) -> _Chosen:
     matrix = _as_matrix(block.versions)
     if matrix is None:
-        pairs = newest_first(zip(block.versions, block.data, strict=True), encode_uint64_desc(ts))
-        chosen = [pair for pair in pairs if pair[1][0] == WriteKind.PUT]
-        return _Chosen([version[:-TS_LENGTH] for version, _ in chosen], [record for _, record in chosen])
-    positions = _newest_visible(matrix, bytes(record[0] for record in block.data), ts)
-    keys = matrix[:, :-TS_LENGTH]
-    if len(positions) == len(block.data):
-        return _Chosen(keys, block.data)
-    return _Chosen(keys[positions], [block.data[position] for position in positions.tolist()])
+        return _choose_one_by_one(block, ts)
+    records = RowBytes.of(block.data)
+    kinds = np.frombuffer(records.buffer, np.uint8)[records.starts]
+    commit_ts = ~np.ascontiguousarray(matrix[:, -TS_LENGTH:]).view(">u8").reshape(-1).astype(np.uint64)
+    positions = _newest_visible(matrix, commit_ts, kinds, ts)
+    keys, newest_ts = matrix[:, :-TS_LENGTH], int(commit_ts.max())
+    if len(positions) == len(records):
+        return _Chosen(keys, records, newest_ts)
+    return _Chosen(keys[positions], records.at(positions), newest_ts)
+
+
+def _choose_one_by_one(block: _Block, ts: int) -> _Chosen:
+    newest_ts = decode_uint64_desc(min(version[-TS_LENGTH:] for version in block.versions))[0]
+    pairs = newest_first(zip(block.versions, block.data, strict=True), encode_uint64_desc(ts))
+    chosen = [pair for pair in pairs if pair[1][0] == WriteKind.PUT]
+    records = RowBytes.of([record for _, record in chosen])
+    return _Chosen([version[:-TS_LENGTH] for version, _ in chosen], records, newest_ts)
 
 
 def _as_matrix(strings: list[bytes]) -> ByteMatrix | None:
@@ -176,10 +213,10 @@ def _as_matrix(strings: list[bytes]) -> ByteMatrix | None:
     return np.frombuffer(joined, dtype=np.uint8).reshape(len(strings), width)
 
 
-def _newest_visible(versions: ByteMatrix, kinds: bytes, ts: int) -> npt.NDArray[np.intp]:
+def _newest_visible(
+    versions: ByteMatrix, commit_ts: npt.NDArray[np.uint64], kind: npt.NDArray[np.uint8], ts: int
+) -> npt.NDArray[np.intp]:
     """Positions of the records a reader at `ts` sees, less those that delete."""
-    kind = np.frombuffer(kinds, dtype=np.uint8)
-    commit_ts = ~np.ascontiguousarray(versions[:, -TS_LENGTH:]).view(">u8").reshape(-1).astype(np.uint64)
     candidates = np.flatnonzero((commit_ts <= np.uint64(ts)) & ~np.isin(kind, np.array(NO_DATA, dtype=np.uint8)))
     keys = np.ascontiguousarray(versions[:, :-TS_LENGTH])
     if len(candidates) < len(versions):
@@ -196,16 +233,18 @@ def _newest_visible(versions: ByteMatrix, kinds: bytes, ts: int) -> npt.NDArray[
 # --- putting together -------------------------------------------------------------------------------------------------
 
 
-def _joined(reader: Reader, parts: list[_Chosen], limit: int | None) -> VisibleRows:
+def _together(reader: Reader, parts: list[_Chosen], limit: int | None) -> VisibleRows:
     kept = parts
     next_key = None
-    if limit is not None and (surplus := sum(len(part.data) for part in parts) - limit) > 0:
+    if limit is not None and (surplus := sum(map(len, parts)) - limit) > 0:
         last = parts[-1]
-        room = len(last.data) - surplus
+        room = len(last) - surplus
         next_key = last.key_at(room)
         kept = [*parts[:-1], last.cut(room)]
-    values = [value for part in kept for value in _values(reader, part)]
-    return VisibleRows(_user_keys([part.keys for part in kept if part.data]), values, next_key)
+    kept = [part for part in kept if len(part)]
+    values = tuple(value for part in kept for value in _values(reader, part))
+    newest_ts = max((part.newest_ts for part in parts), default=0)
+    return VisibleRows(_user_keys([part.keys for part in kept]), values, next_key, newest_ts)
 
 
 def _user_keys(parts: list[ByteMatrix | list[bytes]]) -> ByteMatrix | list[bytes]:
@@ -218,39 +257,50 @@ def _user_keys(parts: list[ByteMatrix | list[bytes]]) -> ByteMatrix | list[bytes
     return [user_key(key if isinstance(key, bytes) else key.tobytes()) for part in parts for key in part]
 
 
-def _values(reader: Reader, chosen: _Chosen) -> list[bytes]:
-    """The values of PUT records: sliced at once where every record is laid out as expected, else one by one."""
-    if not chosen.data:
-        return []
-    if _all_short(chosen.data):
-        return [record[_VALUE_AT:] for record in chosen.data]
-    writes = [Write.from_bytes(record) for record in chosen.data]
-    long_values = _long_values(reader, chosen, writes)
+def _values(reader: Reader, chosen: _Chosen) -> tuple[RowBytes, ...]:
+    """The values of PUT records: those of the shape that nearly all have are found all at once, the others one by one
+    and put behind the records."""
+    records = chosen.records
+    starts, lengths = records.starts + _VALUE_AT, records.lengths - _VALUE_AT
+    odd = np.flatnonzero(~_are_short(records))
+    if not len(odd):
+        return (RowBytes(records.buffer, starts, lengths),)
+    found = _odd_values(reader, chosen, odd.tolist())
+    if sum(map(len, found)) > CHUNK_BYTES:
+        values = RowBytes(records.buffer, starts, lengths).to_list()
+        for position, value in zip(odd.tolist(), found, strict=True):
+            values[position] = value
+        return tuple(buffers_of(values, BLOCK_RECORDS))
+    behind = RowBytes.of(found)
+    starts[odd], lengths[odd] = behind.starts + len(records.buffer), behind.lengths
+    return (RowBytes(records.buffer + behind.buffer, starts, lengths),)
+
+
+def _are_short(records: RowBytes) -> npt.NDArray[np.bool_]:
+    """Whether each record is kind, a start_ts of nine bytes, and a short value to its end."""
+    heads = gather(records.buffer, records.starts, np.dtype(("u1", (_VALUE_AT,))))
+    value_lengths = records.lengths - _VALUE_AT
+    short: npt.NDArray[np.bool_] = (value_lengths >= 0) & (heads[:, -2] == _TAG_VALUE) & (heads[:, -1] == value_lengths)
+    return short & (heads[:, 1:_TSO_VARINT_BYTES] >= 0x80).all(axis=1) & (heads[:, _TSO_VARINT_BYTES] < 0x80)
+
+
+def _odd_values(reader: Reader, chosen: _Chosen, places: list[int]) -> list[bytes]:
+    """The values of the records at `places`; long ones are pulled as one range if they are many."""
+    writes = [Write.from_bytes(chosen.records[place]) for place in places]
+    wanted = [
+        (chosen.key_at(place), write.start_ts)
+        for place, write in zip(places, writes, strict=True)
+        if write.short_value is None
+    ]
+    stored: dict[bytes, bytes] = {}
+    if wanted and len(wanted) * _PULL_SHARE >= len(chosen):
+        stored.update(reader.scan(CF_DEFAULT, wanted[0][0], wanted[-1][0] + _ABOVE_VERSIONS))
+    long_values = _long_values(reader, wanted, stored)
     return [next(long_values) if write.short_value is None else write.short_value for write in writes]
 
 
-def _long_values(reader: Reader, chosen: _Chosen, writes: list[Write]) -> Iterator[bytes]:
-    """The values that do not stand in the records, in order: pulled as one range if they are many."""
-    wanted = [(chosen.key_at(at), write.start_ts) for at, write in enumerate(writes) if write.short_value is None]
-    stored: dict[bytes, bytes] = {}
-    if len(wanted) * _PULL_SHARE >= len(writes):
-        stored.update(reader.scan(CF_DEFAULT, wanted[0][0], wanted[-1][0] + _ABOVE_VERSIONS))
+def _long_values(reader: Reader, wanted: list[tuple[bytes, int]], stored: dict[bytes, bytes]) -> Iterator[bytes]:
     one_by_one = MvccReader(reader)
     for key, start_ts in wanted:
         value = stored.get(versioned_key(key, start_ts))
         yield one_by_one.long_value(key, start_ts) if value is None else value
-
-
-def _all_short(records: list[bytes]) -> bool:
-    """Whether each record is kind, a start_ts of nine bytes, and a short value to its end."""
-    lengths = np.fromiter(map(len, records), dtype=np.int64, count=len(records))
-    if int(lengths.min()) < _VALUE_AT:
-        return False
-    joined = np.frombuffer(b"".join(records), dtype=np.uint8)
-    starts = np.cumsum(lengths) - lengths
-    return bool(
-        (joined[starts + _VALUE_AT - 2] == _TAG_VALUE).all()
-        and (joined[starts + _VALUE_AT - 1] == lengths - _VALUE_AT).all()
-        and (joined[starts + _TSO_VARINT_BYTES] < 0x80).all()
-        and all((joined[starts + at] >= 0x80).all() for at in range(1, _TSO_VARINT_BYTES))
-    )
