@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from lock_modes import IN_MEMORY
+
 from rutile_kv.client.client import Client
 from rutile_kv.client.cluster import ClientOptions
 from rutile_kv.env.rpc import LocalStub
@@ -37,7 +39,8 @@ class Stores:
         return LocalStub(self.pd.servicer)
 
     async def add(self, **config: Any) -> StoreNode:
-        node = StoreNode(StoreConfig(address=None, **{**FAST, **config}), pd_stub=self.pd_stub, network=self.network)
+        settings = {"pessimistic_locks_in_memory": IN_MEMORY.get(), **FAST, **config}
+        node = StoreNode(StoreConfig(address=None, **settings), pd_stub=self.pd_stub, network=self.network)
         await node.start()
         self.nodes.append(node)
         self.stubs[node.store_id] = LocalStub(node.servicer)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
+from lock_modes import IN_MEMORY
 from txn_fakes import FakeRegionKv
 
 from rutile.testing.loops import run_virtual
@@ -17,12 +18,13 @@ from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto.errors import Deadlock, KeyIsLocked, LockWaitTimeout, WriteConflict
 
 CONTEXT = kvrpcpb.Context(region_id=1)
+pytestmark = pytest.mark.usefixtures("locks_in_memory")
 
 
 class World:
     def __init__(self) -> None:
         self.kv = FakeRegionKv()
-        self.scheduler = TxnScheduler(self.kv)
+        self.scheduler = TxnScheduler(self.kv, locks_in_memory=IN_MEMORY.get())
         self.waiting = LockWaiting(self.scheduler)
         self.log: list[int] = []
         """start_ts of those whose lock request succeeded, in order."""
@@ -160,7 +162,8 @@ def test_a_waiter_that_is_gone_is_passed_over() -> None:
     run(scenario)
 
 
-def test_a_write_that_failed_wakes_and_takes_nothing() -> None:
+@pytest.mark.parametrize("locks_in_memory", [False], indirect=True)
+def test_a_write_that_failed_wakes_and_takes_nothing(locks_in_memory: bool) -> None:
     async def scenario(world: World) -> None:
         await world.lock(10)
         waiter = asyncio.ensure_future(world.lock(20, wait=500))

@@ -11,6 +11,7 @@ from rutile_kv.client.pessimistic import PessimisticTransaction
 from rutile_proto.errors import AlreadyExist, Deadlock, InvalidRequest, LockWaitTimeout, WriteConflict
 
 Scenario = Callable[[Stores, Client], Awaitable[None]]
+pytestmark = pytest.mark.usefixtures("locks_in_memory")
 
 
 def run(scenario: Scenario, count: int = 1, replicas: int = 1) -> None:

@@ -13,6 +13,7 @@ from unittest.mock import patch
 
 from group_simulation import World
 from region_world import RegionWorld
+from shell_stories import LostLock, ReadBeforeCommit, Story
 from shell_world import ShellWorld
 
 from rutile.testing.network import Conditions
@@ -29,6 +30,7 @@ from rutile_kv.raftstore.registry import Registry
 from rutile_kv.raftstore.store import Store
 from rutile_kv.txn.commands.prewrite import Prewrite
 from rutile_kv.txn.max_ts import MaxTs
+from rutile_kv.txn.memory_locks import LockView, MemoryLocks
 from rutile_pd.consensus.storage import PdStorage
 
 GOLDEN = -1
@@ -46,6 +48,7 @@ class Mutation:
     ring: int
     seeds: int
     world: World | RegionWorld | ShellWorld | None = None
+    story: type[Story] = ReadBeforeCommit
     slow: bool = False
     """Only in the long run: it takes many seeds."""
 
@@ -200,6 +203,24 @@ def trust_a_new_leader_with_old_reads() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def keep_locks_of_lost_leadership() -> Iterator[None]:
+    """A store that leads a region again takes the locks in its memory for good, whoever led in between."""
+
+    def over(self: MemoryLocks, reader: Any, leadership: Any) -> LockView:
+        table = self._tables.get(leadership.region_id)
+        if table is None:
+            return LockView(reader, leadership, {})
+        table.term, table.version = leadership.term, leadership.version
+        return LockView(reader, leadership, table.locks)
+
+    with (
+        patch.object(MemoryLocks, "over", over),
+        patch.object(MemoryLocks, "forget_region", lambda self, region_id: None),
+    ):
+        yield
+
+
 FORGETFUL = RegionWorld(
     chaos_ms=15_000,
     crash=2.0,
@@ -264,4 +285,5 @@ MUTATIONS = (
     Mutation("read past locks", read_past_locks, 2, 6, CROWD),
     Mutation("commit below reads", commit_below_reads, STORY, 2),
     Mutation("trust a new leader with old reads", trust_a_new_leader_with_old_reads, STORY, 2),
+    Mutation("keep locks of lost leadership", keep_locks_of_lost_leadership, STORY, 1, story=LostLock),
 )

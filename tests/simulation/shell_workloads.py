@@ -14,6 +14,7 @@ from checkers.registers import TooTangled, judge_registers
 from checkers.snapshots import judge_snapshots, judge_stale_reads
 
 from rutile_kv.client.client import Client
+from rutile_kv.client.pessimistic import PessimisticTransaction
 from rutile_kv.client.replicas import ReadFrom
 from rutile_kv.client.transaction import Transaction
 from rutile_proto.errors import RutileError, UndeterminedResult
@@ -132,12 +133,13 @@ class ListWorker(Worker):
 
     async def change(self) -> None:
         """Read lists, and append to some."""
-        invoked, steps, start_ts, commit_ts = self.now_s(), [], 0, 0
+        invoked, steps, start_ts, commit_ts, locking = self.now_s(), [], 0, 0, False
         try:
-            transaction = await self.begin(self.dice.random() < 0.3)
-            start_ts = transaction.start_ts
+            transaction = await self.begin(self.dice.random() < 0.4)
+            start_ts, locking = transaction.start_ts, self.dice.random() < 0.7
+            locking &= isinstance(transaction, PessimisticTransaction)
             for _ in range(self.dice.randint(1, 4)):
-                await self._step(transaction, steps)
+                await self._step(transaction, steps, locking)
             commit_ts, outcome = await transaction.commit(), Outcome.OK
         except UndeterminedResult:
             outcome = Outcome.UNKNOWN
@@ -147,11 +149,16 @@ class ListWorker(Worker):
                 await _roll_back(transaction)
         if not any(isinstance(step, Append) for step in steps) and outcome is Outcome.OK:
             commit_ts = start_ts
+        if locking:
+            self._note_locking(tuple(steps), outcome, invoked, commit_ts)
+            return
         self._note_list(tuple(steps), outcome, invoked, start_ts, commit_ts)
 
-    async def _step(self, transaction: Transaction, steps: list[Append | Read]) -> None:
+    async def _step(self, transaction: Transaction, steps: list[Append | Read], locking: bool) -> None:
         key = self.dice.randrange(LISTS)
-        value = await transaction.get(list_key(key)) or b""
+        value = await read(transaction, list_key(key), locking)
+        if locking:
+            await asyncio.sleep(self.dice.uniform(0, 0.2))
         steps.append(Read(key, elements_of(value)))
         if self.dice.random() < 0.5:
             element = self.histories.next_id()
@@ -171,6 +178,17 @@ class ListWorker(Worker):
         if outcome is not Outcome.OK and reads:
             reader = ListTransaction(histories.next_id(), reads, Outcome.OK, invoked, now, start_ts, start_ts)
             histories.lists.append(reader)
+
+    def _note_locking(self, steps: tuple[Append | Read, ...], outcome: Outcome, invoked: float, commit_ts: int) -> None:
+        """What was read under locks is what there was just before the commit. Of one that wrote nothing there is no
+        commit to tell when that was, and one that failed may have lost its locks between two reads."""
+        histories = self.histories
+        completed = NEVER if outcome is Outcome.UNKNOWN else self.now_s()
+        wrote = outcome is Outcome.OK and any(isinstance(step, Append) for step in steps)
+        before, at = (commit_ts - 1, commit_ts) if wrote else (0, 0)
+        noted = ListTransaction(histories.next_id(), steps, outcome, invoked, completed, before, at)
+        histories.lists.append(noted)
+        self.note(f"locking list transaction {noted.id}: {outcome.name} at {at}")
 
 
 class FollowerReader(Worker):
@@ -216,9 +234,10 @@ class BankWorker(Worker):
     async def transfer(self) -> None:
         giver, taker = self.dice.sample(range(ACCOUNTS), 2)
         transaction = await self.begin(self.dice.random() < 0.5)
+        locking = self.dice.random() < 0.7
         try:
-            had = int(await transaction.get(account_key(giver)) or 0)
-            has = int(await transaction.get(account_key(taker)) or 0)
+            had = int(await read(transaction, account_key(giver), locking) or 0)
+            has = int(await read(transaction, account_key(taker), locking) or 0)
             amount = self.dice.randint(0, had)
             transaction.put(account_key(giver), b"%d" % (had - amount))
             transaction.put(account_key(taker), b"%d" % (has + amount))
@@ -278,6 +297,13 @@ class ClockWatcher(Worker):
         if found <= before:
             self.histories.timestamps.append(f"timestamp {found} after {before} had been given out")
         self.histories.newest_timestamp = max(self.histories.newest_timestamp, found)
+
+
+async def read(transaction: Transaction, key: bytes, locking: bool) -> bytes:
+    """The key's value as the transaction began, or `locking`, if it can: under a lock and as of now."""
+    if locking and isinstance(transaction, PessimisticTransaction):
+        return await transaction.get_for_update(key) or b""
+    return await transaction.get(key) or b""
 
 
 async def _roll_back(transaction: Transaction) -> None:

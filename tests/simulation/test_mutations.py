@@ -14,7 +14,7 @@ from raft_script import RaftScript
 from region_simulation import RegionSimulation
 from region_world import RegionWorld
 from shell_simulation import ShellSimulation
-from shell_stories import ReadBeforeCommit
+from shell_stories import Story
 from shell_world import ShellWorld
 from simulate import Run
 
@@ -36,11 +36,11 @@ class GoldenScripts:
             run_script(path, RaftScript())
 
 
-def make_run(mutation: Mutation, seed: int) -> Run | GoldenScripts | ReadBeforeCommit:
+def make_run(mutation: Mutation, seed: int) -> Run | GoldenScripts | Story:
     if mutation.ring == GOLDEN:
         return GoldenScripts()
     if mutation.ring == STORY:
-        return ReadBeforeCommit(seed)
+        return mutation.story(seed)
     if mutation.ring == 0:
         assert mutation.world is None or isinstance(mutation.world, World)
         return GroupSimulation(seed, mutation.world)

@@ -229,8 +229,11 @@ class World:
 
     # --- comparison ---
 
+    def reader(self) -> MvccReader:
+        return MvccReader(self.engine)
+
     def check(self) -> None:
-        reader = MvccReader(self.engine)
+        reader = self.reader()
         for key in KEYS:
             lock = reader.load_lock(key)
             expected = self.twin.locks.get(key)

@@ -81,9 +81,12 @@ class PessimisticTransaction(Transaction):
     # --- ending -------------------------------------------------------------------------------------------------------
 
     async def commit(self) -> Timestamp:
-        """As `Transaction.commit`; the locks are gone afterwards. A transaction that wrote nothing only releases them:
-        what it read under them is what everybody reads."""
+        """As `Transaction.commit`; the locks are gone afterwards. A transaction that wrote nothing, and took its locks
+        all at once, only releases them: what it read under them was there at one moment. If it took them one after the
+        other, that holds only if none got lost in between, so they are committed like those of one that wrote."""
         self._must_be_active()
+        if not self.is_dirty and self.locks.requests > 1:
+            self._commit_locks()
         if not self.is_dirty:
             await self.locks.release_all()
         return await super().commit()
@@ -97,11 +100,14 @@ class PessimisticTransaction(Transaction):
 
     async def _run_commit(self) -> Timestamp:
         """Keys that were only locked are committed as locks: it makes optimistic transactions meet the conflict."""
-        for key in self.locks.held:
-            self.buffer.lock(key)
+        self._commit_locks()
         locks = self.locks if self.locks.held else None
         try:
             work = TwoPhaseCommit(self._cluster, self.start_ts, self.buffer, self._age_ms, locks, self.limit)
             return await work.commit()
         finally:
             await self.locks.stop_heart()
+
+    def _commit_locks(self) -> None:
+        for key in self.locks.held:
+            self.buffer.lock(key)

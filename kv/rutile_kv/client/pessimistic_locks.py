@@ -63,6 +63,8 @@ class PessimisticLocks:
         """The newest any lock was taken at."""
         self.held: dict[bytes, bool] = {}
         """Keys locked, with whether they existed then."""
+        self.requests = 0
+        """How many requests took locks: those of one were all taken at one moment."""
         self._cluster = cluster
         self._start_ts = start_ts
         self._age_ms = age_ms
@@ -155,6 +157,7 @@ class PessimisticLocks:
             if isinstance(answer, Missed):
                 return answer
             if not answer.errors:
+                self.requests += 1
                 self._note(batch.keys, answer, wish)
                 return None
             await self._overcome(key_error_from_pb(answer.errors[0]), wish, backoff)

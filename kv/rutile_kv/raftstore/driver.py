@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from rutile_kv.engine.api import Engine
@@ -32,6 +33,7 @@ from rutile_kv.raftstore.region_checks import RegionChecks
 from rutile_kv.raftstore.snapshot_transfer import SnapshotTransfer, Transport
 from rutile_kv.raftstore.store import Store
 from rutile_kv.raftstore.upkeep import TICK_SECONDS
+from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto import pdpb_pb2 as pdpb
 from rutile_proto import raft_serverpb_pb2 as raft_serverpb
@@ -50,6 +52,12 @@ MAX_WAITING = 65_536
 CATCH_UP_PART = 0.1
 """Of a tick, between two ticks that are made up for: time for what has come meanwhile."""
 MAX_RECEIVING_SNAPSHOTS = 4
+
+
+@asynccontextmanager
+async def _at_once(context: kvrpcpb.Context) -> AsyncIterator[None]:
+    """For a store that keeps nothing of its regions but what it has written."""
+    yield
 
 
 class StoreDriver(RegionRequests):
@@ -72,6 +80,8 @@ class StoreDriver(RegionRequests):
         """Why the store stopped serving, if it did."""
         self.stopped = asyncio.Event()
         """Set when the store serves no more, whether asked to or because of `failure`."""
+        self.handing_over = _at_once
+        self.on_deposed = lambda region_id: None
         self._engine = engine
         self._transport = transport
         self._pd = pd_events
@@ -191,6 +201,8 @@ class StoreDriver(RegionRequests):
             self._spawn(self._checks.hash_region(self._engine.snapshot(), asked), f"hash of region {asked.region.id}")
         for alarm in ready.alarms:
             log.critical(alarm)
+        for region_id in ready.deposed:
+            self.on_deposed(region_id)
         for completion in ready.completions:
             self._waiting.finish(completion)
         for send in ready.snapshots_to_send:

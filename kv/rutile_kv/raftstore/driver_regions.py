@@ -6,6 +6,8 @@ sure to be linearizable, or after ReadIndex; a change is an event for the core, 
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import TypeAlias
 
 from rutile_kv.engine.api import Engine, Modify, Reader, Snapshot
 from rutile_kv.env.clock import Clock
@@ -40,12 +42,18 @@ from rutile_proto.errors import (
 )
 from rutile_proto.types import LogIndex
 
+HandingOver: TypeAlias = Callable[[kvrpcpb.Context], AbstractAsyncContextManager[None]]
+
 
 class RegionRequests:
     """Mixed into `StoreDriver`, which owns what is named here."""
 
     store: Store
     failure: RutileError | None
+    handing_over: HandingOver
+    """Entered round each change that moves the region's leader or its border."""
+    on_deposed: Callable[[int], None]
+    """Told of each region (id) that was led from here, as soon as it is not any more. Must be quick and not raise."""
     _engine: Engine
     _pd: PdEvents
     _load: LoadMonitor
@@ -231,7 +239,13 @@ class RegionRequests:
         self._check_serving()
         token = self._waiting.open(changes)
         try:
-            self._step(make(token))
-            return await token
+            event = make(token)
+            if not isinstance(event, Split | Merge | TransferLeader):
+                self._step(event)
+                return await token
+            async with self.handing_over(event.context):
+                self._check_serving()
+                self._step(event)
+                return await token
         finally:
             self._waiting.close(token)

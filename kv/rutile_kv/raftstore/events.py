@@ -258,6 +258,8 @@ class StoreReady:
     """Send only after the sync (at once when there is none): they say that something is durable here."""
     completions: list[Completion] = field(default_factory=list)
     """Hand out after the write, without waiting for the sync: what they report is durable on a majority."""
+    deposed: list[int] = field(default_factory=list)
+    """Regions that were led from here and are not any more. Before the completions."""
     snapshots_to_send: list[SendSnapshot] = field(default_factory=list)
     """Start any time."""
     installs: list[InstallSnapshot] = field(default_factory=list)

@@ -287,4 +287,5 @@ class Peer(ProposingPeer):
             self.heartbeat_due = self.is_leader
             self.window_began_tick = None
             if not self.is_leader:
+                round_.ready.deposed.append(self.region_id)
                 round_.fail(self.reads.take_unconfirmed(), NotLeader(self.region_id, self.leader))

@@ -89,10 +89,11 @@ class AdminService:
 
     @unary(kvrpcpb.MvccGetByKeyResponse, timed=True)
     async def MvccGetByKey(self, request: kvrpcpb.MvccGetByKeyRequest) -> kvrpcpb.MvccGetByKeyResponse:
-        """What the engine holds of one key: its lock and its newest MAX_VERSIONS versions."""
+        """What there is of one key: its lock, in memory or not, and its newest MAX_VERSIONS versions."""
         check_key("key", request.key)
         check_in_region(self.kv.region(request.context.region_id), request.context, (request.key,))
-        reader = MvccReader(await self.kv.read_view(request.context))
+        view = await self.kv.read_view(request.context)
+        reader = MvccReader(self.scheduler.with_memory_locks(view, request.context))
         info = kvrpcpb.MvccInfo()
         lock = reader.load_lock(request.key)
         if lock is not None:

@@ -53,6 +53,10 @@ class StoreConfig:
     watch_queue_bytes: int = 8 * MIB
     """Changes kept for a watcher that reads slowly; beyond it, it is ended."""
 
+    pessimistic_locks_in_memory: bool = True
+    """Keep the locks of running pessimistic transactions in the leader's memory (TiKV's pessimistic-txn.in-memory), as
+    long as there is room; False: each is written through Raft."""
+
     gc_life_time_seconds: float = 600.0
     """How long versions are kept after they were overwritten, and so how old a snapshot can be."""
     gc_interval_seconds: float = 600.0

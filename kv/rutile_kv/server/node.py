@@ -192,7 +192,9 @@ class StoreNode:
         ways = Ways(store_id, pd, self._network if self.config.address is None else None, opened)
         driver = self._driver = self._build_driver(store_id, engine, worker, ways, max_ts)
         fenced = FencedKv(driver)
-        scheduler, raw = TxnScheduler(fenced, max_ts), RawWriter(fenced)
+        scheduler = TxnScheduler(fenced, max_ts, locks_in_memory=self.config.pessimistic_locks_in_memory)
+        driver.handing_over = scheduler.handing_over
+        raw = RawWriter(fenced)
         gate = ReadIndexGate(driver, scheduler)
         space = Space(engine, driver.store)
         opened.push_async_callback(space.close)
@@ -223,7 +225,9 @@ class StoreNode:
             first_region_term=FirstRegion(driver, pd).led_term,
         )
         service = self._service = StoreService(parts)
-        driver.store.observe(LockWaitEnds(service.waiting))
+        ends = LockWaitEnds(service.waiting, scheduler.memory_locks)
+        driver.store.observe(ends)
+        driver.on_deposed = ends.deposed
 
         await driver.start()
         opened.push_async_callback(scheduler.close)

@@ -102,7 +102,7 @@ class TransactionalReads:
         """Locks with start_ts <= max_version, in key order. Raises max_ts: nothing commits below it unseen."""
         check_timestamp("max_version", request.max_version)
         check_range(request.start_key, request.end_key)
-        reader, region = await self._view(request.context, request.max_version, versions=False)
+        reader, region = await self._view(request.context, request.max_version, versions=False, all_locks=True)
         span = clip(request.start_key, request.end_key, region)
         if span is None:
             return kvrpcpb.ScanLockResponse()
@@ -127,10 +127,10 @@ class TransactionalReads:
         return response
 
     async def _view(
-        self, context: kvrpcpb.Context, version: int, *, versions: bool = True
+        self, context: kvrpcpb.Context, version: int, *, versions: bool = True, all_locks: bool = False
     ) -> tuple[MvccReader, metapb.Region]:
         """A reader of the live engine and the region, both valid until the next await. Where `versions` are read, they
-        must not be old enough to be gone."""
+        must not be old enough to be gone. `all_locks`: those in memory too, which are in no reader's way."""
         check_timestamp("version", version)
         if versions:
             self.scheduler.safe_point.check(version)
@@ -139,6 +139,8 @@ class TransactionalReads:
         region = self.kv.region(context.region_id)
         if region is None:
             raise RegionNotFound(context.region_id)
+        if all_locks:
+            view = self.scheduler.with_memory_locks(view, context)
         return MvccReader(self.scheduler.over(view)), region
 
 

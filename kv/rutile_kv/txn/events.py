@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from rutile_kv.engine.api import Modify, Reader
+from rutile_kv.txn.memory_locks import NO_LEADERSHIP, Leadership
 from rutile_kv.txn.model import Command
 
 # --- events ---
@@ -25,6 +26,8 @@ class SnapshotTaken:
     reader: Reader
     max_ts: int = 0
     """The newest timestamp read at, 0 if not known."""
+    leadership: Leadership = NO_LEADERSHIP
+    """What the view was taken under."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,14 @@ class WriteModifies:
 
 
 @dataclass(frozen=True, slots=True)
+class LocksTaken:
+    """The command's modifies are of locks, and were made in memory: tell who waits for locks. Its Reply follows."""
+
+    token: int
+    modifies: list[Modify]
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """The command is done; its result may be given now, for what it wrote is applied."""
 
@@ -87,4 +98,4 @@ class Fail:
     error: Exception
 
 
-Effect: TypeAlias = TakeSnapshot | WriteModifies | Reply | Fail
+Effect: TypeAlias = TakeSnapshot | WriteModifies | LocksTaken | Reply | Fail

@@ -73,6 +73,8 @@ class Outcome(Generic[ResultT_co]):
     result: ResultT_co
     guards: tuple[tuple[bytes, Lock], ...] = ()
     """(user key, lock) that readers must respect from now on, although the lock is not applied yet: see `guards`."""
+    may_be_lost: bool = False
+    """The modifies are of pessimistic locks, each looked at before, and nothing else: see `memory_locks`."""
 
 
 class Command(Protocol[ResultT_co]):

@@ -3,7 +3,7 @@
     Submit -> [latches free?] -> TakeSnapshot -> SnapshotTaken -> process -> WriteModifies -> WriteDone -> Reply
                     |                  |                             |              |
                  waits until       SnapshotFailed                TxnError      WriteFailed  -> Fail
-                 the last owner is through
+                 the last owner is through                       or pessimistic locks: done in memory -> Reply
 
 A command holds its latches until it is over, so whoever comes next on the same keys reads what it wrote.
 """
@@ -17,6 +17,7 @@ from rutile_kv.txn.events import (
     Effect,
     Event,
     Fail,
+    LocksTaken,
     Reply,
     SnapshotFailed,
     SnapshotTaken,
@@ -28,8 +29,9 @@ from rutile_kv.txn.events import (
 )
 from rutile_kv.txn.guards import Guards
 from rutile_kv.txn.latches import Latches
+from rutile_kv.txn.memory_locks import NO_LEADERSHIP, Leadership, MemoryLocks
 from rutile_kv.txn.model import Command, Outcome
-from rutile_proto.errors import ServerIsBusy
+from rutile_proto.errors import ServerIsBusy, UndeterminedResult
 
 MAX_COMMANDS = 10_000
 """Commands under way at a time; more are told that the server is busy."""
@@ -58,13 +60,16 @@ class _Task:
     phase: Phase
     outcome: Outcome[Any] | None = None
     """Set while its modifies are being written."""
+    leadership: Leadership = NO_LEADERSHIP
+    """What it was decided under."""
 
 
 class Scheduler:
     """Synchronous and deterministic: events in, effects out, in the order they are to be started."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, locks_in_memory: bool = True) -> None:
         self.guards = Guards()
+        self.memory_locks = MemoryLocks(enabled=locks_in_memory)
         self._latches = Latches()
         self._tasks: dict[int, _Task] = {}
 
@@ -116,22 +121,29 @@ class Scheduler:
         return [TakeSnapshot(token, self._tasks[token].command) for token in tokens]
 
     def _process(self, task: _Task, event: SnapshotTaken) -> list[Effect]:
+        view = self.memory_locks.over(event.reader, event.leadership)
         try:
-            outcome = task.command.process(MvccReader(event.reader), event.max_ts)
+            outcome = task.command.process(MvccReader(view), event.max_ts)
         except Exception as error:  # whatever it is, the caller hears of it and the latches are given back
             return [Fail(event.token, error), *self._end(event.token)]
         if not outcome.modifies:
             return [Reply(event.token, outcome.result), *self._end(event.token)]
-        task.outcome, task.phase = outcome, Phase.WRITING
+        if outcome.may_be_lost and self.memory_locks.take(view, outcome.modifies):
+            taken = LocksTaken(event.token, outcome.modifies)
+            return [taken, Reply(event.token, outcome.result), *self._end(event.token)]
+        task.outcome, task.leadership, task.phase = outcome, event.leadership, Phase.WRITING
         self.guards.add(outcome.guards)
         return [WriteModifies(event.token, outcome.modifies)]
 
     def _written(self, task: _Task, token: int) -> list[Effect]:
         assert task.outcome is not None, "a command that writes has an outcome"
+        self.memory_locks.written(task.leadership, task.outcome.modifies)
         return [Reply(token, task.outcome.result), *self._end(token)]
 
     def _failed(self, event: SnapshotFailed | WriteFailed, phase: Phase) -> list[Effect]:
-        self._expect(event, phase)
+        task = self._expect(event, phase)
+        if task.outcome is not None and isinstance(event.error, UndeterminedResult):
+            self.memory_locks.written(task.leadership, task.outcome.modifies)
         return [Fail(event.token, event.error), *self._end(event.token)]
 
     def _end(self, token: int) -> list[Effect]:

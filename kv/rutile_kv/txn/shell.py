@@ -1,13 +1,16 @@
 """The shell round the scheduler core: gets views and has modifies written, through the store's regions."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 from rutile_kv.engine.api import Modify, Reader, Snapshot
 from rutile_kv.mvcc.reader import MvccReader
+from rutile_kv.txn.commands.persist_locks import PersistLocks
 from rutile_kv.txn.commands.pessimistic_lock import PessimisticLock
 from rutile_kv.txn.commands.prewrite import Prewrite
 from rutile_kv.txn.commands.resolve_lock import BATCH_LOCKS, ResolveLock
@@ -15,6 +18,7 @@ from rutile_kv.txn.events import (
     Effect,
     Event,
     Fail,
+    LocksTaken,
     Reply,
     SnapshotFailed,
     SnapshotTaken,
@@ -25,13 +29,18 @@ from rutile_kv.txn.events import (
     WriteModifies,
 )
 from rutile_kv.txn.max_ts import MaxTs
+from rutile_kv.txn.memory_locks import Leadership, MemoryLocks
 from rutile_kv.txn.model import Command
 from rutile_kv.txn.safe_point import SafePoint
 from rutile_kv.txn.scheduler import Scheduler
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto import metapb_pb2 as metapb
+from rutile_proto.errors import RutileError
+from rutile_proto.keys import user_key
 from rutile_proto.timestamps import MAX_TIMESTAMP
 from rutile_proto.types import LogIndex
+
+log = logging.getLogger(__name__)
 
 ResultT = TypeVar("ResultT")
 
@@ -75,6 +84,12 @@ MAX_HELD = 4096
 """Calls that wait for locks to land; those beyond are dropped, and whoever asked asks again."""
 
 
+PERSIST_SECONDS = 1.0
+"""What a change of a region waits for locks in memory to be written out; those that are not by then may get lost."""
+PERSIST_KEYS = 256
+"""Locks written out by one command."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Held:
     start: bytes
@@ -86,11 +101,11 @@ class _Held:
 class TxnScheduler:
     """Runs transaction commands of all regions of a store. To be used from one event loop."""
 
-    def __init__(self, kv: RegionKv, max_ts: MaxTs | None = None) -> None:
+    def __init__(self, kv: RegionKv, max_ts: MaxTs | None = None, *, locks_in_memory: bool = True) -> None:
         self.max_ts = MaxTs() if max_ts is None else max_ts
         self.safe_point = SafePoint()
         self._kv = kv
-        self._core = Scheduler()
+        self._core = Scheduler(locks_in_memory=locks_in_memory)
         self._tokens = count(1)
         self._contexts: dict[int, kvrpcpb.Context] = {}
         self._answers: dict[int, Answer] = {}
@@ -129,6 +144,38 @@ class TxnScheduler:
         """`reader` as reads must see it: with the locks that are on their way. Call after raising max_ts."""
         return self._core.guards.over(reader)
 
+    @property
+    def memory_locks(self) -> MemoryLocks:
+        """The pessimistic locks that only this process knows."""
+        return self._core.memory_locks
+
+    def with_memory_locks(self, view: Reader, context: kvrpcpb.Context) -> Reader:
+        """`view`, just taken with `context`, for those who look for locks of every kind. Plain reads need it not:
+        pessimistic locks are not in their way."""
+        return view if context.replica_read else self.memory_locks.over(view, _leadership(context))
+
+    @asynccontextmanager
+    async def handing_over(self, context: kvrpcpb.Context) -> AsyncIterator[None]:
+        """Within, the region may get another leader or another range: locks in memory are written out first, and no
+        new ones are kept. What cannot be written in PERSIST_SECONDS may get lost."""
+        if not self.memory_locks.close_region(context.region_id):
+            yield
+            return
+        try:
+            writing = asyncio.ensure_future(self._persist(context))
+            await asyncio.wait((writing,), timeout=PERSIST_SECONDS)
+            yield
+        finally:
+            self.memory_locks.open_region(context.region_id)
+
+    async def _persist(self, context: kvrpcpb.Context) -> None:
+        keys = [user_key(key) for key in self.memory_locks.keys(context.region_id)]
+        try:
+            for at in range(0, len(keys), PERSIST_KEYS):
+                await self.execute(context, PersistLocks(tuple(keys[at : at + PERSIST_KEYS])))
+        except RutileError as error:  # the region moves by itself: its locks are lost, and their owners will be told
+            log.info("region %d: pessimistic locks were not written out: %s", context.region_id, error)
+
     def when_landed(self, start: bytes, end: bytes | None, ts: int, act: Callable[[], None]) -> None:
         """Call `act` as soon as no lock on its way to [start, end) (storage keys) may be committed at or below `ts`;
         at once if there is none. Raise max_ts to `ts` before: then no new one comes. Beyond MAX_HELD it is dropped."""
@@ -159,6 +206,9 @@ class TxnScheduler:
                 self._start(self._take_snapshot(token))
             case WriteModifies(token, modifies):
                 self._start(self._write(token, modifies))
+            case LocksTaken(_, modifies):
+                for listener in self._listeners:
+                    listener(modifies, True)
             case Reply(token, result):
                 answer = self._finish(token)
                 if not answer.done():
@@ -192,7 +242,7 @@ class TxnScheduler:
             self.safe_point.check(self._begun.get(token, MAX_TIMESTAMP))
         except Exception as error:
             return SnapshotFailed(token, error)
-        return SnapshotTaken(token, reader, self.max_ts.for_region(context.region_id))
+        return SnapshotTaken(token, reader, self.max_ts.for_region(context.region_id), _leadership(context))
 
     async def _write(self, token: int, modifies: list[Modify]) -> Event:
         ending: Event = WriteDone(token)
@@ -211,13 +261,19 @@ class TxnScheduler:
         statuses = command.statuses()
         start = b""
         while statuses:
-            reader = MvccReader(await self._kv.read_view(context))
+            view = await self._kv.read_view(context)
+            reader = MvccReader(self.with_memory_locks(view, context))
             found = reader.scan_locks(start, b"", max(statuses), BATCH_LOCKS, owners=frozenset(statuses))
             if found:
                 await self.execute(context, command.on([lock.key for lock in found]))
             if len(found) < BATCH_LOCKS:
                 return
             start = found[-1].key + b"\0"
+
+
+def _leadership(context: kvrpcpb.Context) -> Leadership:
+    """What a view taken with this context was taken under."""
+    return Leadership(context.region_id, context.region_epoch.version, context.term)
 
 
 def _own_copy(context: kvrpcpb.Context) -> kvrpcpb.Context:

@@ -13,6 +13,7 @@ from rutile_kv.txn.commands.check_txn_status import Action, CheckTxnStatus, TxnS
 from rutile_kv.txn.commands.cleanup import Cleanup, CleanupResult
 from rutile_kv.txn.commands.collect_garbage import Collected, CollectGarbage
 from rutile_kv.txn.commands.commit import Commit, CommitResult
+from rutile_kv.txn.commands.persist_locks import PersistLocks
 from rutile_kv.txn.commands.pessimistic_lock import LockedKey, PessimisticLock, PessimisticLockResult
 from rutile_kv.txn.commands.pessimistic_rollback import PessimisticRollback
 from rutile_kv.txn.commands.prewrite import Prewrite, PrewriteResult
@@ -32,6 +33,7 @@ __all__ = [
     "CommitResult",
     "HeartBeatResult",
     "LockedKey",
+    "PersistLocks",
     "PessimisticLock",
     "PessimisticLockResult",
     "PessimisticRollback",

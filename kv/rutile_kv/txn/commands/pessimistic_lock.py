@@ -52,7 +52,7 @@ class PessimisticLock:
     def process(self, reader: MvccReader, max_ts: int) -> Outcome[PessimisticLockResult]:
         changes = Changes()
         found = tuple(self._lock(reader, changes, mutation) for mutation in self.mutations)
-        return Outcome(changes.modifies, PessimisticLockResult(found))
+        return Outcome(changes.modifies, PessimisticLockResult(found), may_be_lost=True)
 
     def _lock(self, reader: MvccReader, changes: Changes, mutation: Mutation) -> LockedKey:
         lock = reader.load_lock(mutation.key)

@@ -29,4 +29,4 @@ class PessimisticRollback:
                 continue
             if lock.for_update_ts <= self.for_update_ts:
                 changes.unlock(key)
-        return Outcome(changes.modifies, None)
+        return Outcome(changes.modifies, None, may_be_lost=True)

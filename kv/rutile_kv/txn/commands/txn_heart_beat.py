@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from rutile_kv.mvcc.reader import MvccReader
+from rutile_kv.mvcc.records import LockKind
 from rutile_kv.txn.changes import Changes
 from rutile_kv.txn.model import Outcome
 from rutile_kv.txn.settle import owned
@@ -35,4 +36,5 @@ class TxnHeartBeat:
         if lock.ttl_ms < self.advised_ttl_ms:
             lock = replace(lock, ttl_ms=self.advised_ttl_ms)
             changes.put_lock(self.primary_key, lock)
-        return Outcome(changes.modifies, HeartBeatResult(lock.ttl_ms))
+        may_be_lost = lock.kind is LockKind.PESSIMISTIC
+        return Outcome(changes.modifies, HeartBeatResult(lock.ttl_ms), may_be_lost=may_be_lost)
