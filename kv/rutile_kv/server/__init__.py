@@ -23,7 +23,8 @@ Invariants:
 * No read below the safe point this store knows, and no version at or above it is ever removed (garbage_collector.py).
 * A view of the live engine is used up before the next await. What has to live longer is a snapshot, and whoever
   opened it closes it.
-* A command's write is refused once the term its view was read in is over (fenced_kv.py).
+* A command's write is refused once the term its view was read in is over (fenced_kv.py). Pessimistic locks in memory
+  end with that term, and are written out before it is ended on purpose (lock_wait_ends.py, StoreDriver.handing_over).
 * A fragment reads all its regions at one timestamp, or none: a region that moved means `retry_regions` and no data.
 * The store's identity and its first region are durable before PD hears of them (registration.py).
 * Whatever a request does wrong, the store lives on; only its own disk ends it, and then it says so to everybody.

@@ -17,14 +17,17 @@ behind asks the primary (CheckTxnStatus) and carries the answer out (ResolveLock
     Lock, -Rollback
     CheckSecondary-  -                                                       rollback records where a lock is missing
     Locks
+    PersistLocks     -                                                       pessimistic locks that were in memory only
 
 The pieces: `commands/` decide (pure, one verb a file); `settle` and `changes` are the steps they share; `latches` order
 commands on common keys; `scheduler` is the core that leads each command through latches, view and write; `shell` gives
 it views and writes; `max_ts` and `guards` make async commit safe for readers. A pessimistic lock request that meets a
 lock waits: `lock_waits` is the core of that (queues, times), `lock_waiting` its shell, `deadlock` the graph of waits
-that the detector of the cluster keeps.
+that the detector of the cluster keeps. Pessimistic locks are not written as a rule: `memory_locks` keeps them at the
+leader, under its term.
 
 Invariants: a command runs alone on its keys; it reads what the last one on them wrote; its reply is given after its
-writes are applied; a request that waits holds no latch. Left out: shared locks, locking with conflict (wake-up mode 1),
-pipelined flush.
+writes are applied, or noted in memory if they may be lost; a lock in memory counts only while nobody else can have let
+the key be written; a request that waits holds no latch. Left out: shared locks, locking with conflict (wake-up mode 1),
+pipelined locks and pipelined flush.
 """
