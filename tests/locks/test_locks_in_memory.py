@@ -181,3 +181,43 @@ def test_whoever_waits_goes_on_where_the_region_is_led_now() -> None:
         await other.rollback()
 
     run(scenario, count=3)
+
+
+async def lose_locks_and_overwrite(cluster: Stores, client: Client, key: bytes) -> None:
+    """What a change of leaders may come to."""
+    cluster.nodes[0].servicer.scheduler.memory_locks.forget_region(context(cluster.nodes[0], key).region_id)
+    async with await client.begin(pessimistic=True) as other:
+        assert await other.get_for_update(key) == b"before"
+        other.put(key, b"between")
+
+
+def test_a_lost_lock_is_not_taken_again_by_reading_again() -> None:
+    async def scenario(cluster: Stores, client: Client) -> None:
+        txn = await holder_of(client, b"a")
+        await lose_locks_and_overwrite(cluster, client, b"a")
+        assert await txn.get_for_update(b"a") == b"before"
+        assert await txn.lock_keys([b"a"]) == {}
+        with pytest.raises(TxnAborted):
+            await commit(client, txn, b"a")
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_value_that_was_not_asked_for_is_read_only_if_the_lock_was_not_lost(lost: bool) -> None:
+    async def scenario(cluster: Stores, client: Client) -> None:
+        async with await client.begin() as first:
+            first.put(b"a", b"before")
+        txn = await client.begin(pessimistic=True)
+        assert await txn.lock_keys([b"a", b"b"]) == {b"a": True, b"b": False}
+        if not lost:
+            assert await txn.batch_get_for_update([b"a", b"b", b"c"]) == {b"a": b"before"}
+            await commit(client, txn, b"a", b"b")
+            return
+        await lose_locks_and_overwrite(cluster, client, b"a")
+        assert await txn.get_for_update(b"b") is None, "nobody wrote it: as good as never lost"
+        with pytest.raises(TxnAborted):
+            await txn.get_for_update(b"a")
+        await txn.rollback()
+
+    run(scenario)

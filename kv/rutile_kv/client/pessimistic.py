@@ -61,7 +61,8 @@ class PessimisticTransaction(Transaction):
     def insert(self, key: bytes, value: bytes) -> None:
         """Set `key`, which must not exist: AlreadyExist here if that is known, else when it is locked, or at commit."""
         own = self.buffer.get(key)
-        if self.locks.held.get(key) and (own is None or own.change is Change.LOCK):
+        held = self.locks.held.get(key)
+        if held is not None and held.exists and (own is None or own.change is Change.LOCK):
             raise AlreadyExist(key)
         super().insert(key, value)
 

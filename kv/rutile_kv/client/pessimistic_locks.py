@@ -7,6 +7,10 @@ one are removed.
 
 A key that somebody committed after our for_update_ts is locked again as of a new one: what is read under a lock is
 always the newest value there is. Who has read before it locks says as of when, and is told of the conflict instead.
+
+A store may lose a lock (`txn.memory_locks`), which the commit finds out. Until then a key once locked counts as locked
+and is never locked anew: that would hide that somebody wrote it in between. Values read under a lock are remembered;
+those that were not asked for are read as of when the lock was taken, or not at all.
 """
 
 from __future__ import annotations
@@ -21,7 +25,7 @@ from rutile_kv.client.cluster import Cluster
 from rutile_kv.client.heartbeat import MAX_TTL_MS
 from rutile_kv.client.sender import Missed
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
-from rutile_proto.errors import KeyIsLocked, LockWaitTimeout, RutileError, TxnError, WriteConflict
+from rutile_proto.errors import KeyIsLocked, LockWaitTimeout, RutileError, TxnAborted, TxnError, WriteConflict
 from rutile_proto.wire_errors import key_error_from_pb
 
 NO_WAIT = -1
@@ -39,6 +43,10 @@ class Found:
     value: bytes | None
     """None if there was nothing, or if values were not asked for."""
     exists: bool
+    for_update_ts: int
+    """Nobody has written the key since, as long as the lock is there."""
+    has_value: bool
+    """Whether it was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +55,8 @@ class _Wish:
 
     absent: frozenset[bytes]
     with_values: bool
-    fixed: bool
-    """For the caller's timestamp and no newer one."""
+    as_of: int
+    """Above 0: with this for_update_ts and no newer one."""
     deadline_s: float
     found: dict[bytes, Found]
 
@@ -61,8 +69,8 @@ class PessimisticLocks:
         """Empty before the first lock."""
         self.for_update_ts = start_ts
         """The newest any lock was taken at."""
-        self.held: dict[bytes, bool] = {}
-        """Keys locked, with whether they existed then."""
+        self.held: dict[bytes, Found] = {}
+        """Keys locked, with what was there then."""
         self.requests = 0
         """How many requests took locks: those of one were all taken at one moment."""
         self._cluster = cluster
@@ -89,22 +97,16 @@ class PessimisticLocks:
         also WriteConflict, when one of the keys was committed after it. Whatever is raised, the keys that were not
         locked before are not locked after.
         """
-        wish = _Wish(absent, with_values, as_of is not None, self._cluster.pace.clock.monotonic() + wait_s, {})
-        wanted = sorted({key for key in keys if with_values or key not in self.held})
+        wanted = sorted(set(keys))
         fresh = [key for key in wanted if key not in self.held]
-        if not wanted:
-            return {}
-        self.for_update_ts = max(self.for_update_ts, as_of or await self._cluster.pd.timestamp())
-        had_primary = bool(self.primary)
-        try:
-            await self._lock(wanted, wish, Backoff("lock keys", wait_s + SLACK_S, self._cluster.pace))
-        except BaseException:
-            if not had_primary:
-                await self._give_primary_up()
-            await asyncio.shield(self._cluster.background.start(self.release(fresh), "release of locks", awaited=True))
-            raise
-        self.held.update({key: found.exists for key, found in wish.found.items()})
-        return dict(sorted(wish.found.items()))
+        deadline_s = self._cluster.pace.clock.monotonic() + wait_s
+        if with_values:
+            await self._read_held([key for key in wanted if key in self.held and not self.held[key].has_value])
+        if fresh:
+            self.for_update_ts = max(self.for_update_ts, as_of or await self._cluster.pd.timestamp())
+            wish = _Wish(absent, with_values, as_of or 0, deadline_s, {})
+            await self._lock_all(fresh, wish, Backoff("lock keys", wait_s + SLACK_S, self._cluster.pace))
+        return {key: self.held[key] for key in (wanted if with_values else fresh)}
 
     async def release(self, keys: Iterable[bytes]) -> None:
         """Give locks up before the transaction ends. What cannot be reached is left to its time to live."""
@@ -134,6 +136,29 @@ class PessimisticLocks:
 
     # --- taking -------------------------------------------------------------------------------------------------------
 
+    async def _lock_all(self, keys: Sequence[bytes], wish: _Wish, backoff: Backoff) -> None:
+        had_primary = bool(self.primary)
+        try:
+            await self._lock(keys, wish, backoff)
+        except BaseException:
+            if not had_primary:
+                await self._give_primary_up()
+            await asyncio.shield(self._cluster.background.start(self.release(keys), "release of locks", awaited=True))
+            raise
+        self.held.update(wish.found)
+
+    async def _read_held(self, keys: Sequence[bytes]) -> None:
+        """The values of keys locked without asking for them. Raises TxnAborted if a lock was lost and its key written:
+        as of when it was taken, it cannot be taken again."""
+        for ts in sorted({self.held[key].for_update_ts for key in keys}):
+            wish = _Wish(frozenset(), True, ts, 0.0, {})
+            backoff = Backoff("read under locks", SLACK_S, self._cluster.pace)
+            try:
+                await self._lock([key for key in keys if self.held[key].for_update_ts == ts], wish, backoff)
+            except (WriteConflict, LockWaitTimeout) as error:
+                raise TxnAborted(f"a lock of transaction {self._start_ts} was lost: {error}") from error
+            self.held.update(wish.found)
+
     async def _lock(self, keys: Sequence[bytes], wish: _Wish, backoff: Backoff) -> None:
         """The primary and its region first, if there is none yet: the other locks point to it."""
 
@@ -158,13 +183,13 @@ class PessimisticLocks:
                 return answer
             if not answer.errors:
                 self.requests += 1
-                self._note(batch.keys, answer, wish)
+                self._note(batch.keys, request.for_update_ts, answer, wish)
                 return None
             await self._overcome(key_error_from_pb(answer.errors[0]), wish, backoff)
 
     async def _overcome(self, error: TxnError, wish: _Wish, backoff: Backoff) -> None:
         """Do what makes another try worth while; raise `error` if nothing does."""
-        if isinstance(error, WriteConflict) and not wish.fixed:
+        if isinstance(error, WriteConflict) and not wish.as_of:
             self.for_update_ts = max(self.for_update_ts, await self._cluster.pd.timestamp())
         elif isinstance(error, KeyIsLocked):
             ended = await self._cluster.locks.release_if_ended(error.lock, backoff)
@@ -180,7 +205,7 @@ class PessimisticLocks:
             primary_lock=self.primary,
             start_version=self._start_ts,
             lock_ttl=self._age_ms() + MAX_TTL_MS,
-            for_update_ts=self.for_update_ts,
+            for_update_ts=wish.as_of or self.for_update_ts,
             is_first_lock=first,
             wait_timeout=min(RPC_WAIT_MS, self._left_ms(wish)) or NO_WAIT,
             return_values=wish.with_values,
@@ -195,10 +220,11 @@ class PessimisticLocks:
     def _left_ms(self, wish: _Wish) -> int:
         return max(0, round((wish.deadline_s - self._cluster.pace.clock.monotonic()) * 1000))
 
-    def _note(self, keys: Sequence[bytes], answer: kvrpcpb.PessimisticLockResponse, wish: _Wish) -> None:
+    def _note(self, keys: Sequence[bytes], ts: int, answer: kvrpcpb.PessimisticLockResponse, wish: _Wish) -> None:
         values = answer.values if wish.with_values else [b""] * len(keys)
         for key, value, missing in zip(keys, values, answer.not_founds, strict=True):
-            wish.found[key] = Found(value if wish.with_values and not missing else None, not missing)
+            found = value if wish.with_values and not missing else None
+            wish.found[key] = Found(found, not missing, ts, wish.with_values)
 
     # --- giving up ----------------------------------------------------------------------------------------------------
 
