@@ -11,7 +11,7 @@ from mirror_world import ALL_COLUMNS, BIGGER, WHOLE, MirrorWorld, Row, View, enc
 
 from rutile_coprocessor.pruning import Bounds
 from rutile_coprocessor.schema import HIDDEN_HANDLE, TableSchema
-from rutile_kv.columnar import mirror, overlay
+from rutile_kv.columnar import building, mirror, overlay
 from rutile_kv.columnar.cache import ArrowCache
 from rutile_kv.columnar.files import MirrorFiles
 from rutile_kv.columnar.mirror import MirrorReader, TableRead
@@ -188,11 +188,14 @@ def run(steps: list[tuple[object, ...]], mirror: MirrorReader, cache: ArrowCache
 
 
 @settings(max_examples=150, deadline=None, report_multiple_bugs=False)
-@given(STEPS, st.sampled_from([4, 1000]), st.sampled_from([-1, 0, 2]))
-def test_same_rows_from_both_paths(steps: list[tuple[object, ...]], max_log: int, most_remade: int) -> None:
+@given(STEPS, st.sampled_from([4, 1000]), st.sampled_from([-1, 0, 2]), st.booleans())
+def test_same_rows_from_both_paths(
+    steps: list[tuple[object, ...]], max_log: int, most_remade: int, at_once: bool
+) -> None:
     cache = ArrowCache(max_log_entries=max_log)
     with TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
         patch.setattr(mirror, "MOST_REMADE", most_remade)
+        patch.setattr(building, "NARROW_ROW_BYTES", 1024 if at_once else 0)
         history = run(steps, MirrorReader(cache), cache, Path(directory))
     for region in history.world.regions:
         cache.drop_region(region.id)
@@ -317,7 +320,8 @@ def test_a_chunk_that_grows_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     assert rows_of(world.read(reader, 80)) == [("cat", 4, 3)]
 
 
-def test_a_new_column_is_decoded_alone_and_kept() -> None:
+def test_a_new_column_of_a_wide_table_is_decoded_alone_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(building, "NARROW_ROW_BYTES", 0)
     world, reader = mirrored()
     world.write(1, 10, ("cat", 4))
     world.read(reader, 20, ("legs",))

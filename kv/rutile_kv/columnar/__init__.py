@@ -35,7 +35,8 @@ immutable or append-only and cut, so a fold never disturbs a running reader: it 
 nobody reads ends at `cache.MAX_LOG_ENTRIES`, and its bases with it: much more than that is better decoded anew. One
 budget covers all.
 
-Columns are decoded when first asked for and join the base of the same index.
+The first read decodes all columns of a narrow table, those of a wide one when they are first asked for: they join the
+base of the same index (`building`). One reader builds, the others wait for it.
 
 Bases are written to files and mapped from there (`files`): their memory is page cache, the budget counts the rest, and
 after a restart they are brought forward by the Raft log (`rutile_kv.server.mirror_restore`), or rebuilt.

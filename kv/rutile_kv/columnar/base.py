@@ -94,6 +94,14 @@ class TableBase:
         """Those of `column_ids` not decoded yet, in the order asked."""
         return [column_id for column_id in column_ids if column_id not in self.columns]
 
+    def only(self, column_ids: Sequence[int]) -> TableBase:
+        """This base without its other columns."""
+        columns = {each: self.columns[each] for each in column_ids}
+        kept = {KEYS_ID, *columns}
+        mapped = frozenset(place for place in self.mapped if place[0] in kept)
+        zones = {place: zone for place, zone in dict(self.zones).items() if place[0] in kept}
+        return TableBase(self.index, self.max_commit_ts, self.keys, columns, self.schema, mapped, zones)
+
     def join(self, other: TableBase) -> TableBase:
         """This base with the columns of `other` added; both must be of the same applied index."""
         assert self.index == other.index, "bases of different applied indexes never mix"

@@ -13,11 +13,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rutile_kv.columnar.base import TableBase
+from rutile_kv.columnar.building import Turns
 from rutile_kv.columnar.delta import STEM_LENGTH, table_stem
 from rutile_kv.columnar.holdings import Holdings, fitting, is_worth_writing
 from rutile_kv.columnar.keys import BaseKey
 from rutile_kv.columnar.parts import RegionMirror, TableMirror
 from rutile_kv.columnar.pins import Held, RegionPin
+from rutile_kv.columnar.room import Room
+from rutile_kv.columnar.rows import Check
 from rutile_kv.engine.api import CF_WRITE, CF_WRITE_FILE, Modify
 from rutile_kv.engine.table_file import TableFile
 from rutile_proto import metapb_pb2 as metapb
@@ -42,12 +45,14 @@ class ArrowCache:
     """Bases by key, logs by region and table. When full, the least recently used bases go, and their logs."""
 
     def __init__(self, budget_bytes: int = DEFAULT_BUDGET_BYTES, max_log_entries: int = MAX_LOG_ENTRIES) -> None:
-        self._budget_bytes = budget_bytes
+        self.budget_bytes = budget_bytes
         self._max_log_entries = max_log_entries
         self._held = Holdings()
         self._on_due: Callable[[], None] = nobody
         self._is_followed = False
         self._mutex = threading.Lock()
+        self._room = Room(self._mutex)
+        self.turns = Turns()
         self.counters = CacheCounters()
 
     @property
@@ -191,13 +196,26 @@ class ArrowCache:
                 return base
             if older and older[0].index == base.index:
                 base, older = older[0].join(base), older[1:]
-            if base.held_bytes <= self._budget_bytes and base.index >= log.since and self._held.is_live(key, log):
+            if base.held_bytes <= self.budget_bytes and base.index >= log.since and self._held.is_live(key, log):
                 self._held.remove(key)
                 self._held.hold(key, (base, *older[:1]))
                 self._held.trim(key, log)
                 self._evict()
                 self._on_due()
             return base
+
+    # --- builders -----------------------------------------------------------------------------------------------------
+
+    def await_room(self, check: Check) -> None:
+        """Return when a base more can be held in memory without others going that are not on disk yet, or when all has
+        been done that can be. `check` is asked now and then, and raises to give up."""
+        if self.is_pressed() and self._room.is_kept:
+            self._on_due()
+            self._room.wait(self._is_pressed, check)
+
+    def writes(self, is_kept: bool) -> None:
+        """Whether somebody writes bases to files, and says so after each round: what could be written is."""
+        self._room.tell(is_kept)
 
     # --- files --------------------------------------------------------------------------------------------------------
 
@@ -222,7 +240,7 @@ class ArrowCache:
             return self._is_pressed()
 
     def _is_pressed(self) -> bool:
-        return 2 * self._held.size_bytes > self._budget_bytes
+        return 2 * self._held.unwritten_bytes > self.budget_bytes
 
     def saved(self, key: BaseKey, mapped: TableBase) -> bool:
         """Go on with `mapped`, what was the newest base of `key` when it was written; False if that is held no longer.
@@ -238,7 +256,7 @@ class ArrowCache:
             return True
 
     def _evict(self) -> None:
-        self.counters.evictions += self._held.evict(self._budget_bytes)
+        self.counters.evictions += self._held.evict(self.budget_bytes)
 
 
 def nobody() -> None:

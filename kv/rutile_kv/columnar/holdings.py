@@ -41,6 +41,11 @@ class Holdings:
             each.clear()
         self.size_bytes = 0
 
+    @property
+    def unwritten_bytes(self) -> int:
+        """Of what is held of bases in memory."""
+        return sum(self._sizes.values())
+
     # --- bases --------------------------------------------------------------------------------------------------------
 
     def hold(self, key: BaseKey, generations: tuple[TableBase, ...]) -> None:

@@ -1,7 +1,7 @@
 """`MirrorReader`: a table's rows in one region, from a base and its delta where that is right, else from the row store.
 
-The chapter (`rutile_kv.columnar`) says when it is right. A base is built by the first read that wants the table's
-whole part of the region; reads of small ranges are served from one if it is there, and never build one.
+The chapter (`rutile_kv.columnar`) says when it is right. A base is built (`building`) by the first read that wants the
+table's whole part of the region; reads of small ranges are served from one if it is there, and never build one.
 """
 
 from __future__ import annotations
@@ -16,17 +16,16 @@ from rutile_coprocessor.pruning import Use
 from rutile_coprocessor.row import RowCodec
 from rutile_coprocessor.schema import HIDDEN_HANDLE, TableSchema
 from rutile_kv.columnar.base import KeyRange, TableBase
+from rutile_kv.columnar.building import base_of, column_id, plan_build, scan_for, with_handles
 from rutile_kv.columnar.cache import ArrowCache
 from rutile_kv.columnar.keys import BaseKey
 from rutile_kv.columnar.overlay import Overlay, Touched, lay_over, overlay_of, touched_chunks
 from rutile_kv.columnar.pins import Held, RegionPin
-from rutile_kv.columnar.rows import Check, RowScan, handles_of, read_rows
+from rutile_kv.columnar.rows import Check, handles_of, read_rows
 from rutile_kv.engine.api import Reader
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto.keys import table_range, user_bound
 
-HIDDEN_HANDLE_ID = -1
-"""The hidden handle's place among column ids, which are positive."""
 ENTRY_COST_BYTES = 4096
 """What a record of the delta costs a read, in bytes copied in the same time."""
 MOST_REMADE = 2
@@ -124,14 +123,20 @@ class _Reading:
     check: Check
 
     def run(self) -> TableRead:
+        read = self._without_building()
+        if read is not None:
+            return read
+        with self.cache.turns.of(self._key, self.check):
+            return self._without_building() or self._build()
+
+    def _without_building(self) -> TableRead | None:
+        """None if a base is to be built, or columns of one."""
         held = self.cache.find(self._key, self.pin, self.request.ts)
         if held is not None and self.request.ts < held.base.max_commit_ts:
             return self._from_rows()
         if held is not None and not held.base.missing(self.request.column_ids):
             return self._from_base(held)
-        if not self._is_whole:
-            return self._from_rows()
-        return self._build(held)
+        return None if self._is_whole else self._from_rows()
 
     @property
     def _key(self) -> BaseKey:
@@ -158,25 +163,40 @@ class _Reading:
         column_ids = [*held.base.columns] if goes_on else self.request.column_ids
         current = self._laid_over(held.base, overlay, touched, column_ids)
         if self._is_newest(overlay) and not current.missing([*held.base.columns]):
-            self.cache.put(self._key, current, self.pin)
+            self._keep(current)
         else:
             copied = current.size_beside(held.base)
             self.cache.charge(self._key, copied + ENTRY_COST_BYTES * len(held.delta))
         return self._cut(current, len(overlay.rows.values), "mirror+delta")
 
-    def _build(self, held: Held | None) -> TableRead:
+    def _build(self) -> TableRead:
         """Decode the columns that are missing over the table's whole part of the region, and keep all."""
-        request = self.request
-        absent = held.base.missing(request.column_ids) if held else request.column_ids
-        names = [name for name in request.columns if column_id(request.schema, name) in absent]
-        scan = read_rows(self.data.reader, RowCodec(request.schema), names, [self.whole], request.ts, self.check)
+        request, held = self.request, self.cache.find(self._key, self.pin, self.request.ts)
+        plan = plan_build(request.schema, request.columns, held.base if held else None)
+        if held is not None and plan.names == (HIDDEN_HANDLE,):
+            return self._add_handles(held)
+        self.cache.await_room(self.check)
+        scan = scan_for(plan, self.data.reader, self.whole, request.ts, self.check)
         if request.ts < scan.max_commit_ts:
-            return self._from_rows() if held else TableRead(scan.batches, scan.rows, "rows")
-        base = _base_of(scan, absent, request, self.pin.index)
+            if held is not None:
+                return self._from_rows()
+            return TableRead([batch.select(list(request.columns)) for batch in scan.batches], scan.rows, "rows")
+        base = base_of(scan, plan, self.pin.index)
+        if 2 * base.held_bytes > self.cache.budget_bytes:
+            base = base.only([column_id(plan.schema, name) for name in plan.wanted])
         if held is not None:
             base = self._brought_forward(held).join(base)
-        base = self.cache.put(self._key, base, self.pin)
-        return self._cut(base, scan.rows, "rows")
+        return self._cut(self._keep(base), scan.rows, "rows")
+
+    def _add_handles(self, held: Held) -> TableRead:
+        """Nothing is decoded: they are in the keys."""
+        overlay = self._overlay(held)
+        if overlay is not None and not self._is_newest(overlay):
+            return self._from_rows()
+        return self._cut(self._keep(with_handles(self._brought_forward(held))), 0, "mirror")
+
+    def _keep(self, base: TableBase) -> TableBase:
+        return self.cache.put(self._key, base, self.pin)
 
     def _brought_forward(self, held: Held) -> TableBase:
         """The base with all its columns as of the pin's index; the reader has seen that it reads the newest state."""
@@ -215,10 +235,6 @@ class _Reading:
         return TableRead(batches, rows_decoded, path, len(base.keys), len(without))
 
 
-def column_id(schema: TableSchema, name: str) -> int:
-    return HIDDEN_HANDLE_ID if name == HIDDEN_HANDLE else schema.column(name).id
-
-
 def _names(schema: TableSchema, column_ids: Sequence[int]) -> list[str]:
     name_of = {column.id: column.name for column in schema.columns}
     return [name_of.get(each, HIDDEN_HANDLE) for each in column_ids]
@@ -234,15 +250,6 @@ def part_of_region(table_id: int, region: metapb.Region) -> KeyRange:
 def _covers(ranges: Sequence[KeyRange], whole: KeyRange) -> bool:
     """Whether one of `ranges` holds all of `whole`."""
     return any(start <= whole[0] and (not end or whole[1] <= end) for start, end in ranges)
-
-
-def _base_of(scan: RowScan, column_ids: Sequence[int], request: TableRequest, index: int) -> TableBase:
-    """What a scan of a table's whole part of a region found; one empty chunk if that was nothing."""
-    names = [name for name in request.columns if column_id(request.schema, name) in column_ids]
-    empty = pa.RecordBatch.from_pylist([], schema=request.schema.arrow_schema(names))
-    batches, keys = scan.batches or [empty], scan.keys or [[]]
-    columns = {wanted: tuple(batch.column(position) for batch in batches) for position, wanted in enumerate(column_ids)}
-    return TableBase(index, scan.max_commit_ts, tuple(keys), columns, request.schema)
 
 
 def _from_rows(data: RegionData, request: TableRequest, check: Check) -> TableRead:

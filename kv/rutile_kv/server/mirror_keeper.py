@@ -95,6 +95,7 @@ class MirrorKeeper:
                 await self._fold(key)
             if self._files is not None and (self._may_save or self._closing or self._cache.is_pressed()):
                 await self._save_all(self._files)
+            self._cache.writes(self._files is not None and not self._closing)
 
     # --- folding ------------------------------------------------------------------------------------------------------
 
