@@ -17,6 +17,7 @@ from rutile.mysql.literals import statement_text
 from rutile.mysql.text_protocol import text_encoder
 from rutile.mysql.wire import FieldReader
 from rutile.parse.lexer import shape_of
+from rutile.session.charsets import UTF8MB4
 from rutile.session.result import ResultColumn
 from rutile_coprocessor.schema import ColumnType, Kind
 
@@ -49,7 +50,7 @@ def test_binary_rows_there_and_back(chosen: list[int], data: st.DataObject) -> N
     types = [TYPES[index] for index in chosen]
     row = tuple(data.draw(st.none() | values) for _, values in types)
     columns = [ResultColumn("c", kind) for kind, _ in types]
-    reader = FieldReader(binary_encoder(columns)(row))
+    reader = FieldReader(binary_encoder(columns, UTF8MB4)(row))
     assert reader.take(1) == b"\0"
     nulls = reader.take((len(row) + 2 + 7) // 8)
     found = []
@@ -57,7 +58,7 @@ def test_binary_rows_there_and_back(chosen: list[int], data: st.DataObject) -> N
         is_null = bool(nulls[position >> 3] & 1 << (position & 7))
         kind = wire_type(column.type)
         unsigned = ColumnFlag.UNSIGNED in kind.flags
-        value = None if is_null else read_parameter(reader, kind.field, unsigned)
+        value = None if is_null else read_parameter(reader, kind.field, unsigned, UTF8MB4)
         found.append(value.decode() if isinstance(value, bytes) and kind.charset == UTF8MB4_BIN else value)
     assert tuple(found) == row
     assert reader.left == 0
@@ -82,7 +83,7 @@ def test_binary_rows_there_and_back(chosen: list[int], data: st.DataObject) -> N
     ],
 )
 def test_text_rows(kind: ColumnType, value: object, text: bytes) -> None:
-    encode = text_encoder([ResultColumn("c", kind), ResultColumn("n", kind)])
+    encode = text_encoder([ResultColumn("c", kind), ResultColumn("n", kind)], UTF8MB4)
     assert encode((value, None)) == bytes((len(text),)) + text + b"\xfb"  # type: ignore[arg-type]
 
 
@@ -96,7 +97,7 @@ def test_a_column_definition_byte_for_byte() -> None:
 @given(st.integers(0, 255), st.binary(max_size=20), st.booleans())
 def test_any_parameter_bytes_give_a_value_or_a_clear_error(kind: int, data: bytes, unsigned: bool) -> None:
     try:
-        read_parameter(FieldReader(data), kind, unsigned)
+        read_parameter(FieldReader(data), kind, unsigned, UTF8MB4)
     except SqlError as error:
         assert error.code in (1835, 1366)
 

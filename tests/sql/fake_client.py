@@ -234,6 +234,9 @@ class FakeResult:
 class FakeClient:
     """Two stores: keys below `split` of each scan's rows in store 1, the others in store 2."""
 
+    runs_fragments = False
+    """Not by tickets."""
+
     def __init__(self, store: FakeStore | None = None, *, whole_possible: bool = True) -> None:
         self.store = store or FakeStore()
         self.whole_possible = whole_possible

@@ -65,7 +65,7 @@ def test_exceptions_as_attributes_of_connections() -> None:
         ("SELECT * FROM nowhere", rutile.ProgrammingError, 1146),
         ("INSERT INTO item VALUES (1, 'again', 0), (1, 'again', 0)", rutile.IntegrityError, 1062),
         ("INSERT INTO item VALUES (1, 'much longer than twenty characters', 0)", rutile.DataError, 1406),
-        ("SET GLOBAL autocommit = 1", rutile.NotSupportedError, 1235),
+        ("SET SESSION transaction_isolation = 'SERIALIZABLE'", rutile.NotSupportedError, 1235),
     ],
 )
 def test_errors_are_of_their_kind(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Protocol
 
 from rutile.catalog.model import CatalogSnapshot, DatabaseInfo, TableInfo
@@ -23,6 +24,7 @@ _TABLES = meta_key("table")
 _VIEWS = meta_key("view")
 _USERS = meta_key("user")
 _SEQUENCES = meta_key("sequence")
+_VARIABLES = meta_key("variable")
 STATISTICS_OF_TABLE = ("statistics", "statistics_changes")
 """`rutile.statistics.kept` writes them; they go with the table."""
 _PAGE = 1024
@@ -56,6 +58,15 @@ def table_key(database: str, name: str) -> bytes:
 
 def user_key(name: str, host: str) -> bytes:
     return meta_key("user", name, host)
+
+
+def variable_key(name: str) -> bytes:
+    return meta_key("variable", name)
+
+
+def variable_bytes(name: str, value: int | str) -> bytes:
+    """A system variable's value for all sessions to come, as it is kept."""
+    return json.dumps([name, value]).encode()
 
 
 def view_key(database: str, name: str) -> bytes:
@@ -103,6 +114,7 @@ async def load(reader: MetaReader) -> CatalogSnapshot:
     views = [ViewInfo.from_bytes(value) for _, value in await scan_all(reader, _VIEWS)]
     users = [User.from_bytes(value) for _, value in await scan_all(reader, _USERS)]
     sequences = [SequenceInfo.from_bytes(value) for _, value in await scan_all(reader, _SEQUENCES)]
+    variables = [json.loads(value) for _, value in await scan_all(reader, _VARIABLES)]
     return CatalogSnapshot(
         version,
         {info.name.lower(): info for info in databases},
@@ -110,6 +122,7 @@ async def load(reader: MetaReader) -> CatalogSnapshot:
         views={(view.schema.database.lower(), view.schema.name.lower()): view for view in views},
         users={user.key: user for user in users},
         sequences={(info.database.lower(), info.name.lower()): info for info in sequences},
+        variables=dict(variables),
     )
 
 

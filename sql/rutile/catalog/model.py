@@ -134,6 +134,8 @@ class CatalogSnapshot:
     """Those that have a record: root has none until it is changed (`rutile.privileges.accounts`)."""
 
     sequences: Mapping[tuple[str, str], SequenceInfo] = field(default_factory=dict)
+    variables: Mapping[str, int | str] = field(default_factory=dict)
+    """What SET GLOBAL gave, by name (`rutile.session.variables`)."""
 
     def database(self, name: str) -> DatabaseInfo | None:
         return self.databases.get(name.lower())

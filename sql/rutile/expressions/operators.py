@@ -74,8 +74,15 @@ def _paren(node: exp.Expr, scope: Scope) -> Compiled:
     return compile_expression(node.this, scope)
 
 
+def variable_name(node: exp.SessionParameter) -> str:
+    """@@name or @@session.name as "name", @@global.name as "global.name"."""
+    is_global = str(node.args.get("kind") or "").lower() == "global"
+    return f"global.{node.name.lower()}" if is_global else node.name.lower()
+
+
 def _session_parameter(node: exp.Expr, scope: Scope) -> Compiled:
-    name = node.name.lower()
+    assert isinstance(node, exp.SessionParameter)
+    name = variable_name(node)
 
     def evaluate(row: Sequence[Any], env: Environment) -> Any:
         if env.session_value is None:

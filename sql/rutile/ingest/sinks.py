@@ -15,6 +15,7 @@ import pyarrow.parquet as pa_parquet
 from rutile.errors import not_supported
 from rutile.mysql.text_protocol import value_encoder
 from rutile.parse.statements import Outfile
+from rutile.session.charsets import UTF8MB4
 from rutile.session.result import columns_from_schema, rows_of_table
 from rutile_coprocessor.schema import ColumnType, Kind
 
@@ -164,7 +165,7 @@ class TextWriter:
     def __init__(self, file: IO[bytes], schema: pa.Schema, form: Outfile) -> None:
         self._file = file
         types = [column.type for column in columns_from_schema(schema)]
-        self._columns = [(value_encoder(kind), self._is_enclosed(kind, form)) for kind in types]
+        self._columns = [(value_encoder(kind, UTF8MB4), self._is_enclosed(kind, form)) for kind in types]
         self._null = (form.escape + "N" if form.escape else "NULL").encode()
         self._quote, self._end = form.enclosed.encode(), form.field_end.encode()
         self._line_start, self._line_end = form.line_start.encode(), form.line_end.encode()

@@ -24,6 +24,7 @@ from rutile.mysql.problems import malformed_packet
 from rutile.mysql.text_protocol import bit_bytes
 from rutile.mysql.wire import FieldReader, lenenc_bytes
 from rutile.rows.readings import text_of
+from rutile.session.charsets import Charset
 from rutile.session.result import ResultColumn, Row
 from rutile_coprocessor.schema import ColumnType
 
@@ -46,9 +47,9 @@ _BYTES = (
 # --- rows going out ---------------------------------------------------------------------------------------------------
 
 
-def binary_encoder(columns: Sequence[ResultColumn]) -> Callable[[Row], bytes]:
-    """How to write rows of these columns."""
-    encoders = [_encoder(column.type) for column in columns]
+def binary_encoder(columns: Sequence[ResultColumn], charset: Charset) -> Callable[[Row], bytes]:
+    """How to write rows of these columns, texts in `charset`."""
+    encoders = [_encoder(column.type, charset) for column in columns]
     map_bytes = (len(columns) + _ROW_NULLS_OFFSET + 7) // 8
 
     def encode(row: Row) -> bytes:
@@ -65,7 +66,7 @@ def binary_encoder(columns: Sequence[ResultColumn]) -> Callable[[Row], bytes]:
     return encode
 
 
-def _encoder(kind: ColumnType) -> Encode:
+def _encoder(kind: ColumnType, charset: Charset) -> Encode:
     field = wire_type(kind).field
     if field in _INTEGER_BYTES:
         return _integer(_INTEGER_BYTES[field], signed=not kind.unsigned)
@@ -77,7 +78,9 @@ def _encoder(kind: ColumnType) -> Encode:
     if field is FieldType.BIT:
         write = bit_bytes(kind)
         return lambda value: lenenc_bytes(write(value))
-    return _time if field is FieldType.TIME else _text
+    if field is FieldType.TIME:
+        return _time
+    return _text if charset.is_utf8 else _text_in(charset)
 
 
 def _integer(size: int, *, signed: bool) -> Encode:
@@ -89,6 +92,10 @@ def _integer(size: int, *, signed: bool) -> Encode:
 
 def _text(value: object) -> bytes:
     return lenenc_bytes(value if isinstance(value, bytes) else text_of(value).encode())
+
+
+def _text_in(charset: Charset) -> Encode:
+    return lambda value: lenenc_bytes(value if isinstance(value, bytes) else charset.encode(text_of(value)))
 
 
 def _moment(value: object) -> bytes:
@@ -122,11 +129,11 @@ def _time(value: object) -> bytes:
 # --- parameters coming in ---------------------------------------------------------------------------------------------
 
 
-def read_parameter(reader: FieldReader, field: int, unsigned: bool) -> object:
+def read_parameter(reader: FieldReader, field: int, unsigned: bool, charset: Charset) -> object:
     """A parameter's value as sessions take it: int, float, Decimal, str, bytes, date, datetime, timedelta.
 
-    Raises 1835 for unknown types and impossible values. Text that is not UTF-8 stays bytes: a binary column takes it,
-    a text column refuses it with 1366.
+    Raises 1835 for unknown types and impossible values. Text that is not of `charset` stays bytes: a binary column
+    takes it, a text column refuses it with 1366.
     """
     if field in _INTEGER_BYTES:
         return reader.number(_INTEGER_BYTES[FieldType(field)], signed=not unsigned)
@@ -140,16 +147,16 @@ def read_parameter(reader: FieldReader, field: int, unsigned: bool) -> object:
     if field in (FieldType.DECIMAL, FieldType.NEWDECIMAL):
         return _decimal(reader.lenenc_bytes())
     if field in _TEXTS:
-        return text_or_bytes(reader.lenenc_bytes())
+        return text_or_bytes(reader.lenenc_bytes(), charset)
     if field in _BYTES:
         return reader.lenenc_bytes()
     raise malformed_packet()
 
 
-def text_or_bytes(data: bytes) -> str | bytes:
-    """`data` as text if it is UTF-8."""
+def text_or_bytes(data: bytes, charset: Charset) -> str | bytes:
+    """`data` as text if it is of `charset`."""
     try:
-        return data.decode()
+        return charset.decode(data)
     except UnicodeDecodeError:
         return data
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from rutile.mysql.constants import BINARY_CHARSET, UTF8MB4_BIN, ColumnFlag, FieldType
-from rutile.mysql.wire import lenenc_text
+from rutile.mysql.constants import BINARY_CHARSET, ColumnFlag, FieldType
+from rutile.mysql.wire import lenenc_bytes
+from rutile.session.charsets import UTF8MB4, Charset
 from rutile.session.result import ResultColumn
 from rutile_coprocessor.schema import ColumnType, Kind
 
-UTF8_BYTES_PER_CHARACTER = 4
 FLOATING_DECIMALS = 31
 """Means: as many as there are."""
 KEPT_DEFINITIONS = 4_096
@@ -46,20 +46,22 @@ class WireType:
 
 
 @lru_cache(KEPT_DEFINITIONS)
-def wire_type(kind: ColumnType) -> WireType:
-    """The protocol's type for one of ours."""
-    return WireType(_FIELD_TYPES[kind.kind], _charset(kind), _length(kind), _flags(kind), _decimals(kind))
+def wire_type(kind: ColumnType, charset: Charset = UTF8MB4) -> WireType:
+    """The protocol's type for one of ours, where texts are sent in `charset`."""
+    number = charset.collation_id if kind.is_character else BINARY_CHARSET
+    length = _length(kind, charset.max_bytes)
+    return WireType(_FIELD_TYPES[kind.kind], number, length, _flags(kind), _decimals(kind))
 
 
 @lru_cache(KEPT_DEFINITIONS)
-def definition(column: ResultColumn) -> bytes:
+def definition(column: ResultColumn, charset: Charset = UTF8MB4) -> bytes:
     """ColumnDefinition41. Schema and table are empty where the column is no table's."""
-    kind, origin = wire_type(column.type), column.origin
+    kind, origin = wire_type(column.type, charset), column.origin
     come_from = ("", "", "", "") if origin is None else (origin.database, origin.alias, origin.table, origin.column)
-    database, alias, table, org_name = map(lenenc_text, come_from)
+    database, alias, table, org_name = (lenenc_bytes(charset.nearest(name)) for name in come_from)
     flags = int(kind.flags) | (0 if origin is None else int(origin.traits))
     return b"".join((
-        lenenc_text("def"), database, alias, table, lenenc_text(column.name), org_name,
+        lenenc_bytes(b"def"), database, alias, table, lenenc_bytes(charset.nearest(column.name)), org_name,
         b"\x0c",
         kind.charset.to_bytes(2, "little"),
         kind.length.to_bytes(4, "little"),
@@ -70,15 +72,12 @@ def definition(column: ResultColumn) -> bytes:
     ))  # fmt: skip
 
 
-def _charset(kind: ColumnType) -> int:
-    return UTF8MB4_BIN if kind.is_character else BINARY_CHARSET
-
-
-def _length(kind: ColumnType) -> int:
+def _length(kind: ColumnType, most_bytes: int) -> int:
+    """In bytes, where a character takes `most_bytes`."""
     if kind.kind is Kind.DECIMAL:
         return kind.precision + 2
     if kind.kind in (Kind.CHAR, Kind.VARCHAR):
-        return kind.length * UTF8_BYTES_PER_CHARACTER
+        return kind.length * most_bytes
     if kind.kind in (Kind.BINARY, Kind.VARBINARY):
         return kind.length
     if kind.kind is Kind.BIT:
@@ -86,9 +85,9 @@ def _length(kind: ColumnType) -> int:
     if kind.is_enumerated:
         lengths = [len(member) for member in kind.members]
         longest = max(lengths) if kind.kind is Kind.ENUM else sum(lengths) + len(lengths) - 1
-        return longest * UTF8_BYTES_PER_CHARACTER
+        return longest * most_bytes
     if kind.is_variable:
-        per_character = UTF8_BYTES_PER_CHARACTER if kind.kind is Kind.TEXT else 1
+        per_character = most_bytes if kind.kind is Kind.TEXT else 1
         return min(kind.max_bytes * per_character, _MAX_LENGTH)
     fraction = kind.scale + 1 if kind.scale else 0
     return _WIDTHS[kind.kind] + fraction

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from rutile.errors import SqlError
 from rutile.mysql import replies
@@ -14,7 +13,9 @@ from rutile.mysql.link import Link, LinkLost
 from rutile.mysql.login import Doorkeeper, Security
 from rutile.mysql.problems import ConversationOver
 from rutile.mysql.replies import status_of
+from rutile.mysql.session_track import changes_of
 from rutile.privileges.logins import Logins
+from rutile.session.charsets import charset_of_id
 from rutile.session.engine import Database
 from rutile.session.session import Session
 
@@ -38,14 +39,6 @@ class ServerOptions:
     """How long a client may leave its socket unread while there is more to send."""
 
 
-class Neighbours(Protocol):
-    """What a connection may know of the others: the server."""
-
-    @property
-    def connection_count(self) -> int:
-        """How many there are."""
-
-
 class Connection:
     """One client. `run` lasts as long as it does."""
 
@@ -60,18 +53,17 @@ class Connection:
         self._commands: Commands | None = None
         self.thread_id = session.connection_id
 
-    async def run(self, neighbours: Neighbours) -> None:
+    async def run(self) -> None:
         """Serve the client to the end. Raises nothing."""
         self._link.on_lost = self.kill_query
         try:
             hello = await self._welcome()
             if hello is not None:
-                self._commands = Commands(
-                    self._link, self._session, self._database, hello.capabilities, neighbours, self._door
-                )
+                self._commands = Commands(self._link, self._session, self._database, hello.capabilities, self._door)
                 self._commands.on_kill = self.kill
                 await self._serve(self._commands)
         except LinkLost:
+            self._count_lost()
             log.debug("connection %d: the client is gone or was silent too long", self.thread_id)
         except Exception:
             log.exception("connection %d ended unexpectedly", self.thread_id)
@@ -79,6 +71,13 @@ class Connection:
             self._link.on_lost = lambda: None
             self._link.close()
             await (self._commands.session if self._commands else self._session).close()
+
+    def _count_lost(self) -> None:
+        counters = self._database.counters
+        if self._commands is None:
+            counters.aborted_connects += 1
+        else:
+            counters.aborted_clients += 1
 
     def kill_query(self) -> None:
         """Stop the running statement, if there is one."""
@@ -105,12 +104,14 @@ class Connection:
             if hello.database is not None:
                 await self._session.use(hello.database)
         except SqlError as error:
+            self._database.counters.aborted_connects += 1
             log.info("connection %d from %s refused: %s", self.thread_id, self._link.peer_host, error)
             await self._answer(replies.error(error))
             return None
         self._link.allow(self._options.max_packet_bytes)
         self._session.variables.set("max_allowed_packet", self._options.max_packet_bytes)
-        await self._answer(replies.ok(status_of(self._session)))
+        self._session.variables.speak(charset_of_id(hello.collation_id))
+        await self._answer(replies.ok(status_of(self._session), changes=changes_of(self._session, hello.capabilities)))
         return hello
 
     async def _answer(self, payload: bytes) -> None:
@@ -128,7 +129,7 @@ class Connection:
                 await self._answer(replies.error(error))
                 return
             except SqlError as error:
-                self._link.send(replies.error(error))
+                self._link.send(replies.error(error, charset=commands.session.variables.results_charset))
             await self._link.flush()
 
     async def _exchange(self, commands: Commands) -> None:

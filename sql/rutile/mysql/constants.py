@@ -8,6 +8,7 @@ MAX_FRAGMENT_BYTES = 0xFFFFFF
 """A payload of this size or more goes in several packets; the last is shorter, and may be empty."""
 NONCE_BYTES = 20
 UTF8MB4_BIN = 46
+"""What the greeting calls the server's character set."""
 BINARY_CHARSET = 63
 
 
@@ -33,6 +34,7 @@ class Capability(IntFlag):
     PLUGIN_AUTH = 1 << 19
     CONNECT_ATTRS = 1 << 20
     PLUGIN_AUTH_LENENC_DATA = 1 << 21
+    SESSION_TRACK = 1 << 23
     DEPRECATE_EOF = 1 << 24
 
 
@@ -46,6 +48,9 @@ class Status(IntFlag):
     IN_TRANSACTION = 1
     AUTOCOMMIT = 1 << 1
     MORE_RESULTS = 1 << 3
+    CURSOR_EXISTS = 1 << 6
+    LAST_ROW_SENT = 1 << 7
+    SESSION_STATE_CHANGED = 1 << 14
 
 
 class Command(IntEnum):

@@ -26,6 +26,8 @@ class ClientHello:
     proof: bytes
     method: str
     database: str | None
+    collation_id: int = UTF8MB4_BIN
+    """Its character set, by the number of a collation."""
 
 
 SSL_REQUEST_BYTES = 32
@@ -56,22 +58,20 @@ def greeting(version: str, thread_id: int, nonce: bytes, *, with_tls: bool = Fal
 
 
 def read_hello(payload: bytes) -> ClientHello:
-    """HandshakeResponse41. Raises 1043 for other protocols, 1835 for a packet that is cut short.
-
-    The client's character set is not asked for: text is UTF-8 here, which is what MySQL too falls back to when it does
-    not know a client's character set.
-    """
+    """HandshakeResponse41. Raises 1043 for other protocols, 1835 for a packet that is cut short."""
     reader = FieldReader(payload)
     wanted = reader.number(4)
     if wanted & _NEEDED != _NEEDED:
         raise bad_handshake("the client must speak protocol 4.1 with secure authentication")
     capabilities = Capability(wanted & OFFERED)
-    reader.take(4 + 1 + _CLIENT_RESERVED_BYTES)  # the largest packet it takes, character set, reserved
+    reader.take(4)  # the largest packet it takes
+    collation_id = reader.number(1)
+    reader.take(_CLIENT_RESERVED_BYTES)
     user = _text(reader.until_zero())
     proof = _proof(reader, capabilities)
     database = _text(reader.until_zero()) if Capability.CONNECT_WITH_DB in capabilities and reader.left else None
     method = _text(reader.until_zero()) if Capability.PLUGIN_AUTH in capabilities and reader.left else NATIVE
-    return ClientHello(capabilities, user, proof, method, database or None)
+    return ClientHello(capabilities, user, proof, method, database or None, collation_id)
 
 
 def read_change_user(payload: bytes, capabilities: Capability) -> ClientHello:
@@ -80,10 +80,9 @@ def read_change_user(payload: bytes, capabilities: Capability) -> ClientHello:
     user = _text(reader.until_zero())
     proof = reader.take(reader.number(1))
     database = _text(reader.until_zero())
-    if reader.left >= _CHARSET_BYTES:
-        reader.take(_CHARSET_BYTES)
+    collation_id = reader.number(_CHARSET_BYTES) if reader.left >= _CHARSET_BYTES else UTF8MB4_BIN
     method = _text(reader.until_zero()) if Capability.PLUGIN_AUTH in capabilities and reader.left else NATIVE
-    return ClientHello(capabilities, user, proof, method, database or None)
+    return ClientHello(capabilities, user, proof, method, database or None, collation_id)
 
 
 def _proof(reader: FieldReader, capabilities: Capability) -> bytes:

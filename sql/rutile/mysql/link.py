@@ -13,6 +13,7 @@ from typing import cast
 
 from rutile.mysql.packets import HEADER_BYTES, PacketDecoder, frame
 from rutile.mysql.tls import TlsLayer
+from rutile.session.counters import Counters, Encryption
 
 READ_AHEAD_BYTES = 256 << 10
 FLUSH_BYTES = 64 << 10
@@ -45,6 +46,8 @@ class Link(asyncio.Protocol):
         self._heard_at = 0.0
         self.is_lost = False
         self.peer_host = ""
+        self.counters = Counters()
+        """Whose bytes these are."""
 
     # --- called by the loop ---
 
@@ -55,6 +58,7 @@ class Link(asyncio.Protocol):
         self._opened(self)
 
     def data_received(self, data: bytes) -> None:
+        self.counters.bytes_received += len(data)
         if self._tls is not None:
             try:
                 data = self._tls.receive(data)
@@ -183,11 +187,16 @@ class Link(asyncio.Protocol):
 
     def _write(self, data: bytes) -> None:
         assert self._transport is not None
+        self.counters.bytes_sent += len(data)
         (self._tls.send if self._tls is not None else self._transport.write)(data)
 
     @property
     def is_encrypted(self) -> bool:
         return self._tls is not None
+
+    @property
+    def encryption(self) -> Encryption:
+        return self._tls.encryption if self._tls is not None else Encryption()
 
     async def start_tls(self, context: ssl.SSLContext, timeout_s: float) -> None:
         """Go on in TLS; what has arrived after the request belongs to it. Raises LinkLost."""

@@ -7,7 +7,6 @@ Any other error ends the load with it; the rest of the file is read and dropped.
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections.abc import Iterator
 
@@ -15,7 +14,7 @@ from rutile.ddl.show_create import quote_name
 from rutile.errors import SqlError
 from rutile.mysql.link import Link
 from rutile.mysql.load_statement import LoadData
-from rutile.mysql.problems import invalid_characters, packet_too_large
+from rutile.mysql.problems import packet_too_large
 from rutile.mysql.records import Record, RecordReader
 from rutile.session.result import Result, SqlWarning
 from rutile.session.session import Session
@@ -36,7 +35,8 @@ class Load:
         self._session = session
         self._statement = statement
         self._reader = RecordReader(statement.format)
-        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._charset = session.variables.client_charset
+        self._decoder = self._charset.incremental_decoder()
         self._to_skip = statement.skipped_lines
         self._columns: tuple[str, ...] = statement.columns
         self._batch: list[Record] = []
@@ -45,9 +45,10 @@ class Load:
         self._warnings: list[SqlWarning] = []
 
     async def run(self) -> Result:
-        """Ask for the file and load it. Raises what INSERT raises, 1300 for what is not UTF-8, LinkLost."""
+        """Ask for the file and load it. Raises what INSERT raises, 1300 for what is not of the client's character set,
+        and LinkLost."""
         await self._find_columns()
-        self._link.send(REQUEST + self._statement.file.encode())
+        self._link.send(REQUEST + self._charset.encode(self._statement.file))
         await self._link.flush()
         alone = not self._session.holds_locks
         await self._session.execute("BEGIN" if alone else f"SAVEPOINT {quote_name(_SAVEPOINT)}")
@@ -91,7 +92,7 @@ class Load:
         try:
             text = self._decoder.decode(piece)
         except UnicodeDecodeError as error:
-            raise invalid_characters(repr(piece[error.start : error.start + 8])) from None
+            raise self._charset.invalid(piece[error.start :]) from None
         limit = self._session.variables.number("max_allowed_packet")
         if self._reader.kept_characters > limit:
             raise packet_too_large(limit)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from rutile.errors import SqlError
 from rutile.mysql.binary_protocol import UNSIGNED_PARAMETER, read_parameter, text_or_bytes
@@ -16,12 +17,17 @@ from rutile.mysql.constants import FieldType
 from rutile.mysql.problems import malformed_packet, packet_too_large, too_many_prepared, unknown_statement
 from rutile.mysql.wire import FieldReader
 from rutile.parse.lexer import shape_of
+from rutile.session.charsets import Charset
 from rutile.session.prompt import PromptPlan
 from rutile.session.result import ResultColumn
+
+if TYPE_CHECKING:
+    from rutile.mysql.cursors import Cursor
 
 MAX_STATEMENTS = 16_382
 """MySQL's default max_prepared_stmt_count; here for each connection."""
 _EXECUTE_ITERATIONS = 1
+_CURSOR_READ_ONLY = 1
 _BINARY_TYPES = (FieldType.TINY_BLOB, FieldType.MEDIUM_BLOB, FieldType.LONG_BLOB, FieldType.BLOB)
 
 
@@ -42,6 +48,13 @@ class PreparedStatement:
     """The statement's shape, where its parameters are all the values there are; None where it has literals too."""
     prompt_plan: PromptPlan | None = None
     """How it was answered promptly the last time."""
+    cursor: Cursor | None = None
+
+    async def close_cursor(self) -> None:
+        """Give up the rows that were not fetched."""
+        cursor, self.cursor = self.cursor, None
+        if cursor is not None:
+            await cursor.close()
 
     def add_long_data(self, position: int, data: bytes, limit_bytes: int) -> None:
         """Keep a piece of parameter `position`'s value."""
@@ -57,44 +70,44 @@ class PreparedStatement:
         """Forget the long values sent ahead."""
         self.long_data, self.long_data_error = {}, None
 
-    def read_parameters(self, reader: FieldReader) -> list[object]:
+    def read_parameters(self, reader: FieldReader, charset: Charset) -> list[object]:
         """The values of an EXECUTE, its header already read; long values are used up. Raises 1835, 1153."""
         try:
             if self.long_data_error is not None:
                 raise self.long_data_error
-            return self._values(reader) if self.parameter_count else []
+            return self._values(reader, charset) if self.parameter_count else []
         finally:
             self.reset()
 
-    def _values(self, reader: FieldReader) -> list[object]:
+    def _values(self, reader: FieldReader, charset: Charset) -> list[object]:
         nulls = reader.take((self.parameter_count + 7) // 8)
         if reader.number(1):
             self.types = [_type(reader.number(2)) for _ in range(self.parameter_count)]
         if not self.types:
             raise malformed_packet()
-        return [self._value(reader, position, nulls) for position in range(self.parameter_count)]
+        return [self._value(reader, position, nulls, charset) for position in range(self.parameter_count)]
 
-    def _value(self, reader: FieldReader, position: int, nulls: bytes) -> object:
+    def _value(self, reader: FieldReader, position: int, nulls: bytes, charset: Charset) -> object:
         kind, unsigned = self.types[position]
         if position in self.long_data:
             data = bytes(self.long_data[position])
-            return data if kind in _BINARY_TYPES else text_or_bytes(data)
+            return data if kind in _BINARY_TYPES else text_or_bytes(data, charset)
         if nulls[position >> 3] & 1 << (position & 7) or kind == FieldType.NULL:
             return None
-        return read_parameter(reader, kind, unsigned)
+        return read_parameter(reader, kind, unsigned, charset)
 
 
 def _type(code: int) -> tuple[int, bool]:
     return code & 0xFF, bool(code >> 8 & UNSIGNED_PARAMETER)
 
 
-def read_execute_header(reader: FieldReader) -> int:
-    """The statement's id. A cursor that EXECUTE may ask for is not opened: the rows come at once, which is allowed."""
+def read_execute_header(reader: FieldReader) -> tuple[int, bool]:
+    """The statement's id, and whether a read-only cursor is asked for, the one kind there is. Raises 1835."""
     statement_id = reader.number(4)
-    reader.take(1)
+    wants_cursor = bool(reader.number(1) & _CURSOR_READ_ONLY)
     if reader.number(4) != _EXECUTE_ITERATIONS:
         raise malformed_packet()
-    return statement_id
+    return statement_id, wants_cursor
 
 
 def _bare_shape(sql: str, parameter_count: int) -> str | None:
@@ -132,9 +145,16 @@ class PreparedStatements:
         """The statement, for commands that have no answer to put an error in."""
         return self._statements.get(statement_id)
 
-    def close(self, statement_id: int) -> None:
-        """Forget a statement; nothing if there is none, as MySQL has it."""
-        self._statements.pop(statement_id, None)
+    def __len__(self) -> int:
+        return len(self._statements)
 
-    def clear(self) -> None:
-        self._statements.clear()
+    @property
+    def open_cursors(self) -> int:
+        """How many of them have one."""
+        return sum(each.cursor is not None for each in self._statements.values())
+
+    async def close(self, statement_id: int) -> None:
+        """Forget a statement; nothing if there is none, as MySQL has it."""
+        statement = self._statements.pop(statement_id, None)
+        if statement is not None:
+            await statement.close_cursor()

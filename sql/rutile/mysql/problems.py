@@ -5,12 +5,13 @@ from __future__ import annotations
 from rutile.errors import SqlError
 
 ER_TOO_MANY_CONNECTIONS = 1040
+ER_OUT_OF_RESOURCES = 1041
 ER_HANDSHAKE = 1043
 ER_UNKNOWN_COMMAND = 1047
 ER_PACKET_TOO_LARGE = 1153
 ER_PACKETS_OUT_OF_ORDER = 1156
 ER_UNKNOWN_STATEMENT = 1243
-ER_INVALID_CHARACTERS = 1300
+ER_NO_OPEN_CURSOR = 1421
 ER_TOO_MANY_PREPARED = 1461
 ER_MALFORMED_PACKET = 1835
 ER_SECURE_TRANSPORT_REQUIRED = 3159
@@ -63,6 +64,15 @@ def malformed_packet() -> SqlError:
     return SqlError(ER_MALFORMED_PACKET, "Malformed communication packet")
 
 
+def no_open_cursor(statement_id: int) -> SqlError:
+    return SqlError(ER_NO_OPEN_CURSOR, f"The statement ({statement_id}) has no open cursor")
+
+
+def too_many_cursors(limit: int) -> SqlError:
+    message = f"Out of resources: {limit} cursors are open on this connection. Fetch them to the end, or close them"
+    return SqlError(ER_OUT_OF_RESOURCES, message)
+
+
 def unknown_statement(statement_id: int, command: str) -> SqlError:
     message = f"Unknown prepared statement handler ({statement_id}) given to {command}"
     return SqlError(ER_UNKNOWN_STATEMENT, message)
@@ -71,7 +81,3 @@ def unknown_statement(statement_id: int, command: str) -> SqlError:
 def too_many_prepared(limit: int) -> SqlError:
     message = f"Can't create more than max_prepared_stmt_count statements (current value: {limit})"
     return SqlError(ER_TOO_MANY_PREPARED, message, sqlstate="42000")
-
-
-def invalid_characters(shown: str) -> SqlError:
-    return SqlError(ER_INVALID_CHARACTERS, f"Invalid utf8mb4 character string: '{shown}'")

@@ -22,6 +22,7 @@ from rutile.mysql.prepared import PreparedStatement, PreparedStatements, read_ex
 from rutile.mysql.replies import status_of
 from rutile.mysql.text_protocol import text_encoder
 from rutile.mysql.wire import FieldReader, lenenc_int
+from rutile.session.charsets import Charset
 from rutile.session.prompt import PromptPlan
 from rutile.session.result import ResultColumn, Row
 from rutile.session.session import Session
@@ -56,7 +57,7 @@ class PromptAnswers:
         self._session = session
         self._prepared = prepared
         self._capabilities = capabilities
-        self._forms: dict[tuple[PromptPlan, Status, bool], Form] = {}
+        self._forms: dict[tuple[PromptPlan, Status, bool, Charset], Form] = {}
 
     def answer(self, packet: bytes) -> bytes | None:
         """The packets that answer a command, or None: it goes the ordinary way."""
@@ -69,7 +70,7 @@ class PromptAnswers:
 
     def _query(self, packet: bytes) -> bytes:
         try:
-            sql = packet[1:].decode()
+            sql = self._session.variables.client_charset.decode(packet[1:])
         except UnicodeDecodeError as error:
             raise NotNow from error
         plan, parameters = self._session.prompt.find_text(sql)
@@ -77,11 +78,20 @@ class PromptAnswers:
 
     def _execute(self, packet: bytes) -> bytes:
         reader = FieldReader(packet[1:])
-        statement = self._prepared.find(read_execute_header(reader))
-        if statement is None or statement.shape is None or statement.long_data or statement.long_data_error:
+        statement_id, wants_cursor = read_execute_header(reader)
+        statement = self._prepared.find(statement_id)
+        if statement is None or wants_cursor or statement.cursor is not None:
+            raise NotNow
+        if statement.shape is None or statement.long_data or statement.long_data_error:
             raise NotNow
         plan = self._plan_of(statement)
-        return self._answer(plan, statement.read_parameters(reader), statement.sql, is_binary=True)
+        self._session.counters.commands["stmt_execute"] += 1
+        return self._answer(
+            plan,
+            statement.read_parameters(reader, self._session.variables.client_charset),
+            statement.sql,
+            is_binary=True,
+        )
 
     def _plan_of(self, statement: PreparedStatement) -> PromptPlan:
         plan, prompt = statement.prompt_plan, self._session.prompt
@@ -102,17 +112,20 @@ class PromptAnswers:
         return b"".join((form.head, len(body).to_bytes(3, "little"), form.row_number, body, form.end))
 
     def _form(self, plan: PromptPlan, status: Status, *, is_binary: bool) -> Form:
-        key = (plan, status, is_binary)
+        charset = self._session.variables.results_charset
+        key = (plan, status, is_binary, charset)
         form = self._forms.get(key)
         if form is None:
             if len(self._forms) >= MAX_FORMS:
                 self._forms.clear()
             make = binary_encoder if is_binary else text_encoder
-            form = self._forms[key] = self._make_form(plan.columns, status, make(plan.columns))
+            form = self._forms[key] = self._make_form(plan.columns, status, make(plan.columns, charset), charset)
         return form
 
-    def _make_form(self, columns: Sequence[ResultColumn], status: Status, encode: Callable[[Row], bytes]) -> Form:
-        payloads = [lenenc_int(len(columns)), *(definition(column) for column in columns)]
+    def _make_form(
+        self, columns: Sequence[ResultColumn], status: Status, encode: Callable[[Row], bytes], charset: Charset
+    ) -> Form:
+        payloads = [lenenc_int(len(columns)), *(definition(column, charset) for column in columns)]
         if Capability.DEPRECATE_EOF not in self._capabilities:
             payloads.append(replies.eof(status))
         head, sequence = bytearray(), 1

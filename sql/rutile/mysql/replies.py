@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from rutile.errors import SqlError
 from rutile.mysql.constants import Capability, Status
-from rutile.mysql.wire import lenenc_int, lenenc_text
+from rutile.mysql.wire import lenenc_bytes, lenenc_int, lenenc_text
+from rutile.session.charsets import UTF8MB4, Charset
 from rutile.session.session import Session
 
 MAX_MESSAGE_BYTES = 512
@@ -22,9 +23,21 @@ def status_of(session: Session) -> Status:
     return _STATUSES[session.autocommit, session.in_transaction]
 
 
-def ok(status: Status, *, affected_rows: int = 0, last_insert_id: int = 0, warnings: int = 0, info: str = "") -> bytes:
-    """OK after a statement without rows."""
-    return _ok(_OK, status, affected_rows, last_insert_id, warnings, info)
+def ok(
+    status: Status,
+    *,
+    affected_rows: int = 0,
+    last_insert_id: int = 0,
+    warnings: int = 0,
+    info: str = "",
+    changes: bytes = b"",
+) -> bytes:
+    """OK after a statement without rows; `changes` is what `session_track` says of the session."""
+    if not changes:
+        return _ok(_OK, status, affected_rows, last_insert_id, warnings, info)
+    changed = status | Status.SESSION_STATE_CHANGED
+    told = _ok(_OK, changed, affected_rows, last_insert_id, warnings, info)
+    return told + (b"" if info else lenenc_text("")) + lenenc_bytes(changes)
 
 
 def end_of_rows(capabilities: Capability, status: Status, warnings: int) -> bytes:
@@ -50,12 +63,14 @@ def _ok(first: bytes, status: Status, affected_rows: int, last_insert_id: int, w
     ))  # fmt: skip
 
 
-def error(failure: SqlError, *, with_sqlstate: bool = True) -> bytes:
+def error(failure: SqlError, *, with_sqlstate: bool = True, charset: Charset = UTF8MB4) -> bytes:
     """ERR; before the capabilities are agreed on it goes without the SQLSTATE."""
     state = b"#" + failure.sqlstate.encode() if with_sqlstate else b""
-    return _ERROR + failure.code.to_bytes(2, "little") + state + _shortened(failure.message)
+    return _ERROR + failure.code.to_bytes(2, "little") + state + _shortened(failure.message, charset)
 
 
-def _shortened(message: str) -> bytes:
+def _shortened(message: str, charset: Charset) -> bytes:
     """At most MAX_MESSAGE_BYTES, cut between characters."""
+    if not charset.is_utf8:
+        return charset.nearest(message[: MAX_MESSAGE_BYTES // charset.max_bytes])
     return message.encode("utf-8", "replace")[:MAX_MESSAGE_BYTES].decode("utf-8", "ignore").encode()

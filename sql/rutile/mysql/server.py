@@ -11,6 +11,7 @@ from rutile.mysql.link import Link, LinkLost
 from rutile.mysql.problems import too_many_connections
 from rutile.privileges.logins import Logins
 from rutile.session.engine import Database
+from rutile.session.variables import SessionVariables
 from rutile_proto.errors import PortInUse
 
 STOP_TIMEOUT_S = 5.0
@@ -72,14 +73,24 @@ class MysqlServer:
         return Link(self._opened, HANDSHAKE_PACKET_BYTES, self._options.write_timeout_s)
 
     def _opened(self, link: Link) -> None:
-        limit = self._options.max_connections
-        serving = self._turn_away(link) if len(self._tasks) >= limit else self._serve(link)
+        limit, counters = self._most_connections, self._database.counters
+        is_full = len(self._tasks) >= limit
+        counters.came(len(self._tasks) + (not is_full))
+        counters.refused_as_too_many += is_full
+        serving = self._turn_away(link, limit) if is_full else self._serve(link)
         task = asyncio.get_running_loop().create_task(serving)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _turn_away(self, link: Link) -> None:
-        error = too_many_connections(self._options.max_connections)
+    @property
+    def _most_connections(self) -> int:
+        """The server's own limit, or max_connections where that is lower."""
+        catalog = self._database.catalog.cached()
+        variables = SessionVariables(catalog.variables) if catalog is not None else SessionVariables()
+        return min(self._options.max_connections, variables.number("max_connections"))
+
+    async def _turn_away(self, link: Link, limit: int) -> None:
+        error = too_many_connections(limit)
         link.send(replies.error(error, with_sqlstate=False))
         with contextlib.suppress(LinkLost):
             await link.flush()
@@ -90,6 +101,6 @@ class MysqlServer:
         connection = Connection(link, session, self._database, self._logins, self._options)
         self._connections[connection.thread_id] = connection
         try:
-            await connection.run(self)
+            await connection.run()
         finally:
             del self._connections[connection.thread_id]

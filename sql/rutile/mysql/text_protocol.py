@@ -13,6 +13,7 @@ import numpy as np
 
 from rutile.mysql.wire import NULL_LENGTH, lenenc_bytes
 from rutile.rows.readings import text_of
+from rutile.session.charsets import Charset
 from rutile.session.result import ResultColumn, Row
 from rutile_coprocessor.schema import ColumnType, Kind
 
@@ -20,9 +21,9 @@ Encode = Callable[[object], bytes]
 _FRACTION_DIGITS = 6
 
 
-def text_encoder(columns: Sequence[ResultColumn]) -> Callable[[Row], bytes]:
-    """How to write rows of these columns."""
-    encoders = [value_encoder(column.type) for column in columns]
+def text_encoder(columns: Sequence[ResultColumn], charset: Charset) -> Callable[[Row], bytes]:
+    """How to write rows of these columns, texts in `charset`."""
+    encoders = [value_encoder(column.type, charset) for column in columns]
 
     def encode(row: Row) -> bytes:
         return b"".join([
@@ -33,7 +34,7 @@ def text_encoder(columns: Sequence[ResultColumn]) -> Callable[[Row], bytes]:
     return encode
 
 
-def value_encoder(kind: ColumnType) -> Encode:
+def value_encoder(kind: ColumnType, charset: Charset) -> Encode:
     """How to write the values of a column, NULL excepted."""
     if kind.kind is Kind.FLOAT:
         return _single
@@ -43,7 +44,7 @@ def value_encoder(kind: ColumnType) -> Encode:
         return lambda value: text_of(value).rjust(4, "0").encode()
     if kind.kind in (Kind.DATETIME, Kind.TIMESTAMP, Kind.TIME):
         return _moment(kind.scale)
-    return _plain
+    return _plain if charset.is_utf8 else _plain_in(charset)
 
 
 def bit_bytes(kind: ColumnType) -> Encode:
@@ -56,6 +57,10 @@ def _plain(value: object) -> bytes:
     if isinstance(value, str):
         return value.encode()
     return value if isinstance(value, bytes) else text_of(value).encode()
+
+
+def _plain_in(charset: Charset) -> Encode:
+    return lambda value: charset.encode(value) if isinstance(value, str) else _plain(value)
 
 
 def _single(value: object) -> bytes:

@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable
 
+from rutile.session.counters import Encryption
 from rutile_proto.errors import InvalidRequest
 
 _READ_BYTES = 64 << 10
@@ -24,6 +25,12 @@ class TlsLayer:
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._write_out = write_out
         self.is_established = False
+
+    @property
+    def encryption(self) -> Encryption:
+        """What was agreed on."""
+        cipher = self._tls.cipher()
+        return Encryption(cipher[0] if cipher is not None else "", self._tls.version() or "")
 
     def receive(self, data: bytes) -> bytes:
         """What the records say. Raises ssl.SSLError for what is no TLS, or not acceptable."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sqlglot import exp
 
 from rutile.errors import not_supported
@@ -34,7 +36,10 @@ _OF_TABLE = {"columns": "columns", "fields": "columns", "index": "index", "index
 def parse_show(cursor: TokenCursor) -> st.Statement:
     """SHOW ... as `statements.Show`."""
     cursor.take()
-    cursor.accept("session", "global", "local", "extended")
+    if cursor.accept("global"):
+        word = cursor.expect("variables", "status").word
+        return replace(_ending(cursor, word), is_global=True)
+    cursor.accept("session", "local", "extended")
     full = cursor.accept("full")
     if cursor.accept("create"):
         return _show_create(cursor)

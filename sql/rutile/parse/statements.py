@@ -262,18 +262,21 @@ class Use:
     database: str
 
 
+VariableScope: TypeAlias = Literal["session", "global", "user"]
+
+
 @dataclass(frozen=True, slots=True)
 class Assignment:
     """One `name = value` of SET. `scope` "user" is for @name."""
 
-    scope: Literal["session", "global", "user"]
+    scope: VariableScope
     name: str
     value: exp.Expr
 
 
 @dataclass(frozen=True, slots=True)
 class SetVariables:
-    """SET; empty for forms that change nothing here, such as SET NAMES utf8mb4."""
+    """SET; SET NAMES is that of three variables."""
 
     assignments: tuple[Assignment, ...] = ()
 
@@ -291,6 +294,8 @@ class Show:
     """LIMIT: how many rows to leave out, and how many to show at most."""
     where: exp.Expr | None = None
     """A condition on the columns of the result."""
+    is_global: bool = False
+    """SHOW GLOBAL VARIABLES, SHOW GLOBAL STATUS."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from sqlglot import exp
 
 from rutile.expressions.compile import UTC, Environment
 from rutile.expressions.functions import moment_function, session_function_name
+from rutile.expressions.operators import variable_name
 from rutile.rows.temporal import format_datetime, format_time
 
 
@@ -90,7 +91,7 @@ def _bound_value(node: exp.Expr, environment: Environment) -> Callable[[], objec
         return lambda: (environment.user_variables or {}).get(node.name.lower())
     session_value = environment.session_value
     if isinstance(node, exp.SessionParameter) and session_value is not None:
-        return lambda: session_value(node.name.lower())
+        return lambda: session_value(variable_name(node))
     if not isinstance(node, exp.Func):
         return None
     moment = moment_function(node)

@@ -8,12 +8,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
-from sqlglot import exp
-
-from rutile import errors
-from rutile.expressions.compile import Environment, NotCompilable, constant_value
+from rutile.expressions.compile import Environment
 from rutile.parse import statements as st
 from rutile.privileges.run import run_user_statement
+from rutile.session.assignments import run_set
 from rutile.session.batch import run_batch
 from rutile.session.definitions import run_definition
 from rutile.session.file_statements import run_file_statement
@@ -99,7 +97,7 @@ async def run_statement(session: Session, statement: st.Statement, sql: str, env
         case st.Use(name):
             await session.use(name)
         case st.SetVariables():
-            await _set(session, statement, environment)
+            await run_set(session, statement, environment)
         case st.Begin(as_of=moment) if moment is not None:
             await session.transaction.commit()
             session.stale.transaction_ts = await session.stale.timestamp(moment, environment)
@@ -126,24 +124,3 @@ async def run_statement(session: Session, statement: st.Statement, sql: str, env
 def _forget_dropped_database(session: Session, statement: st.Statement) -> None:
     if isinstance(statement, st.DropDatabase) and statement.name.lower() == (session.database or "").lower():
         session.database = None
-
-
-async def _set(session: Session, statement: st.SetVariables, environment: Environment) -> None:
-    for assignment in statement.assignments:
-        value = await _value(session, assignment.value, environment)
-        if assignment.scope == "user":
-            session.user_variables[assignment.name] = value
-        elif assignment.scope == "global":
-            raise errors.not_supported(f"SET GLOBAL {assignment.name}")
-        else:
-            session.variables.set(assignment.name, value)
-            if assignment.name == "autocommit" and session.autocommit:
-                await session.transaction.commit()
-
-
-async def _value(session: Session, expression: exp.Expr, environment: Environment) -> object:
-    """An expression's value: by closures, or as a query."""
-    try:
-        return constant_value(expression, environment)
-    except NotCompilable:
-        return (await session.queries.constant(expression, environment)).rows()[0][0]

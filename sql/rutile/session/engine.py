@@ -29,6 +29,7 @@ from rutile.planner.shapes import ShapePlan
 from rutile.privileges.check import NeedsCache
 from rutile.privileges.model import INTERNAL, Identity
 from rutile.rows.access import TableAccesses
+from rutile.session.counters import ServerCounters
 from rutile.session.file_access import NOWHERE
 from rutile.session.plan_cache import DEFAULT_SIZE, PlanCache
 from rutile.session.prompt import PromptPlan
@@ -96,6 +97,7 @@ class Database:
         """Held by the one large INSERT that is under way (`rutile.session.shaped`)."""
         self.history = StatementHistory(self.options.now, self.options.slow_log)
         """What has run."""
+        self.counters = ServerCounters(self.options.monotonic)
         self.sessions: dict[int, Session] = {}
         """The open ones, by connection id."""
         self._executor = Executor(self.options.memory_limit_bytes, self.options.duckdb_threads)
@@ -114,7 +116,8 @@ class Database:
         self, database: str | None = None, identity: Identity = INTERNAL, connection_id: int | None = None
     ) -> Session:
         """A new session of `identity`, in `database` if one is named. Raises 1044, 1049."""
-        session = Session(self, connection_id or next(self._connection_ids), identity)
+        variables = (await self.catalog.current()).variables
+        session = Session(self, connection_id or next(self._connection_ids), identity, variables)
         if identity.is_checked:
             await session.privileges.become(identity)
         if database is not None:

@@ -27,6 +27,7 @@ from rutile.privileges.check import SessionPrivileges
 from rutile.privileges.model import INTERNAL, Identity
 from rutile.rows.access import TableAccess
 from rutile.rows.links import with_linked
+from rutile.session.counters import Counters, Encryption
 from rutile.session.describe import Description, describe
 from rutile.session.dispatch import run_statement
 from rutile.session.duckdb_door import DuckDbDoor
@@ -43,13 +44,16 @@ from rutile.session.statement_summary import Ran
 from rutile.session.storage import KvTransaction
 from rutile.session.streams import ResultStream, Streams
 from rutile.session.temporary import TemporaryTables
+from rutile.session.tracking import SessionChanges
 from rutile.session.transactions import TransactionMode, TransactionState, read_only_transaction
 from rutile.session.values import session_value
-from rutile.session.variables import SessionVariables, zone_name
+from rutile.session.variables import UNCHANGED, GlobalValues, SessionVariables, zone_name
 from rutile_coprocessor.watchdog import CancelToken
 from rutile_proto.errors import RutileError
 
 if TYPE_CHECKING:
+    from pyarrow import RecordBatch
+
     from rutile.session.engine import Database
 
 _NAME_ERRORS = (errors.ER_NO_SUCH_TABLE, errors.ER_BAD_DB, errors.ER_BAD_FIELD)
@@ -64,7 +68,9 @@ Outcome = TypeVar("Outcome")
 class Session:
     """One client's session; made by `Database.session`."""
 
-    def __init__(self, database: Database, connection_id: int, identity: Identity = INTERNAL) -> None:
+    def __init__(
+        self, database: Database, connection_id: int, identity: Identity = INTERNAL, variables: GlobalValues = UNCHANGED
+    ) -> None:
         self.shared = database
         self.connection_id = connection_id
         self.privileges = SessionPrivileges(identity, database.catalog, database.needs)
@@ -73,7 +79,12 @@ class Session:
         self.on_kill: Callable[[], None] = self.cancel
         """What KILL by another session does: the way the client came in ends its connection."""
         self.database: str | None = None
-        self.variables = SessionVariables()
+        self.variables = SessionVariables(variables)
+        self.counters = Counters()
+        self.encryption = Encryption()
+        self.tracked = SessionChanges()
+        self.prepared_count: Callable[[], int] = lambda: 0
+        """How many statements its client has prepared over the protocol."""
         self.transaction = TransactionState(
             database.client, database.catalog, database.tables, database.options.monotonic, database.changes
         )
@@ -120,9 +131,21 @@ class Session:
 
     async def stream(self, sql: str, params: Sequence[object] = (), dialect: str = "mysql") -> ResultStream:
         """Run one statement, its rows to be taken batch by batch (see `rutile.session.streams`). Raises SqlError."""
+        found = await self.result_or_stream(sql, params, dialect)
+        return found if isinstance(found, ResultStream) else self.streams.of_result(found)
+
+    async def result_or_stream(
+        self, sql: str, params: Sequence[object] = (), dialect: str = "mysql"
+    ) -> Result | ResultStream:
+        """Run one statement; a stream if its rows can be read in parts, else its result. Raises SqlError."""
         async with self._turn:
             scan = await self._attended(sql, lambda: self.streams.scan(sql, params, dialect))
-        return scan or self.streams.of_result(await self.execute(sql, params, dialect))
+        return scan or await self.execute(sql, params, dialect)
+
+    async def next_batch(self, stream: ResultStream, sql: str) -> RecordBatch | None:
+        """The next batch of a stream, taken as a statement of its own: KILL QUERY finds it. Raises SqlError."""
+        async with self._turn:
+            return await self._attended(sql, stream.next_batch)
 
     async def execute_script(self, sql: str) -> list[Result]:
         """Run the statements of a script one after the other, until one raises."""
@@ -143,6 +166,7 @@ class Session:
         try:
             await self.privileges.check_database(database)
             self.database = (await self.shared.catalog.get_database(database)).name
+            self.tracked.moved()
         except RutileError as error:
             raise errors.from_floor(error) from error
 
@@ -158,6 +182,8 @@ class Session:
 
     async def close(self) -> None:
         """Roll back what is open. A closed session executes nothing."""
+        if not self._closed:
+            self.shared.counters.ended.add(self.counters)
         self._closed = True
         if self.shared.sessions.get(self.connection_id) is self:
             del self.shared.sessions[self.connection_id]
@@ -176,6 +202,7 @@ class Session:
         self.warnings = []
         self.row_count, self.found_rows = -1, rows
         self.last_plan_from_cache = True
+        self.counters.questions += 1
         self.activity.end()
         self._remember(sql, shape, seconds, (rows, 0, 0, 0))
 
@@ -206,6 +233,7 @@ class Session:
     def _start(self, sql: str) -> None:
         if self._closed or self.is_killed:
             raise SqlError(errors.ER_UNKNOWN, "the session is closed")
+        self.counters.questions += 1
         self._cancelled = self.plan_from_cache = False
         self.cancel_token = CancelToken()
         self._running = asyncio.current_task()
@@ -235,7 +263,10 @@ class Session:
         shared, who = self.shared, self.privileges.identity
         where, now = self.database or "", shared.options.now()
         ran = Ran(shape, sql, where, who.name, who.host, self.connection_id, now, seconds, *counts)
-        shared.history.add(ran, self.variables.number("tidb_slow_log_threshold") / 1000)
+        slow_s = self.variables.number("tidb_slow_log_threshold") / 1000
+        self.counters.count(shape)
+        self.counters.slow_queries += int(seconds >= slow_s)
+        shared.history.add(ran, slow_s)
 
     def _noted(self, error: SqlError) -> SqlError:
         """The error, after the notes of the next SHOW WARNINGS have it."""
@@ -283,6 +314,8 @@ class Session:
             return await self.door.run(sql, params)
         if dialect != "mysql":
             raise errors.not_supported(f"the dialect {dialect!r}: there are mysql and duckdb")
+        if "@@" in sql:
+            self.variables.cluster = (await self.shared.catalog.current()).variables
         sql = in_default_mode(sql, self.variables.modes)
         shape = shape_of(sql, params)
         self._shape_text = sql[:MAX_SHAPE_TEXT] if shape is None else shape.text

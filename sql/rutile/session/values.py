@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 
 def session_value(session: Session, name: str) -> object:
-    """The value of a session's function (with its parentheses) or variable. Raises 1193."""
+    """The value of a session's function (with its parentheses) or variable, "global.name" for @@global.name. Raises
+    1193, 1238."""
     match name:
         case "database()" | "schema()":
             return session.database
@@ -42,4 +43,6 @@ def session_value(session: Session, name: str) -> object:
             return session.shared.files.secure_file_priv
         case "tidb_current_ts":
             return session.transaction.current.start_ts if session.transaction.current else 0
+    if name.startswith("global."):
+        return session.variables.get_global(name.removeprefix("global."))
     return session.variables.get(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rutile.privileges.names import Privilege
+from rutile.session.charsets import CHARSETS
 from rutile.session.result import Result, ResultColumn, Row
 from rutile_coprocessor.schema import ColumnType, Kind
 
@@ -22,7 +23,6 @@ _NOTHING: dict[str, str] = {
     "binlog status": "File Position Binlog_Do_DB Binlog_Ignore_DB Executed_Gtid_Set",
     "binlogs": "Log_name File_size Encrypted",
     "nothing": "Server_Id Host Port Source_Id Replica_UUID",
-    "status": "Variable_name Value",
     "empty": "Variable_name Value",
 }
 """The columns of lists that are empty here: no plugins, routines, triggers, events, profiles, binary log, replicas."""
@@ -40,10 +40,13 @@ def fixed_list(what: str) -> Result | None:
             return text_result(["Engine", "Support", "Comment", "Transactions", "XA", "Savepoints"], [_ENGINE])
         case "collation":
             names = ["Collation", "Charset", "Id", "Default", "Compiled", "Sortlen"]
-            return text_result(names, [("utf8mb4_bin", "utf8mb4", "46", "Yes", "Yes", "1")])
+            shown = [(each.collation, each.name, str(each.collation_id), "Yes", "Yes", "1") for each in CHARSETS]
+            return text_result(names, list(shown))
         case "charset":
             names = ["Charset", "Description", "Default collation", "Maxlen"]
-            return text_result(names, [("utf8mb4", "UTF-8 Unicode", "utf8mb4_bin", "4")])
+            return text_result(
+                names, [(each.name, each.description, each.collation, str(each.max_bytes)) for each in CHARSETS]
+            )
         case "engine status":
             return text_result(["Type", "Name", "Status"], [("InnoDB", "", "see information_schema.TIDB_TRX")])
         case "privileges":

@@ -110,7 +110,7 @@ async def _tidb(session: Session, catalog: CatalogSnapshot) -> Rows:
 
 
 async def _global_variables(session: Session, catalog: CatalogSnapshot) -> Rows:
-    return list(SessionVariables().items())
+    return list(SessionVariables((await session.shared.catalog.current()).variables).global_items())
 
 
 async def _stats_meta(session: Session, catalog: CatalogSnapshot) -> Rows:

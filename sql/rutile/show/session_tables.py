@@ -16,7 +16,8 @@ from rutile.privileges.names import Privilege
 from rutile.rows.temporal import format_datetime
 from rutile.session.process_list import process_rows
 from rutile.session.statement_summary import Ran, Summary, Window, digest_of
-from rutile.session.variables import SERVER_VERSION
+from rutile.session.variables import SERVER_VERSION, SessionVariables
+from rutile.show.status import status_rows
 from rutile_proto import codec, keys
 
 if TYPE_CHECKING:
@@ -169,6 +170,18 @@ async def _session_variables(session: Session, catalog: CatalogSnapshot) -> Rows
     return list(session.variables.items())
 
 
+async def _global_variables(session: Session, catalog: CatalogSnapshot) -> Rows:
+    return list(SessionVariables((await session.shared.catalog.current()).variables).global_items())
+
+
+async def _session_status(session: Session, catalog: CatalogSnapshot) -> Rows:
+    return list(status_rows(session, is_global=False))
+
+
+async def _global_status(session: Session, catalog: CatalogSnapshot) -> Rows:
+    return list(status_rows(session, is_global=True))
+
+
 async def _none(session: Session, catalog: CatalogSnapshot) -> Rows:
     return []
 
@@ -195,14 +208,14 @@ SESSION_TABLES: Mapping[str, tuple[str, MakeRows]] = {
     "tidb_trx": ("ID# STATE USER DB SESSION_ID# CURRENT_SQL MODE", _transactions),
     "cluster_tidb_trx": ("ID# STATE USER DB SESSION_ID# CURRENT_SQL MODE", _transactions),
     "session_variables": ("VARIABLE_NAME VARIABLE_VALUE", _session_variables),
-    "global_status": ("VARIABLE_NAME VARIABLE_VALUE", _none),
-    "session_status": ("VARIABLE_NAME VARIABLE_VALUE", _none),
+    "global_status": ("VARIABLE_NAME VARIABLE_VALUE", _global_status),
+    "session_status": ("VARIABLE_NAME VARIABLE_VALUE", _session_status),
 }  # fmt: skip
 PERFORMANCE_TABLES: Mapping[str, tuple[str, MakeRows]] = {
     "session_variables": ("VARIABLE_NAME VARIABLE_VALUE", _session_variables),
-    "global_variables": ("VARIABLE_NAME VARIABLE_VALUE", _session_variables),
-    "session_status": ("VARIABLE_NAME VARIABLE_VALUE", _none),
-    "global_status": ("VARIABLE_NAME VARIABLE_VALUE", _none),
+    "global_variables": ("VARIABLE_NAME VARIABLE_VALUE", _global_variables),
+    "session_status": ("VARIABLE_NAME VARIABLE_VALUE", _session_status),
+    "global_status": ("VARIABLE_NAME VARIABLE_VALUE", _global_status),
     "setup_actors": ("HOST USER ROLE ENABLED HISTORY", _none),
     "processlist": (_PROCESS, _processes),
 }

@@ -19,6 +19,7 @@ from rutile.show.filtering import filtered
 from rutile.show.fixed import fixed_list, text_result
 from rutile.show.information_schema import visible_databases
 from rutile.show.like import like_matcher
+from rutile.show.status import status_rows
 from rutile.show.virtual import is_virtual, virtual_schema
 from rutile.statistics.statements import SHOW_KINDS, run_show_statistics
 from rutile_coprocessor.schema import Column, ColumnType, Kind
@@ -61,7 +62,9 @@ async def _whole(session: Session, statement: st.Show) -> Result:
         case "index":
             return await _index(statement, session)
         case "variables":
-            rows: list[Row] = [(name, value) for name, value in session.variables.items() if matches(name)]
+            return await _variables(statement, session)
+        case "status":
+            rows: list[Row] = [row for row in status_rows(session, is_global=statement.is_global) if matches(row[0])]
             return text_result(["Variable_name", "Value"], rows)
         case "warnings" | "errors" | "warning count" | "error count":
             return _notes(statement, session.warnings)
@@ -71,6 +74,13 @@ async def _whole(session: Session, statement: st.Show) -> Result:
     if found is None:
         raise not_supported(f"SHOW {statement.what.upper()}")
     return found
+
+
+async def _variables(statement: st.Show, session: Session) -> Result:
+    variables, matches = session.variables, like_matcher(statement.pattern).match
+    variables.cluster = (await session.shared.catalog.current()).variables
+    found = variables.global_items() if statement.is_global else variables.items()
+    return text_result(["Variable_name", "Value"], [row for row in found if matches(row[0])])
 
 
 LOOKS_BACK = ("warnings", "errors", "warning count", "error count")
