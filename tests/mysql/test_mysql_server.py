@@ -185,7 +185,7 @@ def test_commands_sent_ahead_are_answered_in_order() -> None:
     play(scenario)
 
 
-@pytest.mark.parametrize("command", [b"\x04t\0", b"\x1c\x01\0\0\0\0\0\0\0", b"\x77", b""])
+@pytest.mark.parametrize("command", [b"\x04t\0", b"\x1d\x01\0\0\0\0\0\0\0", b"\x77", b""])
 def test_unknown_commands_are_errors_only(command: bytes) -> None:
     async def scenario(world: World) -> None:
         client = await RawClient.login(world)

@@ -3,12 +3,14 @@
     bytes ──► packets.PacketDecoder ──► link.Link ──► connection.Connection ──► rutile.session.session.Session
                      (tls within)  └─► prompt_answers       │
               login, handshake, auth      who is there      │  before the first command
-              commands                    what is asked  ◄──┤
+              commands, prepared_commands what is asked  ◄──┤
               literals                    text in, as str   │
               prepared, binary_protocol   parameters in     │
               load_data, records          a file in         │
               columns, text_protocol,     rows out       ◄──┘
               binary_protocol, replies
+              cursors                     rows out when they are fetched
+              session_track               what changed of the session
 
 *A conversation.* The server speaks first: its greeting offers capabilities and a nonce. The client answers with the
 capabilities it wants of those, a user, and a proof that it knows the password; the two sets' intersection governs
@@ -37,8 +39,11 @@ column definitions, rows, an end. Packets carry a sequence number that both side
 * The password never travels. Both methods' proofs are checked against what the catalogue keeps, so the slow exchange of
   caching_sha2_password, which sends it, is never asked for.
 
-*Not here, and not offered in the greeting, so that clients do not try:* compression, session tracking, query
-attributes, server-side cursors. Text is UTF-8 on both sides, whatever character set a client names.
+* Text is a str within and in the client's character set on the wire (`rutile.session.charsets`): by the number in its
+  handshake, later by SET NAMES. What a set has no bytes for is an error, in results too, where MySQL would send "?";
+  only names and messages have the "?".
+
+*Not here, and not offered in the greeting, so that clients do not try:* compression, query attributes.
 
 Facts: MySQL's protocol documentation ("Client/Server Protocol"), and the measurements behind the design, which tell
 where real clients depend on what the documentation leaves open.

@@ -13,5 +13,7 @@
   `current_reads` is how a pessimistic statement sees rows as of its own moment; `stale_reads` is reading the past.
 * `storage` is all that the front end asks of the key-value client, so that tests have a twin of it.
 * `streams` gives a result batch by batch; `scan_tickets` knows which queries can be read in parts for it, or by others.
+* `variables` are the session's and the cluster's (SET GLOBAL, kept in the catalogue); `counters` is what SHOW STATUS
+  adds up, `tracking` what a client is told of changes, `charsets` how texts are written at the edge.
 * `duckdb_door` takes statements in DuckDB's dialect (Ibis comes in there); everything behind the door is the same.
 """
