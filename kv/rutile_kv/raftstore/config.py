@@ -47,6 +47,8 @@ class StoreConfig:
     compact_check_ticks: int = 10
     log_gap_entries: int = 512
     """Fewer applied entries than this are not worth a compaction (see `log_compaction`)."""
+    log_gap_bytes: int = 8 << 20
+    """... but of a log that holds more than this half is kept: what is cut soon is never written to table files."""
     log_limit_entries: int = 16_384
     log_limit_bytes: int = 48 << 20
     """Beyond either the log is cut to half even where a follower still needs it: that one gets a snapshot."""

@@ -1,7 +1,10 @@
 """How much of its log a region keeps: enough for followers that are slow, no more for those that are dead.
 
 A leader looks every `compact_check_ticks`. What every member has is of no use to anybody but watchers that come from
-another leader (`replay`), and for them a tail of half of `log_gap_entries` stays. Shorter logs are not worth cutting.
+another leader (`replay`), and for them a tail of half of `log_gap_entries` stays. Shorter logs are not worth cutting,
+unless they are heavy: a bulk load writes entries of megabytes, which cost nothing more if they are cut while they are in
+memory, and are written twice more, by a flush and a compaction, if not. So a log of `log_gap_bytes` is looked at with
+every tick, and cut to half as many bytes.
 
     a member that answers       is waited for, also while a snapshot is on its way to it
     a member silent for         is not: when it comes back it gets the log if that still reaches it, or a snapshot
@@ -39,10 +42,21 @@ def cut_at(peer: Peer, config: StoreConfig) -> int:
     applied = storage.applied_index
     length = applied - storage.truncated_index
     is_over = length >= config.log_limit_entries or storage.log_bytes >= config.log_limit_bytes
-    if length < config.log_gap_entries and not is_over:
+    if length < config.log_gap_entries and not is_over and not is_heavy(peer, config):
         return 0
-    index = min(applied - config.log_gap_entries // 2, _awaited(peer, config))
+    index = min(applied - _tail(peer, config, length), _awaited(peer, config))
     return max(index, applied - length // 2) if is_over else index
+
+
+def is_heavy(peer: Peer, config: StoreConfig) -> bool:
+    """Whether the log holds so many bytes that it is to be cut soon."""
+    return peer.storage.log_bytes >= config.log_gap_bytes
+
+
+def _tail(peer: Peer, config: StoreConfig, length: int) -> int:
+    """How many of the log's applied entries stay for watchers."""
+    log_bytes = max(1, peer.storage.log_bytes)
+    return min(config.log_gap_entries // 2, length * (config.log_gap_bytes // 2) // log_bytes)
 
 
 def _awaited(peer: Peer, config: StoreConfig) -> int:

@@ -8,7 +8,7 @@ in the same tick.
 from rutile_kv.engine.api import Engine
 from rutile_kv.raftstore.config import StoreConfig
 from rutile_kv.raftstore.events import CheckSplit, MembershipDoubt
-from rutile_kv.raftstore.log_compaction import compact_log
+from rutile_kv.raftstore.log_compaction import compact_log, is_heavy
 from rutile_kv.raftstore.peer import Peer
 from rutile_kv.raftstore.round import Round
 from rutile_kv.raftstore.split_check import is_check_due
@@ -35,7 +35,7 @@ def on_tick(peer: Peer, tick: int, config: StoreConfig, round_: Round) -> None:
         if tick >= peer.applier.consistency.paused_until_tick:
             peer.applier.consistency.paused_until_tick = 0
     if peer.is_leader:
-        if turn % config.compact_check_ticks == 0:
+        if turn % config.compact_check_ticks == 0 or is_heavy(peer, config):
             compact_log(peer, config)
         if config.consistency_check_ticks and turn % config.consistency_check_ticks == 0:
             _check_consistency(peer)
