@@ -54,11 +54,19 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="import-rates-") as name:
         folder = Path(name)
+        _keep_bytecode(folder / "bytecode")
         rows = _make_files(folder, options.scale)
         folder.chmod(0o755)  # PostgreSQL reads as another user
         loads = [_rutile(folder / f"lineitem.{form}", rows) for form in options.formats.split(",")]
         loads += _peers(folder / "lineitem.csv", rows)
     _report(loads)
+
+
+def _keep_bytecode(folder: Path) -> None:
+    """Have the processes started find their modules compiled, as they are wherever Rutile is installed."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["PYTHONPYCACHEPREFIX"] = str(folder)
+    subprocess.run([sys.executable, "-c", "import rutile.ingest.import_file"], check=True)
 
 
 def _make_files(folder: Path, scale: float) -> int:

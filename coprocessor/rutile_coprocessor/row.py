@@ -62,18 +62,24 @@ class RowCodec:
     # --- many rows ---
 
     def encode_batch(self, batch: pa.RecordBatch) -> list[bytes]:
-        """The bytes of each row. The batch has every column of the schema, by name; Arrow types of the same family
-        are converted if no value changes. Raises a ColumnValueError, or InvalidRequest if a column is missing."""
+        """`encode_array` as a list."""
+        return self.encode_array(batch).to_pylist()  # type: ignore[no-any-return]
+
+    def encode_array(self, batch: pa.RecordBatch) -> pa.Array:
+        """The bytes of each row, as large_binary. The batch has every column of the schema, by name; Arrow types of the
+        same family are converted if no value changes. Raises a ColumnValueError, or InvalidRequest if a column is
+        missing."""
         layout = self._layout(self.schema.layout_version)
         positions = {name.lower(): place for place, name in enumerate(batch.schema.names)}
         missing = [column.name for column in layout.columns if column.name.lower() not in positions]
         if missing:
             raise InvalidRequest(f"table {self.schema.name}: the batch lacks columns {', '.join(missing)}")
         arrays = [batch.column(positions[column.name.lower()]) for column in layout.columns]
-        rows: list[bytes] = []
-        for start in range(0, batch.num_rows, CHUNK_ROWS):
-            rows += encode_rows(layout, [array.slice(start, CHUNK_ROWS) for array in arrays])
-        return rows
+        chunks = [
+            encode_rows(layout, [array.slice(start, CHUNK_ROWS) for array in arrays])
+            for start in range(0, batch.num_rows, CHUNK_ROWS)
+        ]
+        return pa.concat_arrays(chunks) if chunks else pa.array([], pa.large_binary())
 
     def decode_batch(
         self, values: list[bytes], handles: Int64Array | None = None, columns: Sequence[str] | None = None

@@ -114,8 +114,9 @@ def _arrow_values(kind: ColumnType, stored: npt.NDArray[Any]) -> npt.NDArray[Any
 # --- writing ----------------------------------------------------------------------------------------------------------
 
 
-def encode_rows(layout: RowLayout, arrays: list[pa.Array]) -> list[bytes]:
-    """The rows whose columns, in the layout's order, are `arrays`. Raises a ColumnValueError for what does not fit."""
+def encode_rows(layout: RowLayout, arrays: list[pa.Array]) -> pa.Array:
+    """The rows whose columns, in the layout's order, are `arrays`, as large_binary. Raises a ColumnValueError for what
+    does not fit."""
     count = len(arrays[0])
     prefixes = np.zeros(count, layout.dtype)
     prefixes["format"], prefixes["version"] = 1, layout.version
@@ -132,14 +133,14 @@ def encode_rows(layout: RowLayout, arrays: list[pa.Array]) -> list[bytes]:
     return _join(layout, prefixes, texts)
 
 
-def _join(layout: RowLayout, prefixes: npt.NDArray[Any], texts: list[pa.Array]) -> list[bytes]:
+def _join(layout: RowLayout, prefixes: npt.NDArray[Any], texts: list[pa.Array]) -> pa.Array:
     size = layout.prefix_size
-    head = pa.Array.from_buffers(pa.binary(size), len(prefixes), [None, pa.py_buffer(prefixes.view(np.uint8))])
+    fixed = pa.Array.from_buffers(pa.binary(size), len(prefixes), [None, pa.py_buffer(prefixes.view(np.uint8))])
+    head = fixed.cast(pa.large_binary())
     if not texts:
-        return head.to_pylist()  # type: ignore[no-any-return]
-    parts = [head.cast(pa.large_binary()), *texts, pa.scalar(b"", pa.large_binary())]
-    rows = pc.binary_join_element_wise(*parts, null_handling="replace", null_replacement="")
-    return rows.to_pylist()  # type: ignore[no-any-return]
+        return head
+    parts = [head, *texts, pa.scalar(b"", pa.large_binary())]
+    return pc.binary_join_element_wise(*parts, null_handling="replace", null_replacement="")
 
 
 def _write_nulls(

@@ -18,7 +18,7 @@ from rutile_proto.keys import storage_key, versioned_key
 
 def rows_of(count: int, size: int) -> CommittedRows:
     keys = [storage_key(b"k%06d" % number) for number in range(count)]
-    return CommittedRows(keys, [bytes([number % 251]) * size for number in range(count)], 10, 20)
+    return CommittedRows.of(keys, [bytes([number % 251]) * size for number in range(count)], 10, 20)
 
 
 def families(world: World) -> tuple[dict[bytes, bytes], dict[bytes, bytes]]:
@@ -45,11 +45,12 @@ def test_every_row_arrives(transport: str, count: int, size: int) -> None:
         world.cluster.inject("BulkWrite", None, DROP, split)
         await world.client.bulk_load(rows)
         longs, writes = families(world)
-        assert list(writes) == [] or sorted(writes) == [versioned_key(key, 20) for key in rows.storage_keys]
-        values = rows.values if size > 255 else []
-        assert longs == {versioned_key(key, 10): value for key, value in zip(rows.storage_keys, values, strict=False)}
+        keys, values = rows.storage_keys.to_pylist(), rows.values.to_pylist()
+        assert list(writes) == [] or sorted(writes) == [versioned_key(key, 20) for key in keys]
+        outside = values if size > 255 else []
+        assert longs == {versioned_key(key, 10): value for key, value in zip(keys, outside, strict=False)}
         if size <= 255:
-            assert Write.from_bytes(writes[versioned_key(rows.storage_keys[7], 20)]).short_value == rows.values[7]
+            assert Write.from_bytes(writes[versioned_key(keys[7], 20)]).short_value == values[7]
 
     run(transport, body)
 
@@ -60,7 +61,7 @@ def test_files_that_do_not_compress_are_made_smaller() -> None:
     async def body(world: World) -> None:
         noise = random.Random(1)
         keys = [storage_key(b"k%06d" % number) for number in range(50_000)]
-        rows = CommittedRows(keys, [noise.randbytes(200) for _ in keys], 10, 20)
+        rows = CommittedRows.of(keys, [noise.randbytes(200) for _ in keys], 10, 20)
         await world.client.bulk_load(rows)
         sent: list[rutilepb.WriteOps] = [call.ops for method, call in world.cluster.calls if method == "BulkWrite"]
         assert len(sent) > 1 and all(sum(map(len, ops.values)) <= MAX_FILES_BYTES for ops in sent)
@@ -72,7 +73,7 @@ def test_files_that_do_not_compress_are_made_smaller() -> None:
 def test_rows_out_of_order_are_refused() -> None:
     async def body(world: World) -> None:
         rows = rows_of(FILE_FROM_BYTES // 50, 50)
-        backwards = CommittedRows(rows.storage_keys[::-1], rows.values, 10, 20)
+        backwards = CommittedRows.of(rows.storage_keys.to_pylist()[::-1], rows.values.to_pylist(), 10, 20)
         with pytest.raises(InvalidRequest, match="ascend"):
             await world.client.bulk_load(backwards)
         assert world.cluster.bulk == {}

@@ -114,7 +114,7 @@ async def load_files(world: PlaceWorld, victim: int) -> None:
     """So many rows that they travel as table files."""
     ts = await world.client.timestamp()
     keys = [storage_key(b"load/%d/%06d" % (ts, number)) for number in range(6_000)]
-    rows = CommittedRows(keys, [bytes(300)] * len(keys), ts, await world.client.timestamp())
+    rows = CommittedRows.of(keys, [bytes(300)] * len(keys), ts, await world.client.timestamp())
     await world.client.bulk_load(rows)
 
 

@@ -71,7 +71,7 @@ def test_in_bulk_as_one_by_one(rows: list[tuple[object, ...]], handle: str) -> N
         expected.append((storage_key(key), table.rows.encode_row(row)))
         entries = [index.entry(row, table.handle_of(key)) for index in table.indexes]
         expected += [(storage_key(entry.key), entry.value) for entry in entries]
-    found = list(zip(encoded.rows.storage_keys, encoded.rows.values, strict=True))
+    found = list(zip(encoded.rows.storage_keys.to_pylist(), encoded.rows.values.to_pylist(), strict=True))
     assert sorted(found) == sorted(expected)
     assert [key for key, _ in found] == sorted(key for key, _ in expected)
     again, distinct = BulkEncoder(table, 5, 7).keys(batch, 100)
@@ -84,6 +84,6 @@ def test_in_bulk_as_one_by_one(rows: list[tuple[object, ...]], handle: str) -> N
 @given(st.dictionaries(st.binary(min_size=1, max_size=9), st.binary(max_size=300), max_size=20))
 def test_committed_rows_are_what_single_puts_are(pairs: dict[bytes, bytes]) -> None:
     ordered = sorted(pairs.items())
-    rows = CommittedRows([storage_key(key) for key, _ in ordered], [value for _, value in ordered], 5, 7)
+    rows = CommittedRows.of([storage_key(key) for key, _ in ordered], [value for _, value in ordered], 5, 7)
     entries, expected = rows.entries(), encode_puts(ordered, 5, 7)
     assert entries == expected

@@ -14,6 +14,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from rutile_kv.client.backoff import Backoff
 from rutile_kv.client.bulk import PARALLEL, PUT_DEFAULT, PUT_WRITE, BulkEntries, bulk_write, cut_by_region
 from rutile_kv.client.cluster import Cluster
@@ -35,54 +40,65 @@ MAX_FILES_BYTES = 7 << 20
 PUT_DEFAULT_FILE, PUT_WRITE_FILE = 6 << 1, 7 << 1
 """`rutilepb.WriteOps.kinds` of table files."""
 _ROW_OVERHEAD_BYTES = 20
-_LENGTHS = [bytes([length]) for length in range(SHORT_VALUE_LIMIT_BYTES + 1)]
+_NOTHING = pa.scalar(b"", pa.large_binary())
 
 
 @dataclass(frozen=True, slots=True)
 class CommittedRows:
     """Rows in strictly ascending order of their storage keys, committed at `commit_ts` by a transaction begun at
-    `start_ts`."""
+    `start_ts`. Keys and values are large_binary, without NULLs."""
 
-    storage_keys: Sequence[bytes]
-    values: Sequence[bytes]
+    storage_keys: pa.Array
+    values: pa.Array
     start_ts: int
     commit_ts: int
 
+    @classmethod
+    def of(cls, storage_keys: Sequence[bytes], values: Sequence[bytes], start_ts: int, commit_ts: int) -> CommittedRows:
+        """Rows from lists."""
+        kind = pa.large_binary()
+        return cls(pa.array(storage_keys, kind), pa.array(values, kind), start_ts, commit_ts)
+
+    def __len__(self) -> int:
+        return len(self.storage_keys)
+
     def part(self, begin: int, end: int) -> CommittedRows:
         """Rows begin..end."""
-        return CommittedRows(self.storage_keys[begin:end], self.values[begin:end], self.start_ts, self.commit_ts)
+        keys, values = self.storage_keys.slice(begin, end - begin), self.values.slice(begin, end - begin)
+        return CommittedRows(keys, values, self.start_ts, self.commit_ts)
 
     def sizes(self) -> list[int]:
         """About how many bytes each takes."""
-        pairs = zip(self.storage_keys, self.values, strict=True)
-        return [len(key) + len(value) + _ROW_OVERHEAD_BYTES for key, value in pairs]
+        both = pc.add(pc.binary_length(self.storage_keys), pc.binary_length(self.values))
+        return pc.add(both, _ROW_OVERHEAD_BYTES).to_pylist()  # type: ignore[no-any-return]
 
     def size_bytes(self) -> int:
         """About how many bytes all of it takes."""
-        return sum(map(len, self.storage_keys)) + sum(map(len, self.values)) + _ROW_OVERHEAD_BYTES * len(self.values)
+        return _bytes_in(self.storage_keys) + _bytes_in(self.values) + _ROW_OVERHEAD_BYTES * len(self)
 
-    def writes(self) -> tuple[list[bytes], list[bytes]]:
+    def writes(self) -> tuple[pa.Array, pa.Array]:
         """The entries of the family `write`: long values are left to `default` (rutile_kv.mvcc.records)."""
-        suffix = encode_uint64_desc(self.commit_ts)
         head = Write(WriteKind.PUT, self.start_ts, b"").to_bytes()[:-1]  # without the length byte of the empty value
-        outside = Write(WriteKind.PUT, self.start_ts).to_bytes()
-        keys = [key + suffix for key in self.storage_keys]
-        longest, lengths = SHORT_VALUE_LIMIT_BYTES, _LENGTHS
-        values = [head + lengths[len(value)] + value if len(value) <= longest else outside for value in self.values]
-        return keys, values
+        lengths = self._lengths()
+        fixed = pa.Array.from_buffers(pa.binary(1), len(self), [None, pa.py_buffer(lengths.astype(np.uint8))])
+        values = pc.binary_join_element_wise(_binary(head), fixed.cast(pa.large_binary()), self.values, _NOTHING)
+        if self._has_long():
+            outside = _binary(Write(WriteKind.PUT, self.start_ts).to_bytes())
+            values = pc.if_else(pa.array(lengths > SHORT_VALUE_LIMIT_BYTES), outside, values)
+        return _versions(self.storage_keys, self.commit_ts), values
 
-    def longs(self) -> tuple[list[bytes], list[bytes]]:
+    def longs(self) -> tuple[pa.Array, pa.Array]:
         """The entries of the family `default`."""
-        suffix = encode_uint64_desc(self.start_ts)
-        pairs = zip(self.storage_keys, self.values, strict=True)
-        longs = [(key + suffix, value) for key, value in pairs if len(value) > SHORT_VALUE_LIMIT_BYTES]
-        return [key for key, _ in longs], [value for _, value in longs]
+        if not self._has_long():
+            return self.storage_keys.slice(0, 0), self.values.slice(0, 0)
+        is_long = pa.array(self._lengths() > SHORT_VALUE_LIMIT_BYTES)
+        return _versions(self.storage_keys.filter(is_long), self.start_ts), self.values.filter(is_long)
 
     def entries(self) -> BulkEntries:
         """All of it as single entries."""
-        long_keys, long_values = self.longs()
-        keys, values = self.writes()
-        routes = [key[:-8] for key in long_keys] + list(self.storage_keys)
+        long_keys, long_values = (array.to_pylist() for array in self.longs())
+        keys, values = (array.to_pylist() for array in self.writes())
+        routes = [key[:-8] for key in long_keys] + self.storage_keys.to_pylist()
         kinds = bytes([PUT_DEFAULT]) * len(long_keys) + bytes([PUT_WRITE]) * len(keys)
         order = sorted(range(len(routes)), key=routes.__getitem__)
         all_keys, all_values = long_keys + keys, long_values + values
@@ -98,13 +114,36 @@ class CommittedRows:
         ops = rutilepb.WriteOps()
         kinds = bytearray()
         for kind, (keys, values) in ((PUT_DEFAULT_FILE, self.longs()), (PUT_WRITE_FILE, self.writes())):
-            if keys:
-                table = make_table_file(keys, values)
+            if len(keys):
+                table = make_table_file(keys.to_pylist(), values.to_pylist())
                 kinds.append(kind)
                 ops.keys.append(table.first_key)
                 ops.values.append(table.to_bytes())
         ops.kinds = bytes(kinds)
         return ops
+
+    def _lengths(self) -> npt.NDArray[np.int64]:
+        return pc.binary_length(self.values).to_numpy()  # type: ignore[no-any-return]
+
+    def _has_long(self) -> bool:
+        return bool(len(self)) and int(self._lengths().max()) > SHORT_VALUE_LIMIT_BYTES
+
+
+def ascends(keys: pa.Array) -> bool:
+    """Whether each key is above the one before; True for less than two."""
+    return pc.all(pc.less(keys.slice(0, len(keys) - 1), keys.slice(1))).as_py() is not False if len(keys) else True
+
+
+def _versions(storage_keys: pa.Array, ts: int) -> pa.Array:
+    return pc.binary_join_element_wise(storage_keys, _binary(encode_uint64_desc(ts)), _NOTHING)
+
+
+def _binary(value: bytes) -> pa.Scalar:
+    return pa.scalar(value, pa.large_binary())
+
+
+def _bytes_in(array: pa.Array) -> int:
+    return int(pc.sum(pc.binary_length(array)).as_py() or 0)
 
 
 Piece: TypeAlias = tuple[CachedRegion, CommittedRows]
@@ -124,11 +163,11 @@ async def bulk_load(cluster: Cluster, rows: CommittedRows) -> None:
 
 async def _cut(cluster: Cluster, rows: CommittedRows, backoff: Backoff) -> list[Piece]:
     keys = rows.storage_keys
-    if keys and rows.size_bytes() <= MAX_ROWS_BYTES:
-        region = await cluster.regions.locate(keys[0], backoff)
-        if not region.end or keys[-1] < region.end:
+    if len(keys) and rows.size_bytes() <= MAX_ROWS_BYTES:
+        region = await cluster.regions.locate(keys[0].as_py(), backoff)
+        if not region.end or keys[-1].as_py() < region.end:
             return [(region, rows)]
-    cuts = await cut_by_region(cluster, rows.storage_keys, rows.sizes(), MAX_ROWS_BYTES, backoff)
+    cuts = await cut_by_region(cluster, keys.to_pylist(), rows.sizes(), MAX_ROWS_BYTES, backoff)
     return [(region, rows.part(begin, end)) for region, begin, end in cuts]
 
 
@@ -141,9 +180,9 @@ async def _load(cluster: Cluster, piece: Piece, backoff: Backoff) -> None:
             await bulk_write(cluster, rows.entries())
             continue
         ops = await asyncio.to_thread(rows.files)
-        if sum(map(len, ops.values)) > MAX_FILES_BYTES and len(rows.storage_keys) > 1:
-            middle = len(rows.storage_keys) // 2
-            left.extendleft([(region, rows.part(middle, len(rows.storage_keys))), (region, rows.part(0, middle))])
+        if sum(map(len, ops.values)) > MAX_FILES_BYTES and len(rows) > 1:
+            middle = len(rows) // 2
+            left.extendleft([(region, rows.part(middle, len(rows))), (region, rows.part(0, middle))])
             continue
         request = rutilepb.BulkWriteRequest(context=region.context(), ops=ops)
         answer = await cluster.sender.send(region, "BulkWrite", request, backoff, service="rutile")

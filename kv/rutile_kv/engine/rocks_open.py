@@ -10,6 +10,7 @@ import rocksdict
 from rutile_kv.engine.api import ALL_CFS, CF_DEFAULT, CF_LOCK, RAW_CFS, Cf
 from rutile_kv.engine.options import MIB, EngineOptions
 from rutile_kv.engine.rocks_errors import reraise
+from rutile_kv.engine.rocks_table_files import BLOCK_BYTES
 from rutile_proto.errors import DataDirMismatch, EngineCorrupt
 
 FORMAT_VERSION = 1
@@ -19,7 +20,6 @@ INGEST_DIRECTORY = "ingest"
 _BLOOM_BITS_PER_KEY = 10
 _LOCK_MEMTABLE_BYTES = MIB
 """Kept small: locks live for milliseconds, and a scan for locks steps over all deleted since the last flush."""
-_BLOCK_BYTES = 16 * 1024
 _TABLE_BYTES = 32 * MIB
 
 
@@ -76,7 +76,7 @@ def _database_options(options: EngineOptions) -> Any:
 def _family_options(cf: Cf, cache: Any, options: EngineOptions) -> Any:
     blocks = rocksdict.BlockBasedOptions()
     blocks.set_block_cache(cache)
-    blocks.set_block_size(_BLOCK_BYTES)
+    blocks.set_block_size(BLOCK_BYTES)
     blocks.set_cache_index_and_filter_blocks(True)
     blocks.set_pin_l0_filter_and_index_blocks_in_cache(True)
     if cf in (CF_DEFAULT, CF_LOCK, *RAW_CFS):  # the only ones asked for exact keys that may not be there

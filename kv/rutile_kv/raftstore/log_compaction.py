@@ -2,7 +2,7 @@
 
 A leader looks every `compact_check_ticks`. What every member has is of no use to anybody but watchers that come from
 another leader (`replay`), and for them a tail of half of `log_gap_entries` stays. Shorter logs are not worth cutting,
-unless they are heavy: a bulk load writes entries of megabytes, which cost nothing more if they are cut while they are in
+unless they are heavy: a bulk load's entries have megabytes, which cost nothing more if they are cut while they are in
 memory, and are written twice more, by a flush and a compaction, if not. So a log of `log_gap_bytes` is looked at with
 every tick, and cut to half as many bytes.
 

@@ -67,6 +67,9 @@ def add_export(verbs: Verbs) -> None:
 
 
 def _run_import(options: argparse.Namespace) -> int:
+    from rutile_kv.env.heap import keep_freed_memory
+
+    keep_freed_memory()
     from rutile.ingest.import_file import cancel_import, import_file, resume_import
     from rutile_proto.errors import InvalidRequest
 

@@ -17,7 +17,7 @@ from rutile.rows.access import TableAccess
 from rutile.rows.index_access import HANDLE_IN_KEY, IndexAccess
 from rutile_coprocessor.handles import HandleCodec, encode_bytes_array
 from rutile_coprocessor.row import RowCodec
-from rutile_kv.client.bulk_load import CommittedRows
+from rutile_kv.client.bulk_load import CommittedRows, ascends
 from rutile_proto.keys import record_key, record_keys
 
 _EMPTY = pa.scalar(b"", pa.large_binary())
@@ -52,17 +52,20 @@ class BulkEncoder:
         """
         handles = self.handles(batch, first_row_id)
         row_keys = self.row_keys(handles)
-        keys, values = row_keys.to_pylist(), self._rows.encode_batch(batch)
-        distinct = []
+        keys, values, distinct = [row_keys], [self._rows.encode_array(batch)], []
         for index in self._table.indexes:
             entries, entry_values, unique = _entries(index, batch, handles)
             if unique is not None:
                 distinct.append(unique)
-            keys += entries.to_pylist()
-            values += entry_values.to_pylist()
-        order = sorted(range(len(keys)), key=keys.__getitem__)
-        rows = CommittedRows([keys[i] for i in order], [values[i] for i in order], self._start_ts, self._commit_ts)
-        return EncodedBatch(rows, row_keys, distinct)
+            keys.append(entries)
+            values.append(entry_values)
+        return EncodedBatch(self._in_order(pa.concat_arrays(keys), pa.concat_arrays(values)), row_keys, distinct)
+
+    def _in_order(self, keys: pa.Array, values: pa.Array) -> CommittedRows:
+        if not ascends(keys):
+            order = pc.array_sort_indices(keys)
+            keys, values = keys.take(order), values.take(order)
+        return CommittedRows(keys, values, self._start_ts, self._commit_ts)
 
     def keys(self, batch: pa.RecordBatch, first_row_id: int) -> tuple[pa.Array, list[pa.Array]]:
         """`EncodedBatch.keys` and `.distinct`, without the rows."""
@@ -103,10 +106,10 @@ def _entries(
     for column in columns[1:]:
         has_null = pc.or_(has_null, column.is_null())
     keys = _storage_keys(index.prefix, parts, pc.if_else(has_null, handles, _EMPTY))
-    alone = pc.if_else(has_null, pa.scalar(None, pa.binary()), keys)
+    alone = pc.if_else(has_null, pa.scalar(None, pa.large_binary()), keys)
     return keys, pc.if_else(has_null, in_key, handles), alone
 
 
 def _storage_keys(prefix: bytes, *parts: pa.Array) -> pa.Array:
     user_keys = pc.binary_join_element_wise(pa.scalar(prefix, pa.large_binary()), *parts, _EMPTY)
-    return encode_bytes_array(user_keys.cast(pa.binary())).cast(pa.binary())
+    return encode_bytes_array(user_keys.cast(pa.binary()))

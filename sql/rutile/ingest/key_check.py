@@ -15,12 +15,13 @@ from pathlib import Path
 import duckdb
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+
+from rutile_kv.client.bulk_load import ascends
 
 MEMORY_LIMIT_MIB = 256
 SHOWN = 5
 """Duplicate keys named."""
-_SCHEMA = pa.schema([("key", pa.binary()), ("row", pa.int64())])
+_SCHEMA = pa.schema([("key", pa.large_binary()), ("row", pa.int64())])
 _QUERY = (
     "SELECT key, min(row), max(row), count(*) FROM found GROUP BY key HAVING count(*) > 1"
     f" ORDER BY max(row), key LIMIT {SHOWN}"
@@ -93,7 +94,7 @@ class _KeyFile:
         if not len(keys):
             return
         self.ascends = self.ascends and keys.null_count == 0 and keys[0].as_py() > self._last
-        self.ascends = self.ascends and _ascends(keys)
+        self.ascends = self.ascends and ascends(keys)
         self._last = keys[-1].as_py() or b""
         rows = pa.array(np.arange(first_row, first_row + len(keys), dtype=np.int64))
         batch = pa.record_batch([keys, rows], schema=_SCHEMA)
@@ -101,7 +102,3 @@ class _KeyFile:
 
     def close(self) -> None:
         self._writer.close()
-
-
-def _ascends(keys: pa.Array) -> bool:
-    return pc.all(pc.less(keys.slice(0, len(keys) - 1), keys.slice(1))).as_py() is not False

@@ -26,6 +26,7 @@ from rutile.ingest.progress import Progress
 from rutile.pep249 import IntegrityError
 from rutile.rows.access import TableAccess
 from rutile.session.storage import KvClient
+from rutile_kv.client.bulk_load import ascends
 from rutile_proto.keys import user_key
 
 WRITES_IN_FLIGHT = 3
@@ -114,8 +115,7 @@ class Loading:
             return None
         encoded = self._encoder.encode(fitted.slice(skipped), first + skipped + 1)
         self._note_keys(encoded.keys, encoded.distinct, first + skipped + 1)
-        keys = encoded.rows.storage_keys
-        if any(map(bytes.__eq__, keys[:-1], keys[1:])):
+        if not ascends(encoded.rows.storage_keys):
             self.refuse_duplicates()
         return encoded
 
