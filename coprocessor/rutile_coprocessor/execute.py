@@ -172,10 +172,11 @@ class Executor:
         """Starts a run. `tables` holds, per scan name, batches of the scan's columns. Raises a CoprocessorError."""
         fragment.checked_sql()
         sources = {scan.name: _source(scan, tables) for scan in fragment.scans}
+        inputs = {each.name: each.table() for each in fragment.inputs}
         cursor = self._database.cursor()
         try:
-            for name, source in sources.items():
-                cursor.register(name, source.table)
+            for name, table in ({name: source.table for name, source in sources.items()} | inputs).items():
+                cursor.register(name, table)
         except BaseException:
             cursor.close()
             raise

@@ -2,8 +2,8 @@
 
 A fragment is one SELECT in DuckDB's dialect over named scans. It comes from the front end, but through a port anybody
 may speak to, so the store trusts nothing: the text is parsed, every node and function must be on the whitelist, every
-table must be a scan or a CTE, and what runs is the text written out again from the checked tree, never the text that
-came. So a difference between sqlglot's parser and DuckDB's cannot smuggle anything past the check.
+table must be a scan, an input or a CTE, and what runs is the text written out again from the checked tree, never the
+text that came. So a difference between sqlglot's parser and DuckDB's cannot smuggle anything past the check.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from sqlglot import Dialect, exp
 from sqlglot.errors import ErrorLevel, SqlglotError
 from sqlglot.tokenizer_core import Token, TokenType
 
+from rutile_coprocessor.inputs import Input, check_inputs
 from rutile_coprocessor.schema import TableSchema
 from rutile_coprocessor.size_bounds import bound_sizes
 from rutile_coprocessor.whitelist import (
@@ -53,6 +54,8 @@ class Scan:
     """The columns the fragment mentions: all that is decoded."""
     ranges: tuple[tuple[bytes, bytes], ...] = ()
     """[start, end) in user keys."""
+    rows_only: bool = False
+    """Read from the row store, whatever the mirror has."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,8 @@ class Fragment:
     """Each result row comes from one row of the one scan, in its order: a page can be resumed behind the last key."""
     here: bool = False
     """It runs in the front end, once: it may look at the clock and roll dice. Never sent to a store."""
+    inputs: tuple[Input, ...] = ()
+    """Relations that come along with it."""
 
     def to_proto(self) -> rutilepb.Fragment:
         return rutilepb.Fragment(
@@ -76,32 +81,45 @@ class Fragment:
             memory_limit_bytes=self.memory_limit_bytes,
             page_rows=self.page_rows,
             rowwise=self.rowwise,
+            inputs=[rutilepb.FragmentInput(name=each.name, arrow_ipc=each.data) for each in self.inputs],
         )
 
     @staticmethod
     def from_proto(message: rutilepb.Fragment) -> Fragment:
-        """Raises InvalidRequest if a scan's schema is malformed."""
+        """Raises InvalidRequest if a scan's schema is malformed, or the inputs are too many or too large."""
+        scans = tuple(_scan_from_proto(scan) for scan in message.scans)
+        inputs = tuple(Input(each.name, each.arrow_ipc) for each in message.inputs)
+        check_inputs(inputs, [scan.name for scan in scans])
         return Fragment(
             sql=message.sql,
-            scans=tuple(_scan_from_proto(scan) for scan in message.scans),
+            scans=scans,
             memory_limit_bytes=message.memory_limit_bytes,
             page_rows=message.page_rows or DEFAULT_PAGE_ROWS,
             rowwise=message.rowwise,
+            inputs=inputs,
         )
 
     def checked_sql(self) -> str:
         """The text to run. Raises FragmentRefused."""
-        return check_fragment(self.sql, tuple(scan.name for scan in self.scans), here=self.here)
+        names = (*(scan.name for scan in self.scans), *(each.name for each in self.inputs))
+        return check_fragment(self.sql, names, here=self.here)
 
 
 def _scan_to_proto(scan: Scan) -> rutilepb.FragmentScan:
     ranges = [coprocessor.KeyRange(start=start, end=end) for start, end in scan.ranges]
-    return rutilepb.FragmentScan(name=scan.name, schema=scan.schema.to_bytes(), columns=scan.columns, ranges=ranges)
+    return rutilepb.FragmentScan(
+        name=scan.name,
+        schema=scan.schema.to_bytes(),
+        columns=scan.columns,
+        ranges=ranges,
+        rows_only=scan.rows_only,
+    )
 
 
 def _scan_from_proto(message: rutilepb.FragmentScan) -> Scan:
     ranges = tuple((bounds.start, bounds.end) for bounds in message.ranges)
-    return Scan(message.name, TableSchema.from_bytes(message.schema), tuple(message.columns), ranges)
+    schema = TableSchema.from_bytes(message.schema)
+    return Scan(message.name, schema, tuple(message.columns), ranges, message.rows_only)
 
 
 @lru_cache(maxsize=CHECKED_TEXTS)
@@ -168,7 +186,7 @@ def _check_tables(query: exp.Expr, scan_names: tuple[str, ...]) -> None:
         if extras:
             raise FragmentRefused(f"table {table.name}: {extras[0]} is not allowed in a fragment")
         if table.name.lower() not in known:
-            raise FragmentRefused(f"table {table.name} is not among the scans of the fragment")
+            raise FragmentRefused(f"table {table.name} is not among the scans and inputs of the fragment")
 
 
 def _name(node: exp.Expr) -> str:

@@ -1,4 +1,4 @@
-"""Splits a query over one table into a fragment for every store and a query that merges what they answer.
+"""Splits a query into a fragment for every store, which reads one table there, and a query that merges the answers.
 
 `split_query` tries the plans in the order of `STRATEGIES`; the first that fits does the most work beside the data:
 
@@ -12,6 +12,10 @@
 Both are text in DuckDB's dialect. The merge reads the union of all answers under the name MERGE_INPUT. Any partition of
 the table's rows into stores gives the same final answer as the query run on all rows at once (tested as such).
 
+The table may be joined with others that are the same everywhere, because they travel with the fragment (`inputs`): the
+join of a union with such a table is the union of the joins, as long as no outer join fills the split table's own side
+with NULLs, and it is read nowhere else. See `partial_join`.
+
 Columns are expected to carry their table's name, as sqlglot's `qualify` writes them; one without it that has the name
 of an output column means that.
 """
@@ -19,11 +23,12 @@ of an output column means that.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
-from rutile_coprocessor.partial_aggregate import output_name, split_grouping
+from rutile_coprocessor.partial_aggregate import SOURCES, computed, output_name, split_grouping
+from rutile_coprocessor.partial_join import is_spread_over
 
 MERGE_INPUT = "rutile_partials"
 _DIALECT = "duckdb"
@@ -38,10 +43,12 @@ class PushPlan:
     """None when the fragments' answers together are the answer."""
     kind: str
     """The plan's name in the table of the module, for EXPLAIN."""
+    joined: bool = False
+    """It reads inputs too."""
 
     @property
     def rowwise(self) -> bool:
-        return self.kind == "rowwise"
+        return self.kind == "rowwise" and not self.joined
 
 
 def split_query(select: exp.Expr) -> PushPlan | None:
@@ -50,6 +57,18 @@ def split_query(select: exp.Expr) -> PushPlan | None:
         return None
     plans = (strategy(select) for strategy in STRATEGIES)
     return next(plan for plan in plans if plan is not None)
+
+
+def split_join(select: exp.Expr, spread: str) -> PushPlan | None:
+    """The plan for a SELECT in which the table `spread` lies in the stores and all others travel; None if it has none.
+
+    Only the plans that send back less than the joined rows are tried: the others are no better than fetching the table.
+    """
+    if not isinstance(select, exp.Select) or not is_spread_over(select, spread):
+        return None
+    plans = (strategy(select) for strategy in (split_aggregate, split_rowwise, split_sorted))
+    found = next((plan for plan in plans if plan is not None), None)
+    return None if found is None else replace(found, joined=True)
 
 
 def split_aggregate(select: exp.Select) -> PushPlan | None:
@@ -108,7 +127,7 @@ def _sorted_plan(select: exp.Select, names: list[str], carried: list[exp.Expr], 
     limit, offset = select.args.get("limit"), select.args.get("offset")
     fragment = exp.Select(expressions=[exp.alias_(value, _number(place)) for place, value in enumerate(carried)])
     merge = exp.Select(expressions=[exp.alias_(_numbered(place), name) for place, name in enumerate(names)])
-    for part in ("from_", "where", "distinct"):
+    for part in (*SOURCES, "distinct"):
         fragment.set(part, _copy(select.args.get(part)))
     for part in ("distinct", "limit", "offset"):
         merge.set(part, _copy(select.args.get(part)))
@@ -165,7 +184,7 @@ def _needs_all_rows(select: exp.Select) -> bool:
     """Windows and aggregates look at rows of other stores too."""
     if any(select.args.get(part) for part in ("group", "having", "qualify", "windows")):
         return True
-    return select.find(exp.Window, exp.AggFunc, exp.AnonymousAggFunc) is not None
+    return any(part.find(exp.Window, exp.AggFunc, exp.AnonymousAggFunc) is not None for part in computed(select))
 
 
 def _row_count(clause: exp.Expr | None) -> int | None:
@@ -189,7 +208,9 @@ def _merge_input(alias: str | None = None) -> exp.From:
     return exp.From(this=exp.alias_(table, alias, table=True, quoted=True) if alias else table)
 
 
-def _copy(node: exp.Expr | None) -> exp.Expr | None:
+def _copy(node: exp.Expr | list[exp.Expr] | None) -> exp.Expr | list[exp.Expr] | None:
+    if isinstance(node, list):
+        return [each.copy() for each in node]
     return None if node is None else node.copy()
 
 

@@ -2,7 +2,8 @@
 
 | aggregate                | partial, per store and group | merge                                              |
 |--------------------------|------------------------------|----------------------------------------------------|
-| COUNT, COUNT_IF          | itself                       | SUM, 0 for none, as BIGINT (COUNT_IF: HUGEINT)     |
+| COUNT                    | itself                       | SUM, 0 for none, as BIGINT                         |
+| COUNT_IF                 | itself                       | SUM as HUGEINT: NULL for none, as DuckDB has it    |
 | SUM                      | SUM                          | SUM: exact, decimals stay DECIMAL(38, s)           |
 | AVG                      | SUM and COUNT                | SUM / SUM, as DOUBLE (as DuckDB's AVG is)          |
 | MIN, MAX, BIT_AND, ...   | itself                       | itself                                             |
@@ -22,6 +23,8 @@ from collections.abc import Callable, Iterable
 
 from sqlglot import exp
 
+SOURCES = ("with_", "from_", "joins", "where")
+"""The clauses of a SELECT that say which rows there are."""
 Partial = Callable[[exp.Expr], exp.Column]
 """Adds a partial expression to the fragment, and gives the column that will hold it."""
 
@@ -43,7 +46,7 @@ _MERGED_ONCE_MORE: tuple[type[exp.Expr], ...] = (exp.Count, exp.CountIf, exp.Sum
 def split_grouping(select: exp.Select) -> tuple[exp.Select, exp.Select] | None:
     """(fragment, merge without its FROM) of an aggregation, or None if it is none or cannot be split."""
     keys = _group_keys(select)
-    if keys is None or not (keys or select.find(exp.AggFunc)):
+    if keys is None or not (keys or any(part.find(exp.AggFunc) for part in computed(select))):
         return None
     split = _Grouping(keys)
     merge = exp.Select(expressions=[split.merged_projection(projection) for projection in select.expressions])
@@ -59,6 +62,12 @@ def split_grouping(select: exp.Select) -> tuple[exp.Select, exp.Select] | None:
     if keys:
         merge.set("group", exp.Group(expressions=[split.key_column(place) for place in range(len(keys))]))
     return split.fragment(select), merge
+
+
+def computed(select: exp.Select) -> list[exp.Expr]:
+    """What a SELECT computes of the rows that its sources leave; subqueries of those are not part of it."""
+    clauses = [select.args.get(part) for part in ("group", "having", "qualify", "order")]
+    return [*select.expressions, *(clause for clause in clauses if clause is not None)]
 
 
 def _group_keys(select: exp.Select) -> list[exp.Expr] | None:
@@ -171,9 +180,9 @@ class _Grouping:
         values = [value.copy() for value in (*groups, *self._partials)]
         pairs = zip(values, names, strict=True)
         fragment = exp.Select(expressions=[exp.alias_(value, name, quoted=True) for value, name in pairs])
-        fragment.set("from_", select.args["from_"].copy())
-        where = select.args.get("where")
-        fragment.set("where", None if where is None else where.copy())
+        sources = select.copy()
+        for part in SOURCES:
+            fragment.set(part, sources.args.get(part))
         if groups:
             places = [exp.Literal.number(place + 1) for place in range(len(groups))]
             fragment.set("group", exp.Group(expressions=places))
@@ -206,9 +215,11 @@ def _placed(items: list[exp.Expr], value: exp.Expr, letter: str) -> exp.Column:
 def _merge_of(aggregate: exp.Expr, partial: Partial) -> exp.Expr:
     if type(aggregate) in _SPREADS:
         return _merged_spread(aggregate, partial)
-    if isinstance(aggregate, exp.Count | exp.CountIf):
+    if isinstance(aggregate, exp.CountIf):
+        return exp.cast(exp.Sum(this=partial(aggregate)), "hugeint", dialect="duckdb")
+    if isinstance(aggregate, exp.Count):
         counts = exp.Coalesce(this=exp.Sum(this=partial(aggregate)), expressions=[exp.Literal.number(0)])
-        return exp.cast(counts, "bigint" if isinstance(aggregate, exp.Count) else "hugeint", dialect="duckdb")
+        return exp.cast(counts, "bigint", dialect="duckdb")
     if isinstance(aggregate, exp.Avg):
         total = exp.cast(exp.Sum(this=partial(exp.Sum(this=aggregate.this.copy()))), "double", dialect="duckdb")
         count = exp.Sum(this=partial(exp.Count(this=aggregate.this.copy(), big_int=True)))

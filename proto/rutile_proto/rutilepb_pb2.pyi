@@ -264,30 +264,42 @@ class WatchResponse(_message.Message):
     def __init__(self, region_error: _Optional[_Union[_errorpb_pb2.Error, _Mapping]] = ..., changes: _Optional[_Iterable[_Union[WatchChange, _Mapping]]] = ..., resolved_ts: _Optional[int] = ..., held_by: _Optional[_Union[_kvrpcpb_pb2.LockInfo, _Mapping]] = ..., position: _Optional[_Union[WatchPosition, _Mapping]] = ..., successors: _Optional[_Iterable[_Union[WatchPosition, _Mapping]]] = ..., end: _Optional[_Union[WatchEnd, _Mapping]] = ...) -> None: ...
 
 class FragmentScan(_message.Message):
-    __slots__ = ("name", "schema", "columns", "ranges")
+    __slots__ = ("name", "schema", "columns", "ranges", "rows_only")
     NAME_FIELD_NUMBER: _ClassVar[int]
     SCHEMA_FIELD_NUMBER: _ClassVar[int]
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
     RANGES_FIELD_NUMBER: _ClassVar[int]
+    ROWS_ONLY_FIELD_NUMBER: _ClassVar[int]
     name: str
     schema: bytes
     columns: _containers.RepeatedScalarFieldContainer[str]
     ranges: _containers.RepeatedCompositeFieldContainer[_coprocessor_pb2.KeyRange]
-    def __init__(self, name: _Optional[str] = ..., schema: _Optional[bytes] = ..., columns: _Optional[_Iterable[str]] = ..., ranges: _Optional[_Iterable[_Union[_coprocessor_pb2.KeyRange, _Mapping]]] = ...) -> None: ...
+    rows_only: bool
+    def __init__(self, name: _Optional[str] = ..., schema: _Optional[bytes] = ..., columns: _Optional[_Iterable[str]] = ..., ranges: _Optional[_Iterable[_Union[_coprocessor_pb2.KeyRange, _Mapping]]] = ..., rows_only: bool = ...) -> None: ...
+
+class FragmentInput(_message.Message):
+    __slots__ = ("name", "arrow_ipc")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ARROW_IPC_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    arrow_ipc: bytes
+    def __init__(self, name: _Optional[str] = ..., arrow_ipc: _Optional[bytes] = ...) -> None: ...
 
 class Fragment(_message.Message):
-    __slots__ = ("sql", "scans", "memory_limit_bytes", "page_rows", "rowwise")
+    __slots__ = ("sql", "scans", "memory_limit_bytes", "page_rows", "rowwise", "inputs")
     SQL_FIELD_NUMBER: _ClassVar[int]
     SCANS_FIELD_NUMBER: _ClassVar[int]
     MEMORY_LIMIT_BYTES_FIELD_NUMBER: _ClassVar[int]
     PAGE_ROWS_FIELD_NUMBER: _ClassVar[int]
     ROWWISE_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
     sql: str
     scans: _containers.RepeatedCompositeFieldContainer[FragmentScan]
     memory_limit_bytes: int
     page_rows: int
     rowwise: bool
-    def __init__(self, sql: _Optional[str] = ..., scans: _Optional[_Iterable[_Union[FragmentScan, _Mapping]]] = ..., memory_limit_bytes: _Optional[int] = ..., page_rows: _Optional[int] = ..., rowwise: bool = ...) -> None: ...
+    inputs: _containers.RepeatedCompositeFieldContainer[FragmentInput]
+    def __init__(self, sql: _Optional[str] = ..., scans: _Optional[_Iterable[_Union[FragmentScan, _Mapping]]] = ..., memory_limit_bytes: _Optional[int] = ..., page_rows: _Optional[int] = ..., rowwise: bool = ..., inputs: _Optional[_Iterable[_Union[FragmentInput, _Mapping]]] = ...) -> None: ...
 
 class ScanSummary(_message.Message):
     __slots__ = ("name", "rows_read", "rows_out", "regions", "seconds", "path", "chunks", "chunks_pruned")

@@ -9,14 +9,16 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from rutile_coprocessor.execute import Executor
 from rutile_coprocessor.fragment import Fragment, Scan
+from rutile_coprocessor.inputs import MAX_INPUT_BYTES, MAX_INPUT_ROWS, MAX_INPUTS, Input
 from rutile_coprocessor.schema import Column, ColumnType, Kind, TableSchema
 from rutile_coprocessor.watchdog import own_memory_bytes
-from rutile_proto.errors import FragmentCancelled, FragmentFailed, FragmentRefused
+from rutile_proto.errors import FragmentCancelled, FragmentFailed, FragmentRefused, InvalidRequest
 
 SCHEMA = TableSchema(1, "t", (Column(1, "a", ColumnType(Kind.INT)), Column(2, "b", ColumnType(Kind.TEXT))))
 ROWS = 2000
@@ -203,3 +205,88 @@ def test_what_is_too_much_is_stopped(executor: Executor, what: str) -> None:
 )
 def test_what_means_no_harm_runs(executor: Executor, sql: str) -> None:
     assert run(executor, sql, 60) == ROWS
+
+
+# --- inputs -----------------------------------------------------------------------------------------------------------
+
+
+def stream(table: pa.Table, compression: str | None = None) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression=compression)) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue())
+
+
+def longer(data: bytes) -> bytes:
+    """The stream, its batch of a thousand rows saying that it has a trillion."""
+    return data.replace((1000).to_bytes(8, "little"), (1 << 40).to_bytes(8, "little"))
+
+
+def joined(executor: Executor, *inputs: Input) -> int:
+    """The rows of a join with the inputs, as a store would take them."""
+    fragment = Fragment("SELECT s0.a FROM s0 JOIN q ON q.k = s0.a", (Scan("s0", SCHEMA, ("a", "b")),), inputs=inputs)
+    with executor.run(Fragment.from_proto(fragment.to_proto()), {"s0": [batch()]}) as pages:
+        return sum(page.num_rows for page in pages)
+
+
+KEYS = pa.table({"k": pa.array(range(1000), pa.int32()), "t": ["text"] * 1000})
+OFFSETS = pa.Array.from_buffers(
+    pa.string(), 2, [None, pa.py_buffer(b"\0\0\0\0\xff\xff\xff\x7f\0\0\0\0"), pa.py_buffer(b"x")]
+)
+NOT_TEXT = pa.Array.from_buffers(pa.string(), 1, [None, pa.py_buffer(b"\0\0\0\0\1\0\0\0"), pa.py_buffer(b"\xff")])
+INPUTS = {
+    "nothing": b"",
+    "no stream": b"SELECT 1",
+    "cut off": stream(KEYS)[:-500],
+    "cut in its head": stream(KEYS)[:90],
+    "compressed": stream(KEYS, "zstd"),
+    "compressed otherwise": stream(KEYS, "lz4"),
+    "a bomb": stream(pa.table({"k": pa.array(np.zeros(64 << 20, np.int8))}), "zstd"),
+    "rows without bytes": longer(stream(pa.table({"k": pa.nulls(1000)}))),
+    "more rows than bytes": longer(stream(KEYS)),
+    "rows of bits": stream(pa.table({"k": pa.array(np.zeros(MAX_INPUT_ROWS + 1, bool))})),
+    "no columns": stream(pa.table({})),
+    "lists": stream(pa.table({"k": [[1], [2]]})),
+    "structs": stream(pa.table({"k": [{"a": 1}]})),
+    "a dictionary": stream(pa.table({"k": pa.array(["a"]).dictionary_encode()})),
+    "text that points elsewhere": stream(pa.table({"k": OFFSETS})),
+    "text that is none": stream(pa.table({"k": NOT_TEXT})),
+}
+
+
+@pytest.mark.parametrize("what", INPUTS)
+def test_inputs_that_mean_harm_are_refused(executor: Executor, what: str) -> None:
+    before = own_memory_bytes()
+    with pytest.raises(InvalidRequest, match="input"):
+        joined(executor, Input("q", INPUTS[what]))
+    assert own_memory_bytes() - before < GIB
+    assert joined(executor, Input.of("q", KEYS)) == 1000
+
+
+def test_inputs_with_flipped_bytes_do_no_harm(executor: Executor) -> None:
+    sound, refused = stream(KEYS), 0
+    for at in range(0, 600, 3):
+        for mask in (0xFF, 0x01):
+            flipped = bytearray(sound)
+            flipped[at] ^= mask
+            try:
+                Input("q", bytes(flipped)).table()
+            except InvalidRequest:
+                refused += 1
+    assert refused > 100
+    assert is_alive(executor)
+
+
+def test_inputs_are_bounded_and_have_names_of_their_own(executor: Executor) -> None:
+    one = Input.of("q", KEYS)
+    for inputs, why in (
+        ([Input(f"q{number}", one.data) for number in range(MAX_INPUTS + 1)], "the limit is"),
+        ([Input("q", bytes(MAX_INPUT_BYTES + 1))], "the limit is"),
+        ([one, one], "names of their own"),
+        ([one, Input("S0", one.data)], "names of their own"),
+    ):
+        with pytest.raises(InvalidRequest, match=why):
+            joined(executor, *inputs)
+    for name in ("duckdb_settings", "sqlite_master", "pg_class"):
+        with pytest.raises(FragmentRefused, match="of the engine's own"):
+            joined(executor, one, Input(name, one.data))

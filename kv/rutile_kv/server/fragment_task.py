@@ -159,7 +159,7 @@ class FragmentTask:
     def _read(self, scan: Scan, view: RegionView, wanted: list[KeyRange]) -> TableRead:
         if self._job.paging_rows:
             return self._read_page(scan, view, wanted)
-        data = RegionData(view.region, view.reader, view.pin)
+        data = RegionData(view.region, view.reader, None if scan.rows_only else view.pin)
         uses = self._tools.executor().bounds(self._fragment).get(scan.name, ())
         request = TableRequest(scan.schema, scan.columns, wanted, self._job.ts, uses)
         return self._tools.mirror.read(data, request, self._check)
