@@ -13,17 +13,19 @@ It knows nothing of Raft, MVCC or gRPC; `rutile_kv.server` feeds it the rows a r
     execute, scan_source,      DuckDB, locked down: limits, pages, deadlines, cancellation
     pages, watchdog
     pruning                    which values the conditions leave of a scan's columns
+    inputs                     relations that travel with a fragment: bounded, and checked before DuckDB sees them
     partial, partial_aggregate a query over one table as fragments for every store, and a merge
+    partial_join               the same for a join of one table in the stores with others that travel
 
 The life of a fragment:
 
 1. The front end translates MySQL to DuckDB's dialect and sends the text with each scan's schema, columns and ranges.
 2. `fragment.check_fragment` parses it, refuses what is not on the whitelist, and remembers what passed by its text.
 3. The server reads the ranges at the read timestamp, and `row.RowCodec.decode_batch` turns values into Arrow.
-4. `execute.Executor.run` registers the batches under the scans' names with a cursor of the locked-down database.
+4. `execute.Executor.run` registers the batches under the scans' names, and the inputs under theirs, with a cursor of the locked-down database.
 5. Pages leave as the query makes them, cut to a size; a deadline, a KILL or a lost client interrupts it anywhere.
 
-Invariants: a fragment reads its scans and nothing else; whatever it does, the process lives on; a row decodes to what
+Invariants: a fragment reads its scans and inputs and nothing else; whatever it does, the process lives on; a row decodes to what
 was encoded, in whichever half of the codec; handles compare as keys do; partial plans give the answer of the whole
 query for any distribution of rows over stores.
 

@@ -1,4 +1,7 @@
-"""Runs query plans: through indexes, in one store, in every store with a merge here, or here over fetched scans."""
+"""Runs query plans: through indexes, in one store, in every store with a merge here, or here over fetched scans.
+
+In every store also joins, with the small tables sent along: see `join_choice` and `joins`.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,12 @@ from dataclasses import dataclass, field, replace
 import pyarrow as pa
 
 from rutile.execution.index_read import IndexRead, Statistics, choose_paths, fetch_rows
+from rutile.execution.join_choice import Broadcast, JoinLimits, choose_broadcast, filtered_by, is_forced
+from rutile.execution.joins import Fetched, fetch_all, inputs_of
 from rutile.execution.overlay import overlaid_batches
-from rutile.planner.fetch import fetch_fragment
+from rutile.planner.fetch import KeyFilter, fetch_fragment
+from rutile.planner.hints import ENGINES, Complaint, not_broadcast
+from rutile.planner.join_keys import JoinKey
 from rutile.planner.query import QueryPlan, fragment_scan, relation_name
 from rutile.planner.scans import ScanPlan
 from rutile.session.storage import FragmentMode, KvClient, KvSnapshot, KvTransaction, WholeNotPossible
@@ -32,7 +39,7 @@ class RunFacts:
     """What running a query found out, for EXPLAIN ANALYZE."""
 
     path: str = "local"
-    """index, whole, per_store or local."""
+    """index, whole, per_store, broadcast or local."""
     summaries: dict[str, list[rutilepb.FragmentSummary]] = field(default_factory=dict)
     """What the stores said, by the name of the scan fetched ("" for the query's own fragment)."""
     overlaid: list[str] = field(default_factory=list)
@@ -40,8 +47,17 @@ class RunFacts:
     rows_fetched: dict[str, int] = field(default_factory=dict)
     reads: dict[str, IndexRead] = field(default_factory=dict)
     """The paths taken, by scan."""
+    spread: Broadcast | None = None
+    """The broadcast join that was run."""
+    key_columns: Mapping[str, Sequence[JoinKey]] = field(default_factory=dict)
+    """What the runtime filters of scans were made of."""
     seconds: float = 0.0
     merge_seconds: float = 0.0
+
+    def complaints(self, plan: QueryPlan) -> list[Complaint]:
+        """The hints that were not obeyed."""
+        missed = is_forced(plan) and self.path != "broadcast"
+        return [*plan.hints.complaints, *([not_broadcast()] if missed else [])]
 
 
 @dataclass(frozen=True)
@@ -56,6 +72,9 @@ class ReadContext:
     """The rows of the tables that are made when asked for (`rutile.show.virtual`)."""
     timeout_s: float
     cancel: CancelToken
+    engines: frozenset[str] = frozenset(ENGINES)
+    """The session's tidb_isolation_read_engines."""
+    join_limits: JoinLimits = field(default_factory=JoinLimits)
 
 
 class QueryRunner:
@@ -77,7 +96,7 @@ class QueryRunner:
         """The result as DuckDB typed it, and how it came about. Raises RutileError."""
         facts = RunFacts()
         started = self._monotonic()
-        table = await self._dispatch(plan, context, facts)
+        table = await self._dispatch(plan.on_engines(context.engines), context, facts)
         facts.seconds = self._monotonic() - started
         return table, facts
 
@@ -90,6 +109,27 @@ class QueryRunner:
         context = ReadContext(0, "local", None, {}, NO_TIMEOUT_S, CancelToken())
         sql = f"SELECT * FROM ({plan.sql}) AS nothing{limit}"
         return await self._here(sql, sources | _held(plan), context, RunFacts())
+
+    async def expected(self, plan: QueryPlan, context: ReadContext) -> RunFacts:
+        """How the query would be run, as far as that can be told without running it. Only indexes are asked."""
+        reads = await self.index_reads(plan, context)
+        if reads is not None:
+            return RunFacts("index", reads=reads)
+        if plan.virtual or not plan.scans:
+            return RunFacts("local")
+        spread = self.broadcast(plan, context)
+        forced = spread is not None and spread.is_forced
+        if context.mode == "whole" or (context.mode == "auto" and plan.may_be_whole and not forced):
+            return RunFacts("whole")
+        if spread is not None:
+            return RunFacts("broadcast", spread=spread, key_columns=self._expected_keys(plan, context))
+        if context.mode == "local":
+            return RunFacts("local")
+        return RunFacts("per_store", key_columns=self._expected_keys(plan, context))
+
+    def _expected_keys(self, plan: QueryPlan, context: ReadContext) -> dict[str, list[JoinKey]]:
+        numbers = filtered_by(plan, self._statistics, _dirty_scans(plan, context.txn))
+        return {scan.name: [scan.keys[number] for number in numbers.get(scan.name, [])] for scan in plan.scans}
 
     async def types_of(self, plan: QueryPlan) -> tuple[list[str], list[str]]:
         """The names and DuckDB's types of the plan's result. Nothing is run. Raises RutileError."""
@@ -105,9 +145,12 @@ class QueryRunner:
         reads = await self.index_reads(plan, context)
         if reads is not None:
             return await self._indexed(plan, reads, context, facts)
-        if dirty or plan.virtual or not plan.scans or not plan.pushable:
+        if plan.virtual or not plan.scans or not plan.pushable:
             return await self._local(plan, context, facts, dirty, pushed=context.mode != "local")
-        if context.mode in ("auto", "whole"):
+        broadcast = self.broadcast(plan, context) if is_forced(plan) else None
+        if broadcast is not None:
+            return await self._broadcast(plan, broadcast, context, facts, dirty)
+        if not dirty and context.mode in ("auto", "whole"):
             try:
                 if plan.is_spread:
                     raise WholeNotPossible("a fragment reads one partition of a table")
@@ -117,9 +160,12 @@ class QueryRunner:
                     raise
         if context.mode == "local":
             return await self._local(plan, context, facts, dirty, pushed=False)
-        if plan.partial is not None:
+        if plan.partial is not None and not dirty:
             return await self._split(plan, context, facts)
-        facts.path = "per_store"
+        broadcast = self.broadcast(plan, context)
+        if broadcast is not None:
+            return await self._broadcast(plan, broadcast, context, facts, dirty)
+        facts.path = "local" if dirty else "per_store"
         return await self._local(plan, context, facts, dirty, pushed=True)
 
     # --- through indexes ---
@@ -127,8 +173,9 @@ class QueryRunner:
     async def index_reads(self, plan: QueryPlan, context: ReadContext) -> dict[str, IndexRead] | None:
         """The paths to take for the query's scans, if it is to be read through indexes."""
         forced = any(path.forced for scan in plan.scans for path in scan.paths)
-        if plan.virtual or (context.mode != "auto" and not forced):
+        if plan.virtual or ((context.mode != "auto" or is_forced(plan)) and not forced):
             return None
+        plan = plan.on_engines(context.engines)
         return await choose_paths(plan, self._reader(context), context.ts, self._statistics)
 
     async def _indexed(
@@ -164,6 +211,31 @@ class QueryRunner:
         source = {MERGE_INPUT: ScanSource(partials.to_batches(), partials.schema)}
         return await self._here(plan.partial.merge_sql, source, context, facts)
 
+    def broadcast(self, plan: QueryPlan, context: ReadContext) -> Broadcast | None:
+        """The broadcast join to run the query by, should it come to a join of what several stores have."""
+        if context.mode in ("whole", "local"):
+            return None
+        return choose_broadcast(plan, _dirty_scans(plan, context.txn), self._statistics, context.join_limits)
+
+    async def _broadcast(
+        self, plan: QueryPlan, broadcast: Broadcast, context: ReadContext, facts: RunFacts, dirty: set[str]
+    ) -> pa.Table:
+        """The small scans here, and from here to every store; if they turn out to be large, the other scan here too."""
+        others, fetched = broadcast.others(plan), Fetched()
+        await self._fetch_all(replace(plan, scans=tuple(others)), context, facts, dirty, fetched)
+        inputs = inputs_of(broadcast, fetched.sources, context.join_limits.size_bytes)
+        if inputs is None:
+            facts.path = "per_store"
+            return await self._local(plan, context, facts, dirty, pushed=True, fetched=fetched)
+        facts.path, facts.spread, facts.key_columns = "broadcast", broadcast, fetched.keys
+        halves, spread = broadcast.halves, broadcast.spread
+        pushed = Fragment(halves.fragment_sql, (fragment_scan(spread),), inputs=inputs)
+        partials = await self._each(pushed, spread.physical(), context, facts, "")
+        if halves.merge_sql is None:
+            return partials
+        source = {MERGE_INPUT: ScanSource(partials.to_batches(), partials.schema)}
+        return await self._here(halves.merge_sql, source, context, facts)
+
     async def _fragment(
         self,
         fragment: Fragment,
@@ -180,8 +252,7 @@ class QueryRunner:
         if result.schema is not None:
             return pa.Table.from_batches(batches, schema=result.schema)
         # No store held any of the ranges: the types come from running the fragment on nothing.
-        empty = {scan.name: _empty(scan) for scan in scans}
-        return await self._here(fragment.sql, empty, context, RunFacts())
+        return await self._here(fragment.sql, _nothing(fragment), context, RunFacts())
 
     async def _each(
         self, fragment: Fragment, scans: Sequence[ScanPlan], context: ReadContext, facts: RunFacts, name: str
@@ -189,44 +260,69 @@ class QueryRunner:
         """A fragment over one relation, run on each of the scans that make it up; their answers after one another."""
         found, summaries = list[pa.Table](), list[rutilepb.FragmentSummary]()
         for scan in scans:
-            part = Fragment(fragment.sql, (fragment_scan(scan),), rowwise=fragment.rowwise)
+            part = replace(fragment, scans=(fragment_scan(scan),))
             found.append(await self._fragment(part, [scan], context, facts, "per_store", name))
             summaries += facts.summaries[name]
         if not scans:
-            nothing = {each.name: ScanSource([], each.schema.arrow_schema(each.columns)) for each in fragment.scans}
-            return await self._here(fragment.sql, nothing, context, RunFacts())
+            return await self._here(fragment.sql, _nothing(fragment), context, RunFacts())
         facts.summaries[name] = summaries
         return pa.concat_tables(found)
 
     # --- here ---
 
     async def _local(
-        self, plan: QueryPlan, context: ReadContext, facts: RunFacts, dirty: set[str], *, pushed: bool
+        self,
+        plan: QueryPlan,
+        context: ReadContext,
+        facts: RunFacts,
+        dirty: set[str],
+        *,
+        pushed: bool,
+        fetched: Fetched | None = None,
     ) -> pa.Table:
         """Fetch every scan (with the transaction's own writes where there are some), then run the query here."""
-        fetched = await asyncio.gather(
-            *(self._fetch(scan, context, facts, scan.name in dirty, pushed) for scan in plan.scans)
-        )
-        sources = {scan.name: source for scan, source in zip(plan.scans, fetched, strict=True)}
+        fetched = fetched or Fetched()
+        await self._fetch_all(plan, context, facts, dirty, fetched, pushed=pushed)
+        facts.key_columns = fetched.keys
+        sources = dict(fetched.sources)
         for key in plan.virtual:
             rows = context.virtual[key]
             sources[relation_name(key)] = ScanSource([rows], rows.schema)
         return await self._here(plan.sql, sources | _held(plan), context, facts)
 
-    async def _fetch(
-        self, scan: ScanPlan, context: ReadContext, facts: RunFacts, is_dirty: bool, pushed: bool
-    ) -> ScanSource:
-        schema = scan.schema.arrow_schema(scan.columns)
-        if is_dirty:
-            assert context.txn is not None
-            facts.overlaid.append(scan.name)
-            batches = await overlaid_batches(scan, context.txn)
-        else:
-            fragment = fetch_fragment(scan, pushed=pushed)
-            table = await self._each(fragment, scan.physical(), context, facts, scan.name)
-            batches = table.cast(schema).to_batches()
+    async def _fetch_all(
+        self,
+        plan: QueryPlan,
+        context: ReadContext,
+        facts: RunFacts,
+        dirty: set[str],
+        into: Fetched,
+        *,
+        pushed: bool = True,
+    ) -> None:
+        """Bring the scans that are not here yet; of the clean ones the rows whose keys smaller ones have."""
+
+        async def fetch(scan: ScanPlan, filters: Sequence[KeyFilter]) -> ScanSource:
+            if scan.name in dirty:
+                return await self._overlaid(scan, context, facts)
+            return await self._fetch(scan, context, facts, fetch_fragment(scan, pushed=pushed, filters=filters))
+
+        filters = filtered_by(plan, self._statistics, dirty) if pushed else {}
+        await fetch_all(plan.scans, filters, fetch, into)
+
+    async def _overlaid(self, scan: ScanPlan, context: ReadContext, facts: RunFacts) -> ScanSource:
+        """A scan with what the transaction has written."""
+        assert context.txn is not None
+        facts.overlaid.append(scan.name)
+        batches = await overlaid_batches(scan, context.txn)
         facts.rows_fetched[scan.name] = sum(batch.num_rows for batch in batches)
-        return ScanSource(batches, schema)
+        return ScanSource(batches, scan.schema.arrow_schema(scan.columns))
+
+    async def _fetch(self, scan: ScanPlan, context: ReadContext, facts: RunFacts, fragment: Fragment) -> ScanSource:
+        schema = scan.schema.arrow_schema(scan.columns)
+        table = await self._each(fragment, scan.physical(), context, facts, scan.name)
+        facts.rows_fetched[scan.name] = table.num_rows
+        return ScanSource(table.cast(schema).to_batches(), schema)
 
     async def _here(
         self, sql: str, sources: Mapping[str, ScanSource], context: ReadContext, facts: RunFacts
@@ -252,6 +348,13 @@ _NO_SCHEMA = TableSchema(0, "", ())
 def _held(plan: QueryPlan) -> dict[str, ScanSource]:
     """The session's own relations that the query reads."""
     return {name: ScanSource(table.to_batches(), table.schema) for name, table in plan.held.items()}
+
+
+def _nothing(fragment: Fragment) -> dict[str, ScanSource]:
+    """What a fragment reads where there are no rows."""
+    scans = {each.name: ScanSource([], each.schema.arrow_schema(each.columns)) for each in fragment.scans}
+    inputs = {each.name: each.table() for each in fragment.inputs}
+    return scans | {name: ScanSource(table.to_batches(), table.schema) for name, table in inputs.items()}
 
 
 def _empty(scan: ScanPlan) -> ScanSource:

@@ -15,6 +15,7 @@ from rutile.statistics.model import TableStatistics
 _UNKNOWN = "N/A"
 _COUNT = re.compile(r"count:(\d+)")
 _SCANS = ("TableFullScan", "TableRangeScan")
+_SAME_ROWS = ("StoreReader", "TableReader", "Sort", "Projection", "Window", "ExchangeSender", "ExchangeReceiver")
 
 
 def note_estimates(tree: PlanNode, plan: QueryPlan, statistics: KnownStatistics) -> None:
@@ -52,7 +53,7 @@ def _rows(
         return 1.0 if one and below[0] is not None else None
     if node.name in ("TopN", "Limit"):
         return _limited(node, below)
-    if node.name in ("StoreReader", "TableReader", "Sort", "Projection", "Window") and len(below) == 1:
+    if node.name in _SAME_ROWS and len(below) == 1:
         return below[0]
     return None
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from rutile.execution.index_read import IndexRead
 from rutile.execution.query import RunFacts
 from rutile.explain.estimates import note_estimates
 from rutile.explain.index_reads import index_node, index_text, table_text
@@ -33,6 +32,7 @@ from rutile.planner.scans import ScanPlan
 from rutile.planner.tree import ROOT, STORE, PlanNode, operator_tree
 from rutile.rows.access import TableAccess
 from rutile.session.result import Result, ResultColumn
+from rutile_coprocessor.partial import PushPlan
 from rutile_coprocessor.schema import ColumnType, Kind
 from rutile_proto import rutilepb_pb2 as rutilepb
 
@@ -121,24 +121,16 @@ class _Explainer:
         if not analyze:
             return await self._expected_tree(plan)
         result, facts = await self._session.queries.run_plan(plan)
-        tree = plan_tree(plan, facts.path, facts.overlaid, facts.reads)
+        tree = plan_tree(plan.on_engines(self._session.engines), facts)
         _note_query(tree, facts, result.arrow().num_rows)
         return tree
 
     async def _expected_tree(self, plan: QueryPlan) -> PlanNode:
         """The tree of the plan as it would run now; indexes are asked how many entries there are."""
-        reads = await self._session.queries.index_reads(plan)
-        tree = plan_tree(plan, "index" if reads is not None else self._expected_path(plan), [], reads or {})
+        plan = plan.on_engines(self._session.engines)
+        tree = plan_tree(plan, await self._session.queries.expected(plan))
         note_estimates(tree, plan, self._session.shared.statistics)
         return tree
-
-    def _expected_path(self, plan: QueryPlan) -> str:
-        mode = str(self._session.variables.get("rutile_read_mode"))
-        if plan.virtual or not plan.scans:
-            return "local"
-        if not plan.pushable or (plan.is_spread and mode == "auto"):
-            return "per_store"
-        return "whole" if mode == "auto" else mode
 
     async def _change_tree(self, statement: st.Statement, sql: str, analyze: bool) -> PlanNode:
         source = await self._change_source(statement)
@@ -189,8 +181,9 @@ def _handles_text(table: TableAccess, keys: Sequence[bytes]) -> str:
     return shown + (", …" if len(keys) > _MAX_REGIONS_SHOWN else "")
 
 
-def plan_tree(plan: QueryPlan, path: str, overlaid: Sequence[str], reads: Mapping[str, IndexRead]) -> PlanNode:
-    """The tree of a query as `path` runs it; `reads` are the ways through indexes, if that is the path."""
+def plan_tree(plan: QueryPlan, facts: RunFacts) -> PlanNode:
+    """The tree of a query as it was run, or will be by what is known of it."""
+    path, reads = facts.path, facts.reads
     by_name = {scan.name: scan for scan in plan.scans}
 
     def find(table: exp.Table) -> ScanPlan | None:
@@ -205,39 +198,66 @@ def plan_tree(plan: QueryPlan, path: str, overlaid: Sequence[str], reads: Mappin
         if scan is not None and scan.name in reads:
             return index_node(scan, reads[scan.name])
         if scan is not None:
-            return _fetch_node(scan, path, scan.name in overlaid)
+            return _fetch_node(scan, facts)
         name = "MemTableScan" if table.db else "CTEFullScan"
         return PlanNode(name, ROOT, f"{'table' if table.db else 'CTE'}:{table.name}")
 
     if path == "whole":
         inner = operator_tree(plan.expression, STORE, stored)
         return PlanNode("StoreReader", info="whole: the query runs in one store", children=[inner])
+    if path == "broadcast" and facts.spread is not None:
+        spread = facts.spread
+
+        def joined(table: exp.Table) -> PlanNode:
+            return stored(table) if find(table) in (spread.spread, None) else _sent_node(fetched(table))
+
+        return _merged(operator_tree(plan.expression, STORE, joined), "broadcast", spread.halves)
     if path == "per_store" and plan.partial is not None:
-        inner = operator_tree(plan.expression, STORE, stored)
-        reader = PlanNode("StoreReader", info=f"per_store: {plan.partial.kind} in each store", children=[inner])
-        if plan.partial.merge_sql is None:
-            return reader
-        return PlanNode("Merge", info=plan.partial.merge_sql, children=[reader])
+        return _merged(operator_tree(plan.expression, STORE, stored), "per_store", plan.partial)
     return operator_tree(plan.expression, ROOT, fetched)
+
+
+def _merged(inner: PlanNode, path: str, halves: PushPlan) -> PlanNode:
+    """What every store does, and the merge here."""
+    reader = PlanNode("StoreReader", info=f"{path}: {halves.kind} in each store", children=[inner])
+    if halves.merge_sql is None:
+        return reader
+    return PlanNode("Merge", info=halves.merge_sql, children=[reader])
+
+
+def _sent_node(source: PlanNode) -> PlanNode:
+    """Rows that were brought here, sent on to every store."""
+    sender = PlanNode("ExchangeSender", info="ExchangeType: Broadcast", children=[source])
+    return PlanNode("ExchangeReceiver", STORE, children=[sender])
 
 
 def _scan_node(scan: ScanPlan) -> PlanNode:
     columns = f"columns:{','.join(scan.columns)}"
+    if scan.engine is not None:
+        columns += f", engine:{scan.engine}"
     if scan.full:
         return PlanNode("TableFullScan", STORE, table_text(scan), columns)
     info = f"ranges:{len(scan.ranges)}, {columns}"
     return PlanNode("TableRangeScan", STORE, table_text(scan), info)
 
 
-def _fetch_node(scan: ScanPlan, path: str, is_overlaid: bool) -> PlanNode:
+def _fetch_node(scan: ScanPlan, facts: RunFacts) -> PlanNode:
     node = _scan_node(scan)
-    if is_overlaid:
+    if scan.name in facts.overlaid:
         info = "rows at the start of the transaction, its own writes laid over them"
         return PlanNode("UnionScan", ROOT, node.access, info, [node])
-    if scan.filters and path != "local":
+    filters = facts.key_columns.get(scan.name, ())
+    if (scan.filters and facts.path != "local") or filters:
         conditions = [mysql_text(text).replace("`", "") for each in scan.filters for text in conjuncts(each)]
+        conditions += [
+            f"runtime filter:[IN] {each.column} <- {_plain(each.other)}.{each.other_column}" for each in filters
+        ]
         node = PlanNode("Selection", STORE, info=", ".join(conditions), children=[node])
     return PlanNode("StoreReader", ROOT, f"table:{scan.schema.name}", "per_store: rows come here", [node])
+
+
+def _plain(scan_name: str) -> str:
+    return scan_name.partition(".")[2]
 
 
 # --- what happened ----------------------------------------------------------------------------------------------------
@@ -278,6 +298,8 @@ def _note_readers(node: PlanNode, facts: RunFacts) -> None:
         )
     for child in node.children:
         _note_readers(child, facts)
+    if node.name in ("ExchangeSender", "ExchangeReceiver"):
+        node.act_rows = node.children[0].act_rows
 
 
 def _scan_nodes(node: PlanNode) -> list[PlanNode]:

@@ -15,6 +15,8 @@
       names.py        tables found, columns qualified (sqlglot's `qualify`, and nothing else of its optimizer)
       scans.py        columns and conditions each table is read with; ranges.py: the key ranges they leave
       partitions.py   which partitions the conditions leave of a table
+      hints.py        optimizer hints, and the warnings about those that are not obeyed
+      join_keys.py    columns that equal columns of other scans
       index_paths.py  the indexes by which a scan's rows can be found; which is taken is decided when the query runs
       dialect.py      MySQL's meaning in DuckDB's dialect (`rutile.translate`); the split into fragment and merge
       fetch.py        the fragment that brings one scan's rows here
@@ -37,6 +39,7 @@ Invariants:
   tests/sql/test_index_paths.py.)
 
 Plans do not depend on statistics (`rutile.statistics`): those are asked when a query runs, as is the index itself (see
-`rutile.execution.index_read`). Not done, on purpose: lookup joins, join order and join methods. The unit of planning is
-the piece of a query that can run beside the data; how it joins there is DuckDB's business.
+`rutile.execution.index_read`), and what travels in a join of several stores (`rutile.execution.join_choice`). Not
+done, on purpose: lookup joins, join order and join methods. The unit of planning is the piece of a query that can run
+beside the data; how it joins there is DuckDB's business.
 """

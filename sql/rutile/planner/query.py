@@ -5,7 +5,8 @@ the session's `rutile_read_mode`:
 
     whole       the text, in one store that has a replica of everything
     per_store   one relation: `partial.fragment_sql` in each store, `partial.merge_sql` over what they return, here;
-                several: each scan filtered and cut to its columns in the stores, the text here
+                several: one of them in the stores, joined there with the others, which are read first and sent along
+                (`joined`), or each scan filtered and cut to its columns in the stores, the text here
     local       the scans fetched as they are, the text here
 """
 
@@ -20,7 +21,8 @@ from sqlglot import exp
 
 from rutile.catalog.changes import VIRTUAL_DATABASES
 from rutile.expressions.compile import UTC
-from rutile.planner.dialect import PartialQuery, translate
+from rutile.planner.dialect import PartialQuery, split_resolved, translate, translate_join
+from rutile.planner.hints import ENGINES, Engine, QueryHints, expand_hints, not_read_from, read_query_hints
 from rutile.planner.local_time import in_local_time
 from rutile.planner.names import OutputColumn, TableKey, output_columns, qualify_names
 from rutile.planner.scans import ScanPlan, plan_scans, scan_name
@@ -51,11 +53,35 @@ class QueryPlan:
     """The session's own relations among its tables, by name."""
     pushable: bool = True
     """Whether stores may run it: it asks for nothing that is only here, such as the time or a held relation."""
+    hints: QueryHints = field(default_factory=QueryHints)
+    is_wide: bool = False
+    """Products of decimals have 38 digits."""
 
     def widened(self) -> QueryPlan:
         """The plan with all products of decimals in 38 digits: slower, for when 18 were too few."""
         sql, partial = translate(self.named, self.relations, wide_decimals=True, one_relation=self.partial is not None)
-        return replace(self, sql=sql, partial=partial)
+        return replace(self, sql=sql, partial=partial, is_wide=True)
+
+    def joined(self, spread: str) -> PartialQuery | None:
+        """The halves of the query if each store joins its rows of one scan, `spread`, with all rows of the others."""
+        if self.dialect == "mysql":
+            return translate_join(self.named, self.relations, spread, wide_decimals=self.is_wide)
+        return split_resolved(self.expression, spread, tuple(scan.name for scan in self.scans))
+
+    def on_engines(self, engines: frozenset[str]) -> QueryPlan:
+        """The plan on the storages the session reads from (tidb_isolation_read_engines), whatever hints ask for."""
+        if engines.issuperset(ENGINES):
+            return self
+        engine: Engine = "tikv" if "tikv" in engines else "tiflash"
+        missed = [scan for scan in self.scans if scan.engine not in (None, engine)]
+        complaints = tuple(not_read_from(scan.engine, scan.schema.name, engines) for scan in missed if scan.engine)
+        hints = replace(self.hints, complaints=self.hints.complaints + complaints)
+        return replace(self, scans=tuple(scan.on_engine(engine) for scan in self.scans), hints=hints)
+
+    @property
+    def may_be_whole(self) -> bool:
+        """Whether one store may run all of it, if it has all of it."""
+        return self.pushable and not self.is_spread
 
     @property
     def is_spread(self) -> bool:
@@ -69,7 +95,7 @@ class QueryPlan:
 
 def fragment_scan(scan: ScanPlan) -> Scan:
     """A scan as fragments name it."""
-    return Scan(scan.name, scan.schema, scan.columns, scan.ranges)
+    return Scan(scan.name, scan.schema, scan.columns, scan.ranges, rows_only=scan.engine == "tikv")
 
 
 def plan_query(
@@ -84,6 +110,7 @@ def plan_query(
 
     Raises 1052, 1054, 1235 and what the translation raises.
     """
+    expand_hints(expression)
     schemas = {key: access.schema for key, access in tables.items()} | dict(virtual)
     qualified = qualify_names(expression, schemas, database)
     columns = output_columns(qualified, schemas, tables)
@@ -103,6 +130,7 @@ def plan_query(
         qualified,
         named,
         relations,
+        hints=read_query_hints(qualified),
     )
 
 

@@ -10,7 +10,9 @@ from sqlglot import exp
 from sqlglot.optimizer.scope import Scope
 
 from rutile.errors import not_supported
+from rutile.planner.hints import Engine, hinted_engine
 from rutile.planner.index_paths import IndexHints, IndexPath, Order, index_paths, order_of, read_hints
+from rutile.planner.join_keys import JoinKey, join_keys
 from rutile.planner.names import TableKey, scopes_of
 from rutile.planner.partitions import chosen_partitions, pruned
 from rutile.planner.ranges import conjuncts, key_ranges, merge_ranges
@@ -41,10 +43,18 @@ class ScanPlan:
     """What `filters` are written in."""
     partitions: tuple[int, ...] | None = None
     """Of a partitioned table, the numbers of those that are read; `ranges` are within them."""
+    keys: tuple[JoinKey, ...] = ()
+    """Columns that equal columns of other scans in each row of the result."""
+    engine: Engine | None = None
+    """Where its rows must come from: the row store (tikv) or, not through an index, the mirror (tiflash)."""
 
     @property
     def schema(self) -> TableSchema:
         return self.table.schema
+
+    def on_engine(self, engine: Engine) -> ScanPlan:
+        """The scan with all its rows from one storage."""
+        return replace(self, engine=engine, paths=() if engine == "tiflash" else self.paths)
 
     def physical(self) -> list[ScanPlan]:
         """The scan as scans of what rows lie in: itself, or one for each of its partitions."""
@@ -70,6 +80,13 @@ class _Use:
     """Those that any use needs."""
     chosen: frozenset[int] | None = None
     """PARTITION (...)."""
+    keys: tuple[JoinKey, ...] = ()
+    engine: Engine | None = None
+
+    @property
+    def own_keys(self) -> tuple[JoinKey, ...]:
+        """The keys, if they hold of each of the table's rows that the query needs."""
+        return self.keys if self.uses == 1 else ()
 
 
 def plan_scans(
@@ -95,6 +112,8 @@ def plan_scans(
             use.chosen = chosen
             _gather(use, tables[key], scope, alias, searches)
             uses[key].hints = read_hints(source, scope.expression, tables[key])
+            uses[key].engine = hinted_engine(scope.expression, alias) or uses[key].engine
+        _gather_keys(scope, uses, tables)
     used = [key for key in uses if uses[key].uses]
     order = order_of(expression) if ordered and len(used) == 1 and _all_filter(expression, uses[used[0]]) else None
     return [_scan(tables[key], uses[key], order) for key in used]
@@ -143,6 +162,18 @@ def _gather(use: _Use, table: TableAccess, scope: Scope, alias: str, searches: C
     use.searched = tuple(searched) if use.filters else ()
 
 
+def _gather_keys(scope: Scope, uses: Mapping[TableKey, _Use], tables: Mapping[TableKey, TableAccess]) -> None:
+    """What the scope's conditions say of columns that are equal, for tables whose rows may be dropped before that."""
+    found = {alias: (source.db.lower(), source.name.lower()) for alias, source in _base_sources(scope)}
+    names = {
+        alias: scan_name(key) for alias, key in found.items() if key in tables and _filters_apply(scope, alias)
+    }  # fmt: skip
+    by_name = {scan_name(key): key for key in found.values()}
+    schemas = {alias: tables[found[alias]].schema for alias in names}
+    for name, key in join_keys(_conditions(scope), names, schemas):
+        uses[by_name[name]].keys += (key,)
+
+
 def _conditions(scope: Scope) -> list[exp.Expr]:
     """What every row of the scope's result met: WHERE, and ON of inner joins when all joins are inner."""
     where = scope.expression.args.get("where")
@@ -187,11 +218,14 @@ def _scan(table: TableAccess, use: _Use, order: Order | None) -> ScanPlan:
         ranges = table.partitions.spread(ranges, numbers)
         order = None
     if use.uses > 1:
-        return ScanPlan(name, table, columns, ranges, full, partitions=numbers)
+        return ScanPlan(name, table, columns, ranges, full, partitions=numbers, engine=use.engine)
     paths = index_paths(table, use.searched, columns, use.hints, order)
     if table.partitions is not None and numbers is not None:
         paths = tuple(_spread(path, table.partitions, numbers) for path in paths)
-    return ScanPlan(name, table, columns, ranges, full, use.filters, paths, partitions=numbers)
+    return ScanPlan(
+        name, table, columns, ranges, full, use.filters, paths if use.engine != "tiflash" else (),
+        partitions=numbers, keys=use.own_keys, engine=use.engine,
+    )  # fmt: skip
 
 
 def _numbers(table: TableAccess, use: _Use) -> tuple[int, ...] | None:

@@ -13,8 +13,8 @@ from rutile import errors
 from rutile.catalog.model import CatalogSnapshot
 from rutile.errors import SqlError
 from rutile.execution.change import run_change
-from rutile.execution.index_read import IndexRead
 from rutile.execution.insert import evaluate_rows
+from rutile.execution.join_choice import JoinLimits
 from rutile.execution.joined_change import run_joined_change
 from rutile.execution.point import run_constant
 from rutile.execution.query import NO_TIMEOUT_S, ReadContext, RunFacts
@@ -34,7 +34,7 @@ from rutile.rows.access import Row, TableAccess
 from rutile.session.current_reads import CurrentView
 from rutile.session.locking_reads import KeyQuery, LockWish, SkippingQuery, key_query, take_locks
 from rutile.session.query_errors import DECIMAL_OVERFLOW, from_duckdb
-from rutile.session.result import Result, rows_of_table
+from rutile.session.result import Result, SqlWarning, rows_of_table
 from rutile.session.result_types import shaped
 from rutile.session.storage import KvTransaction
 from rutile.session.time_limits import limit_ms
@@ -251,8 +251,11 @@ class Queries:
     async def run_plan(self, plan: QueryPlan) -> tuple[Result, RunFacts]:
         """Run a query as the session's transaction and variables have it."""
         txn = await self.reading_transaction()
+        plan = plan.on_engines(self._session.engines)
         table, facts = await self._read(plan, txn, time_limited=True)
-        return Result.of_table(table) if plan.dialect == "duckdb" else shaped(table, plan.columns), facts
+        result = Result.of_table(table) if plan.dialect == "duckdb" else shaped(table, plan.columns)
+        result.warnings += [SqlWarning("Warning", each.code, each.message) for each in facts.complaints(plan)]
+        return result, facts
 
     async def reading_transaction(self) -> KvTransaction | None:
         """What a query of the session reads from; None outside of transactions: a new timestamp."""
@@ -261,10 +264,10 @@ class Queries:
             return await session.transaction.reader(session.mode)
         return None
 
-    async def index_reads(self, plan: QueryPlan) -> dict[str, IndexRead] | None:
-        """The paths that the query would take now through indexes; None if it would not."""
+    async def expected(self, plan: QueryPlan) -> RunFacts:
+        """How the query would be run now, as far as that can be told."""
         context = await self._context(plan, await self.reading_transaction())
-        return await self._session.shared.runner.index_reads(plan, context)
+        return await self._session.shared.runner.expected(plan, context)
 
     async def _context(self, plan: QueryPlan, txn: KvTransaction | None, limit_ms: int = 0) -> ReadContext:
         session = self._session
@@ -275,6 +278,11 @@ class Queries:
             virtual=await self._virtual_rows(plan),
             timeout_s=limit_ms / 1000 if limit_ms else NO_TIMEOUT_S,
             cancel=session.cancel_token,
+            engines=session.engines,
+            join_limits=JoinLimits(
+                session.variables.number("tidb_broadcast_join_threshold_size"),
+                session.variables.number("tidb_broadcast_join_threshold_count"),
+            ),
         )
 
     async def _virtual_rows(self, plan: QueryPlan) -> dict[TableKey, pa.RecordBatch]:

@@ -43,12 +43,14 @@ async def scan_timestamp(session: Session, plan: QueryPlan) -> int | None:
     """When the session would read such a query; None if the query is of another kind."""
     if not session.shared.client.runs_fragments or session.variables.get("rutile_read_mode") != "auto":
         return None
+    if "tiflash" not in session.engines or any(scan.engine == "tikv" for scan in plan.scans):
+        return None  # the rows of tickets may be the mirror's
     if session.stale.is_active or not is_row_stream(plan) or _is_by_key(plan.scans[0]):
         return None
     txn = await session.queries.reading_transaction()
     if _has_written(txn, plan.scans[0]):
         return None
-    if plan.scans[0].paths and await session.queries.index_reads(plan) is not None:
+    if plan.scans[0].paths and (await session.queries.expected(plan)).path == "index":
         return None  # an index says that there is little to read
     return txn.start_ts if txn is not None else await session.shared.client.timestamp()
 

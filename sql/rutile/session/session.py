@@ -347,6 +347,11 @@ class Session:
         )
 
     @property
+    def engines(self) -> frozenset[str]:
+        """The storages it reads from (tidb_isolation_read_engines)."""
+        return frozenset(str(self.variables.get("tidb_isolation_read_engines")).split(","))
+
+    @property
     def holds_locks(self) -> bool:
         """Whether what a statement locks stays locked after it: a transaction is open, or opened by the statement."""
         return self.transaction.is_open or not self.autocommit

@@ -138,7 +138,7 @@ class ShapedStatements:
 
     async def _range_select(self, plan: RangeSelect, environment: Environment) -> Result:
         session = self._session
-        if session.variables.get("rutile_read_mode") != "auto":
+        if session.variables.get("rutile_read_mode") != "auto" or "tikv" not in session.engines:
             raise NotCompilable("rows are to be read in another way")
         if session.holds_locks:
             txn = await session.transaction.reader(session.mode)

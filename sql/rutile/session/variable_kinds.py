@@ -132,6 +132,14 @@ def sql_mode(name: str, value: object) -> Value:
     return ",".join(modes)
 
 
+def engines(name: str, value: object) -> Value:
+    """Storages to read from; one of those that hold tables must be among them."""
+    found = list(dict.fromkeys(part.strip().lower() for part in str(value).split(",")))
+    if not set(found) <= {"tikv", "tiflash", "tidb"} or not set(found) & {"tikv", "tiflash"}:
+        raise wrong_value(name, value)
+    return ",".join(found)
+
+
 def isolation(name: str, value: object) -> Value:
     """The two that TiDB has; the others are refused rather than weakened."""
     level = str(value).upper().replace(" ", "-")
