@@ -22,12 +22,13 @@ The life of a fragment:
 1. The front end translates MySQL to DuckDB's dialect and sends the text with each scan's schema, columns and ranges.
 2. `fragment.check_fragment` parses it, refuses what is not on the whitelist, and remembers what passed by its text.
 3. The server reads the ranges at the read timestamp, and `row.RowCodec.decode_batch` turns values into Arrow.
-4. `execute.Executor.run` registers the batches under the scans' names, and the inputs under theirs, with a cursor of the locked-down database.
+4. `execute.Executor.run` registers the batches under the scans' names, and the inputs under theirs, with a cursor of
+   the locked-down database.
 5. Pages leave as the query makes them, cut to a size; a deadline, a KILL or a lost client interrupts it anywhere.
 
-Invariants: a fragment reads its scans and inputs and nothing else; whatever it does, the process lives on; a row decodes to what
-was encoded, in whichever half of the codec; handles compare as keys do; partial plans give the answer of the whole
-query for any distribution of rows over stores.
+Invariants: a fragment reads its scans and inputs and nothing else; whatever it does, the process lives on; a row
+decodes to what was encoded, in whichever half of the codec; handles compare as keys do; partial plans give the answer
+of the whole query for any distribution of rows over stores.
 
 Sorts, joins and groupings that do not fit in memory spill to a folder of the store's, within a bound of its own; what
 does not fit there fails and says so.
