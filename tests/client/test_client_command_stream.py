@@ -9,7 +9,8 @@ import grpc
 import pytest
 
 from rutile_kv.client.calls import CallDropped
-from rutile_kv.client.command_stream import COMMANDS, MAX_COMMANDS, CommandStub
+from rutile_kv.client.command_stream import COMMANDS, CommandStub
+from rutile_kv.client.command_way import MAX_COMMANDS
 from rutile_kv.env.rpc import channel, start_server
 from rutile_kv.server.command_answers import METHODS
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb

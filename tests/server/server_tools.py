@@ -5,19 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from direct_kv import STORE_ID, DirectKv, context_for
 
 from rutile_kv.client.cluster import Cluster
+from rutile_kv.client.command_stream import CommandStub
 from rutile_kv.env.clock import SystemClock
+from rutile_kv.env.frames import Purpose, greeting
 from rutile_kv.env.rpc import LocalStub, channel, start_server
 from rutile_kv.raw.writer import RawWriter
 from rutile_kv.server.config import StoreConfig
 from rutile_kv.server.coprocessor_endpoint import CoprocessorEndpoint
 from rutile_kv.server.kv_service import RawParts, ServiceParts, StoreService
 from rutile_kv.server.mirror_upkeep import MirrorUpkeep
+from rutile_kv.server.peer_port import PeerPort
 from rutile_kv.txn.shell import TxnScheduler
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto import metapb_pb2 as metapb
@@ -26,7 +29,7 @@ from rutile_proto import rutilepb_pb2_grpc, tikvpb_pb2_grpc
 
 CLUSTER_ID = 77
 MAX_ENTRY_BYTES = 64 * 1024
-WIRES = ("local", "grpc")
+WIRES = ("local", "grpc", "frames")
 
 
 class Inbox:
@@ -102,7 +105,11 @@ async def serving(
             yield Served(stub, stub, kv, service, inbox)
         else:
             async with _over_grpc(service, kv, inbox) as served:
-                yield served
+                if wire == "grpc":
+                    yield served
+                else:
+                    async with _with_frames(served) as both:
+                        yield both
     finally:
         await service.fates.close()
         await scheduler.close()
@@ -118,6 +125,19 @@ async def _over_grpc(service: StoreService, kv: DirectKv, inbox: Inbox) -> Async
             yield Served(tikv, rutile, kv, service, inbox, link)
     finally:
         await server.stop(None)
+
+
+@asynccontextmanager
+async def _with_frames(served: Served) -> AsyncIterator[Served]:
+    """Small requests by frames, the others by gRPC: as our clients send them."""
+    port = PeerPort(served.inbox, CLUSTER_ID, STORE_ID, served.service)
+    address = f"127.0.0.1:{await port.listen('127.0.0.1')}"
+    stub = CommandStub(served.tikv, greeting(Purpose.COMMANDS, CLUSTER_ID, STORE_ID), address)
+    try:
+        yield replace(served, tikv=stub)
+    finally:
+        await stub.close()
+        await port.close()
 
 
 async def until(condition: Callable[[], bool] | Callable[[], Awaitable[bool]], seconds: float = 10.0) -> None:

@@ -10,10 +10,11 @@ from server_tools import Inbox, until
 
 from rutile_kv.client.backoff import Backoff, Pace
 from rutile_kv.client.connections import StoreStubs
+from rutile_kv.env.frames import LENGTH_BYTES, Purpose, frame, greeting
 from rutile_kv.env.rpc import LocalStub, channel, start_server
 from rutile_kv.server import raft_transport
 from rutile_kv.server.local_network import LocalNetwork, LocalTransport
-from rutile_kv.server.raft_port import LENGTH_BYTES, RaftPort, frame, greeting
+from rutile_kv.server.peer_port import PeerPort
 from rutile_kv.server.raft_service import RaftService
 from rutile_kv.server.raft_transport import QUEUE_MESSAGES, NetworkTransport, SnapshotNotSent
 from rutile_kv.server.unimplemented import rest_unimplemented
@@ -85,12 +86,12 @@ class World:
         self.transport = NetworkTransport(self.book, CLUSTER, self.lost.append, Pace(sleep=self._pause))
 
     @asynccontextmanager
-    async def listening(self, store_id: int = PEER_STORE) -> AsyncIterator[RaftPort]:
+    async def listening(self, store_id: int = PEER_STORE) -> AsyncIterator[PeerPort]:
         def register(server: object) -> None:
             tikvpb_pb2_grpc.add_TikvServicer_to_server(RaftOnly(self.inbox), server)
 
         server, self.book.address = await start_server("127.0.0.1:0", [register])
-        port = RaftPort(self.inbox, CLUSTER, store_id)
+        port = PeerPort(self.inbox, CLUSTER, store_id)
         self.book.peer_address = f"127.0.0.1:{await port.listen('127.0.0.1')}"
         try:
             yield port
@@ -168,7 +169,9 @@ def test_messages_are_put_together_however_the_bytes_arrive(cut: int) -> None:
     async def scenario(world: World) -> None:
         async with world.listening():
             _, writer = await asyncio.open_connection(*world.book.peer_address.split(":"))
-            data = greeting(CLUSTER, PEER_STORE) + b"".join(frame(message(index)) for index in range(5))
+            data = greeting(Purpose.RAFT, CLUSTER, PEER_STORE) + b"".join(
+                frame(message(index).SerializeToString()) for index in range(5)
+            )
             for at in range(0, len(data), cut):
                 writer.write(data[at : at + cut])
                 await writer.drain()
@@ -183,11 +186,11 @@ def test_messages_are_put_together_however_the_bytes_arrive(cut: int) -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        greeting(CLUSTER + 1, PEER_STORE),
-        greeting(CLUSTER, PEER_STORE + 1),
+        greeting(Purpose.RAFT, CLUSTER + 1, PEER_STORE),
+        greeting(Purpose.RAFT, CLUSTER, PEER_STORE + 1),
         b"GET / HTTP/1.1\r\n\r\n",
-        greeting(CLUSTER, PEER_STORE) + b"\xff" * 8,
-        greeting(CLUSTER, PEER_STORE) + (3).to_bytes(LENGTH_BYTES, "big") + b"\xff\xff\xff",
+        greeting(Purpose.RAFT, CLUSTER, PEER_STORE) + b"\xff" * 8,
+        greeting(Purpose.RAFT, CLUSTER, PEER_STORE) + (3).to_bytes(LENGTH_BYTES, "big") + b"\xff\xff\xff",
     ],
     ids=["another cluster", "another store", "another protocol", "too long", "no message"],
 )

@@ -1,27 +1,29 @@
-"""Small requests to one store travel on its BatchCommands stream, those of one moment in one message.
+"""Small requests to one store travel together, those of one moment in one message.
 
 An RPC of its own costs either end two to three times what a message on an open stream does, and as much as ten small
-requests within one message. So all small requests take the stream: what gathers while the loop is busy leaves in one
-message, and so do the answers. A lone caller's request waits for nobody: it is a message by itself.
+requests within one message. So all small requests take a way they share (`command_way`): what gathers while the loop is
+busy leaves in one message, and so do the answers. A lone caller's request waits for nobody: it is a message by itself.
+
+A Rutile store tells PD its peer port, where frames cost a tenth of what gRPC does: that way is taken where it is known.
+Other stores are asked on a BatchCommands stream. What listens at the peer port and does not greet as a store of ours is
+asked by gRPC from then on, and a server that has no BatchCommands by RPCs of their own.
 
 `CommandStub` looks like the generated stub and stands in for it. A command that the store ended with a status comes
-back inside its answer's type (rutile_proto.wire_status); the stub turns it into the grpc.RpcError it would have been.
-When the stream breaks, everything on it fails with the stream's status, as so many calls would; the next request opens
-another. A server that has no BatchCommands is asked by RPCs of their own from then on.
+back inside its answer's type (rutile_proto.wire_status); the way turns it into the grpc.RpcError it would have been.
 """
 
 from __future__ import annotations
 
-import asyncio
+import logging
 from collections.abc import Awaitable, Callable
-from itertools import count
 from typing import Any
 
 import grpc
 
-from rutile_kv.client.calls import CallDropped, Stub, answer_of
-from rutile_proto import tikvpb_pb2 as tikvpb
-from rutile_proto.wire_status import status_in
+from rutile_kv.client.calls import Stub, answer_of
+from rutile_kv.client.command_way import CommandFailed, CommandWay, FramesNotSpoken, FrameWay, StreamWay
+
+log = logging.getLogger(__name__)
 
 COMMANDS = {
     "KvGet": "Get",
@@ -42,36 +44,19 @@ COMMANDS = {
     "RawBatchDelete": "RawBatchDelete",
 }
 """Methods whose answers are small, and their names in the stream's oneof. Large answers would hold up small ones."""
-MAX_COMMANDS = 128
-"""Commands in one message."""
 MAX_COMMAND_BYTES = 32 << 10
 """Larger requests go alone."""
-_CODES = {code.name: code for code in grpc.StatusCode}
-
-
-class CommandFailed(grpc.RpcError):  # type: ignore[misc]
-    """A command that ended as a call with this status would have."""
-
-    def __init__(self, code: grpc.StatusCode, details: str) -> None:
-        super().__init__(f"{code.name}: {details}")
-        self._code = code
-        self._details = details
-
-    def code(self) -> grpc.StatusCode:
-        """The status."""
-        return self._code
-
-    def details(self) -> str:
-        """The text with it."""
-        return self._details
 
 
 class CommandStub:
-    """A `TikvStub` whose small requests share a stream."""
+    """A `TikvStub` whose small requests share a way."""
 
-    def __init__(self, stub: Stub) -> None:
+    def __init__(self, stub: Stub, hello: bytes = b"", peer_address: str = "") -> None:
+        """`hello` greets the store at its peer port, `peer_address` says where that is; empty: by gRPC."""
         self._stub = stub
-        self._stream: _Stream | None = None
+        self._hello = hello
+        self._peer_address = peer_address
+        self._way: CommandWay | None = None
         self._is_served = True
 
     def __getattr__(self, name: str) -> Any:
@@ -81,17 +66,24 @@ class CommandStub:
         setattr(self, name, method)
         return method
 
+    def move_peer(self, peer_address: str) -> None:
+        """Where the store takes frames now: the next way goes there."""
+        self._peer_address = peer_address
+
     async def close(self) -> None:
-        """End the stream; what is on it fails."""
-        stream, self._stream = self._stream, None
-        if stream is not None:
-            await stream.close()
+        """End the way; what is on it fails."""
+        way, self._way = self._way, None
+        if way is not None:
+            await way.close()
 
     def _command(self, command: str, method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         async def call(request: Any, *, timeout: float | None = None) -> Any:  # noqa: ASYNC109 gRPC's
-            if self._is_served and request.ByteSize() <= MAX_COMMAND_BYTES:
+            while self._is_served and request.ByteSize() <= MAX_COMMAND_BYTES:
                 try:
-                    return await self._open_stream().ask(command, request, timeout)
+                    return await self._open_way().ask(command, request, timeout)
+                except FramesNotSpoken as error:
+                    log.warning("asking by gRPC from now on: %s", error.details())
+                    self._peer_address = ""
                 except grpc.RpcError as error:
                     if error.code() is not grpc.StatusCode.UNIMPLEMENTED or isinstance(error, CommandFailed):
                         raise
@@ -100,85 +92,10 @@ class CommandStub:
 
         return call
 
-    def _open_stream(self) -> _Stream:
-        if self._stream is None or self._stream.is_over:
-            self._stream = _Stream(self._stub)
-        return self._stream
-
-
-class _Stream:
-    """One BatchCommands call: what waits to leave, and what waits for its answer."""
-
-    def __init__(self, stub: Stub) -> None:
-        self.is_over = False
-        self._ids = count(1)
-        self._leaving: list[tuple[int, str, Any]] = []
-        self._open: dict[int, asyncio.Future[Any]] = {}
-        self._news = asyncio.Event()
-        self._call: Any = stub.BatchCommands()
-        self._tasks = [asyncio.ensure_future(work) for work in (self._write(), self._read())]
-
-    async def ask(self, command: str, request: Any, timeout_s: float | None) -> Any:
-        """The command's answer. grpc.RpcError: the stream's if it breaks, DEADLINE_EXCEEDED, or the command's own."""
-        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        request_id = next(self._ids)
-        self._open[request_id] = answer
-        self._leaving.append((request_id, command, request))
-        self._news.set()
-        try:
-            async with asyncio.timeout(timeout_s):
-                response = getattr(await answer, command)
-        except TimeoutError:
-            raise CommandFailed(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded") from None
-        finally:
-            self._open.pop(request_id, None)
-        if (status := status_in(response)) is not None:
-            raise CommandFailed(_CODES[status[0]], status[1])
-        return response
-
-    async def close(self) -> None:
-        self._call.cancel()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.wait(self._tasks)
-        self._break(CallDropped())
-
-    async def _write(self) -> None:
-        """Messages of whatever has gathered since the last one left."""
-        try:
-            while True:
-                await self._news.wait()
-                while self._leaving:
-                    group, self._leaving = self._leaving[:MAX_COMMANDS], self._leaving[MAX_COMMANDS:]
-                    await self._call.write(_message(group))
-                self._news.clear()
-        except (grpc.RpcError, asyncio.InvalidStateError):
-            return  # the reader hears the status
-
-    async def _read(self) -> None:
-        try:
-            async for message in self._call:
-                for request_id, response in zip(message.request_ids, message.responses, strict=True):
-                    answer = self._open.get(request_id)
-                    if answer is not None and not answer.done():
-                        answer.set_result(response)
-            self._break(CommandFailed(grpc.StatusCode.UNAVAILABLE, "the store ended the stream"))
-        except grpc.RpcError as error:
-            self._break(error)
-        except asyncio.CancelledError:  # we are closed, or somebody has closed the channel
-            self._break(CallDropped())
-            raise
-
-    def _break(self, error: grpc.RpcError) -> None:
-        self.is_over = True
-        self._tasks[0].cancel()
-        for answer in self._open.values():
-            if not answer.done():
-                answer.set_exception(error)
-
-
-def _message(group: list[tuple[int, str, Any]]) -> tikvpb.BatchCommandsRequest:
-    message = tikvpb.BatchCommandsRequest(request_ids=[request_id for request_id, _, _ in group])
-    for _, command, request in group:
-        getattr(message.requests.add(), command).CopyFrom(request)
-    return message
+    def _open_way(self) -> CommandWay:
+        if self._way is None or self._way.is_over:
+            if self._peer_address:
+                self._way = FrameWay(self._peer_address, self._hello)
+            else:
+                self._way = StreamWay(self._stub)
+        return self._way

@@ -13,6 +13,7 @@ from rutile_kv.client.command_stream import CommandStub
 from rutile_kv.client.pd import PdClient
 from rutile_kv.client.pd_leader import bare_address
 from rutile_kv.env import rpc
+from rutile_kv.env.frames import Purpose, greeting
 from rutile_kv.env.prompt import PromptReads
 from rutile_kv.env.rpc import LocalStub
 from rutile_proto import deadlock_pb2_grpc, rutilepb_pb2_grpc, tikvpb_pb2_grpc
@@ -35,7 +36,7 @@ class StoreStubs:
     deadlock: Stub = None
     """What other stores ask it for (`deadlock.Deadlock`); clients have no use for it."""
     peer_address: str = ""
-    """Where it takes the Raft messages of other stores; empty if it has told none."""
+    """Where it takes frames (`rutile_kv.env.frames`); empty if it has told no such place."""
 
 
 class StoreConnections(Protocol):
@@ -132,17 +133,19 @@ class GrpcStores:
         known, address = self._channels.get(store.id), bare_address(store.address)
         if known is not None and known.address == address:
             known.stubs = replace(known.stubs, peer_address=store.peer_address)
+            known.stubs.tikv.move_peer(store.peer_address)
             known.doubted = False
             return known.stubs
-        self._channels[store.id] = fresh = _dial(address, store.peer_address)
+        hello = greeting(Purpose.COMMANDS, self._pd.cluster_id, store.id)
+        self._channels[store.id] = fresh = _dial(address, store.peer_address, hello)
         if known is not None:
             await known.close()
         return fresh.stubs
 
 
-def _dial(address: str, peer_address: str) -> _Channel:
+def _dial(address: str, peer_address: str, hello: bytes) -> _Channel:
     channel = rpc.channel(address)
-    tikv = CommandStub(tikvpb_pb2_grpc.TikvStub(channel))  # type: ignore[no-untyped-call]
+    tikv = CommandStub(tikvpb_pb2_grpc.TikvStub(channel), hello, peer_address)  # type: ignore[no-untyped-call]
     rutile = rutilepb_pb2_grpc.RutileKvStub(channel)  # type: ignore[no-untyped-call]
     deadlock = deadlock_pb2_grpc.DeadlockStub(channel)  # type: ignore[no-untyped-call]
 

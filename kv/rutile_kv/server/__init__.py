@@ -7,7 +7,7 @@
                  ├─ writes ────▶ TxnScheduler ─▶ FencedKv ─▶ StoreDriver   latches, one Raft entry, applied, answered
                  ├─ fragments ─▶ CoprocessorEndpoint ─▶ FragmentTask       snapshots, worker threads, DuckDB, pages
                  ├─ watches ───▶ Watches ─▶ WatchCore                      what is applied, as streams; progress
-                 └─ snapshots ─▶ StoreDriver ◀── RaftPort                Raft messages come by plain TCP
+                 └─ snapshots ─▶ StoreDriver ◀── PeerPort                Raft messages and small requests by plain TCP
 
 `StoreNode` (node.py) puts it together and takes it apart again in the opposite order; `StoreService` (kv_service.py) is
 made of one class per idea, each a file. The same servicer is reached through gRPC or, in this process, through a

@@ -47,16 +47,16 @@ class BatchCommandsService(PointGets, PromptReads):
     async def BatchCommands(
         self, request_iterator: AsyncIterator[tikvpb.BatchCommandsRequest], context: RpcContext
     ) -> AsyncIterator[tikvpb.BatchCommandsResponse]:
-        stream = CommandStream(self, CommandContext(context))
-        reading = asyncio.ensure_future(stream.read(request_iterator))
+        talk = _GrpcTalk(self, context)
+        reading = asyncio.ensure_future(talk.read(request_iterator))
         try:
-            async for message in stream.answers():
+            async for message in talk.answers():
                 yield message
             await reading
         except InvalidRequest as error:
             await abort_with(context, "BatchCommands", error)
         finally:
-            await cancel_all([reading, *stream.tasks])
+            await cancel_all([reading, *talk.stream.tasks])
 
 
 class CommandContext:
@@ -78,25 +78,21 @@ class CommandContext:
         return self._stream.peer()
 
 
-class CommandStream:
-    """One stream: the commands under way, and the answers that wait to leave."""
+class _GrpcTalk:
+    """A stream as gRPC has it: what is read, and what is answered."""
 
-    def __init__(self, service: BatchCommandsService, context: CommandContext) -> None:
-        self.tasks: dict[asyncio.Task[None], None] = {}
-        self._service = service
-        self._context = context
-        self._outbox: list[tuple[int, Response]] = []
-        self._open = 0
-        self._ended = self._broken = False
+    def __init__(self, service: BatchCommandsService, context: RpcContext) -> None:
         self._news = asyncio.Event()
         self._room = asyncio.Event()
+        self._ended = self._broken = False
+        self.stream = CommandStream(service, CommandContext(context), self._news.set)
 
     async def read(self, messages: AsyncIterator[tikvpb.BatchCommandsRequest]) -> None:
         """Take every message's commands. Raises InvalidRequest for one that makes no sense, and ends the stream."""
         try:
             async for message in messages:
-                self._take(message)
-                while self._open >= MAX_OPEN:
+                self.stream.take(message)
+                while self.stream.open_count >= MAX_OPEN:
                     self._room.clear()
                     await self._room.wait()
         except DecodeError as error:
@@ -111,25 +107,46 @@ class CommandStream:
 
     async def answers(self) -> AsyncIterator[tikvpb.BatchCommandsResponse]:
         """What is ready, again and again, until the client has ended the stream and has all its answers."""
-        while not self._broken and not (self._ended and not self._open):
+        while not self._broken and not (self._ended and not self.stream.open_count):
             await self._news.wait()
             self._news.clear()
-            if self._outbox:
-                yield self._pack()
+            if self.stream.has_answers:
+                message = self.stream.pack()
+                self._room.set()
+                yield message
 
-    def _pack(self) -> tikvpb.BatchCommandsResponse:
+
+class CommandStream:
+    """The commands under way of one client, and the answers that wait to leave. `on_answer` hears of each of them."""
+
+    def __init__(self, service: BatchCommandsService, context: CommandContext, on_answer: Callable[[], None]) -> None:
+        self.tasks: dict[asyncio.Task[None], None] = {}
+        self.open_count = 0
+        """Commands that were taken and whose answers have not left."""
+        self._service = service
+        self._context = context
+        self._on_answer = on_answer
+        self._outbox: list[tuple[int, Response]] = []
+
+    @property
+    def has_answers(self) -> bool:
+        """Whether there is something to `pack`."""
+        return bool(self._outbox)
+
+    def pack(self) -> tikvpb.BatchCommandsResponse:
+        """All answers that are ready, as one message, which has to be sent."""
         ready, self._outbox = self._outbox, []
-        self._open -= len(ready)
-        self._room.set()
+        self.open_count -= len(ready)
         return tikvpb.BatchCommandsResponse(
             responses=[response for _, response in ready], request_ids=[request_id for request_id, _ in ready]
         )
 
-    def _take(self, message: tikvpb.BatchCommandsRequest) -> None:
+    def take(self, message: tikvpb.BatchCommandsRequest) -> None:
+        """Begin what it asks for. Raises InvalidRequest if that makes no sense."""
         requests, ids = message.requests, message.request_ids
         if len(requests) != len(ids):
             raise InvalidRequest(f"a message has {len(requests)} requests and {len(ids)} ids: they belong in pairs")
-        self._open += len(requests)
+        self.open_count += len(requests)
         gets: dict[str, list[Numbered]] = {kind: [] for kind in POINT_GETS}
         for request_id, request in zip(ids, requests, strict=True):
             name = request.WhichOneof("cmd")
@@ -152,7 +169,7 @@ class CommandStream:
 
     def _put(self, request_id: int, response: Response) -> None:
         self._outbox.append((request_id, response))
-        self._news.set()
+        self._on_answer()
 
     # --- commands -----------------------------------------------------------------------------------------------------
 
@@ -168,7 +185,11 @@ class CommandStream:
 
     def _served_now(self, name: str, request_id: int, get: Any) -> bool:
         """Whether a lone get was answered in this very turn, without a task; else it is to be served as ever."""
-        response = self._service.get_promptly(get) if name == "Get" else None
+        try:
+            response = self._service.get_promptly(get) if name == "Get" else None
+        except Exception as error:
+            log.debug("the ordinary way meets it again, and answers: %r", error)
+            return False
         if response is not None:
             self._put(request_id, answer(name, response))
         return response is not None

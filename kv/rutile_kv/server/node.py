@@ -49,9 +49,9 @@ from rutile_kv.server.lock_wait_ends import LockWaitEnds
 from rutile_kv.server.max_ts_sync import MaxTsSync
 from rutile_kv.server.mirror_restore import keep_mirror
 from rutile_kv.server.pd_worker import PdWorker
+from rutile_kv.server.peer_port import PeerPort
 from rutile_kv.server.profile import StoreProfile, host_of
 from rutile_kv.server.raft_limits import raft_limits
-from rutile_kv.server.raft_port import RaftPort
 from rutile_kv.server.raw_scan_relay import RawScanRelay
 from rutile_kv.server.raw_sweeper import RawSweeper
 from rutile_kv.server.read_index_gate import ReadIndexGate, StampedTransport
@@ -234,7 +234,7 @@ class StoreNode:
         opened.push_async_callback(raw.close)
         opened.push_async_callback(service.fates.close)
         opened.push_async_callback(driver.stop)
-        await self._listen(service, RaftPort(gate, pd.cluster_id, store_id), opened)
+        await self._listen(service, PeerPort(gate, pd.cluster_id, store_id, service), opened)
         self._serve_flight(LocalReplicas(store_id, driver, endpoint), others, opened)
         self._network.join(store_id, gate, LocalStub(service))
         opened.callback(self._network.leave, store_id)
@@ -282,14 +282,14 @@ class StoreNode:
         )
         return driver
 
-    async def _listen(self, service: StoreService, raft: RaftPort, opened: AsyncExitStack) -> None:
+    async def _listen(self, service: StoreService, peers: PeerPort, opened: AsyncExitStack) -> None:
         if self.config.address is None:
             return
         registrations = [service.register, self._health.register]
         server, self._profile.address = await start_server(self.config.address, registrations)
         opened.push_async_callback(server.stop, STOP_GRACE_SECONDS)
-        port = await raft.listen(host_of(self.config.address).strip("[]"), self.config.peer_port)
-        opened.push_async_callback(raft.close)
+        port = await peers.listen(host_of(self.config.address).strip("[]"), self.config.peer_port)
+        opened.push_async_callback(peers.close)
         self._profile.set_peer_port(port)
 
     def _serve_flight(self, replicas: LocalReplicas, others: Cluster | None, opened: AsyncExitStack) -> None:

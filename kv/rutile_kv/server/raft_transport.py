@@ -1,4 +1,4 @@
-"""Raft messages on their way to other stores: a TCP link to each (`raft_port`), and a gRPC stream for each snapshot.
+"""Raft messages on their way to other stores: a TCP link to each (`peer_port`), and a gRPC stream for each snapshot.
 
 Raft is built for a network that loses messages, so nothing here waits: `send` writes the message to the link or, when
 too much is waiting there, drops it and says so (`on_unreachable`), which makes the leader probe instead of stream. A
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 from collections.abc import AsyncIterator, Callable
 from typing import cast
 
@@ -19,7 +18,7 @@ import grpc
 from rutile_kv.client.backoff import Backoff, Pace
 from rutile_kv.client.calls import answer_of
 from rutile_kv.client.connections import StoreConnections, StoreStubs
-from rutile_kv.server.raft_port import frame, greeting
+from rutile_kv.env.frames import Purpose, frame, greeting, keep_alive
 from rutile_proto import raft_serverpb_pb2 as raft_serverpb
 from rutile_proto.errors import PdError, RutileError
 
@@ -35,9 +34,6 @@ DIAL_BUDGET_SECONDS = 5.0
 """How long one attempt may ask PD for the address, and then try to connect."""
 FIRST_BACKOFF_SECONDS = 0.05
 MAX_BACKOFF_SECONDS = 2.0
-_KEEPALIVE = (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 3), ("TCP_KEEPCNT", 1), ("TCP_USER_TIMEOUT", 13_000))
-"""A peer that answers nothing, not even probes, for 13 seconds is gone; where the system knows these settings."""
-
 OnUnreachable = Callable[[int], None]
 """Told the id of a store that messages did not reach (the driver steps StoreUnreachable)."""
 
@@ -109,7 +105,7 @@ class _Dialer:
         host, _, port = address.rpartition(":")
         async with asyncio.timeout(DIAL_BUDGET_SECONDS):
             _, outgoing = await asyncio.get_running_loop().create_connection(_Outgoing, host.strip("[]"), int(port))
-        outgoing.write(greeting(self._cluster_id, store_id))
+        outgoing.write(greeting(Purpose.RAFT, self._cluster_id, store_id))
         return outgoing
 
     def doubt(self, store_id: int) -> None:
@@ -131,11 +127,7 @@ class _Outgoing(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        link: socket.socket = transport.get_extra_info("socket")
-        link.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for name, value in _KEEPALIVE:
-            if hasattr(socket, name):
-                link.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+        keep_alive(transport)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
@@ -181,7 +173,7 @@ class StoreLink:
 
     def send(self, message: raft_serverpb.RaftMessage) -> None:
         if self._outgoing is not None:
-            sent = self._outgoing.write(frame(message))
+            sent = self._outgoing.write(frame(message.SerializeToString()))
         elif sent := len(self._waiting) < QUEUE_MESSAGES:
             self._waiting.append(message)
             self._wanted.set()
@@ -213,7 +205,7 @@ class StoreLink:
         outgoing = await self._dialer.connect(self.store_id)
         try:
             for message in self._waiting:
-                outgoing.write(frame(message))
+                outgoing.write(frame(message.SerializeToString()))
             self._waiting.clear()
             self._outgoing = outgoing
             await outgoing.lost
