@@ -11,7 +11,7 @@ from mirror_world import ALL_COLUMNS, BIGGER, WHOLE, MirrorWorld, Row, View, enc
 
 from rutile_coprocessor.pruning import Bounds
 from rutile_coprocessor.schema import HIDDEN_HANDLE, TableSchema
-from rutile_kv.columnar import building, mirror, overlay
+from rutile_kv.columnar import building, overlay, pending
 from rutile_kv.columnar.cache import ArrowCache
 from rutile_kv.columnar.files import MirrorFiles
 from rutile_kv.columnar.mirror import MirrorReader, TableRead
@@ -188,15 +188,23 @@ def run(steps: list[tuple[object, ...]], mirror: MirrorReader, cache: ArrowCache
 
 
 @settings(max_examples=150, deadline=None, report_multiple_bugs=False)
-@given(STEPS, st.sampled_from([4, 1000]), st.sampled_from([-1, 0, 2]), st.booleans())
+@given(
+    STEPS,
+    st.sampled_from([4, 1000]),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from([1, 3, 1000]),
+    st.sampled_from([1, 2, 32]),
+)
 def test_same_rows_from_both_paths(
-    steps: list[tuple[object, ...]], max_log: int, most_remade: int, at_once: bool
+    steps: list[tuple[object, ...]], max_log: int, at_once: bool, keeps: bool, tail_rows: int, most_changes: int
 ) -> None:
     cache = ArrowCache(max_log_entries=max_log)
     with TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mirror, "MOST_REMADE", most_remade)
         patch.setattr(building, "NARROW_ROW_BYTES", 1024 if at_once else 0)
-        history = run(steps, MirrorReader(cache), cache, Path(directory))
+        patch.setattr(overlay, "TAIL_ROWS", tail_rows)
+        patch.setattr(pending, "MOST_CHANGES", most_changes)
+        history = run(steps, MirrorReader(cache, keeps=keeps), cache, Path(directory))
     for region in history.world.regions:
         cache.drop_region(region.id)
     assert cache.size_bytes == 0, "what was added to the size was taken off again"
@@ -228,9 +236,9 @@ def test_a_write_is_laid_over_the_base_and_then_belongs_to_it() -> None:
     assert world.read(reader, 40).path == "mirror"
 
 
-def test_a_read_before_the_newest_write_leaves_the_base_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mirror, "MOST_REMADE", -1)
-    world, reader = mirrored()
+def test_a_read_before_the_newest_write_leaves_the_base_as_it_is() -> None:
+    world = MirrorWorld()
+    reader = MirrorReader(world.cache, keeps=False)
     world.write(1, 10, ("cat", 4))
     world.read(reader, 20)
     world.write(1, 30, ("dog", 4))

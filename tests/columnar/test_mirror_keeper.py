@@ -3,10 +3,8 @@
 import asyncio
 from collections.abc import Callable
 
-import pytest
 from mirror_world import SCHEMA, MirrorWorld, rows_of
 
-from rutile_kv.columnar import mirror
 from rutile_kv.columnar.keys import BaseKey
 from rutile_kv.columnar.mirror import MirrorReader
 from rutile_kv.raftstore.region_reader import RegionSnapshot
@@ -41,9 +39,9 @@ def run_keeper(world: MirrorWorld, work: Callable[[], object]) -> None:
     asyncio.run(main())
 
 
-def test_a_delta_is_folded_when_reads_have_paid_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mirror, "MOST_REMADE", -1)
-    world, reader = filled()
+def test_a_delta_is_folded_when_reads_have_paid_for_it() -> None:
+    world = filled()[0]
+    reader = MirrorReader(world.cache, keeps=False)
     world.read(reader, 20)
     world.write(1, 30, ("dog", 4))
     assert world.cache.due() == []

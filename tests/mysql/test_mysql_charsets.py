@@ -33,9 +33,7 @@ def at_a_client(world: World, charset: str, ask: Any) -> Any:
     return asyncio.to_thread(run)
 
 
-@pytest.mark.parametrize(
-    ("charset", "text"), [("latin1", "Ünïté €5 ‚x’"), ("gbk", "中文 数据"), ("ascii", "plain")]
-)
+@pytest.mark.parametrize(("charset", "text"), [("latin1", "Ünïté €5 ‚x’"), ("gbk", "中文 数据"), ("ascii", "plain")])
 def test_texts_there_and_back(charset: str, text: str) -> None:
     """A point SELECT is answered promptly, the others are not: the bytes are the same."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate
 
@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from rutile_coprocessor.pruning import Use
 from rutile_coprocessor.schema import TableSchema
+from rutile_kv.columnar.pending import Chunk, Pending
 from rutile_kv.columnar.zones import Zone, has_zones, is_wanted, zone_of
 from rutile_proto.codec import ByteMatrix
 
@@ -47,6 +48,9 @@ class TableBase:
     """What lies in a file: its memory is page cache."""
     zones: dict[Place, Zone | None] = field(default_factory=dict, compare=False)
     """Those found so far. A zone may be wider than its chunk, which may have been cut."""
+    waiting: Mapping[int, tuple[Chunk, ...]] = field(default_factory=dict)
+    """Columns, by id as `columns`, with chunks that have changed since they were last asked for: `with_columns` makes
+    them. A column is in one of the two."""
 
     @property
     def row_count(self) -> int:
@@ -55,25 +59,32 @@ class TableBase:
     @cached_property
     def size_bytes(self) -> int:
         """Bytes of column buffers and keys."""
-        arrays: int = sum(array.nbytes for chunks in self.columns.values() for array in chunks)
+        held = [*self.columns.values(), *self.waiting.values()]
+        arrays: int = sum(array.nbytes for chunks in held for array in chunks)
         return arrays + sum(map(_keys_size_bytes, self.keys))
 
     @cached_property
     def held_bytes(self) -> int:
         """The part of `size_bytes` that is this process's own memory."""
         arrays: int = sum(array.nbytes for array in self._own_arrays())
-        return arrays + sum(_keys_size_bytes(keys) for keys in self._own_keys())
+        return arrays + self._added_bytes + sum(_keys_size_bytes(keys) for keys in self._own_keys())
+
+    @property
+    def _added_bytes(self) -> int:
+        """Of rows that wait to be written into their chunks."""
+        chunks = (chunk for column in self.waiting.values() for chunk in column)
+        return sum(chunk.added_bytes for chunk in chunks if isinstance(chunk, Pending))
 
     @property
     def is_mapped(self) -> bool:
         """Whether all of it lies in a file."""
-        return len(self.mapped) == len(self.keys) * (len(self.columns) + 1)
+        return not self.waiting and len(self.mapped) == len(self.keys) * (len(self.columns) + 1)
 
     def _own_arrays(self) -> Iterator[pa.Array]:
-        for each, chunks in self.columns.items():
-            for number, array in enumerate(chunks):
+        for each, chunks in (*self.columns.items(), *self.waiting.items()):
+            for number, chunk in enumerate(chunks):
                 if (each, number) not in self.mapped:
-                    yield array
+                    yield chunk.old if isinstance(chunk, Pending) else chunk
 
     def _own_keys(self) -> list[SortedKeys]:
         places = enumerate(self.keys)
@@ -85,14 +96,34 @@ class TableBase:
 
     def size_beside(self, newer: TableBase) -> int:
         """Bytes that this base holds and `newer`, made from it, does not."""
-        shared = {id(array) for chunks in newer.columns.values() for array in chunks}
+        shared = set(map(id, newer._own_arrays()))
         arrays: int = sum(array.nbytes for array in self._own_arrays() if id(array) not in shared)
         kept = set(map(id, newer.keys))
         return arrays + sum(_keys_size_bytes(keys) for keys in self._own_keys() if id(keys) not in kept)
 
     def missing(self, column_ids: Sequence[int]) -> list[int]:
         """Those of `column_ids` not decoded yet, in the order asked."""
-        return [column_id for column_id in column_ids if column_id not in self.columns]
+        return [each for each in column_ids if each not in self.columns and each not in self.waiting]
+
+    @property
+    def column_ids(self) -> list[int]:
+        """All that are decoded, whether or not they wait for changes."""
+        return [*self.columns, *self.waiting]
+
+    def with_columns(self, column_ids: Collection[int]) -> TableBase:
+        """The same base, none of these columns waiting any more."""
+        ripe = [each for each in column_ids if each in self.waiting]
+        if not ripe:
+            return self
+        columns, mapped, zones = {**self.columns}, set(self.mapped), {**self.zones}
+        for each in ripe:
+            columns[each] = tuple(_arrived(self, (each, number), mapped, zones) for number in range(len(self.keys)))
+        waiting = {each: chunks for each, chunks in self.waiting.items() if each not in columns}
+        return replace(self, columns=columns, mapped=frozenset(mapped), zones=zones, waiting=waiting)
+
+    def whole(self) -> TableBase:
+        """The same base, no column waiting."""
+        return self.with_columns(self.waiting)
 
     def only(self, column_ids: Sequence[int]) -> TableBase:
         """This base without its other columns."""
@@ -106,18 +137,28 @@ class TableBase:
         """This base with the columns of `other` added; both must be of the same applied index."""
         assert self.index == other.index, "bases of different applied indexes never mix"
         assert self.row_count == other.row_count, "one applied index has one set of rows"
-        lengths = list(map(len, self.keys))
-        added = {each: _in_chunks(other.columns[each], lengths) for each in other.columns if each not in self.columns}
+        added = other if other.keys_lengths == self.keys_lengths else other._cut_like(self)
         newest = max(self.max_commit_ts, other.max_commit_ts)
-        columns = {**self.columns, **added}
-        if other.keys_lengths != lengths:
-            return TableBase(self.index, newest, self.keys, columns, self.schema, self.mapped, {**self.zones})
-        mapped = self.mapped | {place for place in other.mapped if place[0] in added}
-        zones = {**{place: zone for place, zone in dict(other.zones).items() if place[0] in added}, **self.zones}
-        return TableBase(self.index, newest, self.keys, columns, self.schema, mapped, zones)
+        columns = {**added.columns, **self.columns}
+        held = {**added.waiting, **self.waiting}
+        waiting = {each: chunks for each, chunks in held.items() if each not in columns}
+        others = {each for each in added.column_ids if each not in self.columns}
+        others -= {each for each in self.waiting if each in waiting}
+        mapped = {place for place in self.mapped if place[0] not in others}
+        mapped |= {place for place in added.mapped if place[0] in others}
+        zones = {place: zone for place, zone in dict(added.zones).items() if place[0] in others} | self.zones
+        return TableBase(self.index, newest, self.keys, columns, self.schema, frozenset(mapped), zones, waiting)
+
+    def _cut_like(self, other: TableBase) -> TableBase:
+        """The same rows in the chunks of `other`."""
+        ready, lengths = self.whole(), other.keys_lengths
+        columns = {each: _in_chunks(chunks, lengths) for each, chunks in ready.columns.items()}
+        return TableBase(self.index, self.max_commit_ts, other.keys, columns, self.schema)
 
     def within(self, bounds: KeyRange) -> TableBase:
-        """The rows inside `bounds`: slices, no copies."""
+        """The rows inside `bounds`: slices, no copies but for columns that wait."""
+        if self.waiting:
+            return self.whole().within(bounds)
         cut = [(number, low, high) for number, keys in enumerate(self.keys) for low, high in _positions(keys, [bounds])]
         chosen = cut or [(0, 0, 0)]
         keys = tuple(self.keys[number][low:high] for number, low, high in chosen)
@@ -132,10 +173,10 @@ class TableBase:
 
     def beside(self, other: TableBase) -> TableBase:
         """The rows of two neighbours, with the columns both have, as of this base's index."""
-        first, second = sorted((self, other), key=_first_key)
+        first, second = sorted((self.whole(), other.whole()), key=_first_key)
         parts = [part for part in (first, second) if part.row_count] or [first]
         keys = tuple(keys for part in parts for keys in part.keys)
-        shared = [each for each in self.columns if each in other.columns]
+        shared = [each for each in first.columns if each in second.columns]
         columns = {each: tuple(chunk for part in parts for chunk in part.columns[each]) for each in shared}
         newest = max(self.max_commit_ts, other.max_commit_ts)
         mapped, zones = _places_beside(parts, columns)
@@ -188,6 +229,20 @@ class TableBase:
                 sliced = [array.slice(low, high - low) for array in arrays]
                 found.append(pa.RecordBatch.from_arrays(sliced, schema=schema))
         return found
+
+
+def _arrived(base: TableBase, place: Place, mapped: set[Place], zones: dict[Place, Zone | None]) -> pa.Array:
+    """A chunk that waits no longer; notes in `mapped` and `zones` what became of it."""
+    chunk = base.waiting[place[0]][place[1]]
+    if not isinstance(chunk, Pending):
+        return chunk
+    array = chunk.array()
+    if array is not chunk.old:
+        mapped.discard(place)
+    zone = chunk.zone if array is chunk.old else chunk.new_zone()
+    if zone is not None:
+        zones[place] = zone
+    return array
 
 
 def overlaps(one: KeyRange, other: KeyRange) -> bool:

@@ -85,7 +85,8 @@ class Plan:
 def plan_build(schema: TableSchema, wanted: Sequence[str], base: TableBase | None) -> Plan:
     """What is missing in `base` of the columns `wanted`; if there is no base yet, what else goes into it."""
     if base is not None:
-        return Plan(schema, tuple(name for name in wanted if column_id(schema, name) not in base.columns))
+        missing = base.missing([column_id(schema, name) for name in wanted])
+        return Plan(schema, tuple(name for name in wanted if column_id(schema, name) in missing))
     asked = {name.lower() for name in wanted}
     columns = [column for column in schema.columns if column.type.kind not in _SEPARATE]
     is_narrow = sum(likely_bytes(column.type) for column in columns) <= NARROW_ROW_BYTES

@@ -98,6 +98,7 @@ class MirrorFiles:
     def save(self, key: BaseKey, base: TableBase) -> TableBase | None:
         """Write a base and return it as mapped from its file, which replaces the one held of `key`; None if it is
         larger than the budget. Raises OSError."""
+        base = base.whole()
         if base.size_bytes > self._budget_bytes:
             return None
         written = self._directory / f"{key.region_id}-{key.table_id}-{base.index}.writing"

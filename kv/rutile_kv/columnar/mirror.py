@@ -6,7 +6,7 @@ table's whole part of the region; reads of small ranges are served from one if i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -19,7 +19,7 @@ from rutile_kv.columnar.base import KeyRange, TableBase
 from rutile_kv.columnar.building import base_of, column_id, plan_build, scan_for, with_handles
 from rutile_kv.columnar.cache import ArrowCache
 from rutile_kv.columnar.keys import BaseKey
-from rutile_kv.columnar.overlay import Overlay, Touched, lay_over, overlay_of, touched_chunks
+from rutile_kv.columnar.overlay import Overlay, lay_over, overlay_of, touched_chunks
 from rutile_kv.columnar.pins import Held, RegionPin
 from rutile_kv.columnar.rows import Check, handles_of, read_rows
 from rutile_kv.engine.api import Reader
@@ -28,9 +28,6 @@ from rutile_proto.keys import table_range, user_bound
 
 ENTRY_COST_BYTES = 4096
 """What a record of the delta costs a read, in bytes copied in the same time."""
-MOST_REMADE = 2
-"""Chunks in which rows came or went, up to which a read makes the next base with all columns: a little more work than
-its own columns, and the next read finds no delta. Rows that are only replaced cost no more than their new values."""
 FOREVER = (1 << 64) - 1
 """A timestamp above all."""
 
@@ -84,8 +81,10 @@ class TableRequest:
 class MirrorReader:
     """Reads tables of regions. Used by several worker threads at once; the cache does the locking."""
 
-    def __init__(self, cache: ArrowCache | None) -> None:
+    def __init__(self, cache: ArrowCache | None, *, keeps: bool = True) -> None:
+        """Reads that do not keep what they made of the delta leave it to `fold`."""
         self._cache = cache
+        self._keeps = keeps
 
     def read(self, data: RegionData, request: TableRequest, check: Check) -> TableRead:
         """The rows of `request` in the region. The caller has checked the locks of its ranges at its timestamp.
@@ -95,7 +94,7 @@ class MirrorReader:
         if self._cache is None or data.pin is None:
             return _from_rows(data, request, check)
         whole = part_of_region(request.schema.table_id, data.region)
-        return _Reading(self._cache, data, data.pin, request, whole, check).run()
+        return _Reading(self._cache, data, data.pin, request, whole, check, self._keeps).run()
 
     def fold(self, key: BaseKey, data: RegionData, check: Check) -> bool:
         """Make the delta of `key` a part of its base, with all its columns; False if there is no such base any more.
@@ -106,8 +105,8 @@ class MirrorReader:
         if self._cache is None or data.pin is None or held is None:
             return False
         schema, whole = held.base.schema, part_of_region(key.table_id, data.region)
-        request = TableRequest(schema, tuple(_names(schema, [*held.base.columns])), [whole], FOREVER)
-        return _Reading(self._cache, data, data.pin, request, whole, check).run().path != "rows"
+        request = TableRequest(schema, tuple(_names(schema, held.base.column_ids)), [whole], FOREVER)
+        return _Reading(self._cache, data, data.pin, request, whole, check, keeps=True).run().path != "rows"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +120,7 @@ class _Reading:
     whole: KeyRange
     """The table's part of the region."""
     check: Check
+    keeps: bool
 
     def run(self) -> TableRead:
         read = self._without_building()
@@ -154,18 +154,16 @@ class _Reading:
 
     def _from_base(self, held: Held) -> TableRead:
         """A base that has all columns asked for, with its delta laid over them."""
-        overlay = self._overlay(held)
+        overlay, base = self._overlay(held), held.base
         if overlay is None:
-            return self._cut(held.base, 0, "mirror")
-        touched = touched_chunks(held.base, overlay)
-        remade = sum(not place.is_replaced for place in touched.values())
-        goes_on = self._is_newest(overlay) and remade <= MOST_REMADE
-        column_ids = [*held.base.columns] if goes_on else self.request.column_ids
-        current = self._laid_over(held.base, overlay, touched, column_ids)
-        if self._is_newest(overlay) and not current.missing([*held.base.columns]):
+            current = self._ready(base)
+            return self._cut(current if current is base or not self.keeps else self._keep(current), 0, "mirror")
+        goes_on = self.keeps and self._is_newest(overlay)
+        current = self._ready(self._laid_over(base, overlay, base.column_ids if goes_on else self.request.column_ids))
+        if goes_on:
             self._keep(current)
         else:
-            copied = current.size_beside(held.base)
+            copied = current.size_beside(base)
             self.cache.charge(self._key, copied + ENTRY_COST_BYTES * len(held.delta))
         return self._cut(current, len(overlay.rows.values), "mirror+delta")
 
@@ -196,14 +194,14 @@ class _Reading:
         return self._cut(self._keep(with_handles(self._brought_forward(held))), 0, "mirror")
 
     def _keep(self, base: TableBase) -> TableBase:
-        return self.cache.put(self._key, base, self.pin)
+        return self.cache.put(self._key, self._ready(base), self.pin)
 
     def _brought_forward(self, held: Held) -> TableBase:
         """The base with all its columns as of the pin's index; the reader has seen that it reads the newest state."""
         overlay, base = self._overlay(held), held.base
         if overlay is None:
             return replace(base, index=self.pin.index)
-        return self._laid_over(base, overlay, touched_chunks(base, overlay), [*base.columns])
+        return self._laid_over(base, overlay, base.column_ids)
 
     # --- steps --------------------------------------------------------------------------------------------------------
 
@@ -217,16 +215,21 @@ class _Reading:
         """Whether the overlay makes the base what the table is at the pin's index, so that it can be the next base."""
         return self._is_whole and overlay.max_commit_ts <= self.request.ts
 
-    def _laid_over(
-        self, base: TableBase, overlay: Overlay, touched: Mapping[int, Touched], column_ids: Sequence[int]
-    ) -> TableBase:
+    def _laid_over(self, base: TableBase, overlay: Overlay, column_ids: Sequence[int]) -> TableBase:
         schema = self.request.schema
         names = _names(schema, column_ids)
         rows = overlay.rows
         handles = handles_of(rows.keys) if HIDDEN_HANDLE in names else None
         batch = RowCodec(schema).decode_batch(rows.values, handles, names)
         added = dict(zip(column_ids, batch.columns, strict=True))
-        return lay_over(base, overlay, touched, added, self.pin.index, self.check)
+        return lay_over(base, overlay, touched_chunks(base, overlay), added, self.pin.index)
+
+    def _ready(self, base: TableBase) -> TableBase:
+        """The base with the columns asked for as they are now."""
+        ready = base.with_columns(self.request.column_ids)
+        if ready is not base:
+            self.check(ready.size_beside(base))
+        return ready
 
     def _cut(self, base: TableBase, rows_decoded: int, path: Path) -> TableRead:
         request = self.request

@@ -40,6 +40,16 @@ def zone_of(array: pa.Array) -> Zone | None:
     return Zone(ends["min"].as_py(), ends["max"].as_py())
 
 
+def joined(one: Zone, other: Zone | None) -> Zone | None:
+    """A zone that holds the values of both; None if one is not known."""
+    if other is None or one.low is None or one.high is None:
+        return other
+    if other.low is None or other.high is None:
+        return one
+    lows, highs = (one.low, other.low), (one.high, other.high)
+    return Zone(min(lows), max(highs))
+
+
 def has_zones(kind: pa.DataType) -> bool:
     """Whether values of this type are kept as zones."""
     types = pa.types
