@@ -24,10 +24,18 @@ import pyarrow as pa
 
 
 class ScanSource:
-    """The batches of one scan, in order; `schema` matters when there are none."""
+    """The rows of one scan, in order."""
 
     def __init__(self, batches: Sequence[pa.RecordBatch], schema: pa.Schema) -> None:
+        """`schema` matters when there are no batches."""
         self.table = pa.Table.from_batches(list(batches), schema=schema)
+
+    @classmethod
+    def of_columns(cls, columns: Sequence[pa.ChunkedArray], names: Sequence[str]) -> ScanSource:
+        """Columns side by side, whatever their encodings (`encodings`)."""
+        source = cls.__new__(cls)
+        source.table = pa.Table.from_arrays(list(columns), names=list(names))
+        return source
 
     @property
     def rows(self) -> int:

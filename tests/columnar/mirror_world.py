@@ -221,12 +221,8 @@ def read_view(
     uses: tuple[Use, ...] = (),
 ) -> TableRead:
     """The rows of all regions; the path is that of the region that had most to do."""
-    reads = []
-    for data in view.parts:
-        inside = intersect(ranges, intersect([user_range(data.region)], WHOLE))
-        if inside:
-            request = TableRequest(view.schema, columns, inside, ts, uses)
-            reads.append(reader.read(data, request, lambda size_bytes: None))
+    parts = requests_of(view, ts, columns, ranges, uses)
+    reads = [reader.read(data, request, lambda size_bytes: None) for data, request in parts]
     paths = [read.path for read in reads]
     path = next(each for each in ("rows", "mirror+delta", "mirror") if each in paths or not paths)
     return TableRead(
@@ -236,6 +232,14 @@ def read_view(
         sum(read.chunks for read in reads),
         sum(read.chunks_pruned for read in reads),
     )
+
+
+def requests_of(
+    view: View, ts: int, columns: tuple[str, ...], ranges: tuple[tuple[bytes, bytes], ...], uses: tuple[Use, ...] = ()
+) -> list[tuple[RegionData, TableRequest]]:
+    """What a scan asks of each region that it meets."""
+    inside = ((data, intersect(ranges, intersect([user_range(data.region)], WHOLE))) for data in view.parts)
+    return [(data, TableRequest(view.schema, columns, wanted, ts, uses)) for data, wanted in inside if wanted]
 
 
 def is_inside(region: metapb.Region, key: bytes) -> bool:

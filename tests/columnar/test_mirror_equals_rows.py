@@ -7,7 +7,19 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mirror_world import ALL_COLUMNS, BIGGER, WHOLE, MirrorWorld, Row, View, encode, read_view, row_key, rows_of
+from mirror_world import (
+    ALL_COLUMNS,
+    BIGGER,
+    WHOLE,
+    MirrorWorld,
+    Row,
+    View,
+    encode,
+    read_view,
+    requests_of,
+    row_key,
+    rows_of,
+)
 
 from rutile_coprocessor.pruning import Bounds
 from rutile_coprocessor.schema import HIDDEN_HANDLE, TableSchema
@@ -17,6 +29,7 @@ from rutile_kv.columnar.files import MirrorFiles
 from rutile_kv.columnar.mirror import MirrorReader, TableRead
 from rutile_kv.mvcc import bulk
 from rutile_kv.mvcc.bulk import first_lock
+from rutile_kv.server.warm_relations import WarmRelations
 from rutile_kv.txn.commands import BatchRollback, CollectGarbage, Commit, Prewrite
 from rutile_kv.txn.model import Mutation, Op
 from rutile_proto.keys import storage_key
@@ -82,6 +95,7 @@ class History:
     begun: set[int] = field(default_factory=set)
     paths: list[str] = field(default_factory=list)
     restored: int = 0
+    relations: WarmRelations = field(default_factory=lambda: WarmRelations(1 << 20))
 
     def __post_init__(self) -> None:
         self.files = MirrorFiles(self.directory, 1 << 30)
@@ -164,6 +178,21 @@ class History:
         self.paths.append(read.path)
         pruned = read_view(view, self.mirror, ts, columns, spans, MANY_LEGS)
         assert with_many_legs(pruned) == with_many_legs(twin)
+        self.read_warm(view, ts, columns, spans, rows_of(twin))
+
+    def read_warm(
+        self,
+        view: View,
+        ts: int,
+        columns: tuple[str, ...],
+        spans: tuple[tuple[bytes, bytes], ...],
+        expected: list[tuple[object, ...]],
+    ) -> None:
+        """What is kept for the next reader is what this one sees: read once, narrowed, and kept."""
+        parts = requests_of(view, ts, columns, spans)
+        for _ in range(3):
+            loaded = self.relations.load(self.mirror, parts, view.schema.arrow_schema(columns), lambda size_bytes: None)
+            assert [tuple(row.values()) for row in loaded.source.table.to_pylist()] == expected
 
 
 MANY_LEGS = ((Bounds("legs", 4, 50),),)

@@ -56,6 +56,9 @@ class TableRead:
     """Chunks of the mirror that the ranges may have met."""
     chunks_pruned: int = 0
     """Those of them that were left out because no row in them can meet the request's bounds."""
+    base: TableBase | None = None
+    """Set if the batches are whole chunks of this base, those numbered `whole`."""
+    whole: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,17 @@ class MirrorReader:
             return _from_rows(data, request, check)
         whole = part_of_region(request.schema.table_id, data.region)
         return _Reading(self._cache, data, data.pin, request, whole, check, self._keeps).run()
+
+    def settled(self, data: RegionData, request: TableRequest) -> TableBase | None:
+        """The base of which `request` reads rows as they are, if there is one and nothing was committed since."""
+        if self._cache is None or data.pin is None:
+            return None
+        schema, version = request.schema, data.region.region_epoch.version
+        key = BaseKey(data.region.id, version, schema.table_id, schema.layout_version)
+        held = self._cache.find(key, data.pin, request.ts)
+        if held is None or len(held.delta) or request.ts < held.base.max_commit_ts:
+            return None
+        return None if held.base.missing(request.column_ids) else held.base
 
     def fold(self, key: BaseKey, data: RegionData, check: Check) -> bool:
         """Make the delta of `key` a part of its base, with all its columns; False if there is no such base any more.
@@ -235,7 +249,10 @@ class _Reading:
         request = self.request
         without = base.unwanted(request.uses)
         batches = base.batches(request.column_ids, request.arrow_schema, request.ranges, without)
-        return TableRead(batches, rows_decoded, path, len(base.keys), len(without))
+        numbers = [number for number, keys in enumerate(base.keys) if len(keys) and number not in without]
+        if [batch.num_rows for batch in batches] != [len(base.keys[number]) for number in numbers]:
+            return TableRead(batches, rows_decoded, path, len(base.keys), len(without))
+        return TableRead(batches, rows_decoded, path, len(base.keys), len(without), base, numbers)
 
 
 def _names(schema: TableSchema, column_ids: Sequence[int]) -> list[str]:

@@ -26,12 +26,15 @@ Invariants:
 * A command's write is refused once the term its view was read in is over (fenced_kv.py). Pessimistic locks in memory
   end with that term, and are written out before it is ended on purpose (lock_wait_ends.py, StoreDriver.handing_over).
 * A fragment reads all its regions at one timestamp, or none: a region that moved means `retry_regions` and no data.
+* A relation is handed out again only while the read would use the very bases it was made of (warm_relations.py),
+  and a range is taken for free of locks only at the applied index at which it was seen to be (lock_free.py).
 * The store's identity and its first region are durable before PD hears of them (registration.py).
 * Whatever a request does wrong, the store lives on; only its own disk ends it, and then it says so to everybody.
 
 Bounds: 8 KiB a key, `StoreConfig.max_entry_bytes` a write, `coprocessor_concurrency` fragments at a time with
-`coprocessor_memory_bytes` of decoded rows each, 256 fragments waiting, 4096 Raft messages waiting for a connection to a
-store and 64 MiB in it, about 1 MiB a page of results.
+`coprocessor_memory_bytes` of decoded rows each, `mirror_narrow_bytes` of chunks in DuckDB's encodings, 256 relations,
+256 fragments waiting, 4096 Raft messages waiting for a connection to a store and 64 MiB in it, about 1 MiB a page of
+results.
 
 Not here, on purpose: routing (the client's), retries of region errors (the client's), TiDB's coprocessor requests
 (tp 103 to 105; only tp 200, our fragments), stale fragments, a store's safe timestamp as a whole (GetStoreSafeTS

@@ -78,6 +78,8 @@ class StoreConfig:
     """Answer nothing that TiKV would not: fragments and Rutile's own service are UNIMPLEMENTED."""
     mirror_budget_bytes: int = 256 * MIB
     """Memory for decoded batches kept between fragments, beside those in files. 0 switches the mirror off."""
+    mirror_narrow_bytes: int = 256 * MIB
+    """Memory for what is read often of them in DuckDB's own encodings, which it scans faster. 0: there is none."""
     mirror_disk_bytes: int = 4096 * MIB
     """Disk for decoded batches, under `data_dir`: mapped, they take page cache, no memory. 0: none are written."""
 

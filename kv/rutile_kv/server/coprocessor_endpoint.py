@@ -24,8 +24,10 @@ from rutile_kv.columnar.mirror import MirrorReader
 from rutile_kv.env.clock import Clock
 from rutile_kv.server.config import StoreConfig
 from rutile_kv.server.fragment_task import FragmentJob, FragmentTask, TaskTools
+from rutile_kv.server.lock_free import LockFreeRanges
 from rutile_kv.server.region_store import RegionStore
 from rutile_kv.server.region_views import Pin, RegionRead, close_views, no_pin, open_views
+from rutile_kv.server.warm_relations import WarmRelations
 from rutile_kv.txn.shell import TxnScheduler
 from rutile_proto import rutilepb_pb2 as rutilepb
 from rutile_proto.errors import FragmentFailed, LockFacts, ServerIsBusy
@@ -75,7 +77,9 @@ class CoprocessorEndpoint:
         self._waiting = 0
         self._threads = ThreadPoolExecutor(config.coprocessor_concurrency, thread_name_prefix="coprocessor")
         self._executor = LateExecutor(config.coprocessor_memory_bytes, config.coprocessor_threads, _spill(config))
-        self._tools = TaskTools(store_id, MirrorReader(self.cache), self._executor.get)
+        self._relations = WarmRelations(config.mirror_narrow_bytes)
+        mirror = MirrorReader(self.cache)
+        self._tools = TaskTools(store_id, mirror, self._relations, LockFreeRanges(), self._executor.get)
 
     async def pages(
         self, job: FragmentJob, reads: Sequence[RegionRead]
@@ -121,6 +125,7 @@ class CoprocessorEndpoint:
         """Wait for running steps (their consumers are gone) and give up threads, database and mirror."""
         await asyncio.to_thread(self._threads.shutdown)
         self._executor.close()
+        self._relations.clear()
         if self.cache is not None:
             self.cache.clear()
 

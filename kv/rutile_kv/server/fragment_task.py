@@ -15,15 +15,18 @@ import pyarrow as pa
 from rutile_coprocessor.execute import Executor, RunSummary
 from rutile_coprocessor.fragment import Fragment, Scan
 from rutile_coprocessor.row import RowCodec
+from rutile_coprocessor.scan_source import ScanSource
 from rutile_coprocessor.watchdog import CancelToken
 from rutile_kv.columnar.mirror import MirrorReader, RegionData, TableRead, TableRequest
 from rutile_kv.columnar.rows import read_rows
 from rutile_kv.mvcc.bulk import first_lock
 from rutile_kv.server import ranges
+from rutile_kv.server.lock_free import LockFreeRanges
 from rutile_kv.server.pages import encode_page, paginate
 from rutile_kv.server.ranges import KeyRange
 from rutile_kv.server.region_store import user_range
 from rutile_kv.server.region_views import RegionView, close_views
+from rutile_kv.server.warm_relations import Loaded, Part, WarmRelations, put_together
 from rutile_proto import rutilepb_pb2 as rutilepb
 from rutile_proto.errors import FragmentCancelled, FragmentFailed, InvalidRequest, LockFacts
 from rutile_proto.keys import storage_bound, table_range
@@ -52,6 +55,8 @@ class TaskTools:
 
     store_id: int
     mirror: MirrorReader
+    relations: WarmRelations
+    lock_free: LockFreeRanges
     executor: Callable[[], Executor]
 
 
@@ -84,10 +89,10 @@ class FragmentTask:
         lock = self._first_lock()
         if lock is not None:
             return lock
+        if self._job.plain:
+            return self._plain()
         tables = {scan.name: self._load(scan) for scan in self._fragment.scans}
         self._close_views()
-        if self._job.plain:
-            return tables[self._fragment.scans[0].name]
         with self._tools.executor().run(
             self._fragment, tables, timeout_seconds=self._job.timeout_seconds, cancel=self._cancel
         ) as run:
@@ -122,47 +127,66 @@ class FragmentTask:
             summary = self._summary(run.summary, region_ids)
             yield rutilepb.FragmentPage(arrow_ipc=encode_page(run.schema, held), summary=summary)
 
+    def _plain(self) -> list[pa.RecordBatch]:
+        """The rows of the one scan, in the types they have everywhere."""
+        parts = self._asked(self._fragment.scans[0])
+        reads = [self._tools.mirror.read(data, request, self._check) for data, request in parts]
+        return [batch for read in reads for batch in read.batches]
+
     # --- what is read -------------------------------------------------------------------------------------------------
 
-    def _wanted(self, scan: Scan, view: RegionView) -> list[KeyRange]:
-        """The parts of `view` that `scan` reads: within the request's ranges, the scan's, its table and the region."""
+    def _parts(self, scan: Scan) -> list[tuple[RegionView, list[KeyRange]]]:
+        """The views that `scan` reads, each with what it reads there."""
         table = ranges.intersect(scan.ranges, [table_range(scan.schema.table_id)])
-        return ranges.intersect(ranges.intersect(view.ranges, [user_range(view.region)]), table)
+        found = ((view, _wanted(table, view)) for view in self._views)
+        return [(view, wanted) for view, wanted in found if wanted]
 
     def _first_lock(self) -> LockFacts | None:
         """A lock that a reader of any scan has to resolve first."""
         for scan in self._fragment.scans:
-            for view in self._views:
-                for start, end in self._wanted(scan, view):
+            for view, wanted in self._parts(scan):
+                for start, end in wanted:
                     bounds = storage_bound(start), storage_bound(end) or None
+                    if self._tools.lock_free.has_none(view, bounds):
+                        continue
                     lock = first_lock(view.reader, *bounds, self._job.ts, bypass=self._job.bypass)
                     if lock is not None:
                         return lock
         return None
 
-    def _load(self, scan: Scan) -> list[pa.RecordBatch]:
+    def _load(self, scan: Scan) -> ScanSource:
+        """The scan's rows; how they were come by goes into its summary."""
         started = time.monotonic()
-        reads = [self._read(scan, view, wanted) for view in self._views if (wanted := self._wanted(scan, view))]
-        batches = [batch for read in reads for batch in read.batches]
+        loaded = self._loaded(scan)
         summary = rutilepb.ScanSummary(
             name=scan.name,
-            rows_read=sum(batch.num_rows for batch in batches),
-            regions=len(reads),
+            rows_read=loaded.source.rows,
+            regions=loaded.regions,
             seconds=time.monotonic() - started,
-            path=_path(reads),
-            chunks=sum(read.chunks for read in reads),
-            chunks_pruned=sum(read.chunks_pruned for read in reads),
+            path=loaded.path,
+            chunks=loaded.chunks,
+            chunks_pruned=loaded.chunks_pruned,
         )
         self._scans.append(summary)
-        return batches
+        return loaded.source
 
-    def _read(self, scan: Scan, view: RegionView, wanted: list[KeyRange]) -> TableRead:
+    def _loaded(self, scan: Scan) -> Loaded:
+        schema = scan.schema.arrow_schema(scan.columns)
         if self._job.paging_rows:
-            return self._read_page(scan, view, wanted)
-        data = RegionData(view.region, view.reader, None if scan.rows_only else view.pin)
+            reads = [self._read_page(scan, view, wanted) for view, wanted in self._parts(scan)]
+            return put_together(reads, schema)
+        return self._tools.relations.load(self._tools.mirror, self._asked(scan), schema, self._check)
+
+    def _asked(self, scan: Scan) -> list[Part]:
+        """What is asked of the mirror, by region."""
         uses = self._tools.executor().bounds(self._fragment).get(scan.name, ())
-        request = TableRequest(scan.schema, scan.columns, wanted, self._job.ts, uses)
-        return self._tools.mirror.read(data, request, self._check)
+        return [
+            (
+                RegionData(view.region, view.reader, None if scan.rows_only else view.pin),
+                TableRequest(scan.schema, scan.columns, wanted, self._job.ts, uses),
+            )
+            for view, wanted in self._parts(scan)
+        ]
 
     def _read_page(self, scan: Scan, view: RegionView, wanted: list[KeyRange]) -> TableRead:
         limit, codec = self._job.paging_rows, RowCodec(scan.schema)
@@ -201,12 +225,9 @@ class FragmentTask:
         self._views = []
 
 
-def _path(reads: Sequence[TableRead]) -> str:
-    """Where a scan's rows came from: "rows" if any of them had to be read from the row store."""
-    paths = {read.path for read in reads}
-    if not paths or "rows" in paths:
-        return "rows"
-    return "mirror+delta" if "mirror+delta" in paths else "mirror"
+def _wanted(table: Sequence[KeyRange], view: RegionView) -> list[KeyRange]:
+    """The parts of `table`, ranges of one table, that are within the request's ranges and the region."""
+    return ranges.intersect(ranges.intersect(view.ranges, [user_range(view.region)]), table)
 
 
 def check_paging(fragment: Fragment) -> None:
