@@ -17,19 +17,26 @@ import pytest
 from mysql_world import PROOFS, RawClient, World, hello, world
 
 from rutile.mysql.connection import ServerOptions
+from rutile.mysql.constants import Capability
 from rutile.mysql.packets import frame
 
 OPTIONS = ServerOptions(max_packet_bytes=1 << 16, handshake_timeout_s=0.5)
 AT_ONCE = 20
+SHARE_OF_CURSORS = 0.3
 MOST_GROWTH_BYTES = 64 << 20
 Damage = Callable[[bytes, random.Random], bytes]
 
+CURSOR = b"\x17\x01\0\0\0\x01\x01\0\0\0"
+FETCH = b"\x1c\x01\0\0\0\x02\0\0\0"
 PREPARE = b"\x16SELECT ?, v FROM t WHERE id = ?"
 EXECUTE = b"\x17\x01\0\0\0\0\x01\0\0\0" + b"\0" + b"\x01" + b"\x08\0\xfd\0" + (7).to_bytes(8, "little") + b"\x031\0x"
 COMMANDS = (
     b"\x03SELECT * FROM t WHERE id = 1", b"\x03SELECT COUNT(*), 'x' FROM t", b"\x0e", b"\x02test", PREPARE, EXECUTE,
     b"\x18\x01\0\0\0\0\0some long data", b"\x19\x01\0\0\0", b"\x1a\x01\0\0\0", b"\x1f", b"\x09", b"\x1b\0\0",
     b"\x11root\0\0test\0\x2d\0mysql_native_password\0", b"\x0c\xff\xff\xff\x7f", b"\x04t\0", b"\x1c\x01\0\0\0\1\0\0\0",
+    b"\x16SELECT * FROM t", CURSOR, FETCH, CURSOR + EXECUTE[10:], b"\x03SET NAMES latin1", b"\x03SET NAMES gbk",
+    b"\x03SELECT '\xd6\xd0\xe9', _binary'\xe9\\''", b"\x03SHOW STATUS", b"\x03SHOW GLOBAL STATUS LIKE 'Com%'",
+    b"\x03SET @@global.wait_timeout = 28800", b"\x03SET time_zone = '+01:00', session_track_system_variables = '*'",
     b"\x03INSERT INTO t VALUES (NULL, 'y')", b"\x03SET @x = 1; SELECT @x", b"\x03", b"",
 )  # fmt: skip
 
@@ -61,8 +68,13 @@ DAMAGES: tuple[Damage, ...] = (cut, flipped, swollen, spliced)
 def conversation(nonce: bytes, dice: random.Random) -> list[bytes]:
     """The packets of one client: its hello, then a few commands."""
     method = dice.choice(list(PROOFS))
-    packets = [frame(hello("root", PROOFS[method]("", nonce), method, "test"), 1)[0]]
-    return packets + [frame(command, 0)[0] for command in dice.sample(COMMANDS, dice.randint(1, 4))]
+    greeting = hello("root", PROOFS[method]("", nonce), method, "test", dice.choice((0, int(Capability.SESSION_TRACK))))
+    told = bytearray(greeting)
+    told[8] = dice.choice((0x2D, 8, 28, 11))  # the character set
+    commands = dice.sample(COMMANDS, dice.randint(1, 4))
+    if dice.random() < SHARE_OF_CURSORS:
+        commands = [b"\x16SELECT * FROM t", CURSOR, FETCH, *commands, FETCH]
+    return [frame(bytes(told), 1)[0], *(frame(command, 0)[0] for command in commands)]
 
 
 async def one_case(world: World, seed: int) -> None:

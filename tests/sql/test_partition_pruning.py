@@ -18,8 +18,8 @@ from rutile.expressions.compile import Environment, Scope, compile_evaluate
 from rutile.parse import statements as st
 from rutile.parse.parser import parse
 from rutile.parse.tree import parse_expression
+from rutile.planner.bounds import conjuncts
 from rutile.planner.partitions import pruned
-from rutile.planner.ranges import conjuncts
 from rutile.planner.table_columns import TableColumns
 from rutile.rows.access import TableAccess
 from rutile_coprocessor.schema import Scalar

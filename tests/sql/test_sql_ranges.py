@@ -11,7 +11,8 @@ from sqlglot import exp
 
 from rutile.catalog.model import TableInfo
 from rutile.expressions.compile import Environment, Scope, compile_evaluate
-from rutile.planner.ranges import conjuncts, key_ranges, merge_ranges
+from rutile.planner.bounds import conjuncts
+from rutile.planner.ranges import key_ranges, merge_ranges
 from rutile.planner.table_columns import TableColumns
 from rutile.rows.access import TableAccess
 from rutile_coprocessor.schema import Column, ColumnType, Kind, TableSchema

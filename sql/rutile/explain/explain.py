@@ -15,6 +15,7 @@ from rutile.expressions.compile import Environment, NotCompilable
 from rutile.parse import statements as st
 from rutile.parse.mysql_text import mysql_text
 from rutile.parse.table_finder import ViewNamed
+from rutile.planner.bounds import conjuncts
 from rutile.planner.change import plan_delete, plan_update
 from rutile.planner.insert import plan_insert
 from rutile.planner.joined_change import is_joined, plan_joined
@@ -27,7 +28,6 @@ from rutile.planner.point import (
     plan_point,
 )
 from rutile.planner.query import QueryPlan
-from rutile.planner.ranges import conjuncts
 from rutile.planner.scans import ScanPlan
 from rutile.planner.tree import ROOT, STORE, PlanNode, operator_tree
 from rutile.rows.access import TableAccess

@@ -15,7 +15,7 @@ from sqlglot import exp
 
 from rutile.catalog.partitions import not_partitioned
 from rutile.errors import SqlError
-from rutile.planner.ranges import Bounds, column_bounds
+from rutile.planner.bounds import Bounds, column_bounds
 from rutile.rows.access import TableAccess
 from rutile.rows.partitions import ER_NO_PARTITION, Partitions
 from rutile_coprocessor.schema import Scalar

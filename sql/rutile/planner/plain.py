@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from rutile.planner.ranges import conjuncts
+from rutile.planner.bounds import conjuncts
 from rutile.planner.table_columns import TableColumns
 
 

@@ -24,9 +24,9 @@ from rutile.expressions.compile import (
 )
 from rutile.parse import statements as st
 from rutile.parse.projection_names import is_named_by_text
+from rutile.planner.bounds import conjuncts
 from rutile.planner.key_values import NotExact, key_value
 from rutile.planner.plain import PlainSelect, plain_select
-from rutile.planner.ranges import conjuncts
 from rutile.planner.table_columns import TableColumns
 from rutile.rows.access import TableAccess
 from rutile.rows.index_access import IndexAccess

@@ -20,8 +20,9 @@ from sqlglot import exp
 from rutile.expressions.compile import Environment, Evaluate, NotCompilable, Scope, compile_evaluate
 from rutile.parse import statements as st
 from rutile.parse.projection_names import is_named_by_text
+from rutile.planner.bounds import conjuncts
 from rutile.planner.point import FindTable, NotPoint, one_table, only
-from rutile.planner.ranges import KeyShape, conjuncts, index_shape, merge_ranges, primary_shape, ranges_of
+from rutile.planner.ranges import KeyShape, index_shape, merge_ranges, primary_shape, ranges_of
 from rutile.planner.table_columns import TableColumns
 from rutile.rows.access import TableAccess
 from rutile.rows.index_access import IndexAccess

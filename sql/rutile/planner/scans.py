@@ -10,12 +10,13 @@ from sqlglot import exp
 from sqlglot.optimizer.scope import Scope
 
 from rutile.errors import not_supported
+from rutile.planner.bounds import conjuncts
 from rutile.planner.hints import Engine, hinted_engine
 from rutile.planner.index_paths import IndexHints, IndexPath, Order, index_paths, order_of, read_hints
 from rutile.planner.join_keys import JoinKey, join_keys
 from rutile.planner.names import TableKey, scopes_of
 from rutile.planner.partitions import chosen_partitions, pruned
-from rutile.planner.ranges import conjuncts, key_ranges, merge_ranges
+from rutile.planner.ranges import key_ranges, merge_ranges
 from rutile.rows.access import TableAccess
 from rutile.rows.partitions import Partitions
 from rutile.session.storage import KeyRange

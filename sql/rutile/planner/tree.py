@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from sqlglot import exp
 
 from rutile.parse.mysql_text import mysql_text
-from rutile.planner.ranges import conjuncts
+from rutile.planner.bounds import conjuncts
 
 ROOT = "root"
 STORE = "cop[rutile]"

@@ -9,8 +9,8 @@ from decimal import Decimal
 
 from sqlglot import exp
 
+from rutile.planner.bounds import Bounds, column_bounds
 from rutile.planner.index_paths import IndexPath
-from rutile.planner.ranges import Bounds, column_bounds
 from rutile.planner.scans import ScanPlan
 from rutile.statistics.model import ColumnStatistics, TableStatistics
 from rutile_coprocessor.schema import Column, Scalar
