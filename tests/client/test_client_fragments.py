@@ -309,3 +309,20 @@ def test_the_plan_avoids_stores_that_have_just_failed() -> None:
         assert task.store_id == 1
 
     run("local", body)
+
+
+def test_mirrors_are_warmed_on_every_replica_and_a_store_that_is_down_is_left_alone(transport: str) -> None:
+    async def body(world: World) -> None:
+        fill(world)
+        await world.client.warm_mirrors(FRAGMENT, ALL, await world.client.timestamp(), 5.0)
+        assert reads(world) == {(store, region) for store in (1, 2, 3) for region in world.cluster.regions}
+        assert all(request.context.replica_read for request in requests(world))
+        world.cluster.calls.clear()
+        world.cluster.down.add(2)
+        await world.client.warm_mirrors(FRAGMENT, ALL, await world.client.timestamp(), 5.0)
+        assert reads(world) >= {(store, region) for store in (1, 3) for region in world.cluster.regions}
+
+    def reads(world: World) -> set[tuple[int, int]]:
+        return {(sent.context.peer.store_id, info.region_id) for sent in requests(world) for info in sent.regions}
+
+    run(transport, body)

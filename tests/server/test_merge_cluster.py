@@ -124,6 +124,30 @@ def test_fragments_see_the_rows_of_a_merged_region_from_the_mirror_too() -> None
     asyncio.run(asyncio.wait_for(main(), 60))
 
 
+def test_every_store_can_be_asked_for_its_mirror_before_queries_come() -> None:
+    schema = TableSchema(7, "t", (Column(1, "n", ColumnType(Kind.INT)),))
+    work = Fragment("SELECT count(*) AS n FROM t", (Scan("t", schema, ("n",)),)).to_proto()
+    codec, spans = RowCodec(schema), {"t": [table_range(7)]}
+
+    async def main() -> None:
+        async with stores(3, 3) as cluster:
+            client = cluster.client()
+            async with await client.begin() as txn:
+                for number in range(40):
+                    txn.put(record_key(7, int_handle(number)), codec.encode_row((number,)))
+            await client.split_regions([record_key(7, int_handle(20))])
+            await client.warm_mirrors(work, spans, await client.timestamp(), 20.0)
+            for node in cluster.nodes:
+                assert node.endpoint.cache is not None
+                held = node.endpoint.cache.keys()
+                assert [key.table_id for key in held] == [7, 7]
+            found = await client.run_fragment(work, spans, await client.timestamp(), "whole", 20.0)
+            assert [scan.path for summary in found.summaries for scan in summary.scans] == ["mirror"]
+            await client.close()
+
+    asyncio.run(asyncio.wait_for(main(), 60))
+
+
 def test_the_page_of_an_old_client_ends_where_its_region_ended() -> None:
     """A client that never looks a region up again (wire.md 6.1) asks for pages of regions that were merged, split and
     merged again since: neither lost nor doubled."""

@@ -20,6 +20,7 @@ from rutile_kv.client.fragment_plan import FragmentMode, WholeNotPossible
 from rutile_kv.client.fragment_result import FragmentResult, FragmentStream
 from rutile_kv.client.gc import destroy_range
 from rutile_kv.client.key_ranges import KeyRange
+from rutile_kv.client.mirror_warming import warm_mirrors
 from rutile_kv.client.pd import PdClient, RegionInfo
 from rutile_kv.client.pessimistic import PessimisticTransaction
 from rutile_kv.client.raw import RawClient
@@ -187,6 +188,13 @@ class Client:
     ) -> FragmentStream:
         """The same while it arrives, for results that should not be in memory at once. Close it."""
         return await stream_fragment(self.cluster, fragment, ranges, ts, mode, timeout_s)
+
+    async def warm_mirrors(
+        self, fragment: rutilepb.Fragment, ranges: Mapping[str, Sequence[KeyRange]], ts: int, timeout_s: float
+    ) -> None:
+        """Have every store decode its replicas of `ranges` into its columnar mirror, by a small fragment that scans
+        them. See `mirror_warming`."""
+        await warm_mirrors(self.cluster, fragment, ranges, ts, timeout_s)
 
     def scan_rows(
         self, fragment: rutilepb.Fragment, ranges: Mapping[str, Sequence[KeyRange]], ts: int, page_rows: int = 8192

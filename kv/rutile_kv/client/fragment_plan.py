@@ -88,7 +88,7 @@ async def region_parts(cluster: Cluster, ranges: Sequence[KeyRange], backoff: Ba
 def _whole(cluster: Cluster, parts: Sequence[RegionPart], avoid: Collection[int]) -> StoreTask:
     if len(parts) > MAX_REGIONS:
         raise WholeNotPossible(f"the ranges lie in {len(parts)} regions; one request takes {MAX_REGIONS}")
-    common = set.intersection(*[_stores(part.region) for part in parts])
+    common = set.intersection(*[voter_stores(part.region) for part in parts])
     if not common:
         raise WholeNotPossible(f"no store has a replica of all {len(parts)} regions")
     leaders = Counter(part.region.leader.store_id for part in parts)
@@ -98,6 +98,6 @@ def _whole(cluster: Cluster, parts: Sequence[RegionPart], avoid: Collection[int]
     return StoreTask(best, parts, replica_read=True)
 
 
-def _stores(region: CachedRegion) -> set[int]:
-    """Learners are left out: they may still be catching up."""
+def voter_stores(region: CachedRegion) -> set[int]:
+    """The stores that have a replica. Learners are left out: they may still be catching up."""
     return {peer.store_id for peer in region.region.peers if peer.role != metapb.Learner}

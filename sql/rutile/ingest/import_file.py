@@ -35,7 +35,7 @@ def import_file(
 ) -> int:
     """Import `path` into `table` of the database at `target` (see rutile.connect); returns the number of rows.
 
-    With `mirror`, a store decodes the rows of a large table for analytical queries before this returns. Raises
+    With `mirror`, the stores decode the rows of a large table for analytical queries before this returns. Raises
     DataError for a damaged file or a value that does not fit, IntegrityError for duplicate keys and ProgrammingError
     when the table is missing or not empty. After an error nothing is imported.
     """

@@ -6,7 +6,7 @@
     4  primary and unique keys are checked for duplicates over the whole source
     5  the table is published, and the job finished, in one transaction; on any error the rows are removed by range, and
        nothing was imported
-    6  the stores decode a large table into their mirror, before the first query that would have to wait for it
+    6  all stores decode a large table into their mirrors, before the first query that would have to wait for it
 
 The table must be empty, as for TiDB's IMPORT INTO: versions are written below the transactional layer, which is only
 right where no transaction can look. All rows have the timestamps of step 2, so that what is written again after a crash
@@ -29,7 +29,6 @@ from rutile import errors
 from rutile.catalog import meta
 from rutile.catalog.meta import auto_increment_key, row_id_key
 from rutile.catalog.model import CatalogSnapshot, TableInfo, TableState
-from rutile.ddl.show_create import quote_name
 from rutile.errors import SqlError
 from rutile.ingest.bulk_rows import BulkEncoder
 from rutile.ingest.fitting import ColumnFit
@@ -41,6 +40,7 @@ from rutile.pep249 import NotSupportedError, ProgrammingError
 from rutile.rows.access import TableAccess
 from rutile.session.engine import Database
 from rutile.session.storage import KvTransaction
+from rutile_coprocessor.fragment import Fragment, Scan
 from rutile_coprocessor.schema import Column, Handle, Kind, TableSchema
 from rutile_proto.errors import RutileError
 from rutile_proto.keys import table_range
@@ -50,6 +50,8 @@ log = logging.getLogger(__name__)
 BEAT_S = 5.0
 WARM_ROWS = 100_000
 """An import of so many rows makes the mirror, too."""
+WARM_S = 600.0
+"""How long it may wait for that."""
 ER_PRECHECK = 8173
 """TiDB's number for a table that an import cannot go into."""
 
@@ -74,7 +76,7 @@ class TableImport:
         """The primary key of the table to make; None: it exists."""
         self.show_progress = True
         self.makes_mirror = True
-        """Whether a large table is decoded into a store's mirror at the end."""
+        """Whether a large table is decoded into the stores' mirrors at the end."""
         self.created_by = ""
         self.job: ImportJob | None = None
         """What is written down of this import."""
@@ -237,17 +239,16 @@ class TableImport:
 
 
 async def warm(engine: Database, schema: TableSchema) -> None:
-    """Have the store that a first query would be sent to decode the rows into its mirror now, columns of documents and
-    large objects excepted, in one pass. The table is published: if this fails, the first query does it."""
-    columns = [column for column in schema.columns if column.type.kind not in (Kind.BLOB, Kind.TEXT, Kind.JSON)]
-    wanted = ", ".join(f"MAX({quote_name(column.name)})" for column in columns) or "COUNT(*)"
-    session = await engine.session()
+    """Have every store decode its replicas of the rows into its mirror now, columns of documents and large objects
+    excepted: any of them may be sent the first query. The table is published: what fails here, that query does."""
+    columns = [column.name for column in schema.columns if column.type.kind not in (Kind.BLOB, Kind.TEXT, Kind.JSON)]
+    scan = Scan("t", schema, tuple(columns) or (schema.columns[0].name,))
+    fragment = Fragment("SELECT COUNT(*) FROM t", (scan,)).to_proto()
+    client, ranges = engine.client, {scan.name: [table_range(schema.table_id)]}
     try:
-        await session.execute(f"SELECT {wanted} FROM {quote_name(schema.database)}.{quote_name(schema.name)}")
-    except SqlError as error:
+        await client.warm_mirrors(fragment, ranges, await client.timestamp(), WARM_S)
+    except RutileError as error:
         log.info("table %s.%s is imported, its mirror is not made: %s", schema.database, schema.name, error)
-    finally:
-        await session.close()
 
 
 async def remove_rows(engine: Database, job: ImportJob) -> None:

@@ -60,6 +60,11 @@ class TikvOnlyClient(Client):
         """InvalidRequest: TiKV takes no versions past its transactions."""
         raise InvalidRequest("bulk loading needs Rutile's own stores; insert the rows in transactions")
 
+    async def warm_mirrors(
+        self, fragment: rutilepb.Fragment, ranges: Mapping[str, Sequence[KeyRange]], ts: int, timeout_s: float
+    ) -> None:
+        """Such stores have no mirror."""
+
     async def bulk_load(self, rows: CommittedRows) -> None:
         """InvalidRequest, likewise."""
         raise InvalidRequest("bulk loading needs Rutile's own stores; insert the rows in transactions")

@@ -150,6 +150,11 @@ class KvClient(Protocol):
         timeout_s: float,
     ) -> FragmentResult: ...
 
+    async def warm_mirrors(
+        self, fragment: rutilepb.Fragment, ranges: Mapping[str, Sequence[KeyRange]], ts: int, timeout_s: float
+    ) -> None:
+        """Have every store decode its replicas of `ranges` into its columnar mirror."""
+
     async def scan_parts(self, ranges: Sequence[KeyRange]) -> Sequence[ScanPart]:
         """Where clients can fetch the parts of a large scan, one part a Flight location."""
 
