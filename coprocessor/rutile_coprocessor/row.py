@@ -138,7 +138,7 @@ class RowCodec:
 
 
 def _defaults(column: Column, count: int) -> pa.Array:
-    return pa.repeat(pa.scalar(column.origin_default, column.type.arrow_type), count)
+    return pa.repeat(pa.scalar(column.absent_value, column.type.arrow_type), count)
 
 
 def _group_by_version(versions: Any) -> list[tuple[int, Any]]:
@@ -216,7 +216,7 @@ class _RowReader:
         a column that the layout lacks has a null bit of -1, which every row has."""
         slot = self._layout.slots.get(column.id)
         if slot is None:
-            return -1, 0, None, column.origin_default
+            return -1, 0, None, column.absent_value
         field = -1 - slot.order if column.type.is_variable else 3 + slot.order
         return 1 << slot.index, field, storage_reader(column.type), None
 

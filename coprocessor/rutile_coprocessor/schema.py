@@ -6,7 +6,9 @@ A schema travels with every scan (`FragmentScan.schema`) and lies in the catalog
 columns with `added_in <= v` that were not yet dropped at `v`, by column id. So ADD COLUMN and DROP COLUMN only raise
 `layout_version`: rows of older layouts give `origin_default` for columns they lack, and the dropped ones they have are
 skipped.
-A column's type never changes under its id.
+A column's type never changes under its id. A column that is to have another type becomes another column: for a while
+rows hold both, the new one among `dropped` (nobody sees it) though it is not dropped; then it takes the old one's
+place. It is `in_every_row`: a row without it is older than the definition, and reading it so is an error.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from typing import Any, Literal, TypeAlias
 import pyarrow as pa
 
 from rutile_coprocessor.column_types import ColumnType, Kind
-from rutile_proto.errors import InvalidRequest
+from rutile_proto.errors import InvalidRequest, LayoutMismatch
 
 __all__ = ["HIDDEN_HANDLE", "Column", "ColumnType", "Handle", "Kind", "Scalar", "TableSchema"]
 
@@ -59,14 +61,24 @@ class Column:
     """The first layout that no longer has it."""
     origin_default: Scalar = None
     """What rows of layouts before `added_in` read as: the default at the time the column was added."""
+    in_every_row: bool = False
+    """Every row has been rewritten since it was added: rows of layouts before `added_in` are not read as anything."""
 
     def in_layout(self, version: int) -> bool:
         return self.added_in <= version and (self.dropped_in is None or version < self.dropped_in)
 
+    @property
+    def absent_value(self) -> Scalar:
+        """What a row of a layout without the column reads as. Raises LayoutMismatch if there can be no such row."""
+        if self.in_every_row:
+            raise LayoutMismatch(f"column {self.name} changed after the row was written")
+        return self.origin_default
+
 
 @dataclass(frozen=True)
 class TableSchema:
-    """A table. `columns` are in the order the user sees; `dropped` are those that only older layouts still have."""
+    """A table. `columns` are in the order the user sees; `dropped` are those that nobody sees: only older layouts still
+    have them, or one is becoming another."""
 
     table_id: int
     name: str
@@ -128,9 +140,9 @@ class TableSchema:
         return pa.field(column.name, column.type.arrow_type)
 
     def layout(self, version: int) -> tuple[Column, ...]:
-        """The columns a row of that layout holds, in their order within it. Raises InvalidRequest if it is too new."""
+        """The columns a row of that layout holds, in their order within it. Raises LayoutMismatch if it is too new."""
         if not 0 <= version <= self.layout_version:
-            raise InvalidRequest(
+            raise LayoutMismatch(
                 f"table {self.name}: row layout {version} is newer than schema's {self.layout_version}"
             )
         held = [column for column in (*self.columns, *self.dropped) if column.in_layout(version)]
@@ -159,8 +171,8 @@ class TableSchema:
         body = {
             "table_id": self.table_id, "name": self.name, "database": self.database, "handle": self.handle,
             "primary_key": list(self.primary_key), "layout_version": self.layout_version,
-            "columns": [_column_to_json(column) for column in self.columns],
-            "dropped": [_column_to_json(column) for column in self.dropped],
+            "columns": [column_to_json(column) for column in self.columns],
+            "dropped": [column_to_json(column) for column in self.dropped],
         }  # fmt: skip
         return json.dumps(body, separators=(",", ":"), sort_keys=True).encode()
 
@@ -169,32 +181,37 @@ class TableSchema:
         """The schema `to_bytes` wrote. Raises InvalidRequest if it is malformed."""
         try:
             body = json.loads(data)
-            columns = tuple(_column_from_json(item) for item in body.pop("columns"))
-            dropped = tuple(_column_from_json(item) for item in body.pop("dropped"))
+            columns = tuple(column_from_json(item) for item in body.pop("columns"))
+            dropped = tuple(column_from_json(item) for item in body.pop("dropped"))
             primary_key = tuple(body.pop("primary_key"))
             return TableSchema(columns=columns, dropped=dropped, primary_key=primary_key, **body)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InvalidRequest(f"malformed table schema: {error}") from error
 
 
-def _column_to_json(column: Column) -> dict[str, Any]:
+def column_to_json(column: Column) -> dict[str, Any]:
+    """JSON's own types, for the catalogue and for scans."""
     kind = column.type
     body: dict[str, Any] = {name: getattr(column, name) for name in _PLAIN_FIELDS}
     body["type"] = [kind.kind.value, kind.unsigned, kind.precision, kind.scale, kind.length]
     if kind.members:
         body["members"] = list(kind.members)
+    if column.in_every_row:
+        body["in_every_row"] = True
     body["default"] = scalar_to_json(column.default)
     body["origin_default"] = scalar_to_json(column.origin_default)
     return body
 
 
-def _column_from_json(body: dict[str, Any]) -> Column:
+def column_from_json(body: dict[str, Any]) -> Column:
+    """What `column_to_json` made."""
     kind, unsigned, precision, scale, length = body["type"]
     return Column(
         **{name: body[name] for name in _PLAIN_FIELDS},
         type=ColumnType(Kind(kind), unsigned, precision, scale, length, tuple(body.get("members", ()))),
         default=scalar_from_json(body["default"]),
         origin_default=scalar_from_json(body["origin_default"]),
+        in_every_row=body.get("in_every_row", False),
     )
 
 

@@ -103,6 +103,7 @@ _SQLSTATES = {
     ER_SP_DOES_NOT_EXIST: "42000",
     ER_QUERY_INTERRUPTED: "70100",
     ER_DATA_TOO_LONG: "22001",
+    1265: "01000",
     ER_DATA_OUT_OF_RANGE: "22003",
 }
 _REFUSED_FUNCTION = re.compile(r"function (\w+) is not allowed")
@@ -229,6 +230,8 @@ def from_floor(error: floor.RutileError) -> SqlError:
             return SqlError(ER_RESULT_UNDETERMINED, f"Execution result undetermined: {error}")
         case floor.RegionError() | floor.RetriesExhausted() | floor.PdError():
             return SqlError(ER_REGION_UNAVAILABLE, f"Region is unavailable: {error}")
+        case floor.LayoutMismatch():
+            return schema_changed(str(error))
         case floor.FragmentCancelled():
             return interrupted()
         case floor.FragmentRefused():

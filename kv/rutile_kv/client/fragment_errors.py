@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from rutile_kv.client.backoff import STORE_BUSY, BackoffKind
-from rutile_proto.errors import CoprocessorError, FragmentCancelled, FragmentFailed, FragmentRefused
+from rutile_proto.errors import CoprocessorError, FragmentCancelled, FragmentFailed, FragmentRefused, LayoutMismatch
 
 _CLASSES: dict[str, type[CoprocessorError]] = {
-    each.__name__: each for each in (FragmentRefused, FragmentFailed, FragmentCancelled)
+    each.__name__: each for each in (FragmentRefused, FragmentFailed, FragmentCancelled, LayoutMismatch)
 }
 _BUSY = "ServerIsBusy"
 

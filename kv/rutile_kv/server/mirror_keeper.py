@@ -25,7 +25,7 @@ from rutile_kv.engine.api import Engine, Snapshot
 from rutile_kv.raftstore.region_reader import RegionSnapshot
 from rutile_kv.raftstore.store import Store
 from rutile_proto import metapb_pb2 as metapb
-from rutile_proto.errors import EngineCorrupt, InvalidRequest
+from rutile_proto.errors import EngineCorrupt, InvalidRequest, LayoutMismatch
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +108,11 @@ class MirrorKeeper:
         try:
             data = RegionData(region, snapshot, self._cache.pin(region.id, [key.table_id], index))
             await asyncio.to_thread(self._reader.fold, key, data, self._check)
-        except (EngineCorrupt, InvalidRequest) as error:  # rows of a newer layout than the base's, most likely
+        except (
+            EngineCorrupt,
+            InvalidRequest,
+            LayoutMismatch,
+        ) as error:  # rows of a newer layout than the base's, most likely
             log.warning("table %d in region %d: its base is dropped, %s", key.table_id, key.region_id, error)
             self._cache.discard(key)
         finally:

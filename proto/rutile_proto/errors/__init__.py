@@ -25,6 +25,7 @@
     └── CoprocessorError                pushed-down execution
         ├── FragmentRefused               not on the whitelist
         ├── FragmentFailed                the engine reported an error (overflow, bad cast, ...)
+        ├── LayoutMismatch                a row was written under another definition: look at the definition again
         └── FragmentCancelled             deadline, KILL, or client gone
 
 SQL errors (MySQL codes) live in `rutile.errors`; they wrap these where a statement meets them.
@@ -42,6 +43,7 @@ from rutile_proto.errors.others import (
     FragmentFailed,
     FragmentRefused,
     InvalidRequest,
+    LayoutMismatch,
     MalformedEncoding,
     PdError,
     PortInUse,
@@ -96,6 +98,7 @@ __all__ = [
     "AlreadyExist", "AssertionFailed", "CommitTsExpired", "CommitTsTooLarge", "ConflictReason", "CoprocessorError",
     "DataDirMismatch", "DataIsNotReady", "Deadlock", "DiskFull", "EngineClosed", "EngineCorrupt", "EpochNotMatch",
     "FragmentCancelled", "FragmentFailed", "FragmentRefused", "InvalidRequest", "KeyIsLocked", "KeyNotInRegion",
+    "LayoutMismatch",
     "LockFacts", "LockWaitTimeout", "MalformedEncoding", "MaxTimestampNotSynced", "MismatchPeerId", "NotLeader",
     "PdError", "PortInUse", "PrimaryMismatch", "ProposalInMergingMode", "RaftEntryTooLarge", "ReadIndexNotReady",
     "RegionDamaged", "RegionError", "RegionNotFound", "RegionNotInitialized", "RetriesExhausted", "Retry",

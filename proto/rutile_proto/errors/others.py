@@ -130,5 +130,9 @@ class FragmentFailed(CoprocessorError):
     """The fragment ran into an error of its own data: overflow, bad cast, memory limit."""
 
 
+class LayoutMismatch(CoprocessorError):
+    """A row was written under another definition than it is read with, newer or too old: look at the definition."""
+
+
 class FragmentCancelled(CoprocessorError):
     """Stopped by its deadline, by KILL, or because the client went away."""

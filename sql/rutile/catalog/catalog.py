@@ -29,6 +29,7 @@ from rutile.catalog.recovery import DROP_TABLE, TRUNCATE_TABLE, note_table
 from rutile.catalog.rules import NO_RULES, RuleSet
 from rutile.catalog.sequences import SequenceValues
 from rutile.catalog.transactions import in_transaction
+from rutile.ddl.column_steps import without_change
 from rutile.ddl.foreign_key_guards import refuse_drop, refuse_truncate
 from rutile.errors import SqlError
 from rutile.session.storage import KvClient, KvTransaction
@@ -240,10 +241,12 @@ class Catalog:
             if checked:
                 refuse_truncate(info, seen)
             old[:] = [info]
-            # An index on its way in belongs to a job on the old id, which will find its table gone.
-            schema = replace(info.schema, table_id=await meta.next_id(txn))
+            # An index on its way in, or a column on its way to another type, belongs to a job on the old id, which
+            # will find its table gone.
+            kept = without_change(info)
+            schema = replace(kept.schema, table_id=await meta.next_id(txn))
             partitioning = await meta.with_fresh_ids(txn, info.partitioning)
-            fresh = replace(info, schema=schema, indexes=info.public_indexes, partitioning=partitioning)
+            fresh = replace(kept, schema=schema, indexes=kept.public_indexes, partitioning=partitioning)
             txn.put(meta.table_key(database, name), fresh.to_bytes())
             await note_table(txn, info, TRUNCATE_TABLE)
             meta.forget_table(txn, info)

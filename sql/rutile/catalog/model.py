@@ -8,6 +8,7 @@ from dataclasses import astuple, dataclass, field, replace
 from enum import StrEnum
 
 from rutile.catalog.auto_random import AutoRandom
+from rutile.catalog.column_change import ColumnChange
 from rutile.catalog.foreign_keys import ForeignKey, Referrer
 from rutile.catalog.indexes import IndexInfo, IndexState
 from rutile.catalog.partitions import Partition, Partitioning
@@ -62,6 +63,8 @@ class TableInfo:
     is_temporary: bool = False
     """A session's own table (`rutile.session.temporary`), which is in no catalogue."""
     partitioning: Partitioning | None = None
+    changing: ColumnChange | None = None
+    """The column that is becoming another."""
 
     @property
     def physical_ids(self) -> tuple[int, ...]:
@@ -100,6 +103,7 @@ class TableInfo:
             "referrers": [[each.database, each.table, each.foreign_key] for each in self.referrers],
             "auto_random": astuple(self.auto_random) if self.auto_random is not None else None,
             "partitioning": self.partitioning.to_json() if self.partitioning is not None else None,
+            "changing": self.changing.to_json() if self.changing is not None else None,
         }  # fmt: skip
         return json.dumps(body, separators=(",", ":")).encode()
 
@@ -119,6 +123,7 @@ class TableInfo:
         return TableInfo(
             schema, state, body["comment"], indexes, last_id, rules, foreign_keys, referrers, random,
             partitioning=partitioning,
+            changing=ColumnChange.from_json(body["changing"]) if body.get("changing") else None,
         )  # fmt: skip
 
 

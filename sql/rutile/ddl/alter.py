@@ -1,15 +1,13 @@
-"""ALTER TABLE, change by change: indexes by jobs, the rest at once.
+"""ALTER TABLE, change by change: indexes and columns of another type by jobs, the rest at once.
 
 The changes of one statement are made in the order written: together, all or none, if they are of the definition alone.
-With an index, a CHECK, a foreign key, NOT NULL or another name among them each is by itself: if one is refused, those
-before it stay.
+With an index, another type, a CHECK, a foreign key, NOT NULL or another name among them each is by itself: if one is
+refused, those before it stay.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from datetime import datetime
 
 from sqlglot import exp
 
@@ -17,32 +15,25 @@ from rutile import errors
 from rutile.catalog import meta
 from rutile.catalog.catalog import Catalog
 from rutile.catalog.foreign_keys import followed
-from rutile.catalog.jobs import Job
 from rutile.catalog.model import CatalogSnapshot, TableInfo
 from rutile.catalog.rules import CheckConstraint
 from rutile.ddl import column_changes, constraints
-from rutile.ddl.create_table import check_name, own_index
-from rutile.ddl.foreign_key_guards import refuse_column_change, refuse_column_drop, refuse_index_drop
-from rutile.ddl.foreign_keys import (
-    ForeignKeyDefinition,
-    build_foreign_keys,
-    check_children,
-    check_links,
-    needs_index,
-)
-from rutile.ddl.indexes import ER_DUP_KEYNAME, IndexDefinition, build_indexes
-from rutile.ddl.partition_changes import PartitionChange, change_partitions, refuse_change
-from rutile.ddl.partitions import check_keys
+from rutile.ddl.alter_jobs import add_index, drop_index, modify_column
+from rutile.ddl.column_rewrites import ER_UNSUPPORTED_DDL
+from rutile.ddl.context import DefinitionContext
+from rutile.ddl.create_table import own_index
+from rutile.ddl.definition_changes import changed, is_definition, is_harmless
+from rutile.ddl.foreign_key_guards import refuse_column_change, refuse_column_drop
+from rutile.ddl.foreign_keys import ForeignKeyDefinition, build_foreign_keys, check_links, needs_index
+from rutile.ddl.partition_changes import change_partitions, refuse_change
+from rutile.ddl.rename_table import rename_table
 from rutile.ddl.worker import DdlWorker
 from rutile.errors import SqlError
 from rutile.parse import alterations as alter
 from rutile.rows.row_rules import ER_CHECK_VIOLATED
 from rutile.session.result import SqlWarning
 from rutile.session.storage import KvTransaction
-from rutile_proto.timestamps import physical_ms
 
-ER_CANT_DROP_FIELD_OR_KEY = 1091
-ER_KEY_DOES_NOT_EXIST = 1176
 ER_INVALID_USE_OF_NULL = 1138
 
 
@@ -50,32 +41,31 @@ class TableAlterer:
     """Makes the changes of one ALTER TABLE."""
 
     def __init__(
-        self, catalog: Catalog, worker: DdlWorker, database: str, table: str, now: datetime, *, checked: bool = True
+        self, catalog: Catalog, worker: DdlWorker, database: str, table: str, context: DefinitionContext
     ) -> None:
-        """`checked` is the session's foreign_key_checks."""
-        self._checked = checked
+        self._checked = context.checked
+        self._context = context
         self._catalog = catalog
         self._worker = worker
         self._database = database
         self._table = table
-        self._now = now
 
     async def run(self, changes: tuple[alter.Alteration, ...]) -> list[SqlWarning]:
         """Make them; what IF [NOT] EXISTS made of errors. Raises 1146 and what each change raises."""
-        info = await self._info()
+        info = await self._unchanging()
         if not changes:
             return []
         for change in changes:
             refuse_change(info, change)
         notes: list[SqlWarning] = []
-        if all(_is_definition(info, change) for change in changes):
+        if all(is_definition(info, change) for change in changes):
             await self._replace(lambda info, seen: self._all_changed(info, seen, changes, notes))
             return notes
         for change in changes:
             try:
                 await self._make(change)
             except SqlError as error:
-                if not _is_harmless(change, error):
+                if not is_harmless(change, error):
                     raise
                 notes.append(SqlWarning("Note", error.code, error.message))
         return notes
@@ -93,7 +83,7 @@ class TableAlterer:
             try:
                 info = self._guarded(info, seen, change)
             except SqlError as error:
-                if not _is_harmless(change, error):
+                if not is_harmless(change, error):
                     raise
                 notes.append(SqlWarning("Note", error.code, error.message))
         return info
@@ -101,9 +91,9 @@ class TableAlterer:
     async def _make(self, change: alter.Alteration) -> None:
         match change:
             case alter.AddIndex():
-                await self._worker.run(lambda txn, seen: self._add_index(change.definition, txn, seen))
+                await self._worker.run(lambda txn, seen: add_index(self._find(seen), change.definition, txn))
             case alter.DropIndex(name):
-                await self._worker.run(lambda txn, seen: self._drop_index(name, txn, seen))
+                await self._worker.run(lambda txn, seen: drop_index(self._find(seen), name, seen, txn))
             case alter.RenameTable(database, name):
                 await rename_table(self._catalog, self._database, self._table, database or self._database, name)
                 self._database, self._table = database or self._database, name
@@ -116,6 +106,9 @@ class TableAlterer:
                 await self._replace(lambda info, _: constraints.without_check(info, name))
             case alter.AddForeignKey(definition):
                 await self._add_foreign_key(definition)
+            case alter.ModifyColumn() if column_changes.rewrites_rows(await self._info(), change):
+                context = self._context
+                await self._worker.run(lambda txn, seen: modify_column(self._find(seen), change, seen, context, txn))
             case alter.ModifyColumn() if column_changes.forbids_null(await self._info(), change):
                 await self._forbid_null(change)
             case alter.SetAutoIncrement(value):
@@ -127,14 +120,14 @@ class TableAlterer:
     def _guarded(self, info: TableInfo, seen: CatalogSnapshot, change: alter.Alteration) -> TableInfo:
         """The table with a change of its definition, if no foreign key forbids it. Raises 1828 to 1833."""
         refuse_change(info, change)
-        changed = _changed(info, change, self._now)
-        left = {column.id: column for column in changed.schema.columns}
+        made = changed(info, change, self._context.now)
+        left = {column.id: column for column in made.schema.columns}
         for column in info.schema.columns:
             if column.id not in left:
                 refuse_column_drop(info, column, seen)
             elif left[column.id] != column and self._checked:
                 refuse_column_change(info, column, left[column.id], seen)
-        return changed
+        return made
 
     async def _replace(self, change: Callable[[TableInfo, CatalogSnapshot], TableInfo]) -> None:
         """Put another definition in place of the table's, and wait until nobody commits with the old one."""
@@ -171,7 +164,7 @@ class TableAlterer:
         check_links(info, await self._catalog.refresh(), [foreign], checked=self._checked)
         if needs_index(info, foreign.column_ids):
             own = own_index(info, foreign)
-            await self._worker.run(lambda txn, seen: self._add_index(own, txn, seen))
+            await self._worker.run(lambda txn, seen: add_index(self._find(seen), own, txn))
         await self._replace(lambda info, seen: constraints.with_foreign_key(info, seen, foreign, checked=self._checked))
         if not self._checked:
             return
@@ -201,125 +194,19 @@ class TableAlterer:
             )
         )
 
+    async def _unchanging(self) -> TableInfo:
+        """The table, once no column of it is on its way to another type."""
+        while (info := await self._info()).changing is not None:
+            await self._worker.wait_for_jobs(info.table_id)
+            await self._catalog.refresh()
+        return info
+
     def _find(self, seen: CatalogSnapshot) -> TableInfo:
+        """The table, as a change finds it. Raises 1146, 8200."""
         info = seen.table(self._database, self._table)
         if info is None:
             raise errors.unknown_table(self._database, self._table)
+        if info.changing is not None:
+            message = f"Unsupported ALTER TABLE while column '{info.changing.column.name}' changes: try again"
+            raise SqlError(ER_UNSUPPORTED_DDL, message)
         return info
-
-    # --- indexes ---
-
-    async def _add_index(self, definition: IndexDefinition, txn: KvTransaction, seen: CatalogSnapshot) -> Job:
-        """The job; the id is given to it now."""
-        info = self._find(seen)
-        (index,) = build_indexes(info.schema, [definition], info.indexes, info.last_index_id)
-        if info.partitioning is not None:
-            check_keys(info.partitioning, info.schema, [index])
-        txn.put(meta.table_key(self._database, self._table), replace(info, last_index_id=index.id).to_bytes())
-        job = await self._job("add index", info, index.id, index.name, txn)
-        return replace(job, extra={"index": index.to_json()})
-
-    async def _drop_index(self, name: str, txn: KvTransaction, seen: CatalogSnapshot) -> Job:
-        info = self._find(seen)
-        index = info.index(name)
-        if index is None or not index.is_public:
-            raise _unknown_key(name)
-        refuse_index_drop(info, index, seen)
-        automatic = [column for column in info.schema.columns if column.auto_increment]
-        others = [each.column_ids[:1] for each in info.public_indexes if each.id != index.id]
-        if automatic and (automatic[0].id,) not in [info.schema.primary_key[:1], *others]:
-            message = "Incorrect table definition; there can be only one auto column and it must be defined as a key"
-            raise SqlError(errors.ER_WRONG_AUTO_KEY, message)
-        return await self._job("drop index", info, index.id, index.name, txn)
-
-    async def _job(self, kind: str, info: TableInfo, index_id: int, name: str, txn: KvTransaction) -> Job:
-        schema = info.schema
-        created_ms = physical_ms(txn.start_ts)
-        return Job(
-            await meta.next_id(txn), kind, schema.database, schema.name, info.table_id, index_id, name, created_ms
-        )
-
-
-def _is_definition(info: TableInfo, change: alter.Alteration) -> bool:
-    """Whether the change is one of the table's definition alone, so that it can be made together with others."""
-    if isinstance(change, alter.ModifyColumn):
-        return info.schema.has_column(change.name) and not column_changes.forbids_null(info, change)
-    if isinstance(change, PartitionChange):
-        return False
-    others = alter.AddIndex | alter.DropIndex | alter.RenameTable | alter.SetAutoIncrement
-    return not isinstance(change, others | alter.AddCheck | alter.DropCheck | alter.AddForeignKey)
-
-
-def _changed(info: TableInfo, change: alter.Alteration, now: datetime) -> TableInfo:
-    match change:
-        case alter.AddColumn():
-            return column_changes.add_column(info, change, now)
-        case alter.DropColumn(name):
-            return column_changes.drop_column(info, name)
-        case alter.RenameColumn(old, new):
-            return column_changes.rename_column(info, old, new)
-        case alter.ModifyColumn():
-            return column_changes.modify_column(info, change)
-        case alter.SetDefault():
-            return column_changes.set_default(info, change)
-        case alter.SetComment(comment):
-            return replace(info, comment=comment)
-        case alter.DropForeignKey(name):
-            return constraints.without_foreign_key(info, name)
-        case alter.RenameIndex(old, new):
-            return _rename_index(info, old, new)
-    raise AssertionError(f"made elsewhere: {change}")
-
-
-def _rename_index(info: TableInfo, old: str, new: str) -> TableInfo:
-    index = info.index(old)
-    if index is None:
-        message = f"Key '{old}' doesn't exist in table '{info.schema.name}'"
-        raise SqlError(ER_KEY_DOES_NOT_EXIST, message, sqlstate="42000")
-    if info.index(new) is not None and new.lower() != old.lower():
-        raise SqlError(ER_DUP_KEYNAME, f"Duplicate key name '{new}'", sqlstate="42000")
-    renamed = replace(index, name=new)
-    return replace(info, indexes=tuple(renamed if each.id == index.id else each for each in info.indexes))
-
-
-async def rename_table(catalog: Catalog, database: str, name: str, new_database: str, new_name: str) -> None:
-    """Give a table another name, perhaps in another database. Raises 1049, 1050, 1146."""
-    check_name(new_name)
-
-    async def change(txn: KvTransaction, seen: CatalogSnapshot) -> TableInfo:
-        info = seen.table(database, name)
-        if info is None:
-            raise errors.unknown_table(database, name)
-        target = seen.database(new_database)
-        if target is None:
-            raise errors.unknown_database(new_database)
-        taken = seen.tables.get((new_database.lower(), new_name.lower()))
-        is_view = seen.view(new_database, new_name) is not None
-        if is_view or (taken is not None and taken.table_id != info.table_id):
-            raise SqlError(errors.ER_TABLE_EXISTS, f"Table '{new_name}' already exists")
-        renamed = replace(info, schema=replace(info.schema, name=new_name, database=target.name))
-        moved, *children = followed(seen.tables, info, renamed)
-        check_children(moved, seen)
-        txn.delete(meta.table_key(database, name))
-        for each in (moved, *children):
-            txn.put(meta.table_key(each.schema.database, each.schema.name), each.to_bytes())
-        return moved
-
-    await catalog.change(change)
-    await catalog.settle()
-
-
-def _is_harmless(change: alter.Alteration, error: SqlError) -> bool:
-    match change:
-        case alter.AddIndex(_, True):
-            return error.code == ER_DUP_KEYNAME
-        case alter.AddColumn(_, _, True):
-            return error.code == errors.ER_DUP_FIELDNAME
-        case alter.DropIndex(_, True) | alter.DropColumn(_, True) | alter.DropForeignKey(_, True):
-            return error.code == ER_CANT_DROP_FIELD_OR_KEY
-    return False
-
-
-def _unknown_key(name: str) -> SqlError:
-    message = f"Can't DROP '{name}'; check that column/key exists"
-    return SqlError(ER_CANT_DROP_FIELD_OR_KEY, message, sqlstate="42000")

@@ -1,8 +1,8 @@
-"""ALTER TABLE on columns, as functions from a table's definition to the next one. No row is rewritten.
+"""ALTER TABLE on columns, as functions from a table's definition to the next one. No row is rewritten here.
 
 ADD and DROP COLUMN raise the layout: older rows read as the default a column had when it was added, and skip what was
 dropped. MODIFY may widen what is stored the same way (a longer VARCHAR, more digits before the point), change defaults,
-comments, places and names, and allow NULL; what would have to look at rows or rewrite them is refused.
+comments, places and names, and allow NULL. A type whose values are others is a job's (`column_rewrites.py`).
 """
 
 from __future__ import annotations
@@ -51,13 +51,13 @@ def add_column(info: TableInfo, change: alter.AddColumn, now: datetime) -> Table
 
 def drop_column(info: TableInfo, name: str) -> TableInfo:
     """The table without a column. Raises 1090, 1091, 1235 for columns of keys."""
-    column = _find(info.schema, name, ER_CANT_DROP_FIELD_OR_KEY)
+    column = find(info.schema, name, ER_CANT_DROP_FIELD_OR_KEY)
     if len(info.schema.columns) == 1:
         message = "You can't delete all columns with ALTER TABLE; use DROP TABLE instead"
         raise SqlError(ER_CANT_REMOVE_ALL_FIELDS, message, sqlstate="42000")
     if column.id in info.schema.primary_key:
         raise not_supported("DROP COLUMN of a column of the primary key")
-    _refuse_mentioned(info, column, "DROP COLUMN")
+    refuse_mentioned(info, column, "DROP COLUMN")
     if any(column.id in index.column_ids for index in info.indexes):
         raise not_supported(f"DROP COLUMN of a column of an index: drop the indexes on {name} first")
     return replace(info, schema=info.schema.drop_column(name))
@@ -65,16 +65,22 @@ def drop_column(info: TableInfo, name: str) -> TableInfo:
 
 def rename_column(info: TableInfo, old: str, new: str) -> TableInfo:
     """The table with a column called otherwise. Raises 1054, 1060."""
-    column = _find(info.schema, old)
+    column = find(info.schema, old)
     check_column_name(new)
-    _refuse_mentioned(info, column, "RENAME COLUMN")
+    refuse_mentioned(info, column, "RENAME COLUMN")
     return _with_column(info, column, replace(column, name=new))
 
 
 def forbids_null(info: TableInfo, change: alter.ModifyColumn) -> bool:
     """Whether the change takes NULL from a column that has it. Raises 1054."""
-    old = _find(info.schema, change.name)
+    old = find(info.schema, change.name)
     return old.nullable and not read_column(change.definition, old.id)[0].nullable
+
+
+def rewrites_rows(info: TableInfo, change: alter.ModifyColumn) -> bool:
+    """Whether the change is to a type whose values are others, or other bytes. Raises 1054."""
+    old = find(info.schema, change.name)
+    return not _stored_alike(old.type, read_column(change.definition, old.id)[0].type)
 
 
 def modify_column(info: TableInfo, change: alter.ModifyColumn, *, nulls_checked: bool = False) -> TableInfo:
@@ -82,8 +88,18 @@ def modify_column(info: TableInfo, change: alter.ModifyColumn, *, nulls_checked:
 
     `nulls_checked` if it is known that no row has NULL in it.
     """
-    old = _find(info.schema, change.name)
-    _refuse_mentioned(info, old, "MODIFY COLUMN")
+    old = find(info.schema, change.name)
+    refuse_mentioned(info, old, "MODIFY COLUMN")
+    wanted = modified_column(info, old, change)
+    if old.nullable and not wanted.nullable and not nulls_checked:
+        raise not_supported("MODIFY COLUMN from NULL to NOT NULL")
+    kept = replace(wanted, added_in=old.added_in, dropped_in=old.dropped_in, origin_default=old.origin_default)
+    kept = replace(kept, in_every_row=old.in_every_row)
+    return _moved(_with_column(info, old, kept), kept, change.place)
+
+
+def modified_column(info: TableInfo, old: Column, change: alter.ModifyColumn) -> Column:
+    """The column as the change defines it, under the old one's id. Raises 1060, 8200 and what definitions raise."""
     wanted, facts = read_column(change.definition, old.id)
     check_column_name(wanted.name)
     _refuse_rules(facts)
@@ -93,18 +109,14 @@ def modify_column(info: TableInfo, change: alter.ModifyColumn, *, nulls_checked:
         wanted = replace(wanted, nullable=False)
     if wanted.auto_increment != old.auto_increment:
         raise not_supported("MODIFY COLUMN that adds or takes AUTO_INCREMENT")
-    if not _stored_alike(old.type, wanted.type):
-        kinds = f"{old.type.mysql_name()} to {wanted.type.mysql_name()}"
-        raise not_supported(f"MODIFY COLUMN that rewrites rows ({kinds})")
-    if old.nullable and not wanted.nullable and not nulls_checked:
-        raise not_supported("MODIFY COLUMN from NULL to NOT NULL")
-    kept = replace(wanted, added_in=old.added_in, dropped_in=old.dropped_in, origin_default=old.origin_default)
-    return _moved(_with_column(info, old, kept), kept, change.place)
+    if wanted.name.lower() != old.name.lower() and info.schema.has_column(wanted.name):
+        raise SqlError(errors.ER_DUP_FIELDNAME, f"Duplicate column name '{wanted.name}'")
+    return wanted
 
 
 def set_default(info: TableInfo, change: alter.SetDefault) -> TableInfo:
     """The table with another default for new rows. Raises 1054, 1067, 1101."""
-    column = _find(info.schema, change.column)
+    column = find(info.schema, change.column)
     bare = replace(column, default=None, default_sql=None)
     return _with_column(info, column, with_default(bare, change.default))
 
@@ -119,12 +131,14 @@ def _refuse_rules(facts: ColumnFacts) -> None:
         raise not_supported("ALTER TABLE with a generated column or CHECK: rows would have to be looked at")
 
 
-def _refuse_mentioned(info: TableInfo, column: Column, what: str) -> None:
+def refuse_mentioned(info: TableInfo, column: Column, what: str) -> None:
+    """Raises 1235."""
     if column.name.lower() in columns_of_rules(info):
         raise not_supported(f"{what} of a column that a generated column or a CHECK mentions ({column.name})")
 
 
-def _find(schema: TableSchema, name: str, code: int = errors.ER_BAD_FIELD) -> Column:
+def find(schema: TableSchema, name: str, code: int = errors.ER_BAD_FIELD) -> Column:
+    """The column of that name. Raises 1054, or `code`."""
     if schema.has_column(name):
         return schema.column(name)
     if code == ER_CANT_DROP_FIELD_OR_KEY:
@@ -160,7 +174,7 @@ def _position(schema: TableSchema, place: alter.Place) -> int:
         return 0
     if place.after is None:
         return len(schema.columns)
-    _find(schema, place.after)
+    find(schema, place.after)
     return schema.index_of(place.after) + 1
 
 

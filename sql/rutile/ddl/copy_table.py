@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from rutile.catalog.catalog import Catalog
 from rutile.catalog.model import TableInfo
+from rutile.ddl.column_steps import without_change
 
 
 async def copy_table(catalog: Catalog, source: tuple[str, str], target: tuple[str, str]) -> TableInfo:
@@ -23,6 +24,7 @@ async def copy_table(catalog: Catalog, source: tuple[str, str], target: tuple[st
 
 def copied(info: TableInfo, owner: str, name: str) -> TableInfo:
     """The definition under another name, for a table without rows."""
+    info = without_change(info)
     fresh = tuple(replace(column, added_in=0, dropped_in=None, origin_default=None) for column in info.schema.columns)
     schema = replace(info.schema, name=name, database=owner, columns=fresh, dropped=(), layout_version=0)
     indexes = tuple(replace(index, readable_from=0) for index in info.public_indexes)

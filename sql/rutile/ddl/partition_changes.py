@@ -40,8 +40,8 @@ async def change_partitions(catalog: Catalog, database: str, table: str, change:
         if info.partitioning is None:
             message = "Partition management on a not partitioned table is not possible"
             raise SqlError(ER_NOT_A_PARTITIONED_TABLE, message)
-        if len(info.public_indexes) < len(info.indexes):
-            raise not_supported("ALTER TABLE ... PARTITION while an index comes or goes")
+        if len(info.public_indexes) < len(info.indexes) or info.changing is not None:
+            raise not_supported("ALTER TABLE ... PARTITION while an index comes or goes, or a column changes")
         made = replace(info, partitioning=await _changed(txn, info, info.partitioning, change))
         left = set(made.physical_ids)
         for physical_id in info.physical_ids:
@@ -94,15 +94,13 @@ def _named(partitioning: Partitioning, info: TableInfo, names: Sequence[str] | N
 
 
 def refuse_change(info: TableInfo, change: alter.Alteration) -> None:
-    """What would take rows to other partitions, or cannot be done in partitions. Raises 1235, 1506, 3855."""
+    """What would take rows to other partitions, or cannot be done in partitions. Raises 1506, 3855."""
     if info.partitioning is None:
         return
     match change:
         case alter.AddForeignKey():
             raise foreign_keys_refused()
-        case alter.ModifyColumn():
-            raise not_supported("ALTER TABLE ... MODIFY COLUMN of a partitioned table")
-        case alter.DropColumn(name) | alter.RenameColumn(name):
+        case alter.DropColumn(name) | alter.RenameColumn(name) | alter.ModifyColumn(name):
             names = {column.id: column.name.lower() for column in info.schema.columns}
             if name.lower() in [names[each] for each in info.partitioning.column_ids]:
                 message = f"Column '{name}' has a partitioning function dependency and cannot be dropped or renamed"

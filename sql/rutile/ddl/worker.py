@@ -20,8 +20,8 @@ from rutile.catalog.catalog import Catalog
 from rutile.catalog.jobs import Job, JobState
 from rutile.catalog.model import CatalogSnapshot, TableInfo
 from rutile.catalog.ownership import own
-from rutile.ddl.backfill import Backfill, DuplicateFound
-from rutile.ddl.index_steps import next_step
+from rutile.ddl import column_steps, index_steps
+from rutile.ddl.backfill import Backfill, RowRefused
 from rutile.errors import SqlError
 from rutile.session.storage import KvClient, KvTransaction
 from rutile_proto.errors import RutileError
@@ -33,6 +33,7 @@ RETRY_S = 0.05
 """Between two looks at a job that another front end runs."""
 ER_CANNOT_CANCEL = 8225
 ER_NO_JOB = 8224
+_CANCELLABLE = ("add index", column_steps.MODIFY_COLUMN)
 _log = logging.getLogger(__name__)
 
 
@@ -91,7 +92,7 @@ class DdlWorker:
             found = await jobs.find(txn, job_id)
             if found is None:
                 raise SqlError(ER_NO_JOB, f"DDL Job:{job_id} not found")
-            if found.state not in (JobState.QUEUEING, JobState.RUNNING) or found.type != "add index":
+            if found.state not in (JobState.QUEUEING, JobState.RUNNING) or found.type not in _CANCELLABLE:
                 message = f"This job:{job_id} is almost finished or cannot be cancelled now (state {found.state})"
                 raise SqlError(ER_CANNOT_CANCEL, message)
             job[:] = [replace(found, state=JobState.CANCELLING)]
@@ -99,6 +100,13 @@ class DdlWorker:
 
         await self._catalog.change(change)
         self._wake.set()
+
+    async def wait_for_jobs(self, table_id: int) -> None:
+        """Wait for the end of the jobs of a table that are under way."""
+        reader = self._client.snapshot(await self._client.timestamp())
+        for job in await jobs.queued(reader):
+            if job.table_id == table_id:
+                await self._ended(job.id)
 
     async def _ended(self, job_id: int) -> Job:
         while True:
@@ -153,6 +161,7 @@ class DdlWorker:
                 raise _NotOurs
             now = await self._client.timestamp()
             table = next((info for info in seen.tables.values() if info.table_id == job.table_id), None)
+            next_step = column_steps.next_step if job.type == column_steps.MODIFY_COLUMN else index_steps.next_step
             moved, changed = next_step(txn, job, table, now)
             if changed is not None:
                 txn.put(meta.table_key(changed.schema.database, changed.schema.name), changed.to_bytes())
@@ -181,14 +190,15 @@ class DdlWorker:
         return Job.from_bytes(data) if data is not None else None
 
     async def _fill(self, job: Job) -> None:
-        """Make the entries of the rows there are, then say so in the job, or how it failed."""
+        """Make what the rows there are lack, then say so in the job, or how it failed."""
         info = await self._catalog.table_by_id(job.table_id)
         if info is None:
             return
-        backfill = Backfill(self._client, info, job.index_id, self._note)
+        index_ids = {job.index_id} if info.changing is None else {new for _, new in info.changing.indexes}
+        backfill = Backfill(self._client, info, index_ids, self._note)
         try:
             done = await backfill.run(job)
-        except DuplicateFound as error:
+        except RowRefused as error:
             done = job.failed(error.cause.code, error.cause.message)
         if done is not None:
             await self._note(done)

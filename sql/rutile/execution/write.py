@@ -105,9 +105,11 @@ class RowWriter:
         self._txn.put(key, self.table.rows.encode_row(new))
         handle = self.table.handle_of(key)
         for index in self._indexes:
-            before, after = index.entry(old, handle), index.entry(new, handle)
+            before = index.entry_before(old, handle)
+            after = index.entry(new, handle) if index.is_written else index.entry_before(new, handle)
             if before != after:
-                self._txn.delete(before.key)
+                if before is not None:
+                    self._txn.delete(before.key)
                 if index.is_written:
                     self._add_entry(index, new, key)
 
@@ -121,7 +123,9 @@ class RowWriter:
         self._txn.delete(key)
         handle = self.table.handle_of(key)
         for index in self._indexes:
-            self._txn.delete(index.entry(old, handle).key)
+            entry = index.entry_before(old, handle)
+            if entry is not None:
+                self._txn.delete(entry.key)
 
     async def update(self, key: bytes, old: Row, new: Row) -> bool:
         """Write `new` over `old`; whether anything changed. A changed primary key, or partition, moves the row.
@@ -165,7 +169,8 @@ class RowWriter:
         handle, new_handle = self.table.handle_of(key), self.table.handle_of(new_key)
         for index in self.table.unique_indexes:
             entry = index.entry(new, new_handle)
-            if entry.distinct and entry.key != index.entry(old, handle).key:
+            before = index.entry_before(old, handle)
+            if entry.distinct and (before is None or entry.key != before.key):
                 wanted.append(entry.key)
         taken = await self._txn.batch_get(wanted) if wanted else {}
         for each in wanted:

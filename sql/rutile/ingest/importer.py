@@ -170,6 +170,8 @@ class TableImport:
             found = seen.table(self._database, self._table)
             if found is None:
                 raise errors.unknown_table(self._database, self._table)
+            if found.changing is not None:
+                raise errors.not_supported("an import while a column of the table changes its type")
             hidden = replace(found, state=TableState.IMPORTING)
             txn.put(meta.table_key(self._database, self._table), hidden.to_bytes())
             return hidden

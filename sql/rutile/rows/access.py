@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from rutile.catalog.foreign_keys import TableName
 from rutile.catalog.model import CatalogSnapshot, TableInfo
 from rutile.errors import SqlError, duplicate_entry
+from rutile.rows.changing import changing_of, rows_of
 from rutile.rows.conversion import Converter, converter_for
 from rutile.rows.index_access import IndexAccess
 from rutile.rows.links import TableLinks
@@ -34,7 +35,8 @@ class TableAccess:
     def __init__(self, info: TableInfo) -> None:
         self.info = info
         self.schema: TableSchema = info.schema
-        self.rows = RowCodec(self.schema)
+        changing = changing_of(info)
+        self.rows: RowCodec = rows_of(self.schema, changing)
         self.handles = HandleCodec(self.schema)
         self.converters: tuple[Converter, ...] = tuple(converter_for(column) for column in self.schema.columns)
         ids = [column.id for column in self.schema.columns]
@@ -56,7 +58,7 @@ class TableAccess:
         self.links: TableLinks | None = None
         """Foreign keys at either end; None for a table that has none, or was made outside of a catalogue."""
         self.indexes: tuple[IndexAccess, ...] = tuple(
-            IndexAccess(self.schema, index, self.partitions) for index in info.indexes
+            IndexAccess(self.schema, index, self.partitions, changing) for index in info.indexes
         )
         self.unique_indexes = tuple(index for index in self.indexes if index.info.unique and index.is_written)
 

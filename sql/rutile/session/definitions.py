@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from rutile import errors
 from rutile.catalog.catalog import Catalog
-from rutile.ddl.alter import TableAlterer, rename_table
+from rutile.ddl.alter import TableAlterer
+from rutile.ddl.context import DefinitionContext
 from rutile.ddl.copy_table import copy_table
 from rutile.ddl.create_table import read_definition
+from rutile.ddl.rename_table import rename_table
 from rutile.ddl.worker import DdlWorker
 from rutile.errors import SqlError, no_database_selected
 from rutile.parse import statements as st
@@ -25,14 +25,13 @@ async def run_definition(
     catalog: Catalog,
     worker: DdlWorker,
     database: str | None,
-    now: datetime,
-    *,
-    checked: bool = True,
+    context: DefinitionContext,
 ) -> Result:
-    """Run it; `database` is the session's, `checked` its foreign_key_checks.
+    """Run it; `database` is the session's.
 
     Raises the errors of the catalogue and of `ddl`.
     """
+    checked = context.checked
     match statement:
         case st.CreateDatabase(name, if_not_exists):
             made = await catalog.create_database(name, if_not_exists=if_not_exists)
@@ -48,7 +47,7 @@ async def run_definition(
             return Result()
         case st.AlterTable(table, changes):
             owner = database_of(table, database)
-            alterer = TableAlterer(catalog, worker, owner, table.name, now, checked=checked)
+            alterer = TableAlterer(catalog, worker, owner, table.name, context)
             return Result(warnings=await alterer.run(changes))
         case st.RenameTables(pairs):
             for old, new in pairs:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
+from rutile.ddl.context import DefinitionContext
 from rutile.expressions.compile import Environment
 from rutile.parse import statements as st
 from rutile.privileges.run import run_user_statement
@@ -53,9 +54,8 @@ async def run_statement(session: Session, statement: st.Statement, sql: str, env
                 return done
             await session.transaction.commit()
             shared, checked = session.shared, bool(session.variables.get("foreign_key_checks"))
-            result = await run_definition(
-                statement, shared.catalog, shared.ddl, session.database, environment.now, checked=checked
-            )
+            context = DefinitionContext(environment.now, checked, session.zone, environment.modes.strict)
+            result = await run_definition(statement, shared.catalog, shared.ddl, session.database, context)
             _forget_dropped_database(session, statement)
             return result
         case st.Batch():
