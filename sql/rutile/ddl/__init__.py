@@ -9,16 +9,21 @@
       partition_changes.py                    ADD, DROP and TRUNCATE PARTITION
     show_create.py                            a schema back to the text that would make it
     alter.py                                  ALTER TABLE, change by change
+      definition_changes.py                   those of the definition alone
       column_changes.py                       columns: a definition to the next one, no row rewritten
+      column_rewrites.py                      columns of another type: which there are, and what is refused
       constraints.py                          CHECK, NOT NULL and foreign keys for rows that are there
-      worker.py                               indexes: jobs, run by the one front end that owns them
-        index_steps.py                        F1's states, one step at a time
-        backfill.py                           the entries of the rows there are
+      alter_jobs.py                           indexes and columns of another type: jobs
+      worker.py                               run by the one front end that owns them
+        index_steps.py, column_steps.py       F1's states, one step at a time
+        backfill.py                           what the rows there are lack
+    rename_table.py                           RENAME TABLE
     check_table.py                            ADMIN CHECK TABLE
     delete_ranges.py                          what a DROP leaves to garbage collection
 
-Left out, on purpose: changes of a column that rewrite rows (1235), primary keys that come or go, and ALTERs made as a
-whole where one of several changes is an index's, a CHECK's, a foreign key's, or takes NULL away; of foreign keys
-ON DELETE SET DEFAULT and MATCH. Of partitioned tables: partitions by KEY or within partitions, and what would take
-rows from one partition to another (REORGANIZE, COALESCE, EXCHANGE, MODIFY COLUMN).
+Left out, on purpose: primary keys that come or go, or change otherwise than to wider or narrower integers, other types
+for columns that a generated column, a CHECK or a foreign key mentions, and ALTERs made as a whole where one of several
+changes is an index's, a CHECK's, a foreign key's, to another type, or takes NULL away; of foreign keys ON DELETE SET
+DEFAULT and MATCH. Of partitioned tables: partitions by KEY or within partitions, and what would take rows from one
+partition to another (REORGANIZE, COALESCE, EXCHANGE, another type for a column that chooses the partition).
 """

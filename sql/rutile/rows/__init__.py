@@ -6,6 +6,9 @@
 of one kind where MySQL wants another, exactly as MySQL does, or refuse. `links` are the foreign keys of a table and
 those that lead to it, with the way to the rows at either end (`rutile.execution.foreign_keys` follows them).
 
+While a column is becoming another (`rutile.ddl.column_steps`), `changing` makes the new value of the old one, and rows
+that hold both.
+
 Of a partitioned table, `partitions.Partitions` tells a row's partition. It is asked where a row becomes a key or an
 index entry, and nowhere else: the first nine bytes of a key are the partition's, and what reads keys need not know it.
 """
