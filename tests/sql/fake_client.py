@@ -19,6 +19,7 @@ from rutile_coprocessor.execute import run_fragment
 from rutile_coprocessor.fragment import Fragment, Scan
 from rutile_coprocessor.row import RowCodec
 from rutile_coprocessor.schema import HIDDEN_HANDLE
+from rutile_kv.client.bulk_load import CommittedRows
 from rutile_kv.client.fragment_plan import WholeNotPossible
 from rutile_kv.client.membuffer import Change, MemBuffer
 from rutile_kv.client.pd import RegionInfo
@@ -27,6 +28,7 @@ from rutile_kv.env.prompt import NotNow
 from rutile_proto import keys
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto import rutilepb_pb2 as rutilepb
+from rutile_proto.codec import decode_bytes
 from rutile_proto.errors import AlreadyExist, LockFacts, LockWaitTimeout, WriteConflict
 from rutile_proto.timestamps import MAX_TIMESTAMP
 from rutile_proto.types import Timestamp
@@ -79,6 +81,13 @@ class FakeStore:
             self.versions[key] = []
             self.ordered.insert(bisect_left(self.ordered, key), key)
         self.versions[key].append((ts, value))
+
+    def put_past(self, key: bytes, ts: int, value: bytes) -> None:
+        """A version below those that may be there already."""
+        newer = [version for version in self.versions.get(key, []) if version[0] > ts]
+        older = [version for version in self.versions.get(key, []) if version[0] < ts]
+        self.put(key, ts, value)
+        self.versions[key] = [*older, (ts, value), *newer]
 
     def scan(self, start: bytes, end: bytes, ts: int) -> Iterator[tuple[bytes, bytes]]:
         high = bisect_left(self.ordered, end) if end else len(self.ordered)
@@ -259,6 +268,10 @@ class FakeClient:
 
     async def begin(self, *, pessimistic: bool = False) -> FakeTransaction:
         return FakeTransaction(self, await self.timestamp())
+
+    async def bulk_load(self, rows: CommittedRows) -> None:
+        for key, value in zip(rows.storage_keys.to_pylist(), rows.values.to_pylist(), strict=True):
+            self.store.put_past(decode_bytes(key)[0], rows.commit_ts, value)
 
     async def run_fragment(
         self,

@@ -11,7 +11,7 @@ from fake_client import FakeClient, FakeStore
 from sql_runner import NOW
 
 from rutile.catalog import jobs
-from rutile.ddl import backfill, worker
+from rutile.ddl import backfill, index_load, worker
 from rutile.errors import SqlError
 from rutile.nodes.embedded import EmbeddedNode
 from rutile.session.engine import Database, DatabaseOptions
@@ -50,6 +50,7 @@ async def write_until(session: Session, done: asyncio.Event, seed: int, failures
 
 def test_indexes_come_and_go_while_others_write(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backfill, "BATCH_ROWS", 16)
+    monkeypatch.setattr(index_load, "BATCH_ROWS", 16)
     monkeypatch.setattr(backfill, "NOTE_EVERY", 2)
 
     async def run() -> None:
@@ -116,6 +117,7 @@ async def job_of(database: Database) -> jobs.Job | None:
 
 def test_a_job_goes_on_where_a_dead_owner_left_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backfill, "BATCH_ROWS", 2)
+    monkeypatch.setattr(index_load, "BATCH_ROWS", 2)
     monkeypatch.setattr(backfill, "NOTE_EVERY", 1)
     monkeypatch.setattr(worker, "LOOK_EVERY_S", 0.005)
 
@@ -149,6 +151,7 @@ def test_a_job_goes_on_where_a_dead_owner_left_it(monkeypatch: pytest.MonkeyPatc
 
 def test_a_cancelled_job_takes_everything_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backfill, "BATCH_ROWS", 1)
+    monkeypatch.setattr(index_load, "BATCH_ROWS", 1)
     monkeypatch.setattr(backfill, "NOTE_EVERY", 1)
 
     async def run() -> None:
@@ -182,6 +185,7 @@ def test_a_cancelled_job_takes_everything_back(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_truncated_table_takes_the_job_along(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backfill, "BATCH_ROWS", 1)
+    monkeypatch.setattr(index_load, "BATCH_ROWS", 1)
     monkeypatch.setattr(backfill, "NOTE_EVERY", 1)
 
     async def run() -> None:

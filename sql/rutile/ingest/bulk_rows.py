@@ -14,13 +14,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rutile.rows.access import TableAccess
-from rutile.rows.index_access import HANDLE_IN_KEY, IndexAccess
-from rutile_coprocessor.handles import HandleCodec, encode_bytes_array
+from rutile.rows.bulk_entries import Entries, entries_of, storage_keys
+from rutile.rows.index_access import IndexAccess
+from rutile_coprocessor.handles import HandleCodec
 from rutile_coprocessor.row import RowCodec
 from rutile_kv.client.bulk_load import CommittedRows, ascends
 from rutile_proto.keys import record_key, record_keys
-
-_EMPTY = pa.scalar(b"", pa.large_binary())
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,29 +86,8 @@ class BulkEncoder:
 
     def row_keys(self, handles: pa.Array) -> pa.Array:
         """The storage keys of rows with these handles."""
-        return _storage_keys(record_key(self._schema.table_id, b""), handles)
+        return storage_keys(record_key(self._schema.table_id, b""), handles)
 
 
-def _entries(
-    index: IndexAccess, batch: pa.RecordBatch, handles: pa.Array
-) -> tuple[pa.Array, pa.Array, pa.Array | None]:
-    """(storage keys, values, storage keys of those that must be alone or None) of the entries of all rows."""
-    columns = [batch.column(position) for position in index.positions]
-    parts = index.codec.encode_arrays(columns)
-    in_key = pa.scalar(HANDLE_IN_KEY, pa.large_binary())
-    if not index.info.unique:
-        return _storage_keys(index.prefix, parts, handles), pa.repeat(in_key, len(handles)), None
-    if not any(column.null_count for column in columns):
-        keys = _storage_keys(index.prefix, parts)
-        return keys, handles, keys
-    has_null = columns[0].is_null()
-    for column in columns[1:]:
-        has_null = pc.or_(has_null, column.is_null())
-    keys = _storage_keys(index.prefix, parts, pc.if_else(has_null, handles, _EMPTY))
-    alone = pc.if_else(has_null, pa.scalar(None, pa.large_binary()), keys)
-    return keys, pc.if_else(has_null, in_key, handles), alone
-
-
-def _storage_keys(prefix: bytes, *parts: pa.Array) -> pa.Array:
-    user_keys = pc.binary_join_element_wise(pa.scalar(prefix, pa.large_binary()), *parts, _EMPTY)
-    return encode_bytes_array(user_keys.cast(pa.binary()))
+def _entries(index: IndexAccess, batch: pa.RecordBatch, handles: pa.Array) -> Entries:
+    return entries_of(index, [batch.column(position) for position in index.positions], handles)
