@@ -17,6 +17,8 @@ from rutile_proto.errors import RutileError
 
 LEASE_S = 0.2
 """How long a front end may use the catalogue without asking; what DROP waits for the others at most."""
+PLACE_WITHIN_S = 1.0
+"""How long a statement waits for its front end's place; where writing takes longer it goes on without a lease."""
 _log = logging.getLogger(__name__)
 
 
@@ -39,6 +41,7 @@ class CatalogCache:
         self._loading = asyncio.Lock()
         self.place = OwnPlace(client, lease_s)
         """Among the front ends; a single one has none."""
+        self._taking: asyncio.Task[bool] | None = None
 
     @property
     def version(self) -> int:
@@ -77,9 +80,22 @@ class CatalogCache:
 
     async def _take_place(self) -> float:
         """How long a lease may be: none without a place, where nothing can be written; then each use asks again."""
+        if self._taking is None or self._taking.done():
+            self._taking = asyncio.create_task(self._try_place(), name="place among the front ends")
+        await asyncio.wait([self._taking], timeout=PLACE_WITHIN_S)
+        return self._lease_s if self._taking.done() and self._taking.result() else 0.0
+
+    async def _try_place(self) -> bool:
         try:
             await self.place.hold(self.place.version)
         except RutileError as error:
             _log.warning("no place among the front ends, so every statement asks for the catalogue: %s", error)
-            return 0.0
-        return self._lease_s
+            return False
+        return True
+
+    async def close(self) -> None:
+        """Give the place up; nothing is used or committed from here any more."""
+        if self._taking is not None:
+            self._taking.cancel()
+            await asyncio.gather(self._taking, return_exceptions=True)
+        await self.place.leave()

@@ -74,7 +74,7 @@ class Catalog:
             self._attending.cancel()
             await asyncio.gather(self._attending, return_exceptions=True)
             self._attending = None
-            await self._cache.place.leave()
+            await self._cache.close()
 
     @property
     def valid_as_of(self) -> int:
