@@ -21,7 +21,7 @@ from rutile_coprocessor.value_errors import (
     ValueTooLong,
     WrongValueType,
 )
-from rutile_proto.errors import EngineCorrupt, InvalidRequest
+from rutile_proto.errors import EngineCorrupt, InvalidRequest, LayoutMismatch
 
 Row = tuple[Scalar, ...]
 
@@ -160,5 +160,17 @@ def test_damaged_rows_are_found() -> None:
             codec.decode_row(bad)
         with pytest.raises(EngineCorrupt):
             codec.decode_batch([good, bad])
-    with pytest.raises(InvalidRequest, match="row layout 9 is newer"):
+    with pytest.raises(LayoutMismatch, match="row layout 9 is newer"):
         codec.decode_row(b"\x01\x09\x00" + good[3:])
+
+
+def test_a_row_without_a_column_that_every_row_has_is_not_read() -> None:
+    old = TableSchema(1, "t", (Column(1, "a", ColumnType(Kind.INT)),))
+    data = RowCodec(old).encode_row((5,))
+    new = old.add_column(Column(2, "b", ColumnType(Kind.INT), in_every_row=True))
+    assert TableSchema.from_bytes(new.to_bytes()) == new
+    with pytest.raises(LayoutMismatch, match="column b changed after the row was written"):
+        RowCodec(new).decode_row(data)
+    with pytest.raises(LayoutMismatch):
+        RowCodec(new).decode_batch([data])
+    assert RowCodec(new).decode_batch([data], columns=["a"]).to_pydict() == {"a": [5]}
