@@ -163,6 +163,12 @@ _MERGES = (
     "rutile_var_samp(parts) AS rutile_moments(parts).spread / nullif(rutile_moments(parts).n - 1, 0)",
     "rutile_stddev_pop(parts) AS sqrt(rutile_var_pop(parts))",
     "rutile_stddev_samp(parts) AS sqrt(rutile_var_samp(parts))",
+    # The least value that the share p of the values does not exceed, from points of the parts, each of which stands for
+    # as many of its part's values (see `partial_aggregate`).
+    "rutile_merged_percentile(parts, p) AS (SELECT min(x) FROM (SELECT x, sum(w) OVER (ORDER BY x ROWS UNBOUNDED"
+    " PRECEDING) AS below, sum(w) OVER () AS total FROM (SELECT unnest(flatten(list_transform(parts,"
+    " lambda part: list_transform(part.points, lambda point: {'x': point, 'w': part.n / len(part.points)}))),"
+    " recursive := true))) WHERE below >= total * p - 0.000001)",
 )
 
 MACROS: tuple[str, ...] = (*_NUMBERS, *_TEXTS, *_TIMES, *_CHANCE, *_JSON, *_MERGES)

@@ -110,8 +110,13 @@ def _values(rows: exp.Values) -> exp.Select:
     return exp.select("*").from_(rows)
 
 
+_AGGREGATES = ("approx_percentile", "json_arrayagg")
+"""Aggregates that sqlglot takes for functions of one row."""
+
+
 def _repaired(node: exp.Expr) -> exp.Expr:
-    """What sqlglot reads otherwise: VALUES ROW(1, 2), FROM DUAL, counts without end, the first word of GET_FORMAT."""
+    """What sqlglot reads otherwise: VALUES ROW(1, 2), FROM DUAL, counts without end, the first word of GET_FORMAT,
+    aggregates it does not know."""
     inner = node.expressions[0] if isinstance(node, exp.Tuple) and len(node.expressions) == 1 else None
     if isinstance(inner, exp.Anonymous) and inner.name.lower() == "row":
         return exp.Tuple(expressions=inner.expressions)
@@ -122,6 +127,8 @@ def _repaired(node: exp.Expr) -> exp.Expr:
     source = node.args.get("from_") if isinstance(node, exp.Select) else None
     if source is not None and isinstance(source.this, exp.Table) and source.this.sql().upper() == "DUAL":
         node.set("from_", None)
+    if isinstance(node, exp.Anonymous) and node.name.lower() in _AGGREGATES:
+        return exp.AnonymousAggFunc(this=node.name.upper(), expressions=node.expressions)
     if isinstance(node, exp.Anonymous) and node.name.lower() == "get_format" and len(node.expressions) == 2:
         kind, name = node.expressions
         return exp.Anonymous(this="get_format", expressions=[exp.Literal.string(kind.name), name])

@@ -19,6 +19,7 @@ from rutile.translate.build import (
 )
 from rutile.translate.numbers import quotient
 from rutile.translate.sql_types import DOUBLE, INT, TEXT, UNSIGNED, decimal
+from rutile_coprocessor.partial_aggregate import APPROXIMATE
 
 if TYPE_CHECKING:
     from rutile.translate.translator import Translator
@@ -106,6 +107,23 @@ def group_concat(translator: Translator, node: exp.Expr) -> Typed:
     separator = node.args.get("separator")
     text = exp.Literal.string(",") if separator is None else translator.visit(separator).node
     return Typed(exp.GroupConcat(this=value, separator=text), TEXT)
+
+
+def approximate_distinct(translator: Translator, node: exp.Expr) -> Typed:
+    """APPROX_COUNT_DISTINCT of one value: a sketch's guess, a few percent off where there are many."""
+    value, _ = _argument(translator, node)
+    return Typed(cast(exp.ApproxDistinct(this=value.node), "bigint"), INT)
+
+
+def percentile(translator: Translator, arguments: list[exp.Expr]) -> Typed:
+    """APPROX_PERCENTILE(x, p): the least value that p percent of the values do not exceed, p from 1 to 100."""
+    share = arguments[1] if len(arguments) == 2 else None
+    if not isinstance(share, exp.Literal) or not share.is_int or not 1 <= int(share.name) <= 100:
+        raise refuse("APPROX_PERCENTILE() with a percentage that is no whole number from 1 to 100")
+    value = as_value(translator.visit(arguments[0]))
+    found = exp.Quantile(this=value.node, quantile=exp.Literal.number(str(int(share.name) / 100)))
+    found.meta[APPROXIMATE] = True
+    return Typed(found, value.type)
 
 
 def bits(translator: Translator, node: exp.Expr) -> Typed:

@@ -131,6 +131,7 @@ RULES: tuple[tuple[tuple[type[exp.Expr], ...], Rule, str], ...] = (
     ((exp.Count,), aggregates.count, "big_int"),
     ((exp.StddevPop, exp.StddevSamp, exp.Stddev, exp.VariancePop, exp.Variance), aggregates.spread, ""),
     ((exp.GroupConcat,), aggregates.group_concat, "separator"),
+    ((exp.ApproxDistinct,), aggregates.approximate_distinct, ""),
     ((exp.BitwiseAndAgg, exp.BitwiseOrAgg, exp.BitwiseXorAgg), aggregates.bits, ""),
     ((exp.Window,), aggregates.window, "*"),
     ((exp.Lag, exp.Lead, exp.FirstValue, exp.LastValue, exp.NthValue), aggregates.neighbour, "offset default"),

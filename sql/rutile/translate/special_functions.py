@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from rutile.translate import dates, documents, intervals, moments, texts
+from rutile.translate import aggregates, dates, documents, intervals, moments, texts
 from rutile.translate.build import Typed, as_integer, as_value, call, cast, refuse
 from rutile.translate.sql_types import INT, TEXT, TUPLE
 
@@ -124,5 +124,5 @@ SPECIAL: dict[str, Special] = {
     "subdate": _date_shift(True), "addtime": _time_shift(False), "subtime": _time_shift(True), "timediff": _timediff,
     "yearweek": _yearweek, "microsecond": _microsecond, "get_format": _get_format, "name_const": _name_const,
     "charset": _charset("CHARSET", "utf8mb4"), "collation": _charset("COLLATION", "utf8mb4_bin"),
-    "json_arrayagg": documents.array_aggregate,
+    "json_arrayagg": documents.array_aggregate, "approx_percentile": aggregates.percentile,
 }  # fmt: skip
