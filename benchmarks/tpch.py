@@ -1,23 +1,26 @@
 """Import and the 22 TPC-H queries through a playground of three stores, beside DuckDB in process on the same data.
 
 Prints rows/s of the import against DuckDB's CREATE TABLE AS, and each query cold (first run) and hot (best of
-three) against DuckDB hot. `--scale` is the scale factor. `--updates N` runs the hot queries once more while N rows a
-second of lineitem are updated by transactions, and compares the answers of one snapshot before and after more updates.
-`--restart` kills all stores and times the first answers with the mirror's files and without them.
-`--data DIR` keeps files and cluster there, and starts from what it finds.
+three) against DuckDB hot. The answers of both are compared: one that differs ends the benchmark with an error.
+`--scale` is the scale factor. `--updates N` runs the hot queries once more while N rows a second of lineitem are
+updated by transactions, and compares the answers of one snapshot before and after more updates. `--restart` kills all
+stores and times the first answers with the mirror's files and without them. `--data DIR` keeps files and cluster
+there, and starts from what it finds.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import random
 import shutil
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
 from pathlib import Path
 
 import duckdb
@@ -103,14 +106,32 @@ def _compare(connection: rutile.Connection, peer: duckdb.DuckDBPyConnection) -> 
     print("query     cold s     hot s   DuckDB s   hot ratio")
     for number, query in sorted(QUERIES.items()):
         cold = seconds(lambda q=query: connection.execute(q).arrow())
+        _check_answer(number, connection.execute(query).fetchall(), peer.execute(query).fetchall())
         hot = min(seconds(lambda q=query: connection.execute(q).arrow()) for _ in range(3))
         other = min(seconds(lambda q=query: peer.execute(q).fetchall()) for _ in range(3))
         idle[number] = hot
         totals = [a + b for a, b in zip(totals, (cold, hot, other), strict=True)]
         print(f"Q{number:<5} {cold:9.3f} {hot:9.3f} {other:9.3f} {hot / other:10.2f}x", flush=True)
     cold, hot, other = totals
+    print("all answers are DuckDB's")
     print(f"total  {cold:9.3f} {hot:9.3f} {other:9.3f} {hot / other:10.2f}x (cold {cold / other:.1f}x)")
     return idle
+
+
+def _check_answer(number: int, ours: Sequence[tuple[object, ...]], theirs: Sequence[tuple[object, ...]]) -> None:
+    """Ends the benchmark unless both are the same rows in one order, numbers within what MySQL's division keeps."""
+    if len(ours) != len(theirs):
+        raise SystemExit(f"Q{number} DIFFERS: {len(ours)} rows, DuckDB has {len(theirs)}")
+    for place, (mine, other) in enumerate(zip(ours, theirs, strict=True)):
+        if len(mine) != len(other) or not all(map(_is_same, mine, other)):
+            raise SystemExit(f"Q{number} DIFFERS in row {place}: {mine}, DuckDB has {other}")
+
+
+def _is_same(mine: object, other: object) -> bool:
+    numbers = (int, float, Decimal)
+    if isinstance(mine, numbers) and isinstance(other, numbers):
+        return math.isclose(mine, other, rel_tol=1e-9, abs_tol=1e-4)
+    return mine == other
 
 
 def _print_memory(cluster: Playground) -> None:

@@ -12,6 +12,7 @@ It knows nothing of Raft, MVCC or gRPC; `rutile_kv.server` feeds it the rows a r
     prelude                    functions of MySQL as DuckDB macros, the same on every store and in the front end
     execute, scan_source,      DuckDB, locked down: limits, pages, deadlines, cancellation
     pages, watchdog
+    prepared                   cursors with a plan, for the same text over the same rows
     encodings                  columns as DuckDB reads them fastest
     pruning                    which values the conditions leave of a scan's columns
     inputs                     relations that travel with a fragment: bounded, and checked before DuckDB sees them

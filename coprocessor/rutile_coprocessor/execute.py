@@ -2,8 +2,8 @@
 
 One in-memory database per `Executor`, with the prelude's macros, a memory limit, no files, no extensions, no access to
 Python's variables, and a locked configuration. Each run has a cursor of its own, which sees only the scans registered
-with it; so runs in different threads share nothing but the memory budget. A run that breaks its limits ends with an
-error, and the database serves the next one.
+with it (and serves again only runs of the same text over the same scans: `prepared`); so runs in different threads
+share nothing but the memory budget. A run that breaks its limits ends with an error, and the database serves the next.
 
     with executor.run(fragment, {"s0": batches}, timeout_seconds=60) as pages:
         for page in pages: ...
@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import duckdb
@@ -26,6 +26,7 @@ import pyarrow as pa
 from rutile_coprocessor.fragment import CHECKED_TEXTS, Fragment, Scan
 from rutile_coprocessor.pages import page_schema, to_pages
 from rutile_coprocessor.prelude import install
+from rutile_coprocessor.prepared import Planned, PlannedCursors
 from rutile_coprocessor.pruning import Use, scan_bounds
 from rutile_coprocessor.scan_source import ScanSource
 from rutile_coprocessor.watchdog import CancelToken, Guard
@@ -74,19 +75,27 @@ class FragmentRun(Iterator[pa.RecordBatch]):
     """
 
     def __init__(
-        self, fragment: Fragment, cursor: duckdb.DuckDBPyConnection, sources: Mapping[str, ScanSource], guard: Guard
+        self,
+        planned: Planned,
+        page_rows: int,
+        sources: Mapping[str, ScanSource],
+        guard: Guard,
+        keep: Callable[[Planned, int], None] | None,
     ) -> None:
+        """`keep` is given the cursor and the number of rows after a run that ended well; None: it is closed."""
         self._started = time.monotonic()
+        self._planned = planned
+        self._keep = keep
         self._sources = sources
         self._guard = guard
         self._rows_out = 0
         self._ended: float | None = None
         self._resources = ExitStack()
-        self._resources.callback(cursor.close)
+        self._resources.callback(self._leave_cursor)
         self._resources.enter_context(guard)
         try:
             with self._errors_named():
-                self._reader = cursor.sql(fragment.checked_sql()).to_arrow_reader(fragment.page_rows)
+                self._reader = planned.cursor.sql(planned.statement()).to_arrow_reader(page_rows)
         except BaseException:
             self.close()
             raise
@@ -129,6 +138,12 @@ class FragmentRun(Iterator[pa.RecordBatch]):
     def close(self) -> None:
         self._resources.close()
 
+    def _leave_cursor(self) -> None:
+        if self._keep is not None and self._ended is not None and self._guard.reason is None:
+            self._keep(self._planned, self._rows_out)
+        else:
+            self._planned.cursor.close()
+
     def __enter__(self) -> FragmentRun:
         return self
 
@@ -160,6 +175,7 @@ class Executor:
         self._mutex = threading.Lock()
         self._bounds: dict[str, Mapping[str, tuple[Use, ...]]] = {}
         """By checked text."""
+        self._planned = PlannedCursors()
 
     def run(
         self,
@@ -170,18 +186,30 @@ class Executor:
         cancel: CancelToken | None = None,
     ) -> FragmentRun:
         """Starts a run. `tables` holds, per scan name, batches of the scan's columns. Raises a CoprocessorError."""
-        fragment.checked_sql()
+        text = fragment.checked_sql()
         sources = {scan.name: _source(scan, tables) for scan in fragment.scans}
-        inputs = {each.name: each.table() for each in fragment.inputs}
+        is_lasting = not fragment.inputs and not fragment.here
+        planned = self._planned.take(text, sources) if is_lasting else None
+        if planned is None:
+            inputs = {each.name: each.table() for each in fragment.inputs}
+            planned = Planned(self._cursor({name: each.table for name, each in sources.items()} | inputs), text)
+        keep = partial(self._give_back, sources) if is_lasting else None
+        guard = Guard(planned.cursor.interrupt, timeout_seconds, cancel, self._growth_bytes)
+        return FragmentRun(planned, fragment.page_rows, sources, guard, keep)
+
+    def _cursor(self, relations: Mapping[str, pa.Table]) -> duckdb.DuckDBPyConnection:
+        """A new cursor that sees these relations and no others."""
         cursor = self._database.cursor()
         try:
-            for name, table in ({name: source.table for name, source in sources.items()} | inputs).items():
+            for name, table in relations.items():
                 cursor.register(name, table)
         except BaseException:
             cursor.close()
             raise
-        guard = Guard(cursor.interrupt, timeout_seconds, cancel, self._growth_bytes)
-        return FragmentRun(fragment, cursor, sources, guard)
+        return cursor
+
+    def _give_back(self, sources: Mapping[str, ScanSource], planned: Planned, rows_out: int) -> None:
+        self._planned.give(planned, sources, rows_out)
 
     def bounds(self, fragment: Fragment) -> Mapping[str, tuple[Use, ...]]:
         """What the fragment wants of its scans, by their names, where that is not all rows. Raises FragmentRefused."""
@@ -210,6 +238,7 @@ class Executor:
         return [None] * len(expressions) if row is None else list(row)
 
     def close(self) -> None:
+        self._planned.clear()
         self._database.close()
 
 
