@@ -108,10 +108,13 @@ def region_error_from_pb(message: errorpb.Error) -> RegionError | UndeterminedRe
 
 
 def key_error_to_pb(error: TxnError) -> kvrpcpb.KeyError:
-    """The message for a transaction error. LockWaitTimeout travels as `locked`, TxnAborted as `abort`."""
+    """The message for a transaction error. LockWaitTimeout travels as `locked`, TxnAborted as `abort`,
+    TxnRetryable as `retryable`."""
     if isinstance(error, errors.KeyIsLocked | errors.LockWaitTimeout):
         return kvrpcpb.KeyError(locked=lock_to_pb(error.lock))
     form = _KEY_BY_KIND.get(type(error))
+    if isinstance(error, errors.TxnRetryable):
+        return kvrpcpb.KeyError(retryable=str(error))
     if form is None:
         return kvrpcpb.KeyError(abort=str(error))
     message = kvrpcpb.KeyError(retryable=str(error) if isinstance(error, _WITH_RETRYABLE_TEXT) else "")
@@ -125,7 +128,9 @@ def key_error_from_pb(message: kvrpcpb.KeyError) -> TxnError:
         return errors.KeyIsLocked(lock_from_pb(message.locked))
     form = next((form for form in _KEY_FORMS if message.HasField(form.wire_name)), None)
     if form is None:
-        return errors.TxnAborted(message.abort or message.retryable or "the store gave no reason")
+        if message.retryable and not message.abort:
+            return errors.TxnRetryable(message.retryable)
+        return errors.TxnAborted(message.abort or "the store gave no reason")
     error: TxnError = _build(form, getattr(message, form.wire_name))
     return error
 

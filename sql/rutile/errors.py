@@ -20,6 +20,7 @@ below name each error once, so that a message reads the same wherever it arises.
     1146  42S02     unknown table                               9007  HY000  write conflict (retry)
     1205  HY000     lock wait timeout (retry)                   1213  40001  deadlock (retry)
     3572  HY000     NOWAIT met a lock (retry)                   8004  HY000  the transaction is too large
+    8022  HY000     a lock was lost with its leader (retry)
     1235  42000     MySQL has it, Rutile does not (yet): the message names it
 """
 
@@ -70,6 +71,7 @@ ER_DATA_OUT_OF_RANGE = 1690
 ER_QUERY_TIMEOUT = 3024
 ER_LOCK_NOWAIT = 3572
 ER_TXN_TOO_LARGE = 8004
+ER_TXN_RETRYABLE = 8022
 ER_SCHEMA_CHANGED = 8028
 ER_ASSERTION = 8141
 ER_REGION_UNAVAILABLE = 9005
@@ -107,7 +109,14 @@ _SQLSTATES = {
     ER_DATA_OUT_OF_RANGE: "22003",
 }
 _REFUSED_FUNCTION = re.compile(r"function (\w+) is not allowed")
-_RETRYABLE = {ER_LOCK_WAIT_TIMEOUT, ER_LOCK_NOWAIT, ER_LOCK_DEADLOCK, ER_SCHEMA_CHANGED, ER_WRITE_CONFLICT}
+_RETRYABLE = {
+    ER_LOCK_WAIT_TIMEOUT,
+    ER_LOCK_NOWAIT,
+    ER_LOCK_DEADLOCK,
+    ER_TXN_RETRYABLE,
+    ER_SCHEMA_CHANGED,
+    ER_WRITE_CONFLICT,
+}
 
 
 class SqlError(Exception):
@@ -216,6 +225,8 @@ def from_floor(error: floor.RutileError) -> SqlError:
             return write_conflict(f"transaction {start_ts} met one committed at {commit_ts} on key {key.hex()}")
         case floor.TxnLockNotFound() | floor.CommitTsExpired():
             return write_conflict(str(error))
+        case floor.TxnRetryable():
+            return SqlError(ER_TXN_RETRYABLE, f"Error: KV error safe to retry: {error} [try again later]")
         case floor.Deadlock():
             return SqlError(ER_LOCK_DEADLOCK, "Deadlock found when trying to get lock; try restarting transaction")
         case floor.KeyIsLocked() | floor.LockWaitTimeout():

@@ -73,7 +73,7 @@ _CLASSES: dict[type[DatabaseError], tuple[int, ...]] = {
     IntegrityError: (1048, 1062, 1364, 1451, 1452),
     NotSupportedError: (1235,),
     InternalError: (1105,),
-    OperationalError: (2, 1040, 1043, 1205, 1213, 1317, 2003, 2013, 3024, 8004, 8028, 8141, 9005, 9007),
+    OperationalError: (2, 1040, 1043, 1205, 1213, 1317, 2003, 2013, 3024, 8004, 8022, 8028, 8141, 9005, 9007),
 }
 _CLASS_OF = {code: kind for kind, codes in _CLASSES.items() for code in codes}
 

@@ -93,7 +93,8 @@ def _run_all(workers: list[Worker], stop: threading.Event, disturb: Callable[[th
         stop.set()
         for thread in threads:
             thread.join(60)
-    assert [error for worker in workers for error in worker.unexpected] == []
+    unexpected = [error for worker in workers for error in worker.unexpected]
+    assert not unexpected, unexpected
     assert not any(thread.is_alive() for thread in threads)
 
 

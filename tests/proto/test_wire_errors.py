@@ -55,6 +55,7 @@ KEY_ERRORS = [
     errors.AssertionFailed(1, b"k", 2, 3, 4),
     errors.PrimaryMismatch(LOCK),
     errors.TxnAborted("no such thing"),
+    errors.TxnRetryable("a lock was lost"),
 ]
 
 

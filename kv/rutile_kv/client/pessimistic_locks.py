@@ -25,7 +25,7 @@ from rutile_kv.client.cluster import Cluster
 from rutile_kv.client.heartbeat import MAX_TTL_MS
 from rutile_kv.client.sender import Missed
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
-from rutile_proto.errors import KeyIsLocked, LockWaitTimeout, RutileError, TxnAborted, TxnError, WriteConflict
+from rutile_proto.errors import KeyIsLocked, LockWaitTimeout, RutileError, TxnError, TxnRetryable, WriteConflict
 from rutile_proto.wire_errors import key_error_from_pb
 
 NO_WAIT = -1
@@ -148,15 +148,15 @@ class PessimisticLocks:
         self.held.update(wish.found)
 
     async def _read_held(self, keys: Sequence[bytes]) -> None:
-        """The values of keys locked without asking for them. Raises TxnAborted if a lock was lost and its key written:
-        as of when it was taken, it cannot be taken again."""
+        """The values of keys locked without asking for them. Raises TxnRetryable if a lock was lost and its key
+        written: as of when it was taken, it cannot be taken again."""
         for ts in sorted({self.held[key].for_update_ts for key in keys}):
             wish = _Wish(frozenset(), True, ts, 0.0, {})
             backoff = Backoff("read under locks", SLACK_S, self._cluster.pace)
             try:
                 await self._lock([key for key in keys if self.held[key].for_update_ts == ts], wish, backoff)
             except (WriteConflict, LockWaitTimeout) as error:
-                raise TxnAborted(f"a lock of transaction {self._start_ts} was lost: {error}") from error
+                raise TxnRetryable(f"a lock of transaction {self._start_ts} was lost: {error}") from error
             self.held.update(wish.found)
 
     async def _lock(self, keys: Sequence[bytes], wish: _Wish, backoff: Backoff) -> None:

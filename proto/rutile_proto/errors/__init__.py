@@ -11,7 +11,7 @@
     ├── TxnError                        the transaction met another one (kvrpcpb.KeyError)
     │   ├── KeyIsLocked                   resolve the lock, try again
     │   ├── WriteConflict, Deadlock, AlreadyExist, AssertionFailed, CommitTsExpired, CommitTsTooLarge,
-    │   │   TxnNotFound, TxnLockNotFound, PrimaryMismatch, LockWaitTimeout, TxnAborted
+    │   │   TxnNotFound, TxnLockNotFound, PrimaryMismatch, LockWaitTimeout, TxnAborted, TxnRetryable
     ├── UndeterminedResult              the commit may or may not have happened
     ├── RetriesExhausted                the budget of a back-off ran out; carries the last cause
     ├── WatchEnded                      a watch cannot go on
@@ -91,6 +91,7 @@ from rutile_proto.errors.transactions import (
     TxnError,
     TxnLockNotFound,
     TxnNotFound,
+    TxnRetryable,
     WriteConflict,
 )
 
@@ -103,6 +104,6 @@ __all__ = [
     "PdError", "PortInUse", "PrimaryMismatch", "ProposalInMergingMode", "RaftEntryTooLarge", "ReadIndexNotReady",
     "RegionDamaged", "RegionError", "RegionNotFound", "RegionNotInitialized", "RetriesExhausted", "Retry",
     "RutileError", "ServerIsBusy", "StaleCommand", "StorageError", "StoreNotMatch", "TransactionTooLarge",
-    "TxnAborted", "TxnError", "TxnLockNotFound", "TxnNotFound", "UndeterminedResult", "UnknownRegionError",
-    "WatchBelowSafePoint", "WatchEnded", "WatchFellBehind", "WatchHistoryGone", "WriteConflict",
+    "TxnAborted", "TxnError", "TxnLockNotFound", "TxnNotFound", "TxnRetryable", "UndeterminedResult",
+    "UnknownRegionError", "WatchBelowSafePoint", "WatchEnded", "WatchFellBehind", "WatchHistoryGone", "WriteConflict",
 ]  # fmt: skip

@@ -164,9 +164,14 @@ class LockWaitTimeout(TxnError):
 
 @dataclass(eq=False)
 class TxnAborted(TxnError):
-    """kvrpcpb.KeyError.abort or .retryable: a text without a class of its own."""
+    """kvrpcpb.KeyError.abort: a text without a class of its own."""
 
     message: str
 
     def __str__(self) -> str:
         return self.message
+
+
+@dataclass(eq=False)
+class TxnRetryable(TxnAborted):
+    """kvrpcpb.KeyError.retryable: nothing was written, and the transaction may be begun again."""

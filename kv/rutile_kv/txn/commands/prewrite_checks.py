@@ -12,8 +12,8 @@ from rutile_proto.errors import (
     AssertionFailed,
     ConflictReason,
     KeyIsLocked,
-    TxnAborted,
     TxnError,
+    TxnRetryable,
     WriteConflict,
 )
 from rutile_proto.timestamps import MAX_TIMESTAMP
@@ -97,8 +97,8 @@ class PrewriteChecks:
     def _locked_by_another(self, mutation: Mutation, lock: Lock) -> TxnError:
         return self._lock_lost(mutation) if self._must_be_locked(mutation) else KeyIsLocked(lock.facts(mutation.key))
 
-    def _lock_lost(self, mutation: Mutation) -> TxnAborted:
-        return TxnAborted(
+    def _lock_lost(self, mutation: Mutation) -> TxnRetryable:
+        return TxnRetryable(
             f"pessimistic lock of transaction {self.start_ts} on {mutation.key.hex()} was lost: begin again"
         )
 
