@@ -22,6 +22,7 @@ from sqlglot import exp
 from rutile.catalog.changes import VIRTUAL_DATABASES
 from rutile.expressions.compile import UTC
 from rutile.planner.dialect import PartialQuery, split_resolved, translate, translate_join
+from rutile.planner.group_columns import allow_free_columns
 from rutile.planner.hints import ENGINES, Engine, QueryHints, expand_hints, not_read_from, read_query_hints
 from rutile.planner.local_time import in_local_time
 from rutile.planner.names import OutputColumn, TableKey, output_columns, qualify_names
@@ -104,9 +105,11 @@ def plan_query(
     virtual: Mapping[TableKey, TableSchema],
     database: str | None,
     zone: str = UTC,
+    *,
+    full_group_by: bool = True,
 ) -> QueryPlan:
     """The plan of a bound query. `tables` and `virtual` together are all the tables it names; TIMESTAMPs are read in
-    `zone`.
+    `zone`; `full_group_by` is the SQL mode of that name.
 
     Raises 1052, 1054, 1235 and what the translation raises.
     """
@@ -114,6 +117,7 @@ def plan_query(
     schemas = {key: access.schema for key, access in tables.items()} | dict(virtual)
     qualified = qualify_names(expression, schemas, database)
     columns = output_columns(qualified, schemas, tables)
+    qualified = allow_free_columns(qualified, tables, any_column=not full_group_by)
     if zone != UTC and any(access.has_timestamps for access in tables.values()):
         qualified = in_local_time(qualified, tables, zone)
     all_scans = plan_scans(qualified, tables)

@@ -194,14 +194,17 @@ class Queries:
         """The plan of a query; kept under the text `keep_as`, if nothing of the session or its moment went into it."""
         bound, reusable = bind(expression, environment)
         plan, version = await self._session.planned_on(lambda find: self._plan(bound.copy(), find))
-        if reusable and keep_as is not None and not self._session.temporary:
+        full = self._session.variables.modes.full_group_by
+        if reusable and full and keep_as is not None and not self._session.temporary:
             self._session.shared.queries.put((self._session.database, keep_as), version, plan)
         return plan
 
     def _plan(self, bound: exp.Expr, find_table: TableFinder) -> QueryPlan:
         bound = expand_views(bound, self._session.database, find_table.view)
         tables, virtual = self._tables(bound, find_table)
-        return plan_query(bound, tables, virtual, self._session.database, self._session.zone)
+        session = self._session
+        full = session.variables.modes.full_group_by
+        return plan_query(bound, tables, virtual, session.database, session.zone, full_group_by=full)
 
     def _tables(
         self, query: exp.Expr, find_table: FindTable
