@@ -1,8 +1,8 @@
 """Columns of a grouped query that are neither grouped by nor in an aggregate: where they are allowed, ANY_VALUE.
 
 They are allowed where what is grouped by determines them: it has every column of a primary key, or of a unique index
-without NULLs, of their table. Without ONLY_FULL_GROUP_BY every column is, and its value is that of any row of the group,
-as in MySQL. The rest is left as it is written, and is 1055.
+without NULLs, of their table. Without ONLY_FULL_GROUP_BY every column is, and its value is that of any row of the
+group, as in MySQL. The rest is left as it is written, and is 1055.
 """
 
 from __future__ import annotations
@@ -37,10 +37,8 @@ def allow_free_columns(qualified: exp.Expr, tables: Mapping[TableKey, TableAcces
 def _sources(select: exp.Select) -> Iterator[tuple[str, exp.Expr]]:
     """What it selects from, by alias."""
     origin = select.args.get("from_")
-    for node in [
-        *([origin.this] if origin is not None else []),
-        *(join.this for join in select.args.get("joins") or []),
-    ]:
+    joined = [join.this for join in select.args.get("joins") or []]
+    for node in [origin.this, *joined] if origin is not None else joined:
         yield node.alias_or_name, node
 
 
