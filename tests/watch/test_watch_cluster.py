@@ -10,10 +10,11 @@ import pytest
 from lock_cluster import until
 from watch_cluster import by_key, gathering, put, told, watched
 
+from rutile_kv.client.bulk_load import CommittedRows
 from rutile_kv.client.watch import Progress
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto import rutilepb_pb2 as rutilepb
-from rutile_proto.errors import InvalidRequest, WatchBelowSafePoint, WatchFellBehind
+from rutile_proto.errors import InvalidRequest, WatchBelowSafePoint, WatchFellBehind, WatchHistoryGone
 from rutile_proto.keys import storage_key
 
 LONG = b"v" * 1000
@@ -187,6 +188,26 @@ def test_closing_releases_everything() -> None:
                 await seen.until(lambda each: each.items)
             assert _watchers(cluster) == 0
             assert [task for task in asyncio.all_tasks() if task.get_name().startswith("watch from")] == []
+
+    asyncio.run(asyncio.wait_for(main(), 30))
+
+
+def test_a_bulk_load_ends_the_watch_of_its_range() -> None:
+    async def main() -> None:
+        async with watched(1) as (_, client):
+            ts = await client.timestamp()
+            keys = [storage_key(b"k%06d" % number) for number in range(10_000)]
+            rows = CommittedRows.of(keys, [bytes(150)] * len(keys), ts, ts + 1)
+            watch = client.watch(b"k", b"l", progress=True)
+            while not isinstance(await anext(watch), Progress):
+                pass
+            await client.bulk_load(rows)
+            with pytest.raises(WatchHistoryGone):
+                while True:
+                    await anext(watch)
+            async with gathering(client.watch(b"k", b"l", progress=True)) as again:
+                await put(client, {b"k": b"1"})
+                await again.until(lambda seen: told(seen.changes))
 
     asyncio.run(asyncio.wait_for(main(), 30))
 

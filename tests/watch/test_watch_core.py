@@ -6,13 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from watch_twin import STORES, Commit, Reader, World
 
-from rutile_kv.engine.api import CF_LOCK, CF_WRITE
+from rutile_kv.engine.api import CF_LOCK, CF_WRITE, CF_WRITE_FILE
+from rutile_kv.engine.rocks_table_files import make_table_file
 from rutile_kv.mvcc.records import Write, WriteKind
 from rutile_kv.watch.changes import committed
 from rutile_kv.watch.core import WatchCore
 from rutile_kv.watch.watcher import Progress, TransactionalWatcher
 from rutile_proto import metapb_pb2 as metapb
-from rutile_proto.errors import EpochNotMatch, NotLeader, RegionNotFound, WatchFellBehind
+from rutile_proto.errors import EpochNotMatch, NotLeader, RegionNotFound, WatchFellBehind, WatchHistoryGone
 from rutile_proto.keys import storage_key, versioned_key
 
 KEYS = st.sampled_from([b"a", b"b", b"c", b"d", b"dd", b"e"])
@@ -178,3 +179,16 @@ def test_what_ends_watchers() -> None:
         core, watcher = watching()
         getattr(core, act)(REGION, *([9] if error is NotLeader else []))
         assert isinstance(watcher.ended, error) and len(core) == 0
+
+
+def test_table_files_end_those_who_watch_their_keys() -> None:
+    table = make_table_file([versioned_key(storage_key(key), 5) for key in (b"c", b"e")], [b"P"] * 2)
+    core = WatchCore()
+    ranges = ((b"a", b"c"), (b"a", b"d"), (b"d", b"f"), (b"f", None))
+    watchers = [TransactionalWatcher(storage_key(start), end and storage_key(end), 9, lambda: None, 1 << 20)
+                for start, end in ranges]  # fmt: skip
+    for watcher in watchers:
+        core.add(1, watcher)
+    core.on_applied(REGION, 6, [(CF_WRITE_FILE, table.first_key, table.to_bytes())])
+    assert [type(watcher.ended) for watcher in watchers] == [type(None), WatchHistoryGone, WatchHistoryGone, type(None)]
+    assert "current state first" in str(watchers[1].ended)

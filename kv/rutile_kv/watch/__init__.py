@@ -40,7 +40,12 @@ Invariants:
    doubt, for what is applied is committed.
 4. Nothing in here knows time, reads the engine on its own account, or waits; the shell is `server.watches`.
 
+5. A watch whose range a bulk load brings table files into is ended with WatchHistoryGone: their rows have a timestamp
+   from before the load, and holding no locks they may lie below what the watcher was promised. It is to read the state
+   anew.
+
 Left out: values as they were before a change (read a snapshot at commit_ts - 1); order across keys other than by
-resolved timestamps; bulk loads, which come with a timestamp from before their beginning and hold no locks: who watches
-sees those that arrive above where it is as single entries, none that come as table files, and no more is promised.
+resolved timestamps; loads in single entries, of which a watcher sees those that arrive above where it is, and loads that
+came while it was between two streams: an import's table is seen by nobody until it is complete, so whoever watches a
+table learns of one from the catalogue.
 """

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from rutile_kv.engine.api import CF_LOCK, CF_WRITE, Cf, Modify
+from rutile_kv.engine.api import CF_LOCK, CF_WRITE, FILE_CFS, Cf, Modify
+from rutile_kv.engine.table_file import TableFile
 from rutile_kv.mvcc.records import Write, WriteKind
 from rutile_kv.mvcc.versions import NO_DATA
 from rutile_proto.keys import split_versioned
@@ -75,3 +76,9 @@ def raw_rows(modifies: Sequence[Modify], cf: Cf, start: bytes, end: bytes | None
 
 def _unlocks(modifies: Sequence[Modify], position: int, storage_key: bytes) -> bool:
     return position < len(modifies) and modifies[position] == (CF_LOCK, storage_key, None)
+
+
+def brings_files(modifies: Sequence[Modify], start: bytes, end: bytes | None) -> bool:
+    """Whether a table file among `modifies` has keys in [start, end), storage keys: it is not looked into."""
+    files = [(key, value) for cf, key, value in modifies if cf in FILE_CFS and value is not None]
+    return any((end is None or key < end) and TableFile.from_bytes(value).last_key >= start for key, value in files)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from rutile_kv.engine.api import Cf, Modify
-from rutile_kv.watch.changes import RawRow, Version, committed, raw_rows
+from rutile_kv.watch.changes import RawRow, Version, brings_files, committed, raw_rows
 from rutile_proto import metapb_pb2 as metapb
-from rutile_proto.errors import RutileError, WatchFellBehind
+from rutile_proto.errors import RutileError, WatchFellBehind, WatchHistoryGone
 
 PAGE_BYTES = 1 << 20
 """Changes handed out at a time, about; a log entry is never cut."""
@@ -140,6 +140,12 @@ class TransactionalWatcher(Watcher):
         super().__init__(start, end, wake, queue_bytes)
         self.from_ts = from_ts
         self.resolved_ts = from_ts
+
+    def applied(self, region: metapb.Region, index: int, modifies: Sequence[Modify]) -> None:
+        """A load's table files end the watch: their rows were committed before now, and are not told one by one."""
+        super().applied(region, index, modifies)
+        if brings_files(modifies, self.start, self.end):
+            self.finish(WatchHistoryGone(region.id, index))
 
     def _select(self, modifies: Sequence[Modify]) -> list[Change]:
         return [each for each in committed(modifies, self.start, self.end) if each.commit_ts > self.from_ts]

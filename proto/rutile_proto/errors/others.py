@@ -63,14 +63,15 @@ class WatchBelowSafePoint(WatchEnded):
 
 @dataclass(eq=False)
 class WatchHistoryGone(WatchEnded):
-    """Raw data has no versions; what happened after the position was in the log, and that has been cut."""
+    """What happened cannot be told: the log was cut after the position of a raw watch (raw data has no versions), or log
+    entry `index` brought whole table files of a bulk load into the range of a transactional one."""
 
     region_id: int
     index: int
 
     def __str__(self) -> str:
         return (
-            f"the log of region {self.region_id} no longer reaches back to entry {self.index}:"
+            f"what happened in region {self.region_id} about log entry {self.index} cannot be told change by change:"
             f" watch again with the current state first"
         )
 
