@@ -29,7 +29,7 @@ from rutile_kv.engine.rocks_table_files import make_table_file
 from rutile_kv.mvcc.records import SHORT_VALUE_LIMIT_BYTES, Write, WriteKind
 from rutile_proto import rutilepb_pb2 as rutilepb
 from rutile_proto.codec import encode_uint64_desc
-from rutile_proto.errors import InvalidRequest
+from rutile_proto.errors import DiskFull, InvalidRequest
 
 FILE_FROM_BYTES = 1 << 20
 """Less than this goes as single entries: many small files are a burden to an engine."""
@@ -153,7 +153,8 @@ Piece: TypeAlias = tuple[CachedRegion, CommittedRows]
 async def bulk_load(cluster: Cluster, rows: CommittedRows) -> None:
     """Write the rows, all of them when this returns. After an error some may be written; repeating is harmless.
 
-    Raises InvalidRequest if those of a file do not ascend strictly, RetriesExhausted if a region stays out of reach.
+    Raises InvalidRequest if those of a file do not ascend strictly, DiskFull if a store has no room for them,
+    RetriesExhausted if a region stays out of reach.
     """
     backoff = cluster.write_backoff("bulk load")
     pieces = await _cut(cluster, rows, backoff)
@@ -187,6 +188,8 @@ async def _load(cluster: Cluster, piece: Piece, backoff: Backoff) -> None:
         request = rutilepb.BulkWriteRequest(context=region.context(), ops=ops)
         answer = await cluster.sender.send(region, "BulkWrite", request, backoff, service="rutile")
         if isinstance(answer, Missed):
+            if isinstance(answer.cause, DiskFull):
+                raise answer.cause  # the next file would not fit either: no use in waiting with all others in memory
             await answer.wait(backoff)
             left.extendleft(reversed(await _cut(cluster, rows, backoff)))
         elif answer.error:

@@ -6,6 +6,7 @@ LocalStub of it serves both `tikvpb.Tikv` and `rutilepb.RutileKv`.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -77,6 +78,8 @@ class ServiceParts:
     """Answer nothing that TiKV would not."""
     patience_seconds: float = PATIENCE_SECONDS
     """For how long busy times are waited out."""
+    free_bytes: Callable[[], int] = lambda: sys.maxsize
+    """What is left on the disk: bulk loads leave some of it to others."""
 
 
 @rest_unimplemented(tikvpb.DESCRIPTOR.services_by_name["Tikv"])
@@ -104,6 +107,7 @@ class StoreService(
         self.endpoint = parts.endpoint
         self.raft = parts.raft
         self.max_entry_bytes = parts.max_entry_bytes
+        self.free_bytes = parts.free_bytes
         self.raw = parts.raw.writer
         self.clock = parts.raw.clock
         self.relay = parts.raw.relay

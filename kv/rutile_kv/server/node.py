@@ -214,6 +214,7 @@ class StoreNode:
             endpoint=endpoint,
             raft=gate,
             max_entry_bytes=self.config.max_entry_bytes,
+            free_bytes=self._profile.free_bytes,
             raw=RawParts(raw, self._clock, RawScanRelay(others, driver) if others is not None else None),
             stale=stale,
             others=others,

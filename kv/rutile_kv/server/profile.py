@@ -64,6 +64,10 @@ class StoreProfile:
             used_size=store.used_bytes(),
         )
 
+    def free_bytes(self) -> int:
+        """What is left where the data lies."""
+        return self._space()[1]
+
     def _space(self) -> tuple[int, int]:
         """(bytes there, bytes free) where the data lies: the disk, or for a store in memory the machine."""
         if self._config.data_dir is None:

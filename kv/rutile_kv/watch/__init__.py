@@ -45,7 +45,7 @@ Invariants:
    anew.
 
 Left out: values as they were before a change (read a snapshot at commit_ts - 1); order across keys other than by
-resolved timestamps; loads in single entries, of which a watcher sees those that arrive above where it is, and loads that
-came while it was between two streams: an import's table is seen by nobody until it is complete, so whoever watches a
-table learns of one from the catalogue.
+resolved timestamps; loads in single entries, of which a watcher sees those that arrive above where it is, and loads
+that came while it was between two streams: an import's table is seen by nobody until it is complete, so whoever watches
+a table learns of one from the catalogue.
 """

@@ -63,8 +63,8 @@ class WatchBelowSafePoint(WatchEnded):
 
 @dataclass(eq=False)
 class WatchHistoryGone(WatchEnded):
-    """What happened cannot be told: the log was cut after the position of a raw watch (raw data has no versions), or log
-    entry `index` brought whole table files of a bulk load into the range of a transactional one."""
+    """What happened cannot be told: the log was cut after the position of a raw watch (raw data has no versions), or
+    log entry `index` brought whole table files of a bulk load into the range of a transactional one."""
 
     region_id: int
     index: int

@@ -15,9 +15,10 @@ In:
     remote_ingest         Arrow to a SQL server that is elsewhere: INSERTs in one transaction
 
 Readers see nothing of an import until its last step, one transaction on the catalogue that also ends the job. What was
-written before an import failed or was cancelled belongs to nobody and is deleted by range. A job whose process died is
-gone on with (`rutile import --resume`): all its rows have the two timestamps it began with, hidden row ids are row
-numbers, so what is written twice is the same versions.
+written before an import failed or was cancelled belongs to nobody and is deleted by range (`removal`). A job whose
+process died is gone on with (`rutile import --resume`): all its rows have the two timestamps it began with, hidden row
+ids are row numbers, so what is written twice is the same versions. One that nobody goes on with is taken back by any
+front end (`abandoned`).
 
 Invariants: only an empty table that no session sees is written to; memory holds a few batches (`loading`); a job has
 one owner, who looks at each step whether it still is. Errors name the file, the column, and the line or row.

@@ -12,7 +12,8 @@ from rutile.errors import SqlError
 from rutile.ingest.csv_source import CsvOptions, open_csv
 from rutile.ingest.import_job import SILENT_MS, ImportJob, ImportJobs
 from rutile.ingest.import_source import Source, open_parquet
-from rutile.ingest.importer import OpenSource, TableImport, cancel_job
+from rutile.ingest.importer import OpenSource, TableImport
+from rutile.ingest.removal import cancel_job
 from rutile.nodes.local import shared_database
 from rutile.pep249 import DataError, NotSupportedError, exception_of
 from rutile.session.engine import Database
@@ -37,7 +38,7 @@ def import_file(
 
     With `mirror`, the stores decode the rows of a large table for analytical queries before this returns. Raises
     DataError for a damaged file or a value that does not fit, IntegrityError for duplicate keys and ProgrammingError
-    when the table is missing or not empty. After an error nothing is imported.
+    when the table is missing or not empty, DiskFull when a store has no room. After an error nothing is imported.
     """
 
     async def work(engine: Database) -> int:

@@ -9,7 +9,8 @@ latest when it wants to publish the table.
     running ──► finished         in the transaction that publishes the table
             ├─► failed           after an error; the rows are removed
             └─► cancelled        by CANCEL IMPORT JOB; the rows are removed
-    A process that dies leaves its job running: `take_up` it once its last sign of life is old, or cancel it.
+    A process that dies leaves its job running: `take_up` it once its last sign of life is old, or cancel it; what
+    nobody goes on with is ended by `abandoned`.
 """
 
 from __future__ import annotations
@@ -194,6 +195,19 @@ class ImportJobs:
                     ER_JOB_NOT_ALLOWED, f"The current job status cannot perform the operation: it is {found.status}"
                 )
             return found.ended(status, message, now_ms)
+
+        return await self._rewrite(job_id, ended)
+
+    async def end_silent(self, job_id: int, silent_ms: int) -> ImportJob:
+        """Mark a job as failed whose importer was not heard of for so long. Raises 8170, 8171 if it is over or
+        alive."""
+        now_ms = await self.now_ms()
+
+        def ended(found: ImportJob) -> ImportJob:
+            if not found.is_silent(now_ms, silent_ms):
+                raise SqlError(ER_JOB_NOT_ALLOWED, f"import job {job_id} was not abandoned")
+            silent_s = (now_ms - found.beat_ms) // 1000
+            return found.ended(JobStatus.FAILED, f"abandoned: its importer was silent for {silent_s} s", now_ms)
 
         return await self._rewrite(job_id, ended)
 

@@ -36,6 +36,7 @@ from rutile.ingest.import_job import ImportJob, ImportJobs, JobStatus, finish
 from rutile.ingest.import_source import Source, column_type_for
 from rutile.ingest.loading import Loading
 from rutile.ingest.progress import Progress
+from rutile.ingest.removal import remove_rows
 from rutile.pep249 import NotSupportedError, ProgrammingError
 from rutile.rows.access import TableAccess
 from rutile.session.engine import Database
@@ -251,29 +252,6 @@ async def warm(engine: Database, schema: TableSchema) -> None:
         await client.warm_mirrors(fragment, ranges, await client.timestamp(), WARM_S)
     except RutileError as error:
         log.info("table %s.%s is imported, its mirror is not made: %s", schema.database, schema.name, error)
-
-
-async def remove_rows(engine: Database, job: ImportJob) -> None:
-    """Take back what a job has done: the table it made goes, one that it hid is emptied and shown."""
-    catalog = engine.catalog
-    found = (await catalog.refresh()).tables.get((job.database.lower(), job.table.lower()))
-    if found is None or found.state is not TableState.IMPORTING:
-        return
-    others = [each for each in await ImportJobs(engine.client).all() if each.id != job.id and not each.is_over]
-    if any(each.table_id == found.table_id for each in others):
-        return
-    if job.creates_table:
-        await catalog.drop_table(job.database, job.table, checked=False)
-        return
-    if found.table_id == job.table_id:
-        await catalog.truncate_table(job.database, job.table, checked=False)
-    await catalog.publish_table(job.database, job.table)
-
-
-async def cancel_job(engine: Database, job_id: int) -> None:
-    """CANCEL IMPORT JOB: its importer stops at its next step, its rows are removed. Raises 8170, 8171."""
-    cancelled = await ImportJobs(engine.client).end(job_id, JobStatus.CANCELLED, "cancelled by user")
-    await remove_rows(engine, cancelled)
 
 
 def schema_of(arrow: pa.Schema, database: str, table: str, primary_key: Sequence[str]) -> TableSchema:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -32,6 +33,33 @@ class ResultStream:
     schema: pa.Schema
     batches: AsyncIterator[pa.RecordBatch]
     is_streamed: bool
+
+
+class PulledRows:
+    """A stream's batches for a thread beside the loop, one at a time: nothing is read ahead of who takes them."""
+
+    def __init__(self, stream: ResultStream) -> None:
+        """To be made on the loop that the stream belongs to."""
+        self.schema = stream.schema
+        self._batches = stream.batches
+        self._loop = asyncio.get_running_loop()
+        self._lock = asyncio.Lock()
+        self._closed = False
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """All of them, in a thread that is not the loop's. Raises what running the query raises."""
+        while (batch := asyncio.run_coroutine_threadsafe(self._next(), self._loop).result()) is not None:
+            yield batch
+
+    async def _next(self) -> pa.RecordBatch | None:
+        async with self._lock:
+            return None if self._closed else await anext(self._batches, None)
+
+    async def close(self) -> None:
+        """Let go of the stream, once who is taking a batch has it."""
+        async with self._lock:
+            self._closed = True
+            await self._batches.aclose()  # type: ignore[attr-defined]
 
 
 async def open_stream(session: Session, query: st.Query, environment: Environment) -> ResultStream:

@@ -19,7 +19,9 @@ from rutile.ingest.csv_source import CsvOptions
 from rutile.ingest.import_file import file_opener
 from rutile.ingest.import_job import ImportJob, ImportJobs, job_not_found
 from rutile.ingest.import_source import Source
-from rutile.ingest.importer import OpenSource, TableImport, cancel_job
+from rutile.ingest.importer import OpenSource, TableImport
+from rutile.ingest.removal import cancel_job
+from rutile.ingest.result_stream import PulledRows, open_stream
 from rutile.parse import statements as st
 from rutile.pep249 import DatabaseError
 from rutile.privileges.names import Privilege
@@ -43,19 +45,14 @@ async def run_import(session: Session, statement: st.ImportInto, environment: En
     if database is None:
         raise no_database_selected()
     names = statement.columns or await _column_names(session, database, statement.table.name)
-    if statement.query is not None:
-        open_source = _of_rows(await _rows_of(session, statement, environment), names)
-    else:
-        path = session.shared.files.to_read(statement.path or "")
-        form = statement.format or ("parquet" if path.suffix.lower() in (".parquet", ".pq") else "csv")
-        parquet_names = statement.columns if form == "parquet" else ()
-        open_source = file_opener(path, form=form, csv=_csv_options(statement, names), names=parquet_names)
+    rows = await _rows_of(session, statement, environment) if statement.query is not None else None
+    open_source = _of_file(session, statement, names) if rows is None else _of_rows(rows, names)
     importer = TableImport(session.shared, database, statement.table.name, open_source)
     importer.show_progress = False
     importer.created_by = _user(session)
     if statement.options.get("detached"):
-        return await _detached(session, importer)
-    await _imported(importer)
+        return await _detached(session, importer, rows)
+    await _imported(importer, rows)
     return await _answer(session, importer)
 
 
@@ -77,18 +74,21 @@ async def run_cancel(session: Session, job_id: int) -> Result:
     return Result()
 
 
-async def _imported(importer: TableImport) -> None:
+async def _imported(importer: TableImport, rows: PulledRows | None) -> None:
     try:
         await importer.run()
     except DatabaseError as error:
         raise SqlError(error.code, error.message, sqlstate=error.sqlstate) from error
     except ColumnValueError as error:
         raise SqlError(ER_WRONG_VALUE, f"{error}; nothing was imported") from error
+    finally:
+        if rows is not None:
+            await rows.close()
 
 
-async def _detached(session: Session, importer: TableImport) -> Result:
+async def _detached(session: Session, importer: TableImport, rows: PulledRows | None) -> Result:
     """Start it; the answer is the job as it is once it is written down."""
-    task: asyncio.Task[object] = asyncio.create_task(_imported(importer))
+    task: asyncio.Task[object] = asyncio.create_task(_imported(importer, rows))
     running = session.shared.detached
     running[task] = None
     task.add_done_callback(lambda done: (running.pop(done, None), done.cancelled() or done.exception()))
@@ -104,19 +104,25 @@ async def _answer(session: Session, importer: TableImport) -> Result:
     return await run_show_jobs(session, importer.job.id)
 
 
-async def _rows_of(session: Session, statement: st.ImportInto, environment: Environment) -> pa.Table:
+def _of_file(session: Session, statement: st.ImportInto, names: tuple[str, ...]) -> OpenSource:
+    path = session.shared.files.to_read(statement.path or "")
+    form = statement.format or ("parquet" if path.suffix.lower() in (".parquet", ".pq") else "csv")
+    parquet_names = statement.columns if form == "parquet" else ()
+    return file_opener(path, form=form, csv=_csv_options(statement, names), names=parquet_names)
+
+
+async def _rows_of(session: Session, statement: st.ImportInto, environment: Environment) -> PulledRows:
     assert statement.query is not None
-    result = await session.queries.run(st.Query(statement.query), "", environment)
-    return result.arrow()
+    return PulledRows(await open_stream(session, st.Query(statement.query), environment))
 
 
-def _of_rows(rows: pa.Table, names: tuple[str, ...]) -> OpenSource:
-    if len(names) != rows.num_columns:
+def _of_rows(rows: PulledRows, names: tuple[str, ...]) -> OpenSource:
+    if len(names) != len(rows.schema):
         raise SqlError(1136, "Column count doesn't match value count at row 1")
-    named = rows.rename_columns(list(names))
+    schema = pa.schema([field.with_name(name) for name, field in zip(names, rows.schema, strict=True)])
 
     def opened(table: TableSchema | None) -> Source:
-        return ArrowSource("query", named.schema, iter(named.to_batches()))
+        return ArrowSource("query", schema, (batch.rename_columns(list(names)) for batch in rows.batches()))
 
     return opened
 

@@ -24,6 +24,7 @@ from rutile.catalog.catalog import Catalog
 from rutile.catalog.temporary import TemporaryIds
 from rutile.ddl.worker import DdlWorker
 from rutile.execution.query import QueryRunner
+from rutile.ingest.abandoned import AbandonedImports
 from rutile.planner.query import QueryPlan
 from rutile.planner.shapes import ShapePlan
 from rutile.privileges.check import NeedsCache
@@ -89,6 +90,7 @@ class Database:
         self.needs: NeedsCache = PlanCache(self.options.plan_cache_size)
         self.changes = ChangeCounts()
         self.statistics_keeper = StatisticsKeeper(self)
+        self.abandoned_imports = AbandonedImports(self)
         self.files = NOWHERE
         """Which files statements may use here."""
         self.detached: dict[asyncio.Task[object], None] = {}
@@ -111,6 +113,7 @@ class Database:
         await self.ddl.start()
         await self.temporary_ids.start(self.catalog.as_of)
         await self.statistics_keeper.start()
+        await self.abandoned_imports.start()
 
     async def session(
         self, database: str | None = None, identity: Identity = INTERNAL, connection_id: int | None = None
@@ -130,6 +133,7 @@ class Database:
         for task in self.detached:
             task.cancel()
         await asyncio.gather(*self.detached, return_exceptions=True)
+        await self.abandoned_imports.close()
         await self.statistics_keeper.close()
         await self.temporary_ids.close()
         await self.ddl.close()
