@@ -341,6 +341,22 @@ def test_a_log_over_its_limit_is_cut_to_half(new_cluster):
     assert cluster.info(3).applied_index < leader.truncated_index < leader.applied_index - 15
 
 
+def test_a_heavy_log_is_cut_before_it_is_long(new_cluster):
+    """A load's entries are few, and of megabytes: what every replica has of them is let go of while it is in memory."""
+    config = StoreConfig(log_gap_bytes=20_000, compact_check_ticks=1_000)
+    cluster = new_cluster(config=config).grow()
+    for n in range(15):
+        cluster.write((b"%04d" % n, b"v" * 1_000))
+    cluster.tick(2)
+    assert cluster.leader().truncated_index < cluster.leader().applied_index - 15, "not heavy yet"
+    for n in range(15):
+        cluster.write((b"%04d" % n, b"v" * 1_000))
+    cluster.tick(3)
+    leader = cluster.leader()
+    behind = leader.applied_index - leader.truncated_index
+    assert 5 < behind < 20, "half of it stays for watchers"
+
+
 def test_a_snapshot_replaces_data_that_is_gone_elsewhere(cluster):
     if cluster.leader().peer.store_id == 3:
         cluster.move_leader(1)
