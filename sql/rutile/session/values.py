@@ -39,7 +39,7 @@ def session_value(session: Session, name: str) -> object:
             return len(session.warnings)
         case "error_count":
             return sum(each.level == "Error" for each in session.warnings)
-        case "secure_file_priv":
+        case "secure_file_priv" | "global.secure_file_priv":
             return session.shared.files.secure_file_priv
         case "tidb_current_ts":
             return session.transaction.current.start_ts if session.transaction.current else 0
