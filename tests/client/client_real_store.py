@@ -36,6 +36,9 @@ class SharedKv:
         self.engine = MemoryEngine()
         self.scheduler = TxnScheduler(self)
 
+    def view_now(self, context: kvrpcpb.Context) -> tuple[Reader, metapb.Region] | None:
+        return None
+
     async def read_view(self, context: kvrpcpb.Context) -> Reader:
         self._check(context)
         return self.engine

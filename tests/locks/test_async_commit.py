@@ -265,3 +265,20 @@ def test_a_pessimistic_transaction_commits_asynchronously_too() -> None:
             await txn.lock_keys([b"a", b"z"], wait_s=0)
 
     run(scenario)
+
+
+@pytest.mark.parametrize("keys", [(b"a", b"b"), (b"a", b"z")])
+def test_what_begins_and_commits_in_one_call_draws_one_timestamp_and_commits_above_every_read(keys: Any) -> None:
+    async def scenario(cluster: Stores, client: Client) -> None:
+        txn = await client.begin()
+        txn.at_once = True
+        for key in keys:
+            txn.put(key, b"1")
+        snapshot = client.snapshot(await client.timestamp())
+        assert await snapshot.batch_get(keys) == {}
+        commit_ts = await txn.commit()
+        assert client.cluster.pd.last_timestamp == snapshot.ts < commit_ts
+        assert await snapshot.batch_get(keys) == {}
+        assert [await read(client, key) for key in keys] == [b"1", b"1"]
+
+    run(scenario)

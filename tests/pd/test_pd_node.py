@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from rutile_kv.client.pd import PdClient
 from rutile_kv.engine.api import CF_DEFAULT
 from rutile_kv.engine.rocks import RocksEngine
 from rutile_kv.env.clock import ManualClock
@@ -149,3 +150,26 @@ def test_health_is_served_and_members_name_the_address():
 def test_nothing_is_served_before_the_start():
     with pytest.raises(RuntimeError, match="not running"):
         PdNode(None, None).servicer  # noqa: B018
+
+
+def test_a_client_in_the_same_process_gets_timestamps_in_the_turn_it_asks():
+    async def main():
+        clock = ManualClock()
+        node = PdNode(None, None, clock)
+        await node.start()
+        client = PdClient.local(LocalStub(node.servicer))
+        given = [await client.timestamp()]  # finds the leader, and waits
+        for count in (1, 1 << 15, 1):
+            asking = client.timestamps(count)
+            with pytest.raises(StopIteration) as ended:
+                asking.send(None)
+            given += ended.value.value
+        given += await asyncio.gather(*(client.timestamp() for _ in range(20)))
+        clock.advance(3600.0)  # beyond the limit that is committed: somebody has to wait
+        given += await asyncio.gather(*(client.timestamp() for _ in range(3)))
+        assert sorted(set(given)) == given
+        assert client.last_timestamp == given[-1]
+        await client.close()
+        await node.stop()
+
+    asyncio.run(main())

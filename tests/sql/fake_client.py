@@ -135,6 +135,7 @@ class FakeTransaction(FakeSnapshot):
         self.start_ts = Timestamp(start_ts)
         self.buffer = MemBuffer(MAX_BUFFER_BYTES)
         self.limit: CommitLimit | None = None
+        self.at_once = False
         self._locked: set[bytes] = set()
         self.put = self.buffer.put
         self.delete, self.lock = self.buffer.delete, self.buffer.lock

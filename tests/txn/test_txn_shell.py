@@ -161,3 +161,34 @@ def test_max_ts_is_the_newest_read() -> None:
     assert max_ts.for_region(1) == 20
     max_ts.forget_region(1)
     assert max_ts.for_region(1) == 0
+
+
+def test_what_can_be_read_at_once_is_answered_before_anything_else_happens() -> None:
+    async def scenario(kv: FakeRegionKv, scheduler: TxnScheduler) -> None:
+        kv.prompt = True
+        answers = [asyncio.get_running_loop().create_future() for _ in range(2000)]
+        for number, answer in enumerate(answers):
+            scheduler.submit(CONTEXT, Touch((b"a",), result=number, writes=False), answer)
+        assert [answer.result() for answer in answers] == list(range(2000))
+        kv.read_error = NotLeader(1)
+        scheduler.submit(CONTEXT, Touch((b"a",)), last := asyncio.get_running_loop().create_future())
+        assert isinstance(last.exception(), NotLeader)
+
+    run(scenario)
+
+
+def test_many_who_wait_for_one_key_go_one_after_the_other() -> None:
+    async def scenario(kv: FakeRegionKv, scheduler: TxnScheduler) -> None:
+        kv.prompt = True
+        kv.writable.clear()
+        first = asyncio.ensure_future(scheduler.execute(CONTEXT, Touch((b"a",))))
+        rest = [
+            asyncio.ensure_future(scheduler.execute(CONTEXT, Touch((b"a",), result=number, writes=False)))
+            for number in range(2000)
+        ]
+        await kv.asked_to_write.wait()
+        kv.writable.set()
+        assert await first == 0
+        assert await asyncio.gather(*rest) == list(range(2000))
+
+    run(scenario)

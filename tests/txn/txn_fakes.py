@@ -23,7 +23,17 @@ class FakeRegionKv:
         self.write_error: Exception | None = None
         self.writes: list[list[Modify]] = []
         self.term = 7
+        self.prompt = False
+        """Whether views can be had without an await."""
         self.terms_written: list[int] = []
+
+    def view_now(self, context: kvrpcpb.Context) -> tuple[Reader, metapb.Region] | None:
+        if not self.prompt:
+            return None
+        if self.read_error is not None:
+            raise self.read_error
+        context.term = self.term
+        return self.engine, metapb.Region(id=context.region_id)
 
     async def read_view(self, context: kvrpcpb.Context) -> Reader:
         await asyncio.sleep(0)

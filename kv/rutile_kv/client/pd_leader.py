@@ -19,6 +19,8 @@ import grpc
 from rutile_kv.client.calls import Stub, answer_of
 from rutile_kv.client.parallel import cancel_all
 from rutile_kv.env import rpc
+from rutile_kv.env.prompt import PromptTimestamps
+from rutile_kv.env.rpc import LocalStub
 from rutile_proto import pdadminpb_pb2_grpc, pdpb_pb2_grpc
 from rutile_proto import pdpb_pb2 as pdpb
 from rutile_proto.errors import PdError
@@ -89,6 +91,11 @@ class PdLeader:
                 if self._leader is None:
                     self._leader, self._left = await self._find(), asyncio.Event()
         return self._leader.stub
+
+    def prompt(self) -> PromptTimestamps | None:
+        """The leader as known, if it is in this process and answers promptly."""
+        stub = None if self._leader is None else self._leader.stub
+        return stub.prompt_timestamps if isinstance(stub, LocalStub) else None
 
     def forget(self, stub: Stub) -> None:
         """`stub` failed: look for the leader again before the next call."""

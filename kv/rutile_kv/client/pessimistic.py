@@ -104,7 +104,9 @@ class PessimisticTransaction(Transaction):
         self._commit_locks()
         locks = self.locks if self.locks.held else None
         try:
-            work = TwoPhaseCommit(self._cluster, self.start_ts, self.buffer, self._age_ms, locks, self.limit)
+            work = TwoPhaseCommit(
+                self._cluster, self.start_ts, self.buffer, self._age_ms, locks, self.limit, at_once=self.at_once
+            )
             return await work.commit()
         finally:
             await self.locks.stop_heart()

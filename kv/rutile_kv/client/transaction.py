@@ -50,6 +50,9 @@ class Transaction:
         self.commit_ts: Timestamp | None = None
         self.limit: CommitLimit | None = None
         """Set before `commit`: until when what the transaction was made with is known to hold."""
+        self.at_once = False
+        """Set before `commit` by whoever began and commits within one call of theirs: what was committed before that
+        call is below start_ts already, so the stores may choose any later commit timestamp without asking PD again."""
         self._cluster = cluster
         self._began_s = cluster.pace.clock.monotonic()
         cluster.gc_hold.add(self)
@@ -211,7 +214,9 @@ class Transaction:
         return self.commit_ts
 
     async def _run_commit(self) -> Timestamp:
-        work = TwoPhaseCommit(self._cluster, self.start_ts, self.buffer, self._age_ms, limit=self.limit)
+        work = TwoPhaseCommit(
+            self._cluster, self.start_ts, self.buffer, self._age_ms, limit=self.limit, at_once=self.at_once
+        )
         return await work.commit()
 
     def _age_ms(self) -> int:

@@ -84,7 +84,10 @@ class TwoPhaseCommit:
         age_ms: Callable[[], int],
         pessimistic: PessimisticLocks | None = None,
         limit: CommitLimit | None = None,
+        *,
+        at_once: bool = False,
     ) -> None:
+        """`at_once`: see `Transaction.at_once`."""
         self._cluster = cluster
         self._start_ts = start_ts
         self._buffer = buffer
@@ -93,6 +96,7 @@ class TwoPhaseCommit:
         self._locked = [key for key in self._keys if _locks(buffer, key)]
         self._pessimistic = pessimistic
         self._limit = limit
+        self._at_once = at_once
         self._primary = pessimistic.primary if pessimistic else (self._locked or self._keys)[0]
         self._async = AsyncCommit()
         self._min_commit_ts = start_ts + 1
@@ -134,7 +138,7 @@ class TwoPhaseCommit:
         batches = await cut(self._cluster, self._keys, self._size_of, backoff)
         self._one_phase = len(batches) == 1 and bool(self._locked) and self._cluster.options.one_phase_commit
         self._async.wanted = not self._one_phase and self._may_commit_async()
-        if self._one_phase or self._async.wanted:
+        if (self._one_phase or self._async.wanted) and not self._at_once:
             # A commit timestamp chosen by the stores must still lie above everything committed before now.
             self._min_commit_ts = await self._cluster.pd.timestamp() + 1
         if len(batches) == 1 and not self._async.wanted:

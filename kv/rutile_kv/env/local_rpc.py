@@ -152,6 +152,11 @@ class LocalStub:
         """The servicer itself, if it has answers that take no await (`rutile_kv.env.prompt`); else None."""
         return self._servicer if hasattr(self._servicer, "get_now") else None
 
+    @property
+    def prompt_timestamps(self) -> Any:
+        """The same for timestamps."""
+        return self._servicer if hasattr(self._servicer, "timestamps_now") else None
+
     def __getattr__(self, name: str) -> Call:
         if name.startswith("_"):
             raise AttributeError(name)

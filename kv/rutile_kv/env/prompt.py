@@ -1,4 +1,4 @@
-"""Prompt reads: answers in the very turn of the loop that asks, for callers in the store's own process.
+"""Prompt answers: reads and timestamps in the very turn of the loop that asks, for callers in the store's own process.
 
 A call through a LocalStub still awaits: a coroutine for each floor, timers against what cannot happen, a message to
 hold the answer. A leader with a lease that meets no lock needs none of it. Whoever may ask so calls `get_now` first,
@@ -16,6 +16,13 @@ Pair: TypeAlias = tuple[bytes, bytes]
 
 class NotNow(Exception):
     """It takes an await: ask the ordinary way."""
+
+
+class PromptTimestamps(Protocol):
+    """A placement driver in this process."""
+
+    def timestamps_now(self, count: int) -> int | None:
+        """The largest of `count` new timestamps, or None where that takes an await."""
 
 
 class PromptReads(Protocol):

@@ -24,7 +24,7 @@ Invariants:
 * A view of the live engine is used up before the next await. What has to live longer is a snapshot, and whoever
   opened it closes it.
 * A command's write is refused once the term its view was read in is over (fenced_kv.py). Pessimistic locks in memory
-  end with that term, and are written out before it is ended on purpose (lock_wait_ends.py, StoreDriver.handing_over).
+  end with that term, and are written out before it is ended on purpose (lock_wait_ends.py, handing_over.py).
 * A fragment reads all its regions at one timestamp, or none: a region that moved means `retry_regions` and no data.
 * A relation is handed out again only while the read would use the very bases it was made of (warm_relations.py),
   and a range is taken for free of locks only at the applied index at which it was seen to be (lock_free.py).

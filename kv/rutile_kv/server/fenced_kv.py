@@ -28,6 +28,13 @@ class FencedKv:
         context.term = self._driver.store.led_term(context.region_id)
         return view
 
+    def view_now(self, context: kvrpcpb.Context) -> tuple[Reader, metapb.Region] | None:
+        """The driver's, and the term as well."""
+        found = self._driver.view_now(context)
+        if found is not None:
+            context.term = self._driver.store.led_term(context.region_id)
+        return found
+
     def local_view(self, context: kvrpcpb.Context) -> Reader:
         """The region as this replica has applied it, until the next await: for sweeps that look for what may go, and
         ask again before they remove it. Unlike `read_view` it wakes no sleeping region. Raises RegionError."""

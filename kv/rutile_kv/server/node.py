@@ -42,6 +42,7 @@ from rutile_kv.server.fenced_kv import FencedKv
 from rutile_kv.server.first_region import FirstRegion
 from rutile_kv.server.garbage_collector import GarbageCollector
 from rutile_kv.server.gc_service import SpaceParts
+from rutile_kv.server.handing_over import HandingOver
 from rutile_kv.server.kv_service import RawParts, ServiceParts, StoreService
 from rutile_kv.server.local_network import LocalNetwork
 from rutile_kv.server.local_replicas import LocalReplicas
@@ -193,7 +194,7 @@ class StoreNode:
         driver = self._driver = self._build_driver(store_id, engine, worker, ways, max_ts)
         fenced = FencedKv(driver)
         scheduler = TxnScheduler(fenced, max_ts, locks_in_memory=self.config.pessimistic_locks_in_memory)
-        driver.handing_over = scheduler.handing_over
+        driver.handing_over = HandingOver(scheduler)
         raw = RawWriter(fenced)
         gate = ReadIndexGate(driver, scheduler)
         space = Space(engine, driver.store)

@@ -1,16 +1,14 @@
 """The shell round the scheduler core: gets views and has modifies written, through the store's regions."""
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 from rutile_kv.engine.api import Modify, Reader, Snapshot
 from rutile_kv.mvcc.reader import MvccReader
-from rutile_kv.txn.commands.persist_locks import PersistLocks
 from rutile_kv.txn.commands.pessimistic_lock import PessimisticLock
 from rutile_kv.txn.commands.prewrite import Prewrite
 from rutile_kv.txn.commands.resolve_lock import BATCH_LOCKS, ResolveLock
@@ -35,12 +33,8 @@ from rutile_kv.txn.safe_point import SafePoint
 from rutile_kv.txn.scheduler import Scheduler
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto import metapb_pb2 as metapb
-from rutile_proto.errors import RutileError
-from rutile_proto.keys import user_key
 from rutile_proto.timestamps import MAX_TIMESTAMP
 from rutile_proto.types import LogIndex
-
-log = logging.getLogger(__name__)
 
 ResultT = TypeVar("ResultT")
 
@@ -73,6 +67,9 @@ class RegionKv(Protocol):
         another leader may have been in between, for what the command read may be out of date.
         """
 
+    def view_now(self, context: kvrpcpb.Context) -> tuple[Reader, metapb.Region] | None:
+        """The same with the region, if it takes no await; else None. Notes the term as well. Raises RegionError."""
+
     async def snapshot(self, context: kvrpcpb.Context) -> tuple[Snapshot, metapb.Region, LogIndex]:
         """The same as a snapshot for any thread, with the region and the index applied. The caller closes it."""
 
@@ -82,12 +79,6 @@ class RegionKv(Protocol):
 
 MAX_HELD = 4096
 """Calls that wait for locks to land; those beyond are dropped, and whoever asked asks again."""
-
-
-PERSIST_SECONDS = 1.0
-"""What a change of a region waits for locks in memory to be written out; those that are not by then may get lost."""
-PERSIST_KEYS = 256
-"""Locks written out by one command."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +105,8 @@ class TxnScheduler:
         self._running: dict[asyncio.Task[None], None] = {}
         self._listeners: list[WriteListener] = []
         self._held: list[_Held] = []
+        self._due: deque[Event] = deque()
+        """Events to be handled in this turn; the first is being handled."""
 
     async def execute(self, context: kvrpcpb.Context, command: Command[ResultT]) -> ResultT:
         """The command's result, once what it wrote is applied. Raises TxnError, RegionError, UndeterminedResult.
@@ -154,28 +147,6 @@ class TxnScheduler:
         pessimistic locks are not in their way."""
         return view if context.replica_read else self.memory_locks.over(view, _leadership(context))
 
-    @asynccontextmanager
-    async def handing_over(self, context: kvrpcpb.Context) -> AsyncIterator[None]:
-        """Within, the region may get another leader or another range: locks in memory are written out first, and no
-        new ones are kept. What cannot be written in PERSIST_SECONDS may get lost."""
-        if not self.memory_locks.close_region(context.region_id):
-            yield
-            return
-        try:
-            writing = asyncio.ensure_future(self._persist(context))
-            await asyncio.wait((writing,), timeout=PERSIST_SECONDS)
-            yield
-        finally:
-            self.memory_locks.open_region(context.region_id)
-
-    async def _persist(self, context: kvrpcpb.Context) -> None:
-        keys = [user_key(key) for key in self.memory_locks.keys(context.region_id)]
-        try:
-            for at in range(0, len(keys), PERSIST_KEYS):
-                await self.execute(context, PersistLocks(tuple(keys[at : at + PERSIST_KEYS])))
-        except RutileError as error:  # the region moves by itself: its locks are lost, and their owners will be told
-            log.info("region %d: pessimistic locks were not written out: %s", context.region_id, error)
-
     def when_landed(self, start: bytes, end: bytes | None, ts: int, act: Callable[[], None]) -> None:
         """Call `act` as soon as no lock on its way to [start, end) (storage keys) may be committed at or below `ts`;
         at once if there is none. Raise max_ts to `ts` before: then no new one comes. Beyond MAX_HELD it is dropped."""
@@ -197,13 +168,22 @@ class TxnScheduler:
     # --- effects ---
 
     def _handle(self, event: Event) -> None:
-        for effect in self._core.handle(event):
-            self._perform(effect)
+        """What is due on the way (views that could be had at once, commands of those who were told) comes after it."""
+        self._due.append(event)
+        if len(self._due) > 1:
+            return
+        while self._due:
+            for effect in self._core.handle(self._due[0]):
+                self._perform(effect)
+            self._due.popleft()
 
     def _perform(self, effect: Effect) -> None:
         match effect:
             case TakeSnapshot(token):
-                self._start(self._take_snapshot(token))
+                if (taken := self._snapshot_now(token)) is not None:
+                    self._due.append(taken)
+                else:
+                    self._start(self._take_snapshot(token))
             case WriteModifies(token, modifies):
                 self._start(self._write(token, modifies))
             case LocksTaken(_, modifies):
@@ -235,13 +215,24 @@ class TxnScheduler:
             for each in held:
                 self.when_landed(each.start, each.end, each.ts, each.act)
 
+    def _snapshot_now(self, token: int) -> Event | None:
+        """The view, where a leader has its lease; None where it takes an await."""
+        context = self._contexts[token]
+        try:
+            found = self._kv.view_now(context)
+            return None if found is None else self._taken(token, context, found[0])
+        except Exception as error:
+            return SnapshotFailed(token, error)
+
     async def _take_snapshot(self, token: int) -> Event:
         context = self._contexts[token]
         try:
-            reader = await self._kv.read_view(context)
-            self.safe_point.check(self._begun.get(token, MAX_TIMESTAMP))
+            return self._taken(token, context, await self._kv.read_view(context))
         except Exception as error:
             return SnapshotFailed(token, error)
+
+    def _taken(self, token: int, context: kvrpcpb.Context, reader: Reader) -> SnapshotTaken:
+        self.safe_point.check(self._begun.get(token, MAX_TIMESTAMP))
         return SnapshotTaken(token, reader, self.max_ts.for_region(context.region_id), _leadership(context))
 
     async def _write(self, token: int, modifies: list[Modify]) -> Event:

@@ -68,6 +68,10 @@ class Door(EtcdService, MembersService):
         own = self.own
         return [own if member.member_id == own.member_id else member for member in self.applied.members()]
 
+    def timestamps_now(self, count: int) -> int | None:
+        """The largest of `count` new timestamps, if it takes no await (`rutile_kv.env.prompt`); else None."""
+        return None if self.leading is None else self.leading.reserves.timestamp_now(count)
+
     async def known_leader(self) -> pdpb.Member | None:
         """Who leads, if this member can say so; of itself only when it is sure."""
         leader_id = self.replication.replica.node.leader_id

@@ -37,6 +37,10 @@ class Reserves:
                 return last
             await self._raise_timestamp_limit()
 
+    def timestamp_now(self, count: int) -> Timestamp | None:
+        """The same, if it is certain who leads and the limit is high enough; else None: it takes an await."""
+        return self._oracle.take(count, self._clock.wall_ms()) if self._leadership.is_certain() else None
+
     async def with_ids(self, count: int, take: Callable[[], T]) -> T:
         """What `take` returns once `count` ids are at hand for it."""
         while True:

@@ -23,6 +23,7 @@ class CurrentView:
     def __init__(self, txn: LockingTransaction, snapshot: KvSnapshot, ts: int) -> None:
         self.start_ts = Timestamp(ts)
         self.limit = txn.limit
+        self.at_once = False
         self.to_lock: dict[bytes, None] = {}
         """What this statement wrote or asked to lock."""
         self._txn = txn

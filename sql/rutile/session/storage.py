@@ -76,6 +76,8 @@ class KvTransaction(KvSnapshot, Protocol):
     start_ts: Timestamp
     limit: CommitLimit | None
     """Set before `commit`: it does not commit after that timestamp without asking."""
+    at_once: bool
+    """Set before `commit`: it began and ends within one statement."""
 
     @property
     def buffer(self) -> WriteBuffer: ...

@@ -32,6 +32,8 @@ ER_READ_ONLY_TRANSACTION = 1792
 ER_NO_SUCH_SAVEPOINT = 1305
 MAX_STATEMENT_ATTEMPTS = 256
 """How often a statement that locks runs again after newer commits, as in TiDB."""
+LOST_LOCKS_ATTEMPTS = 4
+"""How often a data change in autocommit locks its rows anew after it lost its locks."""
 Outcome = TypeVar("Outcome")
 Body = Callable[[KvTransaction], Awaitable[Outcome]]
 
@@ -204,6 +206,7 @@ class TransactionState:
         pessimistic, otherwise up to `retries` times."""
         for attempt in range(retries + 1):
             txn = await self._client.begin()
+            txn.at_once = True
             try:
                 outcome = await body(txn)
             except BaseException:
@@ -220,8 +223,11 @@ class TransactionState:
             return outcome
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    async def _run_alone_locking(self, tables: Sequence[TableAccess], body: Body[Outcome], wait_s: float) -> Outcome:
+    async def _run_alone_locking(
+        self, tables: Sequence[TableAccess], body: Body[Outcome], wait_s: float, attempts: int = LOST_LOCKS_ATTEMPTS
+    ) -> Outcome:
         txn = await self._client.begin(pessimistic=True)
+        txn.at_once = True
         try:
             outcome = await self._run_current(txn, body, self._monotonic() + wait_s)
         except BaseException as error:
@@ -229,7 +235,12 @@ class TransactionState:
             if isinstance(error, AlreadyExist):
                 raise _duplicate(error, self._tables) from error
             raise
-        await self._commit(txn, [table.info for table in tables])
+        try:
+            await self._commit(txn, [table.info for table in tables])
+        except SqlError as error:
+            if attempts == 1 or not isinstance(error.__cause__, TxnAborted):
+                raise
+            return await self._run_alone_locking(tables, body, wait_s, attempts - 1)
         return outcome
 
     # --- savepoints ---
