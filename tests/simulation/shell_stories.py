@@ -126,6 +126,7 @@ class LostLock(Story):
         cluster.resume(place.name)
         while leader(cluster, KEYS[0]) is not holder:
             await lead_elsewhere(cluster, KEYS[0], holder)
+            await asyncio.sleep(0.1)
         owner.put(KEYS[0], b"13")
         try:
             commit_ts = await owner.commit()
@@ -150,7 +151,6 @@ async def lead_elsewhere(cluster: InProcessCluster, key: bytes, heir: StoreNode 
         found = leader(cluster, key)
         return found is not None and (heir is not None or found is not node)
 
-    await asyncio.sleep(0.1)
     await cluster.until(moved)
 
 
