@@ -13,8 +13,10 @@ from rutile_kv.columnar.cache import ArrowCache
 from rutile_kv.columnar.files import MirrorFiles
 from rutile_kv.columnar.keys import BaseKey
 from rutile_kv.columnar.mirror import MirrorReader, RegionData, TableRead, TableRequest
-from rutile_kv.engine.api import CF_DEFAULT, CF_WRITE, Modify, Reader
+from rutile_kv.engine.api import CF_DEFAULT, CF_WRITE, CF_WRITE_FILE, Modify, Reader
 from rutile_kv.engine.memory import MemoryEngine
+from rutile_kv.engine.rocks_table_files import make_table_file
+from rutile_kv.engine.table_file import TableFile
 from rutile_kv.mvcc.reader import MvccReader
 from rutile_kv.mvcc.records import SHORT_VALUE_LIMIT_BYTES, Write, WriteKind
 from rutile_kv.raft.messages import Entry
@@ -84,7 +86,9 @@ class MirrorWorld:
                 self.logs.setdefault(region.id, []).append(entry)
                 self.upkeep.on_applied(region, self.indexes[region.id], inside)
         for cf, key, value in modifies:
-            if value is None:
+            if cf == CF_WRITE_FILE:
+                batch.ingest(CF_WRITE, TableFile.from_bytes(value or b""))
+            elif value is None:
                 batch.delete(cf, key)
             else:
                 batch.put(cf, key, value)
@@ -108,6 +112,19 @@ class MirrorWorld:
         self.apply(
             [modify for handle, row in rows.items() for modify in committed(handle, commit_ts, row, self.schema)]
         )
+
+    def load(self, commit_ts: int, rows: dict[int, Row | None]) -> None:
+        """Rows as an import brings them: a table file for each region, taken over whole."""
+        pairs = {key: value for handle, row in sorted(rows.items()) if row is not None
+                 for cf, key, value in committed(handle, commit_ts, row, self.schema) if cf == CF_WRITE}  # fmt: skip
+        longs = [modify for handle, row in rows.items() if row is not None
+                 for modify in committed(handle, commit_ts, row, self.schema) if modify[0] == CF_DEFAULT]  # fmt: skip
+        self.apply(longs)
+        for region in list(self.regions):
+            inside = sorted(key for key in pairs if is_inside(region, key))
+            if inside:
+                table = make_table_file(inside, [pairs[key] or b"" for key in inside])
+                self.apply([(CF_WRITE_FILE, inside[0], table.to_bytes())])
 
     # --- regions ------------------------------------------------------------------------------------------------------
 

@@ -57,6 +57,7 @@ READS = st.tuples(COLUMNS, ranges(), AGES)
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("bulk"), WRITES),
+        st.tuples(st.just("load"), WRITES),
         st.tuples(st.just("write"), WRITES, AGES),
         st.tuples(st.just("write"), WRITES, st.just(0)),
         st.tuples(st.just("prewrite"), SLOT, WRITES, AGES),
@@ -107,6 +108,11 @@ class History:
     def bulk(self, rows: dict[int, Row | None]) -> None:
         if not any(row_key(handle) in keys for handle in rows for _, keys in self.open_txns.values()):
             self.world.bulk(self.tick(), rows)
+
+    def load(self, rows: dict[int, Row | None]) -> None:
+        """As an import does, which is sure that nobody writes there."""
+        if not any(row_key(handle) in keys for handle in rows for _, keys in self.open_txns.values()):
+            self.world.load(self.tick(), rows)
 
     def prewrite(self, slot: int, rows: dict[int, Row | None], age: int) -> None:
         start_ts = max(self.tick() - max(age, 0), self.safe_point + 1)
