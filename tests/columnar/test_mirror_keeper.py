@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 
 from mirror_world import SCHEMA, MirrorWorld, rows_of
 
+from rutile_kv.columnar.files import MirrorFiles
 from rutile_kv.columnar.keys import BaseKey
 from rutile_kv.columnar.mirror import MirrorReader
 from rutile_kv.raftstore.region_reader import RegionSnapshot
@@ -62,3 +64,22 @@ def test_a_base_whose_delta_is_of_a_newer_layout_goes() -> None:
     run_keeper(world, lambda: None)
     assert len(world.cache) == 0
     assert [world.read(reader, 100).path for _ in range(2)] == ["rows", "mirror"]
+
+
+def test_under_pressure_builders_wait_for_a_keeper_and_not_for_one_that_is_closed(tmp_path: Path) -> None:
+    world, reader = filled()
+    world.read(reader, 20)
+    world.cache.budget_bytes = world.cache.size_bytes + 1
+    assert world.cache.is_pressed()
+
+    async def main() -> None:
+        keeper = MirrorKeeper(world.cache, lambda region_id: None, MirrorFiles(tmp_path, 1 << 30))
+        keeper.start()
+        async with asyncio.timeout(20):
+            await asyncio.to_thread(world.cache.await_room, lambda size_bytes: None)
+        await keeper.close()
+        assert not world.cache.is_pressed()
+
+    asyncio.run(main())
+    world.cache.budget_bytes = 1
+    world.cache.await_room(lambda size_bytes: None)

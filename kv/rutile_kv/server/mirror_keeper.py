@@ -6,8 +6,9 @@ done, whatever the mix of reads and writes is, and nothing at all for tables tha
 snapshot of its own in a thread; readers keep what they were pinned to.
 
 A base that is not on disk is written, but one of the same table and region not more often than every SAVE_SECONDS
-unless memory runs short: columns join one by one at first, and a file that is a little old is brought forward by the
-Raft log after a restart. For the same reason a few changed columns or chunks are not worth writing it anew.
+unless memory runs short: columns of wide tables join one by one, and a file that is a little old is brought forward by
+the Raft log after a restart. For the same reason a few changed columns or chunks are not worth writing it anew. When
+memory runs short, builders of bases wait for the end of a round (`columnar.room`).
 """
 
 from __future__ import annotations
@@ -88,14 +89,20 @@ class MirrorKeeper:
         await asyncio.gather(*self._tasks)
 
     async def _follow(self) -> None:
-        while not self._closing:
-            await self._due.wait()
-            self._due.clear()
-            for key in self._cache.due():
-                await self._fold(key)
-            if self._files is not None and (self._may_save or self._closing or self._cache.is_pressed()):
-                await self._save_all(self._files)
-            self._cache.writes(self._files is not None and not self._closing)
+        try:
+            while not self._closing:
+                await self._due.wait()
+                self._due.clear()
+                await self._round()
+                self._cache.writes(is_kept=self._files is not None)
+        finally:
+            self._cache.writes(is_kept=False)
+
+    async def _round(self) -> None:
+        for key in self._cache.due():
+            await self._fold(key)
+        if self._files is not None and (self._may_save or self._closing or self._cache.is_pressed()):
+            await self._save_all(self._files)
 
     # --- folding ------------------------------------------------------------------------------------------------------
 
