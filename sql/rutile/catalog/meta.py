@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Protocol
 
@@ -106,15 +107,23 @@ async def scan_all(reader: MetaReader, prefix: bytes) -> list[tuple[bytes, bytes
         start = page[-1][0] + b"\0"
 
 
+async def _values(reader: MetaReader, prefix: bytes) -> list[bytes]:
+    return [value for _, value in await scan_all(reader, prefix)]
+
+
 async def load(reader: MetaReader) -> CatalogSnapshot:
     """The whole catalogue as `reader` sees it."""
-    version = await read_counter(reader, SCHEMA_VERSION_KEY)
-    databases = [DatabaseInfo.from_bytes(value) for _, value in await scan_all(reader, _DATABASES)]
-    tables = [TableInfo.from_bytes(value) for _, value in await scan_all(reader, _TABLES)]
-    views = [ViewInfo.from_bytes(value) for _, value in await scan_all(reader, _VIEWS)]
-    users = [User.from_bytes(value) for _, value in await scan_all(reader, _USERS)]
-    sequences = [SequenceInfo.from_bytes(value) for _, value in await scan_all(reader, _SEQUENCES)]
-    variables = [json.loads(value) for _, value in await scan_all(reader, _VARIABLES)]
+    prefixes = (_DATABASES, _TABLES, _VIEWS, _USERS, _SEQUENCES, _VARIABLES)
+    # All at once: small requests of one moment travel together.
+    version, found = await asyncio.gather(
+        read_counter(reader, SCHEMA_VERSION_KEY), asyncio.gather(*(_values(reader, prefix) for prefix in prefixes))
+    )
+    databases = [DatabaseInfo.from_bytes(value) for value in found[0]]
+    tables = [TableInfo.from_bytes(value) for value in found[1]]
+    views = [ViewInfo.from_bytes(value) for value in found[2]]
+    users = [User.from_bytes(value) for value in found[3]]
+    sequences = [SequenceInfo.from_bytes(value) for value in found[4]]
+    variables = [json.loads(value) for value in found[5]]
     return CatalogSnapshot(
         version,
         {info.name.lower(): info for info in databases},
