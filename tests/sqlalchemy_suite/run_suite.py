@@ -3,8 +3,8 @@
     python tests/sqlalchemy_suite/run_suite.py [--only embedded] [-k EXPRESSION] [--port PORT]
 
 The suite ships in SQLAlchemy's wheel (`sqlalchemy.testing.suite`); what it may ask of a MySQL is in
-`mysql_requirements.py`. Rutile is a playground of one store (every definition waits for other front ends, so it takes
-an hour), or everything in one process; MariaDB is Debian's, started as the benchmarks start it.
+`mysql_requirements.py`. Rutile is a playground of one store, or everything in one process; MariaDB is Debian's, started
+as the benchmarks start it.
 """
 
 from __future__ import annotations
