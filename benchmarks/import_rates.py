@@ -3,10 +3,10 @@ COPY into one server each, in the same run on the same machine.
 
     python benchmarks/import_rates.py [--scale 0.1] [--formats parquet,csv]
 
-Prints rows a second, processor time a row (of everything that took part; on a busy machine the number to look at), and
-the most memory that any process had. All of them have the same primary key; Rutile is told not to decode the rows for
-analytical queries, which the others do not do either. MariaDB and PostgreSQL run in directories of their own with
-durable default settings, and are ended by their pid; without them it says how to install them.
+Prints rows a second, processor time a row (of everything that took part, and of each process; on a busy machine the
+number to look at), and the most memory that any process had. All of them have the same primary key; Rutile is told not
+to decode the rows for analytical queries, which the others do not do either. MariaDB and PostgreSQL run in directories
+of their own with durable default settings, and are ended by their pid; without them it says how to install them.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ SETTLE_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a load took. Peaks are MiB, by process."""
+    """What a load took. `shares` are of processes: their name, most MiB, processor seconds."""
 
     name: str
     rows: int
     seconds: float
     processor_s: float
-    peaks: dict[str, float]
+    shares: list[tuple[str, float, float]]
 
 
 def main() -> None:
@@ -112,7 +112,9 @@ def _rutile(file: Path, rows: int) -> Load:
             load = taken(f"Rutile import, {file.suffix[1:]}, 3 replicas", rows, usage.ru_utime + usage.ru_stime)
         with rutile.connect(cluster.sql_address) as connection:
             assert connection.execute("SELECT COUNT(*) FROM lineitem").fetchall() == [(rows,)]
-    return Load(load.name, rows, load.seconds, load.processor_s, load.peaks | {"importer": usage.ru_maxrss / 1024})
+    importer_s = usage.ru_utime + usage.ru_stime
+    shares = [*load.shares, ("importer", usage.ru_maxrss / 1024, importer_s)]
+    return Load(load.name, rows, load.seconds, load.processor_s, shares)
 
 
 def _peers(file: Path, rows: int) -> Iterator[Load]:
@@ -137,15 +139,14 @@ def _measured(server: int | None = None) -> Iterator[Callable[[str, int, float],
     """Watches a server and its children, or this process's children. Gives what ends that: it takes a name, rows, and
     the processor time of others that took part."""
     watched = [*_children(server or os.getpid()), *([server] if server else [])]
-    started, before = time.perf_counter(), sum(map(_processor_s, watched))
+    started, before = time.perf_counter(), {pid: _processor_s(pid) for pid in watched}
 
     def taken(name: str, rows: int, others_s: float) -> Load:
         seconds = time.perf_counter() - started
         _wait_for_end({*_children(server or os.getpid())} - {*watched})
         alive = [pid for pid in watched if Path(f"/proc/{pid}").exists()]
-        now = sum(map(_processor_s, alive))
-        peaks = {_role(pid): _peak_mib(pid) for pid in sorted(alive, key=_peak_mib)}
-        return Load(name, rows, seconds, now - before + others_s, peaks)
+        shares = [(_role(pid), _peak_mib(pid), _processor_s(pid) - before[pid]) for pid in alive]
+        return Load(name, rows, seconds, sum(taken_s for _, _, taken_s in shares) + others_s, shares)
 
     yield taken
 
@@ -178,11 +179,11 @@ def _role(pid: int) -> str:
 
 
 def _report(loads: list[Load]) -> None:
-    print(f"\n{'':<34} {'rows/s':>9} {'CPU us/row':>10}  most memory, MiB")
+    print(f"\n{'':<34} {'rows/s':>9} {'CPU us/row':>10}  by process: us/row, most MiB")
     for load in loads:
-        peaks = ", ".join(f"{name} {size:.0f}" for name, size in load.peaks.items())
+        shares = ", ".join(f"{name} {taken_s / load.rows * 1e6:.1f} {size:.0f}" for name, size, taken_s in load.shares)
         each = load.processor_s / load.rows * 1e6
-        print(f"{load.name:<34} {load.rows / load.seconds:>9,.0f} {each:>10.1f}  {peaks}")
+        print(f"{load.name:<34} {load.rows / load.seconds:>9,.0f} {each:>10.1f}  {shares}")
     print(f"\n{loads[0].rows:,} rows; one minute's load on {os.cpu_count()} cores at the end: {os.getloadavg()[0]:.1f}")
 
 
