@@ -23,7 +23,7 @@ The life of a fragment:
 
 1. The front end translates MySQL to DuckDB's dialect and sends the text with each scan's schema, columns and ranges.
 2. `fragment.check_fragment` parses it, refuses what is not on the whitelist, and remembers what passed by its text.
-3. The server reads the ranges at the read timestamp, and `row.RowCodec.decode_batch` turns values into Arrow.
+3. The server reads the ranges at the read timestamp, and `row.RowCodec.decode_bytes` turns values into Arrow.
 4. `execute.Executor.run` registers the batches under the scans' names, and the inputs under theirs, with a cursor of
    the locked-down database.
 5. Pages leave as the query makes them, cut to a size; a deadline, a KILL or a lost client interrupts it anywhere.

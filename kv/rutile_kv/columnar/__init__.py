@@ -36,7 +36,8 @@ nobody reads ends at `cache.MAX_LOG_ENTRIES`, and its bases with it: much more t
 budget covers all.
 
 The first read decodes all columns of a narrow table, those of a wide one when they are first asked for: they join the
-base of the same index (`building`). One reader builds, the others wait for it.
+base of the same index (`building`). One reader builds, the others wait for it, and all wait for the disk when memory is
+short (`room`). At its end an import has every store build its bases (`rutile_kv.client.mirror_warming`).
 
 Bases are written to files and mapped from there (`files`): their memory is page cache, the budget counts the rest, and
 after a restart they are brought forward by the Raft log (`rutile_kv.server.mirror_restore`), or rebuilt.
@@ -46,6 +47,7 @@ the base and its file: what a fragment's conditions leave of a column (`rutile_c
 chunks are left out of a read. Key ranges are cut out by binary search among the keys.
 
 Left out, on purpose, for now: zones of texts; reading wide columns late, for the rows that are left, because a mapped
-column that no row is taken from costs nothing; a base is rebuilt for a new layout of its table.
+column that no row is taken from costs nothing; a base is rebuilt for a new layout of its table; building the bases of
+several regions side by side, because half of that is RocksDB's iterator, which holds the interpreter.
 The row path is the twin the mirror is tested against: `rows.read_rows` and `mirror.MirrorReader` answer alike.
 """
