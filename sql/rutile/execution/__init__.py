@@ -4,6 +4,8 @@
     range_select.py   range plans: scan, closures, sorting and sums in Python; long ranges are left to query.py
     query.py          queries: through indexes, whole in one store, split over all with a merge here, or here over
                       fetched scans
+    reading.py        when and how a query reads, and what running it found out
+    sources.py        relations made here for DuckDB
     join_choice.py    joins that no one store has all of: which tables travel, and what keys tell of other tables' rows
     joins.py          reading scans one after the other for that, and what is sent to the stores
     index_read.py     which index path is taken, and the rows at its end

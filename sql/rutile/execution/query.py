@@ -8,73 +8,27 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import pyarrow as pa
 
 from rutile.execution.index_read import IndexRead, Statistics, choose_paths, fetch_rows
-from rutile.execution.join_choice import Broadcast, JoinLimits, choose_broadcast, filtered_by, is_forced
+from rutile.execution.join_choice import Broadcast, choose_broadcast, filtered_by, is_forced
 from rutile.execution.joins import Fetched, fetch_all, inputs_of
 from rutile.execution.overlay import overlaid_batches
+from rutile.execution.reading import NO_TIMEOUT_S, ReadContext, RunFacts
+from rutile.execution.sources import NO_SCHEMA, dirty_scans, empty, held, nothing
 from rutile.planner.fetch import KeyFilter, fetch_fragment
-from rutile.planner.hints import ENGINES, Complaint, not_broadcast
 from rutile.planner.join_keys import JoinKey
 from rutile.planner.query import QueryPlan, fragment_scan, relation_name
 from rutile.planner.scans import ScanPlan
-from rutile.session.storage import FragmentMode, KvClient, KvSnapshot, KvTransaction, WholeNotPossible
+from rutile.session.storage import FragmentMode, KvClient, KvSnapshot, WholeNotPossible
 from rutile_coprocessor.execute import Executor
 from rutile_coprocessor.fragment import Fragment, Scan
 from rutile_coprocessor.partial import MERGE_INPUT
 from rutile_coprocessor.scan_source import ScanSource
-from rutile_coprocessor.schema import TableSchema
 from rutile_coprocessor.watchdog import CancelToken
 from rutile_proto import rutilepb_pb2 as rutilepb
-
-NO_TIMEOUT_S = 24 * 3600.0
-"""A query without max_execution_time still ends."""
-
-
-@dataclass
-class RunFacts:
-    """What running a query found out, for EXPLAIN ANALYZE."""
-
-    path: str = "local"
-    """index, whole, per_store, broadcast or local."""
-    summaries: dict[str, list[rutilepb.FragmentSummary]] = field(default_factory=dict)
-    """What the stores said, by the name of the scan fetched ("" for the query's own fragment)."""
-    overlaid: list[str] = field(default_factory=list)
-    """Scans read here because the transaction had written to them."""
-    rows_fetched: dict[str, int] = field(default_factory=dict)
-    reads: dict[str, IndexRead] = field(default_factory=dict)
-    """The paths taken, by scan."""
-    spread: Broadcast | None = None
-    """The broadcast join that was run."""
-    key_columns: Mapping[str, Sequence[JoinKey]] = field(default_factory=dict)
-    """What the runtime filters of scans were made of."""
-    seconds: float = 0.0
-    merge_seconds: float = 0.0
-
-    def complaints(self, plan: QueryPlan) -> list[Complaint]:
-        """The hints that were not obeyed."""
-        missed = is_forced(plan) and self.path != "broadcast"
-        return [*plan.hints.complaints, *([not_broadcast()] if missed else [])]
-
-
-@dataclass(frozen=True)
-class ReadContext:
-    """When and how a query reads."""
-
-    ts: int
-    mode: str
-    """The session's rutile_read_mode."""
-    txn: KvTransaction | None
-    virtual: Mapping[tuple[str, str], pa.RecordBatch]
-    """The rows of the tables that are made when asked for (`rutile.show.virtual`)."""
-    timeout_s: float
-    cancel: CancelToken
-    engines: frozenset[str] = frozenset(ENGINES)
-    """The session's tidb_isolation_read_engines."""
-    join_limits: JoinLimits = field(default_factory=JoinLimits)
 
 
 class QueryRunner:
@@ -102,13 +56,13 @@ class QueryRunner:
 
     async def on_nothing(self, plan: QueryPlan, limit: str = " LIMIT 0") -> pa.Table:
         """The plan's result without its rows: what its columns are. Nothing is run. Raises RutileError."""
-        sources = {scan.name: _empty(scan) for scan in plan.scans}
+        sources = {scan.name: empty(scan) for scan in plan.scans}
         for key in plan.virtual:
             name = relation_name(key)
             sources[name] = ScanSource([], plan.relations[name].arrow_schema())
         context = ReadContext(0, "local", None, {}, NO_TIMEOUT_S, CancelToken())
         sql = f"SELECT * FROM ({plan.sql}) AS nothing{limit}"
-        return await self._here(sql, sources | _held(plan), context, RunFacts())
+        return await self._here(sql, sources | held(plan), context, RunFacts())
 
     async def expected(self, plan: QueryPlan, context: ReadContext) -> RunFacts:
         """How the query would be run, as far as that can be told without running it. Only indexes are asked."""
@@ -128,7 +82,7 @@ class QueryRunner:
         return RunFacts("per_store", key_columns=self._expected_keys(plan, context))
 
     def _expected_keys(self, plan: QueryPlan, context: ReadContext) -> dict[str, list[JoinKey]]:
-        numbers = filtered_by(plan, self._statistics, _dirty_scans(plan, context.txn))
+        numbers = filtered_by(plan, self._statistics, dirty_scans(plan, context.txn))
         return {scan.name: [scan.keys[number] for number in numbers.get(scan.name, [])] for scan in plan.scans}
 
     async def types_of(self, plan: QueryPlan) -> tuple[list[str], list[str]]:
@@ -141,7 +95,7 @@ class QueryRunner:
         return list(names), [rows[0][place] for place in places]
 
     async def _dispatch(self, plan: QueryPlan, context: ReadContext, facts: RunFacts) -> pa.Table:
-        dirty = _dirty_scans(plan, context.txn)
+        dirty = dirty_scans(plan, context.txn)
         reads = await self.index_reads(plan, context)
         if reads is not None:
             return await self._indexed(plan, reads, context, facts)
@@ -188,7 +142,7 @@ class QueryRunner:
             batch = await fetch_rows(scan, reads[scan.name], self._reader(context))
             facts.rows_fetched[scan.name] = batch.num_rows
             sources[scan.name] = ScanSource([batch], scan.schema.arrow_schema(scan.columns))
-        return await self._here(plan.sql, sources | _held(plan), context, facts)
+        return await self._here(plan.sql, sources | held(plan), context, facts)
 
     def _reader(self, context: ReadContext) -> KvSnapshot:
         return context.txn if context.txn is not None else self._client.snapshot(context.ts)
@@ -215,7 +169,7 @@ class QueryRunner:
         """The broadcast join to run the query by, should it come to a join of what several stores have."""
         if context.mode in ("whole", "local"):
             return None
-        return choose_broadcast(plan, _dirty_scans(plan, context.txn), self._statistics, context.join_limits)
+        return choose_broadcast(plan, dirty_scans(plan, context.txn), self._statistics, context.join_limits)
 
     async def _broadcast(
         self, plan: QueryPlan, broadcast: Broadcast, context: ReadContext, facts: RunFacts, dirty: set[str]
@@ -252,7 +206,7 @@ class QueryRunner:
         if result.schema is not None:
             return pa.Table.from_batches(batches, schema=result.schema)
         # No store held any of the ranges: the types come from running the fragment on nothing.
-        return await self._here(fragment.sql, _nothing(fragment), context, RunFacts())
+        return await self._here(fragment.sql, nothing(fragment), context, RunFacts())
 
     async def _each(
         self, fragment: Fragment, scans: Sequence[ScanPlan], context: ReadContext, facts: RunFacts, name: str
@@ -264,7 +218,7 @@ class QueryRunner:
             found.append(await self._fragment(part, [scan], context, facts, "per_store", name))
             summaries += facts.summaries[name]
         if not scans:
-            return await self._here(fragment.sql, _nothing(fragment), context, RunFacts())
+            return await self._here(fragment.sql, nothing(fragment), context, RunFacts())
         facts.summaries[name] = summaries
         return pa.concat_tables(found)
 
@@ -288,7 +242,7 @@ class QueryRunner:
         for key in plan.virtual:
             rows = context.virtual[key]
             sources[relation_name(key)] = ScanSource([rows], rows.schema)
-        return await self._here(plan.sql, sources | _held(plan), context, facts)
+        return await self._here(plan.sql, sources | held(plan), context, facts)
 
     async def _fetch_all(
         self,
@@ -328,7 +282,7 @@ class QueryRunner:
         self, sql: str, sources: Mapping[str, ScanSource], context: ReadContext, facts: RunFacts
     ) -> pa.Table:
         """Run `sql` over relations in this process, in a thread."""
-        scans = tuple(Scan(name, _NO_SCHEMA, ()) for name in sources)
+        scans = tuple(Scan(name, NO_SCHEMA, ()) for name in sources)
         fragment = Fragment(sql, scans, here=True)
         started = self._monotonic()
         table = await asyncio.to_thread(self._collect, fragment, dict(sources), context)
@@ -339,35 +293,3 @@ class QueryRunner:
         timeout_s = context.timeout_s
         with self._executor.run(fragment, sources, timeout_seconds=timeout_s, cancel=context.cancel) as pages:
             return pa.Table.from_batches(list(pages), schema=pages.schema)
-
-
-_NO_SCHEMA = TableSchema(0, "", ())
-"""The executor takes a relation's columns from its rows; a fragment's scans only need some schema."""
-
-
-def _held(plan: QueryPlan) -> dict[str, ScanSource]:
-    """The session's own relations that the query reads."""
-    return {name: ScanSource(table.to_batches(), table.schema) for name, table in plan.held.items()}
-
-
-def _nothing(fragment: Fragment) -> dict[str, ScanSource]:
-    """What a fragment reads where there are no rows."""
-    scans = {each.name: ScanSource([], each.schema.arrow_schema(each.columns)) for each in fragment.scans}
-    inputs = {each.name: each.table() for each in fragment.inputs}
-    return scans | {name: ScanSource(table.to_batches(), table.schema) for name, table in inputs.items()}
-
-
-def _empty(scan: ScanPlan) -> ScanSource:
-    return ScanSource([], scan.schema.arrow_schema(scan.columns))
-
-
-def _dirty_scans(plan: QueryPlan, txn: KvTransaction | None) -> set[str]:
-    """The scans whose tables the transaction has written to."""
-    if txn is None:
-        return set()
-    return {scan.name for scan in plan.scans if has_written(txn, scan)}
-
-
-def has_written(txn: KvTransaction, scan: ScanPlan) -> bool:
-    """Whether the transaction has written to the table that is scanned."""
-    return any(next(iter(txn.buffer.items(*each)), None) is not None for each in scan.table.ranges)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from rutile.execution.query import RunFacts
+from rutile.execution.reading import RunFacts
 from rutile.explain.estimates import note_estimates
+from rutile.explain.happened import MAX_SHOWN, note_point, note_query, time_text
 from rutile.explain.index_reads import index_node, index_text, table_text
 from rutile.expressions.compile import Environment, NotCompilable
 from rutile.parse import statements as st
@@ -34,13 +35,11 @@ from rutile.rows.access import TableAccess
 from rutile.session.result import Result, ResultColumn
 from rutile_coprocessor.partial import PushPlan
 from rutile_coprocessor.schema import ColumnType, Kind
-from rutile_proto import rutilepb_pb2 as rutilepb
 
 if TYPE_CHECKING:
     from rutile.session.session import Session
 
 _TEXT = ColumnType(Kind.VARCHAR, length=4096)
-_MAX_REGIONS_SHOWN = 8
 
 
 async def explain_query(session: Session, statement: st.Explain, environment: Environment) -> Result:
@@ -112,7 +111,7 @@ class _Explainer:
         if analyze:
             started = time.monotonic()
             result = await self._session.shaped.run_point(plan, self._environment)
-            _note_point(tree, result, time.monotonic() - started)
+            note_point(tree, result, time.monotonic() - started)
         return tree
 
     # --- queries ---
@@ -122,7 +121,7 @@ class _Explainer:
             return await self._expected_tree(plan)
         result, facts = await self._session.queries.run_plan(plan)
         tree = plan_tree(plan.on_engines(self._session.engines), facts)
-        _note_query(tree, facts, result.arrow().num_rows)
+        note_query(tree, facts, result.arrow().num_rows)
         return tree
 
     async def _expected_tree(self, plan: QueryPlan) -> PlanNode:
@@ -139,7 +138,7 @@ class _Explainer:
             started = time.monotonic()
             result = await self._session.queries.run(statement, sql, self._environment)
             tree.act_rows = result.affected_rows
-            tree.execution = _time_text(time.monotonic() - started)
+            tree.execution = time_text(time.monotonic() - started)
         return tree
 
     async def _change_source(self, statement: st.Statement) -> PlanNode | None:
@@ -176,9 +175,9 @@ def _point_node(finder: KeyFinder, environment: Environment) -> PlanNode:
 
 
 def _handles_text(table: TableAccess, keys: Sequence[bytes]) -> str:
-    handles = [table.handles.decode(table.handle_of(key)) for key in keys[:_MAX_REGIONS_SHOWN]]
+    handles = [table.handles.decode(table.handle_of(key)) for key in keys[:MAX_SHOWN]]
     shown = ", ".join("/".join(str(value) for value in handle) for handle in handles)
-    return shown + (", …" if len(keys) > _MAX_REGIONS_SHOWN else "")
+    return shown + (", …" if len(keys) > MAX_SHOWN else "")
 
 
 def plan_tree(plan: QueryPlan, facts: RunFacts) -> PlanNode:
@@ -258,81 +257,3 @@ def _fetch_node(scan: ScanPlan, facts: RunFacts) -> PlanNode:
 
 def _plain(scan_name: str) -> str:
     return scan_name.partition(".")[2]
-
-
-# --- what happened ----------------------------------------------------------------------------------------------------
-
-
-def _time_text(seconds: float) -> str:
-    return f"time:{seconds * 1000:.2f}ms"
-
-
-def _note_point(tree: PlanNode, result: Result, seconds: float) -> None:
-    tree.act_rows = len(result.rows()) if result.has_rows else result.affected_rows
-    tree.execution = f"{_time_text(seconds)}, path:point"
-
-
-def _note_query(tree: PlanNode, facts: RunFacts, rows: int) -> None:
-    tree.act_rows = rows
-    tree.execution = _joined(_time_text(facts.seconds), tree.execution)
-    _note_readers(tree, facts)
-
-
-def _note_readers(node: PlanNode, facts: RunFacts) -> None:
-    """Tell each reader what its stores said, and each scan below it."""
-    if node.name == "StoreReader":
-        by_scan = next((name for name in facts.summaries if name and node.access == f"table:{name.split('.')[-1]}"), "")
-        summaries = facts.summaries.get(by_scan, [])
-        node.act_rows = sum(summary.rows_out for summary in summaries)
-        node.execution = _joined(node.execution, *(_store_text(summary) for summary in summaries))
-        for scan in _scan_nodes(node):
-            _note_scan(scan, summaries)
-    elif node.name == "UnionScan":
-        node.act_rows = next(
-            (
-                count
-                for name, count in facts.rows_fetched.items()
-                if node.access.split(", partition:")[0] == f"table:{name.split('.')[-1]}"
-            ),
-            None,
-        )
-    for child in node.children:
-        _note_readers(child, facts)
-    if node.name in ("ExchangeSender", "ExchangeReceiver"):
-        node.act_rows = node.children[0].act_rows
-
-
-def _scan_nodes(node: PlanNode) -> list[PlanNode]:
-    found = [node] if node.name in ("TableFullScan", "TableRangeScan") else []
-    return found + [scan for child in node.children for scan in _scan_nodes(child)]
-
-
-def _note_scan(node: PlanNode, summaries: Sequence[rutilepb.FragmentSummary]) -> None:
-    scans = [
-        scan
-        for summary in summaries
-        for scan in summary.scans
-        if f"table:{scan.name.split('.')[-1]}" == node.access.lower().split(", partition:")[0]
-    ]
-    if not scans:
-        return
-    node.act_rows = sum(scan.rows_out for scan in scans)
-    paths = ",".join(dict.fromkeys(scan.path for scan in scans if scan.path))
-    pruned = sum(scan.chunks_pruned for scan in scans)
-    chunks = f" chunks pruned:{pruned}/{sum(scan.chunks for scan in scans)}," if pruned else ""
-    node.execution = (
-        f"rows read:{sum(scan.rows_read for scan in scans)}, regions:{sum(scan.regions for scan in scans)},{chunks}"
-        f" path:{paths or 'unknown'}, {_time_text(sum(scan.seconds for scan in scans))}"
-    )
-
-
-def _store_text(summary: rutilepb.FragmentSummary) -> str:
-    regions = ",".join(str(region) for region in summary.region_ids[:_MAX_REGIONS_SHOWN])
-    more = ",…" if len(summary.region_ids) > _MAX_REGIONS_SHOWN else ""
-    run = f"run:{summary.run_seconds * 1000:.2f}ms, wait:{summary.wait_seconds * 1000:.2f}ms"
-    note = f", {summary.note}" if summary.note else ""
-    return f"store {summary.store_id}: regions:[{regions}{more}], rows:{summary.rows_out}, {run}{note}"
-
-
-def _joined(*parts: str) -> str:
-    return "; ".join(part for part in parts if part)

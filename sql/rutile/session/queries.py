@@ -17,7 +17,7 @@ from rutile.execution.insert import evaluate_rows
 from rutile.execution.join_choice import JoinLimits
 from rutile.execution.joined_change import run_joined_change
 from rutile.execution.point import run_constant
-from rutile.execution.query import NO_TIMEOUT_S, ReadContext, RunFacts
+from rutile.execution.reading import NO_TIMEOUT_S, ReadContext, RunFacts
 from rutile.explain.explain import explain_query
 from rutile.expressions.compile import UTC, Environment, NotCompilable
 from rutile.parse import statements as st

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, TypeGuard
 import pyarrow as pa
 from sqlglot import exp
 
-from rutile.execution.query import has_written
 from rutile.execution.row_stream import is_row_stream, plain_columns, row_fragment
+from rutile.execution.sources import has_written
 from rutile.parse import statements as st
 from rutile.planner.query import QueryPlan
 from rutile.planner.scans import ScanPlan
