@@ -50,3 +50,31 @@ def test_query(tpch: rutile.Connection, reference: duckdb.DuckDBPyConnection, nu
     ours = tpch.execute(QUERIES[number]).fetchall()
     theirs = reference.execute(QUERIES[number]).fetchall()
     assert_same(ours, theirs)
+
+
+def path_of(connection: rutile.Connection, number: int) -> str:
+    """What EXPLAIN ANALYZE shows of a query, as one text."""
+    rows = connection.execute(f"EXPLAIN ANALYZE {QUERIES[number]}").fetchall()
+    return "\n".join(" ".join(str(cell) for cell in row) for row in rows)
+
+
+@pytest.mark.parametrize("number", [5, 8])
+def test_joins_of_several_stores(tpch: rutile.Connection, reference: duckdb.DuckDBPyConnection, number: int) -> None:
+    """With statistics, what no store has all of is joined by sending small tables and keys to the large ones."""
+    tpch.execute(f"ANALYZE TABLE {', '.join(TABLE_KEYS)}")
+    tpch.execute("SET rutile_read_mode = 'per_store'")
+    assert_same(tpch.execute(QUERIES[number]).fetchall(), reference.execute(QUERIES[number]).fetchall())
+    shown = path_of(tpch, number)
+    assert "ExchangeType: Broadcast" in shown or "runtime filter" in shown
+
+
+@pytest.mark.parametrize("number", [6, 14])
+def test_the_row_path_gives_the_mirrors_answer(tpch: rutile.Connection, number: int) -> None:
+    tpch.execute("SET rutile_read_mode = 'auto'")
+    mirrored = tpch.execute(QUERIES[number]).fetchall()
+    tpch.execute("SET tidb_isolation_read_engines = 'tikv'")
+    try:
+        assert tpch.execute(QUERIES[number]).fetchall() == mirrored
+        assert "path:rows" in path_of(tpch, number)
+    finally:
+        tpch.execute("SET tidb_isolation_read_engines = DEFAULT")
