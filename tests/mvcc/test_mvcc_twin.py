@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rutile_coprocessor import row_bytes
 from rutile_kv.engine.api import CF_DEFAULT, CF_LOCK, CF_WRITE
 from rutile_kv.engine.memory import MemoryEngine
-from rutile_kv.mvcc import bulk
+from rutile_kv.mvcc import bulk, bulk_values
 from rutile_kv.mvcc.reader import MvccReader
 from rutile_kv.mvcc.records import SHORT_VALUE_LIMIT_BYTES, Lock, LockKind, Write, WriteKind
 from rutile_proto.errors import EngineCorrupt, KeyIsLocked
@@ -152,6 +153,18 @@ def test_records_with_real_timestamps_are_sliced_at_once() -> None:
     assert not isinstance(rows.keys, list)
     assert rows.keys.shape == (100, 8)
     assert bulk.read_visible(engine, b"", None, start_ts).values == []
+
+
+def test_long_values_lie_behind_the_records_or_in_buffers_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = {b"k%d" % number: b"%d" % number * (300 if number % 3 else 1) for number in range(12)}
+    engine = Twin({key: {8: (WriteKind.PUT, text)} for key, text in texts.items()}).store()
+    whole = bulk.read_visible(engine, b"", None, 9)
+    assert (len(whole.parts), whole.values) == (1, list(dict(sorted(texts.items())).values()))
+    for module in (bulk_values, row_bytes):
+        monkeypatch.setattr(module, "CHUNK_BYTES", 100)
+    cut = bulk.read_visible(engine, b"", None, 9)
+    assert len(cut.parts) > 1
+    assert cut.values == whole.values
 
 
 def test_a_missing_long_value_is_corruption() -> None:

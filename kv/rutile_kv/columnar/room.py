@@ -9,10 +9,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from rutile_kv.columnar.building import WAIT_SECONDS
 from rutile_kv.columnar.rows import Check
 
-WAIT_SECONDS = 0.05
-"""How often whoever waits looks whether it is still wanted."""
 ENOUGH_ROUNDS = 2
 
 

@@ -22,24 +22,18 @@ from itertools import islice
 import numpy as np
 import numpy.typing as npt
 
-from rutile_coprocessor.row_bytes import CHUNK_BYTES, RowBytes, buffers_of, gather
-from rutile_kv.engine.api import CF_DEFAULT, CF_LOCK, CF_WRITE, Reader
-from rutile_kv.mvcc.reader import NOBODY, MvccReader, blocks_read
-from rutile_kv.mvcc.records import Lock, Write, WriteKind
+from rutile_coprocessor.row_bytes import RowBytes
+from rutile_kv.engine.api import CF_LOCK, CF_WRITE, Reader
+from rutile_kv.mvcc.bulk_values import Chosen, values_of
+from rutile_kv.mvcc.reader import NOBODY, blocks_read
+from rutile_kv.mvcc.records import Lock, WriteKind
 from rutile_kv.mvcc.versions import NO_DATA, newest_first
 from rutile_proto.codec import ByteMatrix, decode_bytes_fixed, decode_uint64_desc, encode_uint64_desc
 from rutile_proto.errors import LockFacts
-from rutile_proto.keys import TS_LENGTH, user_key, versioned_key
+from rutile_proto.keys import TS_LENGTH, user_key
 
 BLOCK_RECORDS = 65_536
 """Records pulled and chosen from at a time."""
-_TSO_VARINT_BYTES = 9
-"""The length of a start_ts of this century: records with one have their short value at a known place."""
-_VALUE_AT = 1 + _TSO_VARINT_BYTES + 2
-_TAG_VALUE = ord("v")
-_PULL_SHARE = 4
-"""When one value in this many is long, the long values of a block are pulled as a range instead of got one by one."""
-_ABOVE_VERSIONS = b"\xff" * (TS_LENGTH + 1)
 
 
 @dataclass(frozen=True)
@@ -101,7 +95,7 @@ def read_visible(
     """
     records = reader.scan(CF_WRITE, start_storage_key, end_storage_key)
     block_size = BLOCK_RECORDS if limit is None else min(BLOCK_RECORDS, limit + 1)
-    parts: list[_Chosen] = []
+    parts: list[Chosen] = []
     rows = 0
     for block in _whole_keys(records, block_size):
         parts.append(_choose(block, ts))
@@ -118,26 +112,6 @@ def visible_blocks(
     may have no rows."""
     for block in _whole_keys(reader.scan(CF_WRITE, start_storage_key, end_storage_key), BLOCK_RECORDS):
         yield _together(reader, [_choose(block, ts)], None)
-
-
-@dataclass(frozen=True, slots=True)
-class _Chosen:
-    """The PUT records a reader sees in one block: their storage keys and contents."""
-
-    keys: ByteMatrix | list[bytes]
-    records: RowBytes
-    newest_ts: int
-    """The largest commit timestamp in the block."""
-
-    def __len__(self) -> int:
-        return len(self.records)
-
-    def key_at(self, position: int) -> bytes:
-        key = self.keys[position]
-        return key if isinstance(key, bytes) else key.tobytes()
-
-    def cut(self, count: int) -> "_Chosen":
-        return _Chosen(self.keys[:count], self.records.part(0, count), self.newest_ts)
 
 
 @dataclass(slots=True)
@@ -182,7 +156,7 @@ def _whole_keys(records: Iterator[tuple[bytes, bytes]], size: int) -> Iterator[_
 # --- choosing ---------------------------------------------------------------------------------------------------------
 
 
-def _choose(block: _Block, ts: int) -> _Chosen:
+def _choose(block: _Block, ts: int) -> Chosen:
     matrix = _as_matrix(block.versions)
     if matrix is None:
         return _choose_one_by_one(block, ts)
@@ -192,16 +166,16 @@ def _choose(block: _Block, ts: int) -> _Chosen:
     positions = _newest_visible(matrix, commit_ts, kinds, ts)
     keys, newest_ts = matrix[:, :-TS_LENGTH], int(commit_ts.max())
     if len(positions) == len(records):
-        return _Chosen(keys, records, newest_ts)
-    return _Chosen(keys[positions], records.at(positions), newest_ts)
+        return Chosen(keys, records, newest_ts)
+    return Chosen(keys[positions], records.at(positions), newest_ts)
 
 
-def _choose_one_by_one(block: _Block, ts: int) -> _Chosen:
+def _choose_one_by_one(block: _Block, ts: int) -> Chosen:
     newest_ts = decode_uint64_desc(min(version[-TS_LENGTH:] for version in block.versions))[0]
     pairs = newest_first(zip(block.versions, block.data, strict=True), encode_uint64_desc(ts))
     chosen = [pair for pair in pairs if pair[1][0] == WriteKind.PUT]
     records = RowBytes.of([record for _, record in chosen])
-    return _Chosen([version[:-TS_LENGTH] for version, _ in chosen], records, newest_ts)
+    return Chosen([version[:-TS_LENGTH] for version, _ in chosen], records, newest_ts)
 
 
 def _as_matrix(strings: list[bytes]) -> ByteMatrix | None:
@@ -233,7 +207,7 @@ def _newest_visible(
 # --- putting together -------------------------------------------------------------------------------------------------
 
 
-def _together(reader: Reader, parts: list[_Chosen], limit: int | None) -> VisibleRows:
+def _together(reader: Reader, parts: list[Chosen], limit: int | None) -> VisibleRows:
     kept = parts
     next_key = None
     if limit is not None and (surplus := sum(map(len, parts)) - limit) > 0:
@@ -242,7 +216,7 @@ def _together(reader: Reader, parts: list[_Chosen], limit: int | None) -> Visibl
         next_key = last.key_at(room)
         kept = [*parts[:-1], last.cut(room)]
     kept = [part for part in kept if len(part)]
-    values = tuple(value for part in kept for value in _values(reader, part))
+    values = tuple(value for part in kept for value in values_of(reader, part))
     newest_ts = max((part.newest_ts for part in parts), default=0)
     return VisibleRows(_user_keys([part.keys for part in kept]), values, next_key, newest_ts)
 
@@ -255,52 +229,3 @@ def _user_keys(parts: list[ByteMatrix | list[bytes]]) -> ByteMatrix | list[bytes
         if (whole[:, -1] == whole[0, -1]).all():  # the marker behind the last group tells its padding
             return decode_bytes_fixed(whole)
     return [user_key(key if isinstance(key, bytes) else key.tobytes()) for part in parts for key in part]
-
-
-def _values(reader: Reader, chosen: _Chosen) -> tuple[RowBytes, ...]:
-    """The values of PUT records: those of the shape that nearly all have are found all at once, the others one by one
-    and put behind the records."""
-    records = chosen.records
-    starts, lengths = records.starts + _VALUE_AT, records.lengths - _VALUE_AT
-    odd = np.flatnonzero(~_are_short(records))
-    if not len(odd):
-        return (RowBytes(records.buffer, starts, lengths),)
-    found = _odd_values(reader, chosen, odd.tolist())
-    if sum(map(len, found)) > CHUNK_BYTES:
-        values = RowBytes(records.buffer, starts, lengths).to_list()
-        for position, value in zip(odd.tolist(), found, strict=True):
-            values[position] = value
-        return tuple(buffers_of(values, BLOCK_RECORDS))
-    behind = RowBytes.of(found)
-    starts[odd], lengths[odd] = behind.starts + len(records.buffer), behind.lengths
-    return (RowBytes(records.buffer + behind.buffer, starts, lengths),)
-
-
-def _are_short(records: RowBytes) -> npt.NDArray[np.bool_]:
-    """Whether each record is kind, a start_ts of nine bytes, and a short value to its end."""
-    heads = gather(records.buffer, records.starts, np.dtype(("u1", (_VALUE_AT,))))
-    value_lengths = records.lengths - _VALUE_AT
-    short: npt.NDArray[np.bool_] = (value_lengths >= 0) & (heads[:, -2] == _TAG_VALUE) & (heads[:, -1] == value_lengths)
-    return short & (heads[:, 1:_TSO_VARINT_BYTES] >= 0x80).all(axis=1) & (heads[:, _TSO_VARINT_BYTES] < 0x80)
-
-
-def _odd_values(reader: Reader, chosen: _Chosen, places: list[int]) -> list[bytes]:
-    """The values of the records at `places`; long ones are pulled as one range if they are many."""
-    writes = [Write.from_bytes(chosen.records[place]) for place in places]
-    wanted = [
-        (chosen.key_at(place), write.start_ts)
-        for place, write in zip(places, writes, strict=True)
-        if write.short_value is None
-    ]
-    stored: dict[bytes, bytes] = {}
-    if wanted and len(wanted) * _PULL_SHARE >= len(chosen):
-        stored.update(reader.scan(CF_DEFAULT, wanted[0][0], wanted[-1][0] + _ABOVE_VERSIONS))
-    long_values = _long_values(reader, wanted, stored)
-    return [next(long_values) if write.short_value is None else write.short_value for write in writes]
-
-
-def _long_values(reader: Reader, wanted: list[tuple[bytes, int]], stored: dict[bytes, bytes]) -> Iterator[bytes]:
-    one_by_one = MvccReader(reader)
-    for key, start_ts in wanted:
-        value = stored.get(versioned_key(key, start_ts))
-        yield one_by_one.long_value(key, start_ts) if value is None else value
