@@ -6,8 +6,8 @@ import pytest
 from lock_cluster import stores
 
 from rutile_kv.client.client import Client
+from rutile_kv.client.prewrite_requests import CommitLimit
 from rutile_kv.client.transaction import Transaction
-from rutile_kv.client.two_phase import CommitLimit
 from rutile_proto.errors import WriteConflict
 
 

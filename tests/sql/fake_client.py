@@ -23,7 +23,7 @@ from rutile_kv.client.bulk_load import CommittedRows
 from rutile_kv.client.fragment_plan import WholeNotPossible
 from rutile_kv.client.membuffer import Change, MemBuffer
 from rutile_kv.client.pd import RegionInfo
-from rutile_kv.client.two_phase import CommitLimit
+from rutile_kv.client.prewrite_requests import CommitLimit
 from rutile_kv.env.prompt import NotNow
 from rutile_proto import keys
 from rutile_proto import metapb_pb2 as metapb

@@ -1,13 +1,18 @@
-"""What became of a transaction whose deciding answer was lost. Its primary key knows."""
+"""How a transaction ends that was not simply committed: what became of it if the deciding answer was lost, which its
+primary key knows, and its roll-back."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rutile_kv.client.backoff import Backoff
+from rutile_kv.client.batches import Batch, send_all
 from rutile_kv.client.cluster import Cluster
+from rutile_kv.client.sender import Missed
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto.errors import RutileError, TxnLockNotFound, UndeterminedResult
 from rutile_proto.types import Timestamp
-from rutile_proto.wire_errors import lock_from_pb
+from rutile_proto.wire_errors import key_error_from_pb, lock_from_pb
 
 
 async def find_out(cluster: Cluster, primary: bytes, start_ts: int, cause: BaseException) -> Timestamp:
@@ -43,3 +48,18 @@ async def committed_at(cluster: Cluster, primary: bytes, start_ts: int) -> int:
     backoff = cluster.write_backoff("find out")
     answer = await cluster.locks.ask_primary(primary, start_ts, backoff, now=start_ts, rollback_if_missing=False)
     return answer.commit_version
+
+
+async def roll_back(cluster: Cluster, start_ts: int, keys: Sequence[bytes]) -> None:
+    """Give the transaction up on `keys`. Raises RutileError if a store was out of reach, or it is committed."""
+
+    async def act(batch: Batch, backoff: Backoff) -> Missed | None:
+        request = kvrpcpb.BatchRollbackRequest(context=batch.region.context(), start_version=start_ts, keys=batch.keys)
+        answer = await cluster.sender.send(batch.region, "KvBatchRollback", request, backoff)
+        if isinstance(answer, Missed):
+            return answer
+        if answer.HasField("error"):
+            raise key_error_from_pb(answer.error)
+        return None
+
+    await send_all(cluster, keys, len, act, cluster.write_backoff("roll back"), budget_each=True)

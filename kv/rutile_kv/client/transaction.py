@@ -11,8 +11,9 @@ from typing import Self
 from rutile_kv.client.cluster import Cluster
 from rutile_kv.client.membuffer import MemBuffer
 from rutile_kv.client.overlay import overlay
+from rutile_kv.client.prewrite_requests import CommitLimit
 from rutile_kv.client.snapshot import Pair, Snapshot
-from rutile_kv.client.two_phase import CommitLimit, TwoPhaseCommit
+from rutile_kv.client.two_phase import TwoPhaseCommit
 from rutile_kv.env.prompt import NotNow
 from rutile_proto.errors import InvalidRequest, UndeterminedResult
 from rutile_proto.timestamps import physical_ms

@@ -28,8 +28,7 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_left
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 from rutile_kv.client.async_commit import AsyncCommit
 from rutile_kv.client.backoff import COMMIT_TS_BEHIND, Backoff
@@ -37,10 +36,11 @@ from rutile_kv.client.batches import Batch, cut, pieces, send_all
 from rutile_kv.client.cluster import Cluster
 from rutile_kv.client.heartbeat import keep_alive, lock_ttl_ms
 from rutile_kv.client.lock_resolver import lock_of
-from rutile_kv.client.membuffer import Change, MemBuffer
-from rutile_kv.client.outcome import committed_at, find_out
+from rutile_kv.client.membuffer import MemBuffer
+from rutile_kv.client.outcome import committed_at, find_out, roll_back
 from rutile_kv.client.parallel import cancel_all
 from rutile_kv.client.pessimistic_locks import PessimisticLocks
+from rutile_kv.client.prewrite_requests import CommitLimit, PrewriteRequests
 from rutile_kv.client.sender import Missed
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto.errors import (
@@ -53,24 +53,8 @@ from rutile_proto.keys import storage_key
 from rutile_proto.types import Timestamp
 from rutile_proto.wire_errors import key_error_from_pb
 
-ASYNC_COMMIT_KEYS = 256
-ASYNC_COMMIT_KEY_BYTES = 4096
-"""Larger transactions commit in two phases: the primary's lock has to name all other keys (TiDB's limits)."""
 MAX_BACKGROUND = 256
 """With more commits than this still being finished behind the callers' backs, the next caller waits for its own."""
-
-
-_LOCKED = kvrpcpb.PrewriteRequest.DO_PESSIMISTIC_CHECK
-_CHECK_NOW = kvrpcpb.PrewriteRequest.DO_CONSTRAINT_CHECK
-
-
-@dataclass
-class CommitLimit:
-    """The last timestamp at which a transaction may commit as it is."""
-
-    max_commit_ts: int
-    extend: Callable[[], Awaitable[int]]
-    """Asks again; a later limit. What it raises ends the transaction without effect."""
 
 
 class TwoPhaseCommit:
@@ -92,12 +76,12 @@ class TwoPhaseCommit:
         self._start_ts = start_ts
         self._buffer = buffer
         self._age_ms = age_ms
-        self._keys = buffer.keys()
-        self._locked = [key for key in self._keys if _locks(buffer, key)]
+        self._requests = PrewriteRequests(start_ts, buffer, age_ms, pessimistic, limit)
+        self._keys, self._locked = self._requests.keys, self._requests.locked
+        self._primary = self._requests.primary
         self._pessimistic = pessimistic
         self._limit = limit
         self._at_once = at_once
-        self._primary = pessimistic.primary if pessimistic else (self._locked or self._keys)[0]
         self._async = AsyncCommit()
         self._min_commit_ts = start_ts + 1
         self._may_be_locked: dict[bytes, Sequence[bytes]] = {}
@@ -135,9 +119,11 @@ class TwoPhaseCommit:
 
     async def _prewrite_all(self) -> None:
         backoff = self._cluster.write_backoff("prewrite")
-        batches = await cut(self._cluster, self._keys, self._size_of, backoff)
+        batches = await cut(self._cluster, self._keys, self._requests.size_of, backoff)
         self._one_phase = len(batches) == 1 and bool(self._locked) and self._cluster.options.one_phase_commit
-        self._async.wanted = not self._one_phase and self._may_commit_async()
+        self._async.wanted = (
+            not self._one_phase and self._cluster.options.async_commit and self._requests.fit_async_commit
+        )
         if (self._one_phase or self._async.wanted) and not self._at_once:
             # A commit timestamp chosen by the stores must still lie above everything committed before now.
             self._min_commit_ts = await self._cluster.pd.timestamp() + 1
@@ -152,17 +138,9 @@ class TwoPhaseCommit:
         finally:
             await cancel_all(hearts)
 
-    def _may_commit_async(self) -> bool:
-        """A mere check leaves no lock: whoever asks the keys could not tell whether it succeeded."""
-        return (
-            self._cluster.options.async_commit
-            and len(self._keys) == len(self._locked) <= ASYNC_COMMIT_KEYS
-            and sum(map(len, self._keys)) <= ASYNC_COMMIT_KEY_BYTES
-        )
-
     async def _prewrite_keys(self, backoff: Backoff) -> None:
         try:
-            await send_all(self._cluster, self._keys, self._size_of, self._prewrite, backoff, budget_each=True)
+            await send_all(self._cluster, self._keys, self._requests.size_of, self._prewrite, backoff, budget_each=True)
         except RutileError as error:
             if self._one_phase_lost is None or isinstance(error, TxnError):
                 raise
@@ -174,8 +152,14 @@ class TwoPhaseCommit:
         while True:
             doubtful = batch.keys[0] in self._may_be_locked
             self._may_be_locked[batch.keys[0]] = batch.keys
-            request = self._prewrite_request(batch)
-            self._sending(batch, request)
+            request = self._requests.of(
+                batch,
+                min_commit_ts=self._min_commit_ts,
+                one_phase=self._one_phase,
+                async_commit=self._async.wanted,
+            )
+            if request.use_async_commit:  # any prewrite may be the one that commits
+                self._undecided = self._async.sent(batch.keys)
             answer = await self._cluster.sender.send(batch.region, "KvPrewrite", request, backoff)
             done = answer if isinstance(answer, kvrpcpb.PrewriteResponse) and not answer.errors else None
             if done is not None:
@@ -192,41 +176,6 @@ class TwoPhaseCommit:
             if isinstance(answer, Missed):
                 return answer
             await self._cluster.locks.resolve([lock_of(error) for error in answer.errors], 0, backoff)
-
-    def _sending(self, batch: Batch, request: kvrpcpb.PrewriteRequest) -> None:
-        """With async commit any prewrite may be the one that commits."""
-        if request.use_async_commit:
-            self._undecided = self._async.sent(batch.keys)
-
-    def _prewrite_request(self, batch: Batch) -> kvrpcpb.PrewriteRequest:
-        request = kvrpcpb.PrewriteRequest(
-            context=batch.region.context(),
-            mutations=[self._mutation(key) for key in batch.keys],
-            primary_lock=self._primary,
-            start_version=self._start_ts,
-            lock_ttl=lock_ttl_ms(self._buffer.size_bytes, self._age_ms()),
-            txn_size=len(self._keys),
-            min_commit_ts=self._min_commit_ts,
-            try_one_pc=self._one_phase and len(batch.keys) == len(self._keys),
-            use_async_commit=self._async.wanted,
-            max_commit_ts=self._limit.max_commit_ts if self._limit else 0,
-        )
-        if self._async.wanted and self._primary in batch.keys:
-            request.secondaries.extend(key for key in self._locked if key != self._primary)
-        if self._pessimistic is not None:
-            held = self._pessimistic.held
-            request.for_update_ts = self._pessimistic.for_update_ts
-            request.pessimistic_actions.extend(_LOCKED if key in held else _CHECK_NOW for key in batch.keys)
-        return request
-
-    def _mutation(self, key: bytes) -> kvrpcpb.Mutation:
-        entry = self._buffer.get(key)
-        assert entry is not None
-        return kvrpcpb.Mutation(op=entry.change.value, key=key, value=entry.value)
-
-    def _size_of(self, key: bytes) -> int:
-        entry = self._buffer.get(key)
-        return len(key) + (len(entry.value) if entry is not None else 0)
 
     def _start_heart(self) -> asyncio.Task[None]:
         every_ms = lock_ttl_ms(self._buffer.size_bytes, 0) / 2
@@ -340,27 +289,10 @@ class TwoPhaseCommit:
         await send_all(self._cluster, keys, len, act, backoff, budget_each=True)
 
     def _roll_back_later(self) -> None:
-        found = {key for batch in self._may_be_locked.values() for key in batch if _locks(self._buffer, key)}
+        locked = set(self._locked)
+        found = {key for batch in self._may_be_locked.values() for key in batch if key in locked}
         keys = sorted(found.union(self._pessimistic.touched() if self._pessimistic else ()))
         if keys:
-            self._cluster.background.start(self._roll_back(keys), f"roll-back of {self._start_ts}")
-
-    async def _roll_back(self, keys: Sequence[bytes]) -> None:
-        async def act(batch: Batch, backoff: Backoff) -> Missed | None:
-            request = kvrpcpb.BatchRollbackRequest(
-                context=batch.region.context(), start_version=self._start_ts, keys=batch.keys
+            self._cluster.background.start(
+                roll_back(self._cluster, self._start_ts, keys), f"roll-back of {self._start_ts}"
             )
-            answer = await self._cluster.sender.send(batch.region, "KvBatchRollback", request, backoff)
-            if isinstance(answer, Missed):
-                return answer
-            if answer.HasField("error"):
-                raise key_error_from_pb(answer.error)
-            return None
-
-        await send_all(self._cluster, keys, len, act, self._cluster.write_backoff("roll back"), budget_each=True)
-
-
-def _locks(buffer: MemBuffer, key: bytes) -> bool:
-    """Whether prewrite leaves a lock on the key; a mere check does not."""
-    entry = buffer.get(key)
-    return entry is not None and entry.change is not Change.CHECK_NOT_EXISTS

@@ -10,9 +10,9 @@ import pyarrow as pa
 from rutile_kv.client.bulk_load import CommittedRows
 from rutile_kv.client.fragment_plan import WholeNotPossible
 from rutile_kv.client.pd import RegionInfo
+from rutile_kv.client.prewrite_requests import CommitLimit
 from rutile_kv.client.scan_parts import ScanPart
 from rutile_kv.client.ticket_scan import HeldSnapshot, TicketScan
-from rutile_kv.client.two_phase import CommitLimit
 from rutile_kv.env.prompt import NotNow
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto import pdadminpb_pb2 as pdadminpb
