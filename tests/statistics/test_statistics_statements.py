@@ -56,6 +56,11 @@ def test_analyze_counts_rows_values_and_nulls() -> None:
         assert [warning.message for warning in done.warnings] == [f"Analyzed test.t: {ROWS} rows, {ROWS} sampled"]
         ((_, _, _, _, changed, count),) = await rows(session, "SHOW STATS_META")
         assert (changed, count) == (0, ROWS)
+        sizes = "SELECT table_rows, avg_row_length, data_length FROM information_schema.tables WHERE table_name = 't'"
+        ((table_rows, row_bytes, data_bytes),) = await rows(session, sizes)
+        assert table_rows == ROWS and int(str(row_bytes)) > 8 and data_bytes == ROWS * int(str(row_bytes))
+        ((*_, shown_rows, shown_bytes),) = [row[:6] for row in await rows(session, "SHOW TABLE STATUS LIKE 't'")]
+        assert (shown_rows, shown_bytes) == (str(ROWS), str(row_bytes))
         shown = {row[3]: (row[6], row[7]) for row in await rows(session, "SHOW STATS_HISTOGRAMS")}
         assert shown["kind"] == (2, 0)
         assert "doc" not in shown

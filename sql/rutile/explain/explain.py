@@ -105,7 +105,7 @@ class _Explainer:
         if isinstance(plan, ConstantSelect):
             tree = PlanNode("Projection", info=", ".join(plan.names), children=[PlanNode("TableDual", info="rows:1")])
         else:
-            tree = _point_node(plan.finder, self._environment)
+            tree = point_node(plan.finder, self._environment)
         if not isinstance(plan, ConstantSelect | PointSelect):
             tree = PlanNode(type(statement).__name__, children=[tree])
         if analyze:
@@ -161,7 +161,8 @@ class _Explainer:
 # --- trees ------------------------------------------------------------------------------------------------------------
 
 
-def _point_node(finder: KeyFinder, environment: Environment) -> PlanNode:
+def point_node(finder: KeyFinder, environment: Environment) -> PlanNode:
+    """The reading of rows by key."""
     keys = finder.keys(environment)
     name = "Point_Get" if len(keys) == 1 else "Batch_Point_Get"
     node = PlanNode(name, access=f"table:{finder.table.schema.name}", est_rows=str(len(keys)))

@@ -19,6 +19,7 @@ from rutile.execution.joined_change import run_joined_change
 from rutile.execution.point import run_constant
 from rutile.execution.reading import NO_TIMEOUT_S, ReadContext, RunFacts
 from rutile.explain.explain import explain_query
+from rutile.explain.plan_text import text_of_query
 from rutile.expressions.compile import UTC, Environment, NotCompilable
 from rutile.parse import statements as st
 from rutile.parse.table_finder import TableFinder
@@ -256,6 +257,7 @@ class Queries:
         txn = await self.reading_transaction()
         plan = plan.on_engines(self._session.engines)
         table, facts = await self._read(plan, txn, time_limited=True)
+        self._session.plan_run = lambda: text_of_query(plan, facts)
         result = Result.of_table(table) if plan.dialect == "duckdb" else shaped(table, plan.columns)
         result.warnings += [SqlWarning("Warning", each.code, each.message) for each in facts.complaints(plan)]
         return result, facts

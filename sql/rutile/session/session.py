@@ -40,7 +40,7 @@ from rutile.session.sequences import SessionSequences
 from rutile.session.shaped import ShapedStatements
 from rutile.session.stale_reads import StaleReads
 from rutile.session.statement_summary import LONGEST_TEXT as MAX_SHAPE_TEXT
-from rutile.session.statement_summary import Ran
+from rutile.session.statement_summary import MakePlan, Ran
 from rutile.session.storage import KvTransaction
 from rutile.session.streams import ResultStream, Streams
 from rutile.session.temporary import TemporaryTables
@@ -96,6 +96,8 @@ class Session:
         self.found_rows = 0
         self._shape_text: str | None = None
         """The running statement without its literals."""
+        self.plan_run: MakePlan | None = None
+        """Tells the plan of the statement under way, once it has run."""
         self.plan_from_cache = False
         """Whether the statement under way has found its plan ready made."""
         self.last_plan_from_cache = False
@@ -202,6 +204,7 @@ class Session:
         self.warnings = []
         self.row_count, self.found_rows = -1, rows
         self.last_plan_from_cache = True
+        self.plan_run = None
         self.counters.questions += 1
         self.activity.end()
         self._remember(sql, shape, seconds, (rows, 0, 0, 0))
@@ -235,6 +238,7 @@ class Session:
             raise SqlError(errors.ER_UNKNOWN, "the session is closed")
         self.counters.questions += 1
         self._cancelled = self.plan_from_cache = False
+        self.plan_run = None
         self.cancel_token = CancelToken()
         self._running = asyncio.current_task()
         self.activity.begin(sql)
@@ -266,7 +270,7 @@ class Session:
         slow_s = self.variables.number("tidb_slow_log_threshold") / 1000
         self.counters.count(shape)
         self.counters.slow_queries += int(seconds >= slow_s)
-        shared.history.add(ran, slow_s)
+        shared.history.add(ran, slow_s, None if ran.failures else self.plan_run)
 
     def _noted(self, error: SqlError) -> SqlError:
         """The error, after the notes of the next SHOW WARNINGS have it."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rutile.execution.insert import Inserter, evaluate_rows
 from rutile.execution.point import run_constant, run_delete, run_select, run_update
 from rutile.execution.range_select import run_range
+from rutile.explain.plan_text import text_of_point
 from rutile.expressions.compile import UTC, Environment, NotCompilable
 from rutile.parse.lexer import Shape, is_point_verb, shape_of
 from rutile.parse.table_finder import ViewNamed
@@ -80,6 +81,7 @@ class ShapedStatements:
         if isinstance(plan, RangeSelect):
             return await self._range_select(plan, environment)
         if not isinstance(plan, InsertPlan):
+            self._session.plan_run = lambda: text_of_point(plan, environment)
             return await self.run_point(plan, environment)
         if shape.rows < LARGE_INSERT_ROWS or self._session.holds_locks:
             return await self._insert_shaped(plan, shape, environment)

@@ -12,9 +12,12 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from rutile.rows.temporal import format_datetime
+
+if TYPE_CHECKING:
+    from rutile.explain.plan_text import PlanText
 
 WINDOW_S = 1800
 """TiDB's tidb_stmt_summary_refresh_interval."""
@@ -22,6 +25,7 @@ WINDOWS_KEPT = 24
 DIGESTS_KEPT = 3000
 SLOW_KEPT = 1000
 LONGEST_TEXT = 4096
+MakePlan = Callable[[], "PlanText"]
 _SECRETIVE = ("create user", "alter user", "set password", "grant ", "identified ")
 
 
@@ -69,6 +73,8 @@ class Summary:
     shortest_s: float = float("inf")
     rows_sent: int = 0
     rows_affected: int = 0
+    plan: PlanText | None = None
+    """Of the first that had one."""
 
     def add(self, ran: Ran) -> None:
         """Count one more."""
@@ -95,7 +101,7 @@ class Window:
     begun: datetime
     summaries: OrderedDict[tuple[str, str, str], Summary] = field(default_factory=OrderedDict)
 
-    def add(self, ran: Ran) -> None:
+    def add(self, ran: Ran, plan: MakePlan | None = None) -> None:
         key = (ran.database, ran.shape, ran.user)
         known = self.summaries.get(key)
         if known is None:
@@ -105,6 +111,8 @@ class Window:
         else:
             self.summaries.move_to_end(key)
         known.add(ran)
+        if known.plan is None and plan is not None:
+            known.plan = plan()
 
 
 class StatementHistory:
@@ -117,11 +125,11 @@ class StatementHistory:
         """The current one last."""
         self.slow: deque[Ran] = deque(maxlen=SLOW_KEPT)
 
-    def add(self, ran: Ran, slow_s: float) -> None:
-        """Note a statement; one of `slow_s` seconds or more is slow."""
+    def add(self, ran: Ran, slow_s: float, plan: MakePlan | None = None) -> None:
+        """Note a statement; one of `slow_s` seconds or more is slow. `plan` is asked for once for each digest."""
         if (ran.ended - self.windows[-1].begun).total_seconds() >= WINDOW_S:
             self.windows.append(Window(ran.ended))
-        self.windows[-1].add(ran)
+        self.windows[-1].add(ran, plan)
         if ran.seconds >= slow_s:
             self.slow.append(ran)
             if self._slow_file is not None:

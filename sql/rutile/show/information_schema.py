@@ -10,6 +10,8 @@ from rutile.catalog.model import CatalogSnapshot, TableInfo
 from rutile.ddl.keys import column_extra, column_key, key_parts
 from rutile.ddl.show_create import value_text
 from rutile.show.information_schema_fixed import FIXED_TABLES
+from rutile.show.sizes import TableSize, size_of
+from rutile.statistics.known import KnownStatistics
 from rutile_coprocessor.schema import Column, ColumnType, Kind, TableSchema
 
 _TEXT = ColumnType(Kind.VARCHAR, length=2048)
@@ -29,6 +31,10 @@ def plain_columns(names: str) -> dict[str, ColumnType]:
     """Columns by name; those that end with `#` are numbers, with `-#` numbers that may be negative."""
     kinds = {"": _TEXT, "#": _NUMBER, "-#": _SIGNED}
     return {name.rstrip("-#"): kinds[name[len(name.rstrip("-#")) :]] for name in names.split()}
+
+
+_SIZE_COLUMN = 7
+"""TABLE_ROWS in TABLES; AVG_ROW_LENGTH and DATA_LENGTH follow."""
 
 
 def visible_databases(catalog: CatalogSnapshot) -> list[str]:
@@ -187,16 +193,26 @@ TABLES: dict[str, tuple[TableSchema, Callable[[CatalogSnapshot], _Rows]]] = {
 """Table name to its schema and what makes its rows."""
 
 
+def _sized(row: tuple[object, ...], statistics: KnownStatistics) -> tuple[object, ...]:
+    """A row of TABLES with what statistics say, found by its last column, the table's id."""
+    table_id = row[-1]
+    size = size_of(statistics, table_id) if isinstance(table_id, int) else TableSize()
+    at = _SIZE_COLUMN
+    return (*row[:at], size.rows, size.row_bytes, size.data_bytes, *row[at + 3 :])
+
+
 def virtual_schema(name: str) -> TableSchema | None:
     """The schema of an information_schema table."""
     found = TABLES.get(name.lower())
     return found[0] if found else None
 
 
-def virtual_rows(name: str, catalog: CatalogSnapshot) -> pa.RecordBatch:
+def virtual_rows(name: str, catalog: CatalogSnapshot, statistics: KnownStatistics) -> pa.RecordBatch:
     """The rows of an information_schema table."""
     schema, rows_of = TABLES[name.lower()]
     rows = rows_of(catalog)
+    if name.lower() == "tables":
+        rows = [_sized(row, statistics) for row in rows]
     wanted = schema.arrow_schema()
     columns = list(zip(*rows, strict=True)) if rows else [()] * len(wanted)
     arrays = [pa.array(values, field.type) for values, field in zip(columns, wanted, strict=True)]

@@ -49,7 +49,7 @@ async def _seen(session: Session, found: Iterable[Ran]) -> list[Ran]:
 _SUMMARY = (
     "SUMMARY_BEGIN_TIME SUMMARY_END_TIME STMT_TYPE SCHEMA_NAME DIGEST DIGEST_TEXT SAMPLE_USER EXEC_COUNT# SUM_ERRORS#"
     " SUM_WARNINGS# SUM_LATENCY# MAX_LATENCY# MIN_LATENCY# AVG_LATENCY# AVG_RESULT_ROWS# AVG_AFFECTED_ROWS# FIRST_SEEN"
-    " LAST_SEEN QUERY_SAMPLE_TEXT"
+    " LAST_SEEN QUERY_SAMPLE_TEXT PLAN PLAN_DIGEST"
 )
 
 
@@ -60,8 +60,12 @@ def _summary_row(window: Window, end: datetime, summary: Summary) -> tuple[objec
         format_datetime(window.begun), format_datetime(end), ran.kind, ran.database, digest_of(ran.shape), ran.shape,
         ran.user, count, summary.errors, summary.warnings, *(int(each * _NANOSECONDS) for each in latencies),
         summary.rows_sent // count, summary.rows_affected // count, format_datetime(summary.first.ended),
-        format_datetime(ran.ended), ran.text,
+        format_datetime(ran.ended), ran.text, *_plan(summary),
     )  # fmt: skip
+
+
+def _plan(summary: Summary) -> tuple[str, str]:
+    return ("", "") if summary.plan is None else (summary.plan.text, summary.plan.digest)
 
 
 async def _summaries(session: Session, windows: list[Window]) -> Rows:

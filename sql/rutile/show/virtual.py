@@ -74,7 +74,7 @@ async def virtual_batches(
     for key in keys:
         known = _TABLES.get(key)
         if known is None:
-            found[key] = virtual_rows(key[1], catalog)
+            found[key] = virtual_rows(key[1], catalog, session.shared.statistics)
         else:
             schema, make = known
             found[key] = batch_of(schema, await make(session, catalog))
