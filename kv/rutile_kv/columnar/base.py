@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bisect
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -13,21 +12,13 @@ import pyarrow as pa
 from rutile_coprocessor.pruning import Use
 from rutile_coprocessor.schema import TableSchema
 from rutile_kv.columnar.pending import Chunk, Pending
+from rutile_kv.columnar.sorted_keys import KeyRange, SortedKeys, key_at, keys_size_bytes, positions_in
 from rutile_kv.columnar.zones import Zone, has_zones, is_wanted, zone_of
-from rutile_proto.codec import ByteMatrix
-
-KeyRange = tuple[bytes, bytes]
-"""[start, end) of user keys; an empty end is the end of the key space."""
-
-SortedKeys = ByteMatrix | list[bytes]
-"""User keys in ascending order: uint8[n, length] where all have one length, else one by one."""
 
 KEYS_ID = -2
 """The keys' place among column ids, which are positive, but for the hidden handle's."""
 Place = tuple[int, int]
 """A chunk of a column, by the column's id (KEYS_ID: of the keys) and the chunk's number."""
-KEY_OVERHEAD_BYTES = 57
-"""What CPython adds to a bytes object in a list; counted against the budget."""
 
 
 @dataclass(frozen=True)
@@ -61,13 +52,13 @@ class TableBase:
         """Bytes of column buffers and keys."""
         held = [*self.columns.values(), *self.waiting.values()]
         arrays: int = sum(array.nbytes for chunks in held for array in chunks)
-        return arrays + sum(map(_keys_size_bytes, self.keys))
+        return arrays + sum(map(keys_size_bytes, self.keys))
 
     @cached_property
     def held_bytes(self) -> int:
         """The part of `size_bytes` that is this process's own memory."""
         arrays: int = sum(array.nbytes for array in self._own_arrays())
-        return arrays + self._added_bytes + sum(_keys_size_bytes(keys) for keys in self._own_keys())
+        return arrays + self._added_bytes + sum(keys_size_bytes(keys) for keys in self._own_keys())
 
     @property
     def _added_bytes(self) -> int:
@@ -99,7 +90,7 @@ class TableBase:
         shared = set(map(id, newer._own_arrays()))
         arrays: int = sum(array.nbytes for array in self._own_arrays() if id(array) not in shared)
         kept = set(map(id, newer.keys))
-        return arrays + sum(_keys_size_bytes(keys) for keys in self._own_keys() if id(keys) not in kept)
+        return arrays + sum(keys_size_bytes(keys) for keys in self._own_keys() if id(keys) not in kept)
 
     def missing(self, column_ids: Sequence[int]) -> list[int]:
         """Those of `column_ids` not decoded yet, in the order asked."""
@@ -159,7 +150,9 @@ class TableBase:
         """The rows inside `bounds`: slices, no copies but for columns that wait."""
         if self.waiting:
             return self.whole().within(bounds)
-        cut = [(number, low, high) for number, keys in enumerate(self.keys) for low, high in _positions(keys, [bounds])]
+        cut = [
+            (number, low, high) for number, keys in enumerate(self.keys) for low, high in positions_in(keys, [bounds])
+        ]
         chosen = cut or [(0, 0, 0)]
         keys = tuple(self.keys[number][low:high] for number, low, high in chosen)
         columns = {
@@ -225,7 +218,7 @@ class TableBase:
             if number in without:
                 continue
             arrays = [self.columns[column_id][number] for column_id in column_ids]
-            for low, high in _positions(keys, ranges):
+            for low, high in positions_in(keys, ranges):
                 sliced = [array.slice(low, high - low) for array in arrays]
                 found.append(pa.RecordBatch.from_arrays(sliced, schema=schema))
         return found
@@ -243,11 +236,6 @@ def _arrived(base: TableBase, place: Place, mapped: set[Place], zones: dict[Plac
     if zone is not None:
         zones[place] = zone
     return array
-
-
-def overlaps(one: KeyRange, other: KeyRange) -> bool:
-    """Whether two ranges have a key in common."""
-    return (not other[1] or one[0] < other[1]) and (not one[1] or other[0] < one[1])
 
 
 def _places_beside(
@@ -269,29 +257,6 @@ def _first_key(base: TableBase) -> bytes:
     return key_at(base.keys[0], 0) if base.row_count else b""
 
 
-def lower_bound(keys: SortedKeys, bound: bytes) -> int:
-    """The position of the first key that is not below `bound`."""
-    if isinstance(keys, list):
-        return bisect.bisect_left(keys, bound)
-    return bisect.bisect_left(range(len(keys)), bound, key=lambda position: keys[position].tobytes())
-
-
-def key_at(keys: SortedKeys, position: int) -> bytes:
-    key = keys[position]
-    return key if isinstance(key, bytes) else key.tobytes()
-
-
-def _positions(keys: SortedKeys, ranges: Sequence[KeyRange]) -> list[tuple[int, int]]:
-    """[low, high) positions of `keys` inside each range, empty ones left out."""
-    spans = []
-    for start, end in ranges:
-        low = lower_bound(keys, start)
-        high = lower_bound(keys, end) if end else len(keys)
-        if low < high:
-            spans.append((low, high))
-    return spans
-
-
 def _in_chunks(arrays: tuple[pa.Array, ...], lengths: Sequence[int]) -> tuple[pa.Array, ...]:
     """The same values in chunks of `lengths`."""
     if list(map(len, arrays)) == list(lengths):
@@ -299,9 +264,3 @@ def _in_chunks(arrays: tuple[pa.Array, ...], lengths: Sequence[int]) -> tuple[pa
     whole = pa.concat_arrays(arrays)
     ends = accumulate(lengths)
     return tuple(whole.slice(end - length, length) for end, length in zip(ends, lengths, strict=True))
-
-
-def _keys_size_bytes(keys: SortedKeys) -> int:
-    if isinstance(keys, list):
-        return sum(map(len, keys)) + KEY_OVERHEAD_BYTES * len(keys)
-    return keys.nbytes

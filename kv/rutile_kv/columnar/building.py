@@ -24,9 +24,10 @@ import pyarrow as pa
 from rutile_coprocessor.column_types import ColumnType, Kind
 from rutile_coprocessor.row import RowCodec
 from rutile_coprocessor.schema import HIDDEN_HANDLE, TableSchema
-from rutile_kv.columnar.base import KeyRange, SortedKeys, TableBase
+from rutile_kv.columnar.base import TableBase
 from rutile_kv.columnar.keys import BaseKey
 from rutile_kv.columnar.rows import Check, RowScan, handles_of
+from rutile_kv.columnar.sorted_keys import KeyRange, SortedKeys
 from rutile_kv.engine.api import Reader
 from rutile_kv.mvcc.bulk import visible_blocks
 from rutile_proto.keys import storage_bound

@@ -25,8 +25,9 @@ import pyarrow as pa
 
 from rutile_coprocessor.schema import TableSchema
 from rutile_kv.columnar import zones
-from rutile_kv.columnar.base import KEYS_ID, Place, SortedKeys, TableBase
+from rutile_kv.columnar.base import KEYS_ID, Place, TableBase
 from rutile_kv.columnar.keys import BaseKey
+from rutile_kv.columnar.sorted_keys import SortedKeys
 from rutile_kv.columnar.zones import Zone
 from rutile_proto.errors import InvalidRequest
 

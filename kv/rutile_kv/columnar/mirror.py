@@ -15,13 +15,14 @@ import pyarrow as pa
 from rutile_coprocessor.pruning import Use
 from rutile_coprocessor.row import RowCodec
 from rutile_coprocessor.schema import HIDDEN_HANDLE, TableSchema
-from rutile_kv.columnar.base import KeyRange, TableBase
+from rutile_kv.columnar.base import TableBase
 from rutile_kv.columnar.building import base_of, column_id, plan_build, scan_for, with_handles
 from rutile_kv.columnar.cache import ArrowCache
 from rutile_kv.columnar.keys import BaseKey
 from rutile_kv.columnar.overlay import Overlay, lay_over, overlay_of, touched_chunks
 from rutile_kv.columnar.pins import Held, RegionPin
 from rutile_kv.columnar.rows import Check, handles_of, read_rows
+from rutile_kv.columnar.sorted_keys import KeyRange
 from rutile_kv.engine.api import Reader
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto.keys import table_range, user_bound

@@ -30,9 +30,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from rutile_kv.columnar.base import KEYS_ID, KeyRange, Place, SortedKeys, TableBase, key_at, lower_bound
+from rutile_kv.columnar.base import KEYS_ID, Place, TableBase
 from rutile_kv.columnar.delta import Entries
 from rutile_kv.columnar.pending import Change, Chunk, Pending, Positions, Reordered, Replaced, array_of, changed
+from rutile_kv.columnar.sorted_keys import KeyRange, SortedKeys, key_at, lower_bound
 from rutile_kv.columnar.zones import Zone
 from rutile_kv.engine.api import CF_WRITE, Cf, Reader
 from rutile_kv.mvcc.bulk import VisibleRows, read_visible, sorted_user_keys

@@ -18,8 +18,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from rutile_kv.columnar.base import TableBase, overlaps
+from rutile_kv.columnar.base import TableBase
 from rutile_kv.columnar.delta import DeltaLog, Entries
+from rutile_kv.columnar.sorted_keys import overlaps
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto.keys import table_range, user_bound
 

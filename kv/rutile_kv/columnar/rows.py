@@ -11,7 +11,7 @@ import pyarrow as pa
 from rutile_coprocessor.row import RowCodec
 from rutile_coprocessor.row_arrow import Int64Array
 from rutile_coprocessor.schema import HIDDEN_HANDLE
-from rutile_kv.columnar.base import KeyRange, SortedKeys
+from rutile_kv.columnar.sorted_keys import KeyRange, SortedKeys
 from rutile_kv.engine.api import Reader
 from rutile_kv.mvcc.bulk import VisibleRows, read_visible, visible_blocks
 from rutile_proto.codec import ByteMatrix, decode_int64_array

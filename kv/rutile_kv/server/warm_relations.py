@@ -24,9 +24,10 @@ from typing import TypeAlias
 import pyarrow as pa
 
 from rutile_coprocessor.scan_source import ScanSource
-from rutile_kv.columnar.base import KeyRange, TableBase
+from rutile_kv.columnar.base import TableBase
 from rutile_kv.columnar.mirror import MirrorReader, Path, RegionData, TableRead, TableRequest
 from rutile_kv.columnar.rows import Check
+from rutile_kv.columnar.sorted_keys import KeyRange
 from rutile_kv.server.narrow_chunks import NarrowChunks
 
 MAX_RELATIONS = 256
