@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from rutile.execution.query import RunFacts
+from rutile.execution.reading import RunFacts
 from rutile.explain.explain import plan_tree, point_node
 from rutile.expressions.compile import Environment
 from rutile.planner.point import ConstantSelect, PointPlan
