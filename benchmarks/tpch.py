@@ -2,8 +2,8 @@
 
 Prints rows/s of the import against DuckDB's CREATE TABLE AS, and each query cold (first run) and hot (best of
 three) against DuckDB hot. The answers of both are compared: one that differs ends the benchmark with an error.
-`--scale` is the scale factor. `--updates N` runs the hot queries once more while N rows a second of lineitem are
-updated by transactions, and compares the answers of one snapshot before and after more updates. `--restart` kills all
+`--scale` is the scale factor. `--updates N` runs the hot queries once more while N rows a second are updated and
+inserted by transactions, and compares each answer with the row store's at the same timestamp. `--restart` kills all
 stores and times the first answers with the mirror's files and without them. `--data DIR` keeps files and cluster
 there, and starts from what it finds.
 """
@@ -13,11 +13,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import math
-import random
 import shutil
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
@@ -31,13 +29,10 @@ from rutile.nodes.playground import Playground
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from tpch_queries import QUERIES
+from tpch_updates import Stock, Updates, is_exact
 
 LOADED = "loaded"
 """An empty file beside a cluster that holds all the rows."""
-BATCH = 50
-"""Rows in a statement, and transaction, of the updates."""
-CLIENTS = 4
-UPDATE = "UPDATE lineitem SET l_quantity = {quantity} WHERE l_orderkey IN ({keys}) AND l_linenumber = 1"
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -143,75 +138,23 @@ def _print_memory(cluster: Playground) -> None:
         print(f"{store.name}: {sizes['RssAnon']} MB of its own, {sizes['RssFile']} MB of files")
 
 
-class Updates:
-    """Threads that update rows of lineitem, so many a second together, a batch to a statement and a transaction."""
-
-    def __init__(self, address: str, rows_a_second: int) -> None:
-        self._address, self._pause = address, CLIENTS * BATCH / rows_a_second
-        self._stopped = threading.Event()
-        self._threads = [threading.Thread(target=self._run, args=(number,)) for number in range(CLIENTS)]
-        self._done = [0] * CLIENTS
-
-    @property
-    def rows(self) -> int:
-        """Updated and committed so far."""
-        return sum(self._done)
-
-    def _run(self, number: int) -> None:
-        chance = random.Random(number)
-        with rutile.connect(self._address) as connection, connection.cursor() as cursor:
-            cursor.execute("SELECT o_orderkey FROM orders WHERE o_orderkey % 256 < 4")
-            keys = [key for (key,) in cursor.fetchall()][number::CLIENTS]
-            due = time.perf_counter()
-            while not self._stopped.wait(max(0.0, due - time.perf_counter())):
-                due += self._pause
-                chosen = ", ".join(map(str, sorted(chance.sample(keys, BATCH))))
-                cursor.execute(UPDATE.format(quantity=chance.randrange(1, 50), keys=chosen))
-                self._done[number] += cursor.rowcount
-                connection.commit()
-
-    def __enter__(self) -> Updates:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._stopped.set()
-        for thread in self._threads:
-            thread.join()
-
-
 def _under_updates(
     cluster: Playground, connection: rutile.Connection, rows_a_second: int, idle: dict[int, float]
 ) -> None:
-    print(f"under {rows_a_second} updates/s: query, hot s, ratio to idle")
-    started, total = time.perf_counter(), 0.0
-    with Updates(cluster.sql_address, rows_a_second) as updates:
+    print(f"under {rows_a_second} rows/s updated and inserted: query, hot s, ratio to idle")
+    total = 0.0
+    with Updates(cluster.sql_address, Stock.of(connection), rows_a_second) as updates:
+        started, before = time.perf_counter(), updates.rows
         for number, query in sorted(QUERIES.items()):
             hot = min(seconds(lambda q=query: connection.execute(q).arrow()) for _ in range(3))
             total += hot
-            print(f"Q{number:<5} {hot:9.3f} {hot / idle[number]:8.2f}x")
-        for number in (1, 6):
-            print(f"Q{number}: one snapshot, twice, with updates between: {_is_steady(connection, number, updates)}")
-    rate = updates.rows / (time.perf_counter() - started)
-    print(f"total  {total:9.3f} {total / sum(idle.values()):8.2f}x; {rate:,.0f} rows/s were updated")
-
-
-def _is_steady(connection: rutile.Connection, number: int, updates: Updates) -> str:
-    answers = []
-    connection.begin(read_only=True)
-    for _ in range(2):
-        answers.append([tuple(map(_rounded, row)) for row in connection.execute(QUERIES[number]).fetchall()])
-        target, deadline = updates.rows + 10 * BATCH, time.perf_counter() + 60
-        while updates.rows < target and time.perf_counter() < deadline:
-            time.sleep(0.05)
-    connection.rollback()
-    return "the same answer" if answers[0] == answers[1] else f"DIFFERENT: {answers}"
-
-
-def _rounded(value: object) -> object:
-    """Sums of doubles depend on the order of the rows."""
-    return round(value, 6) if isinstance(value, float) else value
+            print(f"Q{number:<5} {hot:9.3f} {hot / idle[number]:8.2f}x", flush=True)
+        rate = (updates.rows - before) / (time.perf_counter() - started)
+        print(f"total  {total:9.3f} {total / sum(idle.values()):8.2f}x; {rate:,.0f} rows/s were written", flush=True)
+        wrong = [number for number, query in sorted(QUERIES.items()) if not is_exact(connection, query)]
+    if wrong:
+        raise SystemExit(f"answers that are NOT those of the row store at the same timestamp: {wrong}")
+    print("all 22 answers were those of the row store at the same timestamp")
 
 
 def _after_restart(cluster: Playground) -> None:
