@@ -17,6 +17,9 @@ import pyarrow.compute as pc
 
 from rutile_coprocessor.pruning import Bounds, Use, Value, may_hold
 
+FEW = 32
+"""Values that are looked at one by one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Zone:
@@ -34,10 +37,19 @@ def zone_of(array: pa.Array) -> Zone | None:
     """The zone of a chunk; None for a type that has none, or doubles that are not all numbers."""
     if not has_zones(array.type):
         return None
+    if len(array) <= FEW:
+        return _zone_of_few([value for value in array.to_pylist() if value is not None])
     if pa.types.is_floating(array.type) and pc.any(pc.is_nan(array)).as_py():
         return None
     ends = pc.min_max(array)
     return Zone(ends["min"].as_py(), ends["max"].as_py())
+
+
+def _zone_of_few(values: Sequence[Value]) -> Zone | None:
+    """Without a step that gives up the interpreter's lock, which costs a worker of a busy store more than the rest."""
+    if any(value != value for value in values):
+        return None
+    return Zone(min(values), max(values)) if values else Zone(None, None)
 
 
 def joined(one: Zone, other: Zone | None) -> Zone | None:
