@@ -26,8 +26,9 @@ When may a read at `ts` on a snapshot of applied index B use them instead of the
 Then the rows are, per key: the newest record of the delta not above `ts`, if it has one, else the row of the base.
 `overlay` computes that in bulk and copies only the chunks the delta touches.
 
-A read that sees all of the delta leaves behind what it computed as the next base, if it has every column of the base,
-or if the columns it did not ask for cost little: those an UPDATE leaves alone are the same arrays in both bases.
+A read that sees all of the delta leaves behind what it computed as the next base. Columns it did not ask for cost it
+nothing: the base notes what became of their chunks, and whoever asks for them makes them (`pending`); columns an UPDATE
+leaves alone stay the same arrays. A read that is older than the newest commit keeps nothing.
 Otherwise it is charged for the delta, and once all reads have paid what making a new base costs, one is made behind
 their backs (`mirror.MirrorReader.fold`, called by the server's `MirrorKeeper`). No query waits for that. The base that
 was replaced stays until the next: a reader whose timestamp is of a moment before uses that one. Bases and logs are
