@@ -15,5 +15,6 @@
 * `streams` gives a result batch by batch; `scan_tickets` knows which queries can be read in parts for it, or by others.
 * `variables` are the session's and the cluster's (SET GLOBAL, kept in the catalogue); `counters` is what SHOW STATUS
   adds up, `tracking` what a client is told of changes, `charsets` how texts are written at the edge.
+* `queries` has the general path of what reads, `data_changes` of what changes.
 * `duckdb_door` takes statements in DuckDB's dialect (Ibis comes in there); everything behind the door is the same.
 """

@@ -204,7 +204,7 @@ class DuckDbDoor:
         inner = exp.Subquery(this=source.copy(), alias=exp.TableAlias(this=exp.to_identifier("source"), columns=places))
         query = await self.plan(exp.select(*values).from_(inner))
         loaded = None if replaces or query.scans or query.virtual else await self._load(plan, query)
-        return loaded or await self._session.queries.insert_query(plan, query)
+        return loaded or await self._session.queries.changes.insert_query(plan, query)
 
     async def _load(self, plan: InsertPlan, query: QueryPlan) -> Result | None:
         """Many rows of the session's own, for an empty table: in bulk, as an import. None if it is to be an INSERT."""

@@ -1,4 +1,4 @@
-"""The general path of a session's queries and data changes: plan, run, shape the result."""
+"""The general path of a session's queries: plan, run, shape the result. `data_changes` has that of what changes."""
 
 from __future__ import annotations
 
@@ -11,11 +11,7 @@ from sqlglot import exp
 
 from rutile import errors
 from rutile.catalog.model import CatalogSnapshot
-from rutile.errors import SqlError
-from rutile.execution.change import run_change
-from rutile.execution.insert import evaluate_rows
 from rutile.execution.join_choice import JoinLimits
-from rutile.execution.joined_change import run_joined_change
 from rutile.execution.point import run_constant
 from rutile.execution.reading import NO_TIMEOUT_S, ReadContext, RunFacts
 from rutile.explain.explain import explain_query
@@ -23,9 +19,6 @@ from rutile.explain.plan_text import text_of_query
 from rutile.expressions.compile import UTC, Environment, NotCompilable
 from rutile.parse import statements as st
 from rutile.parse.table_finder import TableFinder
-from rutile.planner.change import ChangePlan, plan_delete, plan_update
-from rutile.planner.insert import InsertPlan, insert_query, plan_insert, wrong_value_count
-from rutile.planner.joined_change import is_joined, plan_joined
 from rutile.planner.literals import bind
 from rutile.planner.names import OutputColumn, TableKey, base_tables, output_columns, qualify_names
 from rutile.planner.point import FindTable, NotPoint, plan_constant
@@ -33,6 +26,7 @@ from rutile.planner.query import QueryPlan, plan_query
 from rutile.planner.views import expand_views
 from rutile.rows.access import Row, TableAccess
 from rutile.session.current_reads import CurrentView
+from rutile.session.data_changes import DataChanges
 from rutile.session.locking_reads import KeyQuery, LockWish, SkippingQuery, key_query, take_locks
 from rutile.session.query_errors import DECIMAL_OVERFLOW, from_duckdb
 from rutile.session.result import Result, SqlWarning, rows_of_table
@@ -52,6 +46,7 @@ class Queries:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self.changes = DataChanges(session)
 
     async def run(self, statement: st.Statement, sql: str | None, environment: Environment) -> Result:
         """Run a query or data change, or explain one. The plan of a query is kept under `sql`."""
@@ -61,27 +56,11 @@ class Queries:
                 if ts is not None:
                     return await self._query_of_the_past(expression, environment, ts)
                 return await self._query(expression, sql, environment)
-            case st.Insert():
-                return await self._insert(statement, environment)
-            case st.Update() | st.Delete() if self._is_unsafe(statement):
-                raise unsafe_change()
-            case st.Update() | st.Delete() if is_joined(statement):
-                return await self._joined_change(statement, environment)
-            case st.Update():
-                plan = await self._session.planned(lambda find: plan_update(statement, find))
-                return await self._change(plan, environment, is_update=True)
-            case st.Delete():
-                plan = await self._session.planned(lambda find: plan_delete(statement, find))
-                return await self._change(plan, environment, is_update=False)
+            case st.Insert() | st.Update() | st.Delete():
+                return await self.changes.run(statement, environment)
             case st.Explain():
                 return await explain_query(self._session, statement, environment)
         raise AssertionError(f"not a query: {statement}")
-
-    def _is_unsafe(self, statement: st.Update | st.Delete) -> bool:
-        """Whether sql_safe_updates refuses it: a change of rows that neither WHERE nor LIMIT chooses."""
-        change = statement.expression
-        chosen = change.args.get("where") or change.args.get("limit")
-        return bool(self._session.variables.get("sql_safe_updates")) and not chosen
 
     # --- queries ---
 
@@ -142,7 +121,7 @@ class Queries:
 
         async def body(txn: KvTransaction) -> pa.Table:
             if locked is not None:
-                for key in keys.keys(await self._rows(locked, txn)):
+                for key in keys.keys(await self.rows(locked, txn)):
                     txn.lock(key)
             return (await self._read(plan, txn))[0]
 
@@ -173,7 +152,7 @@ class Queries:
         async def body(txn: KvTransaction) -> Result:
             if not isinstance(txn, CurrentView):
                 raise errors.not_supported("SKIP LOCKED in an optimistic transaction")
-            query = await skipping.lock_free(await self._rows(candidates, txn), txn)
+            query = await skipping.lock_free(await self.rows(candidates, txn), txn)
             plan = await self.plan(query, environment)
             return shaped((await self._read(plan, txn))[0], plan.columns)
 
@@ -320,61 +299,10 @@ class Queries:
                 raise
             return await self._session.shared.runner.run(plan.widened(), context)
 
-    # --- data changes ---
-
-    async def _insert(self, statement: st.Insert, environment: Environment) -> Result:
-        def make(find: FindTable) -> InsertPlan:
-            try:
-                return plan_insert(statement, find)
-            except NotPoint:
-                return insert_query(statement, find)
-
-        plan = await self._session.planned(make)
-        if plan.query is None:
-            return await self._session.shaped.insert(plan, evaluate_rows(plan, [environment]), environment)
-        query = await self.plan(plan.query, environment)
-        if len(query.columns) != len(plan.positions):
-            raise wrong_value_count(1)
-        # The rows are read by the transaction that writes them: in autocommit, again at each attempt.
-        return await self._session.shaped.insert_rows(plan, lambda txn: self._rows(query, txn), environment)
-
-    async def insert_query(self, plan: InsertPlan, query: QueryPlan) -> Result:
-        """Insert what a planned query gives; it is run by the transaction that writes."""
-        environment = self._session.environment(())
-        return await self._session.shaped.insert_rows(plan, lambda txn: self._rows(query, txn), environment)
-
-    async def _rows(self, query: QueryPlan, txn: KvTransaction) -> list[Row]:
+    async def rows(self, query: QueryPlan, txn: KvTransaction) -> list[Row]:
+        """The rows of a planned query, as `txn` sees them."""
         table, _ = await self._read(query, txn)
         return rows_of_table(table)
-
-    async def _change(self, plan: ChangePlan, environment: Environment, *, is_update: bool) -> Result:
-        query = await self.plan(plan.query, environment)
-
-        async def body(txn: KvTransaction) -> Result:
-            rows = await self._rows(query, txn)
-            return await run_change(plan, rows, txn, environment, is_update=is_update)
-
-        return await self._session.write([plan.table], body)
-
-    async def _joined_change(self, statement: st.Update | st.Delete, environment: Environment) -> Result:
-        plan = await self._session.planned(lambda find: plan_joined(statement, find))
-        query = await self.plan(plan.query, environment)
-        is_update = isinstance(statement, st.Update)
-
-        async def body(txn: KvTransaction) -> Result:
-            rows = await self._rows(query, txn)
-            return await run_joined_change(plan, rows, txn, environment, is_update=is_update)
-
-        return await self._session.write([each.table for each in plan.tables], body)
-
-
-def unsafe_change() -> SqlError:
-    """1175."""
-    message = (
-        "You are using safe update mode and you tried to update a table without a WHERE that uses a KEY column."
-        " Give a WHERE or a LIMIT, or SET sql_safe_updates = 0"
-    )
-    return SqlError(1175, message)
 
 
 def _constant_result(expression: exp.Expr, environment: Environment) -> Result | None:
