@@ -22,6 +22,7 @@ import sqlglot
 from sqlglot import exp
 
 from rutile.errors import ER_PARSE
+from rutile.parse.mysql_text import mysql_text
 
 ER_INTERNAL = 1815
 """TiDB's code for hints that mean something elsewhere, but not here."""
@@ -152,7 +153,7 @@ def _storages(hint: exp.Expr) -> Iterator[tuple[Engine, Sequence[exp.Expr]]]:
 
 
 def _complaints(hint: exp.Expr, sources: Mapping[str, tuple[str, str]]) -> list[Complaint]:
-    name, text = _name(hint), hint.sql(dialect="mysql")
+    name, text = _name(hint), mysql_text(hint)
     if name == "READ_FROM_STORAGE":
         storages = list(_storages(hint))
         if not storages or len(storages) < len(hint.expressions):
