@@ -76,3 +76,17 @@ def test_nul_bytes_are_for_strings() -> None:
         with pytest.raises(SqlError) as caught:
             number_parameters(sql)
         assert caught.value.code == 1064
+
+
+@pytest.mark.parametrize(
+    ("sql", "numbered"),
+    [("SELECT ?t", "SELECT :p0 t"), ("SELECT ?«, ?", "SELECT :p0 «, :p1"), ("SELECT ?,?+1", "SELECT :p0,:p1+1")],
+)
+def test_a_parameter_ends_where_its_mark_does(sql: str, numbered: str) -> None:
+    assert number_parameters(sql) == (numbered, numbered.count(":p"))
+
+
+def test_a_parameter_that_is_numbered_already_is_no_mysql() -> None:
+    with pytest.raises(SqlError, match="1064"):
+        number_parameters("SELECT :p0, ?")
+    assert number_parameters("SET @a := ':p0'") == ("SET @a := ':p0'", 0)

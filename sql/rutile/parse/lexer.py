@@ -204,11 +204,16 @@ def _take_literals(sql: str, params: Sequence[object]) -> tuple[str, tuple[objec
 
 
 def number_parameters(sql: str) -> tuple[str, int]:
-    """`sql` with its `?` as `:p0`, `:p1`, ... (sqlglot loses their order otherwise), and how many there are."""
+    """`sql` with its `?` as `:p0`, `:p1`, ... (sqlglot loses their order otherwise), and how many there are. Raises
+    1064 for a parameter that is written so already."""
     parts, position, count = [], 0, 0
     for token in _scan(sql):
+        if token.text == ":":
+            raise syntax_error(sql[token.start :])
         if token.kind == "parameter":
-            parts.append(sql[position : token.start] + f":p{count}")
+            after = sql[token.end : token.end + 1]
+            end = " " if after.isalnum() or after in ("_", "$") or after > "\x7f" else ""  # no part of the number
+            parts.append(sql[position : token.start] + f":p{count}{end}")
             position = token.end
             count += 1
     parts.append(sql[position:])
