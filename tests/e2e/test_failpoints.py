@@ -56,7 +56,7 @@ def check(path: Path, acknowledged: list[int]) -> None:
         connection.execute("CREATE TABLE IF NOT EXISTS afterwards (id INT PRIMARY KEY)")
 
 
-@pytest.mark.parametrize("failpoint", ["store.sync.before=exit@25", "pd.sync.after=exit@2"])
+@pytest.mark.parametrize("failpoint", ["store.sync.before=exit@12", "pd.sync.after=exit@2"])
 def test_a_kill_at_a_failpoint_loses_nothing(tmp_path: Path, failpoint: str) -> None:
     acknowledged, reached = write_until_killed(tmp_path, failpoint)
     assert reached

@@ -90,6 +90,7 @@ def test_abandoned_transactions_are_ended_first() -> None:
         start_ts = await client.timestamp()
         for key in (b"a", b"z"):  # alive for an hour by its time to live; the primary is a
             region = node.driver.store.find_region(storage_key(key))
+            await until(lambda: all(info.is_leader for info in node.driver.region_infos()))
             request = kvrpcpb.PrewriteRequest(
                 context=context_of(node.driver.store.region_info(region.id)),
                 mutations=[kvrpcpb.Mutation(op=kvrpcpb.Put, key=key, value=b"v")],
@@ -97,7 +98,7 @@ def test_abandoned_transactions_are_ended_first() -> None:
                 start_version=start_ts,
                 lock_ttl=3_600_000,
             )
-            assert not (await cluster.stubs[node.store_id].KvPrewrite(request)).errors
+            assert await cluster.stubs[node.store_id].KvPrewrite(request) == kvrpcpb.PrewriteResponse()
         await put(client, b"q", b"1")
         worker = GcWorker(client.cluster, life_time_s=0)
         assert await worker.end_transactions(start_ts - 1) == 0
