@@ -1,4 +1,4 @@
-"""What a store process can be told. Defaults are for a small machine: megabytes, not gigabytes."""
+"""What a store process can be told. Defaults are for a small machine, and grow with its memory where that pays."""
 
 from __future__ import annotations
 
@@ -7,10 +7,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rutile_kv.engine.options import machine_memory_bytes
+
 if TYPE_CHECKING:
     from rutile_kv.env.flight import FlightOptions  # loads Arrow Flight: only those who serve it wait for it
 
 MIB = 1024 * 1024
+MEMORY_SHARE = 16
+
+
+def _share_of_memory(least_bytes: int) -> int:
+    return max(least_bytes, machine_memory_bytes() // MEMORY_SHARE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +77,16 @@ class StoreConfig:
     """Fragments run at once; the others wait their turn."""
     coprocessor_threads: int = 2
     """DuckDB's threads, shared by all fragments."""
-    coprocessor_memory_bytes: int = 512 * MIB
-    """Per fragment: decoded batches, and DuckDB's own limit. A fragment may ask for less, not for more."""
+    coprocessor_memory_bytes: int = field(default_factory=lambda: _share_of_memory(512 * MIB))
+    """Per fragment: decoded batches, and DuckDB's own limit. A fragment may ask for less, not for more. 512 MiB, or a
+    sixteenth of the machine's memory if that is more."""
     coprocessor_spill_bytes: int = 2048 * MIB
     """Disk that sorts, joins and groupings of fragments may take under `data_dir`. 0: what does not fit fails."""
     tikv_only: bool = False
     """Answer nothing that TiKV would not: fragments and Rutile's own service are UNIMPLEMENTED."""
-    mirror_budget_bytes: int = 256 * MIB
-    """Memory for decoded batches kept between fragments, beside those in files. 0 switches the mirror off."""
+    mirror_budget_bytes: int = field(default_factory=lambda: _share_of_memory(256 * MIB))
+    """Memory for decoded batches kept between fragments, beside those in files: what is written meanwhile lands there,
+    a chunk for each row of it at worst. 256 MiB, or a sixteenth of the machine's memory; 0 switches the mirror off."""
     mirror_narrow_bytes: int = 256 * MIB
     """Memory for what is read often of them in DuckDB's own encodings, which it scans faster. 0: there is none."""
     mirror_disk_bytes: int = 4096 * MIB
