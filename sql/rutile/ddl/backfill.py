@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from rutile.catalog.jobs import Job
 from rutile.catalog.model import TableInfo
 from rutile.catalog.transactions import in_transaction
+from rutile.ddl.existing_rows import existing
 from rutile.ddl.index_steps import FILLED
 from rutile.errors import SqlError
 from rutile.rows.access import Row, TableAccess
@@ -63,7 +64,7 @@ class Backfill:
     async def run(self, job: Job) -> Job | None:
         """The job with all rows done; None if it is not to go on. Raises RowRefused."""
         since_note = 0
-        for low, end in self._table.ranges:
+        for low, end in await existing(self._client, self._table.ranges):
             start = max(low, bytes.fromhex(job.next_key))
             while start < end:
                 ranges = await self._cut(start, end)

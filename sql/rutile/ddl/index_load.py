@@ -28,6 +28,7 @@ import pyarrow.compute as pc
 from rutile.catalog.jobs import Job
 from rutile.catalog.model import TableInfo
 from rutile.ddl.backfill import Note
+from rutile.ddl.existing_rows import KeyRange, existing
 from rutile.ddl.index_steps import FILLED
 from rutile.rows.access import TableAccess
 from rutile.rows.bulk_entries import entries_of
@@ -57,11 +58,13 @@ class IndexLoad:
     def __init__(self, client: KvClient, info: TableInfo, index_id: int, note: Note) -> None:
         self._client = client
         self._parts = TableAccess(info).physical
+        self._ranges: list[tuple[TableAccess, KeyRange]] = []
         self._index_id = index_id
         self._note = note
 
     async def run(self, job: Job) -> Job | None:
         """The job with all rows done; None if it is not to go on. The next rows are read while entries are loaded."""
+        self._ranges = [(part, found) for part in self._parts for found in await existing(self._client, [part.range])]
         reading = asyncio.create_task(self._read(bytes.fromhex(job.next_key)))
         try:
             while (batch := await reading) is not None:
@@ -77,8 +80,7 @@ class IndexLoad:
 
     async def _read(self, start: bytes) -> _Batch | None:
         """The rows from `start` on, of one partition at most; None behind the last."""
-        for part in self._parts:
-            low, end = part.range
+        for part, (low, end) in self._ranges:
             if start >= end:
                 continue
             ts = await self._client.timestamp()
