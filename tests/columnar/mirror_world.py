@@ -11,6 +11,7 @@ from rutile_coprocessor.row import RowCodec
 from rutile_coprocessor.schema import HIDDEN_HANDLE, Column, ColumnType, Kind, TableSchema
 from rutile_kv.columnar.cache import ArrowCache
 from rutile_kv.columnar.files import MirrorFiles
+from rutile_kv.columnar.journals import Journals
 from rutile_kv.columnar.keys import BaseKey
 from rutile_kv.columnar.mirror import MirrorReader, RegionData, TableRead, TableRequest
 from rutile_kv.engine.api import CF_DEFAULT, CF_WRITE, CF_WRITE_FILE, Modify, Reader
@@ -19,10 +20,12 @@ from rutile_kv.engine.rocks_table_files import make_table_file
 from rutile_kv.engine.table_file import TableFile
 from rutile_kv.mvcc.reader import MvccReader
 from rutile_kv.mvcc.records import SHORT_VALUE_LIMIT_BYTES, Write, WriteKind
+from rutile_kv.raft.errors import Compacted
 from rutile_kv.raft.messages import Entry
 from rutile_kv.raftstore.commands import encode_write
 from rutile_kv.raftstore.peer_storage import INITIAL_INDEX
 from rutile_kv.raftstore.region_reader import RegionReader
+from rutile_kv.server.mirror_keeper import go_on_with
 from rutile_kv.server.mirror_restore import restore
 from rutile_kv.server.mirror_upkeep import MirrorUpkeep
 from rutile_kv.server.ranges import intersect
@@ -69,7 +72,10 @@ class MirrorWorld:
         self.indexes = {3: 1}
         self.schema = SCHEMA
         self.cache = ArrowCache() if cache is None else cache
-        self.upkeep = MirrorUpkeep(self.cache)
+        self.journals = Journals()
+        self.upkeep = MirrorUpkeep(self.cache, None, self.journals)
+        self.cut_at: dict[int, int] = {}
+        """The last entry of each region's log that is gone."""
         self.logs: dict[int, list[Entry]] = {}
         """What was written to each region since its life or its log began."""
 
@@ -192,20 +198,43 @@ class MirrorWorld:
 
     def applied_entries(self, region_id: int, after: int, max_bytes: int) -> list[Entry]:
         """One at a time. Entries of a split or a merge are counted and not kept, and tell a mirror nothing."""
+        if self.cut_at.get(region_id, 0) > after < self.indexes[region_id]:
+            raise Compacted(after)
         return [entry for entry in self.logs.get(region_id, ()) if entry.index > after][:1]
 
     def save(self, files: MirrorFiles) -> None:
         """Write what is not written, as the keeper does."""
-        for key, base in self.cache.unsaved(files.index_of, all_of_it=True).items():
+        for key, base in self.cache.unsaved(files.index_of, lambda key, base: True, all_of_it=True).items():
             mapped = files.save(key, base)
             assert mapped is not None
-            assert self.cache.saved(key, mapped)
+            go_on_with(self.cache, files, self.journals, key, mapped)
         files.retain(self.cache.keys())
+        self.journals.retain(files.keys())
+
+    def cut_logs(self, kept: int) -> None:
+        """Of every region's log, but for the last `kept` entries."""
+        for region in self.regions:
+            applied = self.indexes[region.id]
+            self.indexes[region.id] += 1
+            self.upkeep.on_log_cut(region, self.indexes[region.id])
+            self.cut_at[region.id] = max(self.cut_at.get(region.id, 0), applied - kept)
 
     def restart(self, directory: Path) -> int:
-        """The store comes again with the files of the one before; the number of bases taken up."""
+        """The store comes again with the files of the one before, all asleep; the number of bases taken up."""
         self.cache.clear()
-        return restore(self.cache, MirrorFiles(directory, 1 << 30), self)
+        self.journals = Journals()
+        self.upkeep = MirrorUpkeep(self.cache, None, self.journals)
+        self.files = MirrorFiles(directory, 1 << 30)
+        return restore(self.cache, self.files, self.journals, self)
+
+    def wake(self) -> int:
+        """Look at all files that nobody has looked at, as the keeper does; the number of bases then."""
+        for key in self.files.asleep:
+            pin = self.cache.pin(key.region_id, [key.table_id], self.indexes[key.region_id])
+            assert pin is not None
+            self.cache.revive(key, pin)
+        self.files.retain(self.cache.keys())
+        return len(self.cache)
 
     # --- reading ------------------------------------------------------------------------------------------------------
 

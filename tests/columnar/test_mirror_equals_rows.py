@@ -69,7 +69,8 @@ STEPS = st.lists(
         st.tuples(st.just("alter")),
         st.tuples(st.just("fold")),
         st.tuples(st.just("save")),
-        st.tuples(st.just("restart")),
+        st.tuples(st.just("restart"), st.booleans(), st.sampled_from([0, 0, 0, 1, 30])),
+        st.tuples(st.just("cut"), st.integers(0, 6)),
         st.tuples(st.just("view"), SLOT),
         st.tuples(st.just("read"), READS, SLOT),
         st.tuples(st.just("read"), READS, NOW),
@@ -158,10 +159,18 @@ class History:
     def save(self) -> None:
         self.world.save(self.files)
 
-    def restart(self) -> None:
-        """Readers from before it are gone."""
+    def cut(self, kept: int) -> None:
+        self.world.cut_logs(kept)
+
+    def restart(self, wakes: bool, torn_bytes: int) -> None:
+        """Readers from before it are gone, and so much of the end of each journal."""
         self.views.clear()
+        for path in self.directory.glob("*.journal"):
+            path.write_bytes(path.read_bytes()[: max(0, path.stat().st_size - torn_bytes)])
         self.restored += self.world.restart(self.directory)
+        self.files = self.world.files
+        if wakes:
+            self.world.wake()
 
     def fold(self) -> None:
         self.world.fold(self.mirror)

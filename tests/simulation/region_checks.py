@@ -212,5 +212,8 @@ class _Witness:
     def on_region_merged(self, source: metapb.Region, target: metapb.Region, index: int) -> None:
         self._checks.merged[source.id] = None
 
+    def on_log_cut(self, region: metapb.Region, index: int) -> None:
+        """Nothing is looked up in logs."""
+
     def on_region_destroyed(self, region: metapb.Region) -> None:
         """Looked at after the write."""

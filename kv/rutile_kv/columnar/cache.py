@@ -30,6 +30,10 @@ MAX_LOG_ENTRIES = 65_536
 """A table written that much since its last analytical read is better decoded anew."""
 
 
+Wake = Callable[[BaseKey, Callable[[TableBase], object]], None]
+"""Gives the base of a key to a callable, if it can be had."""
+
+
 @dataclass(slots=True)
 class CacheCounters:
     """What became of the look-ups since the start."""
@@ -50,6 +54,7 @@ class ArrowCache:
         self._held = Holdings()
         self._on_due: Callable[[], None] = nobody
         self._is_followed = False
+        self._wake: Wake = nothing_sleeps
         self._mutex = threading.Lock()
         self._room = Room(self._mutex)
         self.turns = Turns()
@@ -217,22 +222,42 @@ class ArrowCache:
         """Whether somebody writes bases to files, and says so after each round: what could be written is."""
         self._room.tell(is_kept)
 
+    # --- files of an earlier process ----------------------------------------------------------------------------------
+
+    def sleepers(self, wake: Wake) -> None:
+        """From now on `wake` checks the base of a key that lies in a file since before the start, and hands it over."""
+        self._wake = wake
+
+    def revive(self, key: BaseKey, pin: RegionPin) -> None:
+        """Hold the base of `key` that an earlier process left, if there is one. To be called in the turn of the key."""
+        self._wake(key, lambda base: self.put(key, base, pin))
+
     # --- files --------------------------------------------------------------------------------------------------------
 
     def keys(self) -> list[BaseKey]:
         with self._mutex:
             return list(self._held.bases)
 
-    def unsaved(self, index_on_disk: Callable[[BaseKey], int | None], *, all_of_it: bool) -> dict[BaseKey, TableBase]:
+    def unsaved(
+        self,
+        index_on_disk: Callable[[BaseKey], int | None],
+        is_behind: Callable[[BaseKey, TableBase], bool],
+        *,
+        all_of_it: bool = False,
+    ) -> dict[BaseKey, TableBase]:
         """The newest bases that are not on disk as they are, or rather, unless `all_of_it` is asked for, those for
-        which writing them whole is worth it: a file that is a little behind is brought forward by the Raft log. A part
+        which writing them whole is worth it: a file that is not far behind is brought forward by its journal. A part
         that was cut off still lies in the file of the whole."""
         with self._mutex:
             newest = {key: held[0] for key, held in self._held.bases.items()}
             all_of_it = all_of_it or self._is_pressed()
         indexes = {key: index_on_disk(key) for key in newest}
         changed = {key: base for key, base in newest.items() if not base.is_mapped or base.index != indexes[key]}
-        return {key: base for key, base in changed.items() if all_of_it or is_worth_writing(base, indexes[key])}
+        return {
+            key: base
+            for key, base in changed.items()
+            if all_of_it or indexes[key] is None or is_behind(key, base) or is_worth_writing(base)
+        }
 
     def is_pressed(self) -> bool:
         """Whether so much of the budget is taken that bases had better go to disk at once."""
@@ -255,8 +280,19 @@ class ArrowCache:
             self._held.debts[key] = debt
             return True
 
+    def committed_since(self, key: BaseKey, index: int) -> list[tuple[int, bytes, bytes]]:
+        """What was committed above applied index `index`, of which a base of `key` is held."""
+        with self._mutex:
+            entries = self._held.logs[key.region_id][table_stem(key.table_id)].entries
+            found = entries.between(index, entries.indexes[-1]) if len(entries) else entries
+        return list(zip(found.indexes, found.versions, found.records, strict=True))
+
     def _evict(self) -> None:
         self.counters.evictions += self._held.evict(self.budget_bytes)
+
+
+def nothing_sleeps(key: BaseKey, hold: Callable[[TableBase], object]) -> None:
+    """There are no files of an earlier process."""
 
 
 def nobody() -> None:

@@ -38,6 +38,12 @@ class Entries:
     def __len__(self) -> int:
         return len(self.indexes)
 
+    def append(self, index: int, version: bytes, record: bytes) -> None:
+        """Add what entry `index` committed, the newest so far."""
+        self.indexes.append(index)
+        self.versions.append(version)
+        self.records.append(record)
+
     def between(self, after: int, upto: int) -> Entries:
         """A copy of what was applied above index `after` and not above `upto`."""
         low, high = bisect_right(self.indexes, after), bisect_right(self.indexes, upto)

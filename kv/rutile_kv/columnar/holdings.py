@@ -15,8 +15,6 @@ from rutile_kv.columnar.pins import TablePin
 
 WORTH_WRITING = 8
 """A base of which at least one part in so many is not on disk is written anew."""
-FAR_ENTRIES = 2_048
-"""A file is also written anew when it is so many log entries behind: the log may soon not reach back to it."""
 
 
 class Holdings:
@@ -122,10 +120,9 @@ class Holdings:
         self.logs.pop(region_id, None)
 
 
-def is_worth_writing(base: TableBase, index_on_disk: int | None) -> bool:
-    """Whether a base that is on disk as of `index_on_disk` is to be written whole."""
-    is_far = index_on_disk is None or base.index - index_on_disk > FAR_ENTRIES
-    return is_far or base.held_bytes * WORTH_WRITING > base.size_bytes
+def is_worth_writing(base: TableBase) -> bool:
+    """Whether a base that is on disk as it once was is to be written whole."""
+    return base.held_bytes * WORTH_WRITING > base.size_bytes
 
 
 def fitting(generations: tuple[TableBase, ...], index: int, ts: int) -> TableBase | None:

@@ -142,6 +142,7 @@ class _Reading:
         if read is not None:
             return read
         with self.cache.turns.of(self._key, self.check):
+            self.cache.revive(self._key, self.pin)
             return self._without_building() or self._build()
 
     def _without_building(self) -> TableRead | None:

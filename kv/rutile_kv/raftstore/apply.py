@@ -144,7 +144,7 @@ class Applier:
             case "batch_split":
                 return self._split(command, round_)
             case "compact_log":
-                self._compact_log(command.admin.compact_log, round_)
+                self._compact_log(entry.index, command.admin.compact_log, round_)
                 return None
             case "conf_change":
                 return self._change_members(entry, command, round_)
@@ -215,11 +215,13 @@ class Applier:
             self._node.announce_commit()  # the new regions' leaders can only be elected once the others have them too
         return regions
 
-    def _compact_log(self, command: rutilepb.CompactLog, round_: Round) -> None:
+    def _compact_log(self, index: int, command: rutilepb.CompactLog, round_: Round) -> None:
         """Harmless when late: what is already cut stays cut. A region about to merge keeps its log: some peer may lack
         the end of it."""
         storage = self._storage
         if storage.merge_state is None and storage.truncated_index < command.index <= storage.applied_index:
+            for observer in self._host.observers:
+                observer.on_log_cut(self.region, index)
             storage.compact(round_.batch, command.index, command.term)
 
     def _change_members(self, entry: Entry, command: rutilepb.RaftCommand, round_: Round) -> metapb.Region:

@@ -29,5 +29,9 @@ class ApplyObserver(Protocol):
         """`source`, of which everything was applied before, is gone: its keys belong to `target`, which is what that
         region is from its log entry `index` on. `on_region_changed` of the target follows."""
 
+    def on_log_cut(self, region: metapb.Region, index: int) -> None:
+        """Entry `index`, which changes nothing, cuts the region's log: of what was applied before it, and told, some
+        will not be found there any more."""
+
     def on_region_destroyed(self, region: metapb.Region) -> None:
         """This store no longer holds the region."""

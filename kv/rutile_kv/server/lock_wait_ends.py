@@ -41,6 +41,9 @@ class LockWaitEnds:
         self._memory_locks.forget_region(source.id)
         self._waiting.end_region(source.id, EpochNotMatch(source.id, [target]))
 
+    def on_log_cut(self, region: metapb.Region, index: int) -> None:
+        """Of no matter: the log tells nothing of locks that are waited for."""
+
     def on_region_destroyed(self, region: metapb.Region) -> None:
         self._memory_locks.forget_region(region.id)
         self._waiting.end_region(region.id, RegionNotFound(region.id))

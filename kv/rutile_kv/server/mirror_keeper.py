@@ -6,9 +6,9 @@ done, whatever the mix of reads and writes is, and nothing at all for tables tha
 snapshot of its own in a thread; readers keep what they were pinned to.
 
 A base that is not on disk is written, but one of the same table and region not more often than every SAVE_SECONDS
-unless memory runs short: columns of wide tables join one by one, and a file that is a little old is brought forward by
-the Raft log after a restart. For the same reason a few changed columns or chunks are not worth writing it anew. When
-memory runs short, builders of bases wait for the end of a round (`columnar.room`).
+unless memory runs short: columns of wide tables join one by one, and a file that is old is brought forward after a
+restart, by its journal and the Raft log. So it is written anew only when much of it has changed, or the journal is
+long. When memory runs short, builders of bases wait for the end of a round (`columnar.room`).
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ from collections.abc import Callable
 from rutile_kv.columnar.base import TableBase
 from rutile_kv.columnar.cache import ArrowCache, nobody
 from rutile_kv.columnar.files import MirrorFiles
+from rutile_kv.columnar.journals import Journals
 from rutile_kv.columnar.keys import BaseKey
 from rutile_kv.columnar.mirror import MirrorReader, RegionData
+from rutile_kv.columnar.pins import RegionPin
 from rutile_kv.engine.api import Engine, Snapshot
 from rutile_kv.raftstore.region_reader import RegionSnapshot
 from rutile_kv.raftstore.store import Store
@@ -58,6 +60,7 @@ class MirrorKeeper:
         cache: ArrowCache,
         snapshot: LocalSnapshot,
         files: MirrorFiles | None = None,
+        journals: Journals | None = None,
         save_seconds: float = SAVE_SECONDS,
     ) -> None:
         """Without `files` nothing is written."""
@@ -65,6 +68,7 @@ class MirrorKeeper:
         self._reader = MirrorReader(cache)
         self._snapshot = snapshot
         self._files = files
+        self._journals = journals or Journals()
         self._save_seconds = save_seconds
         self._may_save = True
         self._due = asyncio.Event()
@@ -90,6 +94,8 @@ class MirrorKeeper:
 
     async def _follow(self) -> None:
         try:
+            if self._files is not None:
+                await self._wake_all(self._files)
             while not self._closing:
                 await self._due.wait()
                 self._due.clear()
@@ -130,17 +136,41 @@ class MirrorKeeper:
 
     # --- files --------------------------------------------------------------------------------------------------------
 
+    async def _wake_all(self, files: MirrorFiles) -> None:
+        """Look at what an earlier process left, one after the other: who does not want to wait looks before us."""
+        for key in files.asleep:
+            if self._closing:
+                return
+            taken = self._snapshot(key.region_id)
+            if taken is None:
+                continue
+            snapshot, region, index = taken
+            snapshot.close()
+            pin = self._cache.pin(region.id, [key.table_id], index)
+            if pin is not None:
+                await asyncio.to_thread(self._wake, key, pin)
+
+    def _wake(self, key: BaseKey, pin: RegionPin) -> None:
+        with self._cache.turns.of(key, self._check):
+            self._cache.revive(key, pin)
+
     async def _save_all(self, files: MirrorFiles) -> None:
-        unsaved = self._cache.unsaved(files.index_of, all_of_it=self._closing)
+        unsaved = self._cache.unsaved(files.index_of, self._is_behind)
         for key, base in unsaved.items():
             await self._save(files, key, base)
         files.retain(self._cache.keys())
         for key in files.over_budget():
             self._cache.discard(key)
             files.remove(key)
+        self._journals.retain(files.keys())
         if unsaved and not self._closing:
             self._may_save = False
             asyncio.get_running_loop().call_later(self._save_seconds, self._save_again)
+
+    def _is_behind(self, key: BaseKey, base: TableBase) -> bool:
+        """Whether the file of `base` has nothing, or too much, that brings it forward."""
+        journal = self._journals.get(key)
+        return journal is None or journal.is_long(base.size_bytes)
 
     def _save_again(self) -> None:
         self._may_save = True
@@ -152,5 +182,23 @@ class MirrorKeeper:
         except OSError as error:
             log.warning("the mirror of table %d in region %d stays in memory: %s", key.table_id, key.region_id, error)
             return
-        if mapped is not None and not self._cache.saved(key, mapped):
-            files.remove(key)
+        if mapped is not None:
+            go_on_with(self._cache, files, self._journals, key, mapped)
+
+
+def go_on_with(cache: ArrowCache, files: MirrorFiles, journals: Journals, key: BaseKey, mapped: TableBase) -> None:
+    """Use what was just saved, and keep its journal from now on. In the store's loop: what was committed while it was
+    written is in the cache, and what comes is told to the journal, with nothing between."""
+    journals.drop(key)
+    if not cache.saved(key, mapped):
+        files.remove(key)
+        return
+    try:
+        journal = files.begin_journal(key)
+    except OSError as error:
+        log.warning("table %d in region %d: its file has no journal, %s", key.table_id, key.region_id, error)
+        return
+    if journal is not None:
+        for entry in cache.committed_since(key, mapped.index):
+            journal.note(*entry)
+        journals.keep(key, journal)

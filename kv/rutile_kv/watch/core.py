@@ -132,6 +132,9 @@ class WatchCore:
             raw = isinstance(watcher, RawWatcher)
             watcher.finish(RegionMerged(target, index) if raw else EpochNotMatch(source.id, [target]))
 
+    def on_log_cut(self, region: metapb.Region, index: int) -> None:
+        """Watchers were told of everything before."""
+
     def on_region_destroyed(self, region: metapb.Region) -> None:
         self.end(region.id, RegionNotFound(region.id))
 
