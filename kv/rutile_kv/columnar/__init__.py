@@ -41,7 +41,9 @@ base of the same index (`building`). One reader builds, the others wait for it, 
 short (`room`). At its end an import has every store build its bases (`rutile_kv.client.mirror_warming`).
 
 Bases are written to files and mapped from there (`files`): their memory is page cache, the budget counts the rest, and
-after a restart they are brought forward by the Raft log (`rutile_kv.server.mirror_restore`), or rebuilt.
+after a restart they are brought forward (`rutile_kv.server.mirror_restore`), or rebuilt: by the Raft log, and by what a
+journal beside each file took over from it before it was cut (`journal`). At the start no file is read through: each is
+checked when a query wants it, or in the background.
 
 A chunk's `zones`, the least and largest values of its columns, are found when they are first asked for and kept with
 the base and its file: what a fragment's conditions leave of a column (`rutile_coprocessor.pruning`) decides which
