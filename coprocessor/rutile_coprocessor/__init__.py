@@ -13,6 +13,7 @@ It knows nothing of Raft, MVCC or gRPC; `rutile_kv.server` feeds it the rows a r
     execute, scan_source,      DuckDB, locked down: limits, pages, deadlines, cancellation
     pages, watchdog
     prepared                   cursors with a plan, for the same text over the same rows
+    scan_sizes, filtered_scans how many rows conditions leave, told to DuckDB, which does not know it of Arrow tables
     encodings                  columns as DuckDB reads them fastest
     pruning                    which values the conditions leave of a scan's columns
     inputs                     relations that travel with a fragment: bounded, and checked before DuckDB sees them

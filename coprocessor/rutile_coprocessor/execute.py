@@ -26,8 +26,9 @@ import pyarrow as pa
 from rutile_coprocessor.fragment import CHECKED_TEXTS, Fragment, Scan
 from rutile_coprocessor.pages import page_schema, to_pages
 from rutile_coprocessor.prelude import install
-from rutile_coprocessor.prepared import Planned, PlannedCursors
+from rutile_coprocessor.prepared import Planned, PlannedCursors, Tell
 from rutile_coprocessor.pruning import Use, scan_bounds
+from rutile_coprocessor.scan_sizes import ScanSizes
 from rutile_coprocessor.scan_source import ScanSource
 from rutile_coprocessor.watchdog import CancelToken, Guard
 from rutile_proto.errors import FragmentCancelled, FragmentFailed, InvalidRequest
@@ -80,6 +81,7 @@ class FragmentRun(Iterator[pa.RecordBatch]):
         page_rows: int,
         sources: Mapping[str, ScanSource],
         guard: Guard,
+        tell: Tell,
         keep: Callable[[Planned, int], None] | None,
     ) -> None:
         """`keep` is given the cursor and the number of rows after a run that ended well; None: it is closed."""
@@ -95,7 +97,7 @@ class FragmentRun(Iterator[pa.RecordBatch]):
         self._resources.enter_context(guard)
         try:
             with self._errors_named():
-                self._reader = planned.cursor.sql(planned.statement()).to_arrow_reader(page_rows)
+                self._reader = planned.cursor.sql(planned.statement(tell)).to_arrow_reader(page_rows)
         except BaseException:
             self.close()
             raise
@@ -176,6 +178,7 @@ class Executor:
         self._bounds: dict[str, Mapping[str, tuple[Use, ...]]] = {}
         """By checked text."""
         self._planned = PlannedCursors()
+        self._sizes = ScanSizes()
 
     def run(
         self,
@@ -193,9 +196,11 @@ class Executor:
         if planned is None:
             inputs = {each.name: each.table() for each in fragment.inputs}
             planned = Planned(self._cursor({name: each.table for name, each in sources.items()} | inputs), text)
-        keep = partial(self._give_back, sources) if is_lasting else None
         guard = Guard(planned.cursor.interrupt, timeout_seconds, cancel, self._growth_bytes)
-        return FragmentRun(planned, fragment.page_rows, sources, guard, keep)
+        if not is_lasting:
+            return FragmentRun(planned, fragment.page_rows, sources, guard, lambda _, plain: plain, None)
+        tell, keep = partial(self._sizes.told, sources), partial(self._planned.give, sources)
+        return FragmentRun(planned, fragment.page_rows, sources, guard, tell, keep)
 
     def _cursor(self, relations: Mapping[str, pa.Table]) -> duckdb.DuckDBPyConnection:
         """A new cursor that sees these relations and no others."""
@@ -207,9 +212,6 @@ class Executor:
             cursor.close()
             raise
         return cursor
-
-    def _give_back(self, sources: Mapping[str, ScanSource], planned: Planned, rows_out: int) -> None:
-        self._planned.give(planned, sources, rows_out)
 
     def bounds(self, fragment: Fragment) -> Mapping[str, tuple[Use, ...]]:
         """What the fragment wants of its scans, by their names, where that is not all rows. Raises FragmentRefused."""

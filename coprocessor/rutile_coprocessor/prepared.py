@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -29,6 +29,8 @@ _NAME = "fragment"
 
 Key: TypeAlias = tuple[str, tuple[tuple[str, int], ...]]
 """A text, and the identity of the source of each relation."""
+Tell: TypeAlias = Callable[[duckdb.DuckDBPyConnection, str], str]
+"""Gives a text with the same answer over the relations a cursor has, but with what is known of them (`scan_sizes`)."""
 
 
 @dataclass(slots=True)
@@ -47,13 +49,16 @@ class Planned:
     """Whether it has served a run."""
     is_prepared: bool = False
 
-    def statement(self) -> str:
-        """What to run. May take the time of planning; raises duckdb.Error."""
-        if self.is_used and not self.is_prepared:
-            self.cursor.execute(f"PREPARE {_NAME} AS {self.text}")
+    def statement(self, tell: Tell) -> str:
+        """What to run. May take the time of counting rows and planning; raises duckdb.Error."""
+        if self.is_prepared:
+            return f"EXECUTE {_NAME}"
+        told = tell(self.cursor, self.text)
+        if self.is_used:
+            self.cursor.execute(f"PREPARE {_NAME} AS {told}")
             self.is_prepared = True
         self.is_used = True
-        return f"EXECUTE {_NAME}" if self.is_prepared else self.text
+        return f"EXECUTE {_NAME}" if self.is_prepared else told
 
 
 class PlannedCursors:
@@ -76,7 +81,7 @@ class PlannedCursors:
             self._idle.move_to_end(key)
             return idle.cursors.pop()
 
-    def give(self, planned: Planned, sources: Mapping[str, ScanSource], rows_out: int) -> None:
+    def give(self, sources: Mapping[str, ScanSource], planned: Planned, rows_out: int) -> None:
         """Keep a cursor whose run over `sources` has ended well, or close it."""
         key = _key(planned.text, sources)
         with self._mutex:

@@ -77,14 +77,15 @@ def _comparisons(table: exp.Table) -> list[_Comparison]:
     if select is None or where is None or table.args.get("sample") or not _is_direct(select, table):
         return []
     alias, is_alone = table.alias_or_name.lower(), not select.args.get("joins")
-    found = (_comparison(each, alias, is_alone) for each in _conjuncts(where.this))
+    found = (_comparison(each, alias, is_alone) for each in conjuncts(where.this))
     return [each for each in found if each is not None]
 
 
-def _conjuncts(condition: exp.Expr) -> Iterator[exp.Expr]:
+def conjuncts(condition: exp.Expr) -> Iterator[exp.Expr]:
+    """The conditions that all hold where this one does: what its ANDs join."""
     for each in condition.unnest().flatten() if isinstance(condition.unnest(), exp.And) else [condition.unnest()]:
         if isinstance(each, exp.And | exp.Paren):
-            yield from _conjuncts(each)
+            yield from conjuncts(each)
         else:
             yield each
 

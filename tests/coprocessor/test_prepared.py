@@ -84,8 +84,8 @@ def test_the_third_run_only_executes(monkeypatch: pytest.MonkeyPatch) -> None:
     executor, source, statements = Executor(threads=1), source_of([3, 1, 2]), list[str]()
     plain = prepared.Planned.statement
 
-    def noted(planned: prepared.Planned) -> str:
-        statements.append(plain(planned))
+    def noted(planned: prepared.Planned, tell: prepared.Tell) -> str:
+        statements.append(plain(planned, tell))
         return statements[-1]
 
     monkeypatch.setattr(prepared.Planned, "statement", noted)

@@ -1,0 +1,104 @@
+"""Tells DuckDB how many rows the conditions on a scan leave, so that it joins in a good order.
+
+DuckDB samples its own tables; of an Arrow table it takes a fifth for what any condition leaves, be it one row or all,
+and so it may join two large tables before a small one that nearly nothing of them meets. But it believes a LIMIT: a
+scan of which few rows are left is written with the number of them (`filtered_scans`).
+
+Never wrong: a source's rows do not change, so such a limit is reached by the last row at the earliest. They are counted
+with the same condition by the same cursor that runs the statement, and remembered by the source's identity.
+
+Never for nothing: a text that runs once is not looked at, and a source that is new, as it is for each query while rows
+are written to its table, is not counted. (Twin: tests/coprocessor/test_scan_sizes.py.)
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Mapping
+
+import duckdb
+
+from rutile_coprocessor.filtered_scans import FilteredScan, filtered_scans, with_limits
+from rutile_coprocessor.scan_source import ScanSource
+
+FEW_ROWS = 100_000
+"""More rows than that do not go through a limit."""
+WORTH_SHARE = 0.15
+"""What conditions leave, at most, to be worth telling: DuckDB expects 0.2."""
+LARGE_ROWS = 50_000
+"""A statement that reads no source of so many rows is fast in any order."""
+MAX_TEXTS = 1_024
+"""Texts remembered to have run; the one that was seen least recently goes."""
+MAX_CONDITIONS = 64
+"""Counts kept of one source; the first ones go."""
+
+
+class ScanSizes:
+    """Any thread may ask."""
+
+    def __init__(self, large_rows: int = LARGE_ROWS) -> None:
+        self._large_rows = large_rows
+        self._texts: OrderedDict[str, None] = OrderedDict()
+        """Those that have run."""
+        self._counts: weakref.WeakKeyDictionary[ScanSource, dict[str, int | None]] = weakref.WeakKeyDictionary()
+        """Of each source that was met, by the text of what is read; None: it cannot be counted."""
+        self._mutex = threading.RLock()  # a source's end may be noticed while this is held
+
+    def told(self, sources: Mapping[str, ScanSource], cursor: duckdb.DuckDBPyConnection, text: str) -> str:
+        """What to run instead of `text`: it has the same answer over these sources, as `cursor` sees them.
+
+        May count rows; raises duckdb.InterruptException.
+        """
+        if not self._is_worth_it(text, sources):
+            return text
+        names = tuple(sources)
+        by_name = {name.lower(): source for name, source in sources.items()}
+        places = filtered_scans(text, names)
+        limits = tuple(self._limit(cursor, place, by_name[place.scan.lower()]) for place in places)
+        return with_limits(text, names, limits) if any(limit is not None for limit in limits) else text
+
+    def _is_worth_it(self, text: str, sources: Mapping[str, ScanSource]) -> bool:
+        """Whether the text has run before, and reads something large."""
+        is_large = any(source.rows >= self._large_rows for source in sources.values())
+        with self._mutex:
+            has_run = text in self._texts
+            self._texts[text] = None
+            self._texts.move_to_end(text)
+            if len(self._texts) > MAX_TEXTS:
+                self._texts.popitem(last=False)
+            if not has_run:
+                self._meet(sources)
+        return has_run and is_large
+
+    def _meet(self, sources: Mapping[str, ScanSource]) -> None:
+        for source in sources.values():
+            self._counts.setdefault(source, {})
+
+    def _limit(self, cursor: duckdb.DuckDBPyConnection, place: FilteredScan, source: ScanSource) -> int | None:
+        """The rows that are read in a place, if that is worth telling; at least one."""
+        with self._mutex:
+            counts = self._counts.get(source)
+            if counts is None:
+                self._counts[source] = {}
+                return None
+        count = counts[place.rows] if place.rows in counts else _counted(cursor, place)
+        with self._mutex:
+            counts[place.rows] = count
+            if len(counts) > MAX_CONDITIONS:
+                del counts[next(iter(counts))]
+        if count is None or count > min(FEW_ROWS, WORTH_SHARE * source.rows):
+            return None
+        return max(count, 1)
+
+
+def _counted(cursor: duckdb.DuckDBPyConnection, place: FilteredScan) -> int | None:
+    """How many rows are read there; None if that cannot be said: the query itself will tell why, if it comes to it."""
+    try:
+        [(rows,)] = cursor.execute(f"SELECT count(*) {place.rows}").fetchall()  # all: else the cursor stays busy
+    except duckdb.InterruptException:
+        raise
+    except duckdb.Error:
+        return None
+    return int(rows)
