@@ -9,7 +9,7 @@ text that came. So a difference between sqlglot's parser and DuckDB's cannot smu
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from sqlglot import Dialect, exp
@@ -29,9 +29,11 @@ from rutile_coprocessor.whitelist import (
 from rutile_coprocessor.whitelist_nested import DUCKDB_NAMES, DUCKDB_NODES, HERE_NAMES, HERE_NODES, NESTED_NODES
 from rutile_proto import coprocessor_pb2 as coprocessor
 from rutile_proto import rutilepb_pb2 as rutilepb
-from rutile_proto.errors import FragmentRefused
+from rutile_proto.errors import FragmentRefused, InvalidRequest
 
 MAX_TEXT_LENGTH = 1 << 20
+MAX_TABLES = 8_192
+"""Tables that one scan reads: MySQL's bound of partitions."""
 MAX_NESTING = 200
 """Parentheses within parentheses; deeper ones could overflow the stack of a compiled parser."""
 DEFAULT_PAGE_ROWS = 65_536
@@ -56,6 +58,15 @@ class Scan:
     """[start, end) in user keys."""
     rows_only: bool = False
     """Read from the row store, whatever the mirror has."""
+    table_ids: tuple[int, ...] = ()
+    """Of the tables its rows lie in, if it is not the one of the schema: a partitioned table's partitions."""
+
+    @property
+    def tables(self) -> tuple[TableSchema, ...]:
+        """What its rows lie in, in the order of their keys. All are laid out alike."""
+        if not self.table_ids:
+            return (self.schema,)
+        return tuple(replace(self.schema, table_id=each) for each in self.table_ids)
 
 
 @dataclass(frozen=True)
@@ -86,7 +97,7 @@ class Fragment:
 
     @staticmethod
     def from_proto(message: rutilepb.Fragment) -> Fragment:
-        """Raises InvalidRequest if a scan's schema is malformed, or the inputs are too many or too large."""
+        """Raises InvalidRequest if a scan is malformed, or the inputs are too many or too large."""
         scans = tuple(_scan_from_proto(scan) for scan in message.scans)
         inputs = tuple(Input(each.name, each.arrow_ipc) for each in message.inputs)
         check_inputs(inputs, [scan.name for scan in scans])
@@ -113,13 +124,16 @@ def _scan_to_proto(scan: Scan) -> rutilepb.FragmentScan:
         columns=scan.columns,
         ranges=ranges,
         rows_only=scan.rows_only,
+        table_ids=scan.table_ids,
     )
 
 
 def _scan_from_proto(message: rutilepb.FragmentScan) -> Scan:
     ranges = tuple((bounds.start, bounds.end) for bounds in message.ranges)
-    schema = TableSchema.from_bytes(message.schema)
-    return Scan(message.name, schema, tuple(message.columns), ranges, message.rows_only)
+    schema, table_ids = TableSchema.from_bytes(message.schema), tuple(message.table_ids)
+    if list(table_ids) != sorted(set(table_ids)) or len(table_ids) > MAX_TABLES or any(each < 1 for each in table_ids):
+        raise InvalidRequest(f"scan {message.name}: table ids are positive, ascending, and at most {MAX_TABLES}")
+    return Scan(message.name, schema, tuple(message.columns), ranges, message.rows_only, table_ids)
 
 
 @lru_cache(maxsize=CHECKED_TEXTS)

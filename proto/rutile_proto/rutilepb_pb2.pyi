@@ -264,18 +264,20 @@ class WatchResponse(_message.Message):
     def __init__(self, region_error: _Optional[_Union[_errorpb_pb2.Error, _Mapping]] = ..., changes: _Optional[_Iterable[_Union[WatchChange, _Mapping]]] = ..., resolved_ts: _Optional[int] = ..., held_by: _Optional[_Union[_kvrpcpb_pb2.LockInfo, _Mapping]] = ..., position: _Optional[_Union[WatchPosition, _Mapping]] = ..., successors: _Optional[_Iterable[_Union[WatchPosition, _Mapping]]] = ..., end: _Optional[_Union[WatchEnd, _Mapping]] = ...) -> None: ...
 
 class FragmentScan(_message.Message):
-    __slots__ = ("name", "schema", "columns", "ranges", "rows_only")
+    __slots__ = ("name", "schema", "columns", "ranges", "rows_only", "table_ids")
     NAME_FIELD_NUMBER: _ClassVar[int]
     SCHEMA_FIELD_NUMBER: _ClassVar[int]
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
     RANGES_FIELD_NUMBER: _ClassVar[int]
     ROWS_ONLY_FIELD_NUMBER: _ClassVar[int]
+    TABLE_IDS_FIELD_NUMBER: _ClassVar[int]
     name: str
     schema: bytes
     columns: _containers.RepeatedScalarFieldContainer[str]
     ranges: _containers.RepeatedCompositeFieldContainer[_coprocessor_pb2.KeyRange]
     rows_only: bool
-    def __init__(self, name: _Optional[str] = ..., schema: _Optional[bytes] = ..., columns: _Optional[_Iterable[str]] = ..., ranges: _Optional[_Iterable[_Union[_coprocessor_pb2.KeyRange, _Mapping]]] = ..., rows_only: bool = ...) -> None: ...
+    table_ids: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, name: _Optional[str] = ..., schema: _Optional[bytes] = ..., columns: _Optional[_Iterable[str]] = ..., ranges: _Optional[_Iterable[_Union[_coprocessor_pb2.KeyRange, _Mapping]]] = ..., rows_only: bool = ..., table_ids: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class FragmentInput(_message.Message):
     __slots__ = ("name", "arrow_ipc")

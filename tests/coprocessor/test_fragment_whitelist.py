@@ -5,12 +5,12 @@ from __future__ import annotations
 import duckdb
 import pytest
 
-from rutile_coprocessor.fragment import MAX_TEXT_LENGTH, Fragment, Scan, check_fragment
+from rutile_coprocessor.fragment import MAX_TABLES, MAX_TEXT_LENGTH, Fragment, Scan, check_fragment
 from rutile_coprocessor.prelude import install
 from rutile_coprocessor.schema import Column, ColumnType, Kind, TableSchema
 from rutile_coprocessor.whitelist import FUNCTION_NAMES
 from rutile_proto import rutilepb_pb2 as rutilepb
-from rutile_proto.errors import FragmentRefused
+from rutile_proto.errors import FragmentRefused, InvalidRequest
 
 ALLOWED = [
     "SELECT a, SUM(b) FROM s0 WHERE c LIKE 'x%' AND d < DATE '2024-01-01' + INTERVAL 3 DAY GROUP BY 1 ORDER BY 2",
@@ -90,3 +90,17 @@ def test_fragments_survive_the_wire() -> None:
     fragment = Fragment("SELECT a FROM s0", (Scan("s0", schema, ("a",), ((b"t1", b"t2"),)),), 1 << 20, 100, True)
     data = fragment.to_proto().SerializeToString()
     assert Fragment.from_proto(rutilepb.Fragment.FromString(data)) == fragment
+
+
+@pytest.mark.parametrize("table_ids", [[2, 1], [1, 1], [0], list(range(1, MAX_TABLES + 2))])
+def test_tables_of_a_scan_are_each_once_in_order_and_few_enough(table_ids: list[int]) -> None:
+    message = Fragment("SELECT 1", (Scan("t", TableSchema(7, "t", ()), ()),)).to_proto()
+    message.scans[0].table_ids.extend(table_ids)
+    with pytest.raises(InvalidRequest, match="table ids"):
+        Fragment.from_proto(message)
+
+
+def test_a_scan_reads_its_own_table_or_those_it_names() -> None:
+    scan = Scan("t", TableSchema(7, "t", ()), ())
+    assert [table.table_id for table in scan.tables] == [7]
+    assert [table.table_id for table in Scan("t", scan.schema, (), table_ids=(8, 9)).tables] == [8, 9]

@@ -134,7 +134,7 @@ class CoprocessorEndpoint:
         cache = self.cache
         if cache is None or job.paging_rows:
             return no_pin
-        table_ids = [scan.schema.table_id for scan in job.fragment.scans]
+        table_ids = [table.table_id for scan in job.fragment.scans for table in scan.tables]
         return lambda region_id, index: cache.pin(region_id, table_ids, index)
 
     async def _take_slot(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 import pyarrow as pa
 
@@ -16,6 +17,7 @@ from rutile_coprocessor.execute import Executor, RunSummary
 from rutile_coprocessor.fragment import Fragment, Scan
 from rutile_coprocessor.row import RowCodec
 from rutile_coprocessor.scan_source import ScanSource
+from rutile_coprocessor.schema import TableSchema
 from rutile_coprocessor.watchdog import CancelToken
 from rutile_kv.columnar.mirror import MirrorReader, RegionData, TableRead, TableRequest
 from rutile_kv.columnar.rows import read_rows
@@ -29,7 +31,7 @@ from rutile_kv.server.region_views import RegionView, close_views
 from rutile_kv.server.warm_relations import Loaded, Part, WarmRelations, put_together
 from rutile_proto import rutilepb_pb2 as rutilepb
 from rutile_proto.errors import FragmentCancelled, FragmentFailed, InvalidRequest, LockFacts
-from rutile_proto.keys import storage_bound, table_range
+from rutile_proto.keys import RECORD_PREFIX_LENGTH, record_prefix, storage_bound, table_range
 from rutile_proto.wire_errors import lock_to_pb
 
 
@@ -135,16 +137,20 @@ class FragmentTask:
 
     # --- what is read -------------------------------------------------------------------------------------------------
 
-    def _parts(self, scan: Scan) -> list[tuple[RegionView, list[KeyRange]]]:
-        """The views that `scan` reads, each with what it reads there."""
-        table = ranges.intersect(scan.ranges, [table_range(scan.schema.table_id)])
-        found = ((view, _wanted(table, view)) for view in self._views)
-        return [(view, wanted) for view, wanted in found if wanted]
+    def _parts(self, scan: Scan) -> list[tuple[RegionView, TableSchema, list[KeyRange]]]:
+        """The views that `scan` reads, each with what it reads there of which table."""
+        tables = {record_prefix(table.table_id): table for table in scan.tables}
+        asked = ranges.intersect(scan.ranges, [table_range(table.table_id) for table in scan.tables])
+        found = []
+        for view in self._views:
+            within = groupby(_wanted(asked, view), lambda bounds: bounds[0][:RECORD_PREFIX_LENGTH])
+            found += [(view, tables[prefix], list(wanted)) for prefix, wanted in within]
+        return found
 
     def _first_lock(self) -> LockFacts | None:
         """A lock that a reader of any scan has to resolve first."""
         for scan in self._fragment.scans:
-            for view, wanted in self._parts(scan):
+            for view, _, wanted in self._parts(scan):
                 for start, end in wanted:
                     bounds = storage_bound(start), storage_bound(end) or None
                     if self._tools.lock_free.has_none(view, bounds):
@@ -173,7 +179,7 @@ class FragmentTask:
     def _loaded(self, scan: Scan) -> Loaded:
         schema = scan.schema.arrow_schema(scan.columns)
         if self._job.paging_rows:
-            reads = [self._read_page(scan, view, wanted) for view, wanted in self._parts(scan)]
+            reads = [self._read_page(scan, view, wanted) for view, _, wanted in self._parts(scan)]
             return put_together(reads, schema)
         return self._tools.relations.load(self._tools.mirror, self._asked(scan), schema, self._check)
 
@@ -183,9 +189,9 @@ class FragmentTask:
         return [
             (
                 RegionData(view.region, view.reader, None if scan.rows_only else view.pin),
-                TableRequest(scan.schema, scan.columns, wanted, self._job.ts, uses),
+                TableRequest(table, scan.columns, wanted, self._job.ts, uses),
             )
-            for view, wanted in self._parts(scan)
+            for view, table, wanted in self._parts(scan)
         ]
 
     def _read_page(self, scan: Scan, view: RegionView, wanted: list[KeyRange]) -> TableRead:
@@ -226,14 +232,14 @@ class FragmentTask:
 
 
 def _wanted(table: Sequence[KeyRange], view: RegionView) -> list[KeyRange]:
-    """The parts of `table`, ranges of one table, that are within the request's ranges and the region."""
+    """The parts of `table`, ranges within tables, that are within the request's ranges and the region."""
     return ranges.intersect(ranges.intersect(view.ranges, [user_range(view.region)]), table)
 
 
 def check_paging(fragment: Fragment) -> None:
     """A page of a region's rows means something only to a fragment whose rows stand alone."""
-    if not fragment.rowwise or len(fragment.scans) != 1:
-        raise InvalidRequest("paging_size needs a rowwise fragment with one scan")
+    if not fragment.rowwise or len(fragment.scans) != 1 or fragment.scans[0].table_ids:
+        raise InvalidRequest("paging_size needs a rowwise fragment with one scan of one table")
 
 
 def _with_columns(fragment: Fragment) -> Fragment:

@@ -15,8 +15,17 @@ def from_pb(ranges: Iterable[coprocessor.KeyRange]) -> list[KeyRange]:
 
 def intersect(left: Sequence[KeyRange], right: Sequence[KeyRange]) -> list[KeyRange]:
     """What lies in both sets: disjoint, ascending. The sets themselves may overlap and come in any order."""
-    found = [both for one in left for other in right if (both := _overlap(one, other)) is not None]
-    return merge(found)
+    mine, others = merge(left), merge(right)
+    found, at, beside = list[KeyRange](), 0, 0
+    while at < len(mine) and beside < len(others):
+        both = _overlap(mine[at], others[beside])
+        if both is not None:
+            found.append(both)
+        if _earlier(mine[at][1], others[beside][1]) == mine[at][1]:
+            at += 1
+        else:
+            beside += 1
+    return found
 
 
 def merge(ranges: Iterable[KeyRange]) -> list[KeyRange]:

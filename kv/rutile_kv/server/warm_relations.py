@@ -42,22 +42,21 @@ Part: TypeAlias = tuple[RegionData, TableRequest]
 class RelationKey:
     """What is asked of the bases."""
 
-    layout: tuple[int, int]
-    """The table's id, and its layout's version."""
+    layout: int
+    """The version of the tables' layout, which they share."""
     columns: tuple[tuple[int, str], ...]
     uses: str
     """The conditions, spelled out: 1 and 1.0 are different bounds."""
-    ranges: tuple[tuple[int, tuple[KeyRange, ...]], ...]
-    """Those wanted of each region, by its id."""
+    ranges: tuple[tuple[int, int, tuple[KeyRange, ...]], ...]
+    """Those wanted of each region and table, by their ids."""
 
 
 def key_of(parts: Sequence[Part]) -> RelationKey:
-    """The key of a scan's parts, of which there is at least one: their requests differ only in their ranges."""
+    """The key of a scan's parts, of which there is at least one: their requests differ only in tables and ranges."""
     request = parts[0][1]
-    layout = request.schema.table_id, request.schema.layout_version
     columns = tuple(zip(request.column_ids, request.columns, strict=True))
-    wanted = tuple((data.region.id, tuple(each.ranges)) for data, each in parts)
-    return RelationKey(layout, columns, repr(request.uses), wanted)
+    wanted = tuple((data.region.id, each.schema.table_id, tuple(each.ranges)) for data, each in parts)
+    return RelationKey(request.schema.layout_version, columns, repr(request.uses), wanted)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,6 @@ from rutile_coprocessor.fragment import Fragment, Scan
 from rutile_coprocessor.partial import MERGE_INPUT
 from rutile_coprocessor.scan_source import ScanSource
 from rutile_coprocessor.watchdog import CancelToken
-from rutile_proto import rutilepb_pb2 as rutilepb
 
 
 class QueryRunner:
@@ -106,8 +105,6 @@ class QueryRunner:
             return await self._broadcast(plan, broadcast, context, facts, dirty)
         if not dirty and context.mode in ("auto", "whole"):
             try:
-                if plan.is_spread:
-                    raise WholeNotPossible("a fragment reads one partition of a table")
                 return await self._whole(plan, context, facts)
             except WholeNotPossible:
                 if context.mode == "whole":
@@ -159,7 +156,7 @@ class QueryRunner:
         facts.path = "per_store"
         whole = plan.fragment()
         pushed = Fragment(plan.partial.fragment_sql, whole.scans, rowwise=plan.partial.rowwise)
-        partials = await self._each(pushed, plan.scans[0].physical(), context, facts, "")
+        partials = await self._fragment(pushed, plan.scans, context, facts, "per_store", "")
         if plan.partial.merge_sql is None:
             return partials
         source = {MERGE_INPUT: ScanSource(partials.to_batches(), partials.schema)}
@@ -184,7 +181,7 @@ class QueryRunner:
         facts.path, facts.spread, facts.key_columns = "broadcast", broadcast, fetched.keys
         halves, spread = broadcast.halves, broadcast.spread
         pushed = Fragment(halves.fragment_sql, (fragment_scan(spread),), inputs=inputs)
-        partials = await self._each(pushed, spread.physical(), context, facts, "")
+        partials = await self._fragment(pushed, [spread], context, facts, "per_store", "")
         if halves.merge_sql is None:
             return partials
         source = {MERGE_INPUT: ScanSource(partials.to_batches(), partials.schema)}
@@ -207,20 +204,6 @@ class QueryRunner:
             return pa.Table.from_batches(batches, schema=result.schema)
         # No store held any of the ranges: the types come from running the fragment on nothing.
         return await self._here(fragment.sql, nothing(fragment), context, RunFacts())
-
-    async def _each(
-        self, fragment: Fragment, scans: Sequence[ScanPlan], context: ReadContext, facts: RunFacts, name: str
-    ) -> pa.Table:
-        """A fragment over one relation, run on each of the scans that make it up; their answers after one another."""
-        found, summaries = list[pa.Table](), list[rutilepb.FragmentSummary]()
-        for scan in scans:
-            part = replace(fragment, scans=(fragment_scan(scan),))
-            found.append(await self._fragment(part, [scan], context, facts, "per_store", name))
-            summaries += facts.summaries[name]
-        if not scans:
-            return await self._here(fragment.sql, nothing(fragment), context, RunFacts())
-        facts.summaries[name] = summaries
-        return pa.concat_tables(found)
 
     # --- here ---
 
@@ -274,7 +257,7 @@ class QueryRunner:
 
     async def _fetch(self, scan: ScanPlan, context: ReadContext, facts: RunFacts, fragment: Fragment) -> ScanSource:
         schema = scan.schema.arrow_schema(scan.columns)
-        table = await self._each(fragment, scan.physical(), context, facts, scan.name)
+        table = await self._fragment(fragment, [scan], context, facts, "per_store", scan.name)
         facts.rows_fetched[scan.name] = table.num_rows
         return ScanSource(table.cast(schema).to_batches(), schema)
 

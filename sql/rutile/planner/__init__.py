@@ -30,10 +30,10 @@ Invariants:
   column sends the statement to the general path while it runs.
 * A table a query names several times is scanned once, with the union of what its uses need; filters are pushed only
   for a single use.
-* A scan of a partitioned table has the key ranges of every partition left, whose ids are not those of the table: a
-  fragment reads one partition, so such a query runs in each store, partition by partition, never whole in one. Point
-  and range plans leave partitioned tables to the general path. (Twins: tests/sql/test_partition_pruning.py,
-  tests/sql/test_partitions_twin.py.)
+* A scan of a partitioned table has the key ranges of every partition left, whose ids are not those of the table: the
+  fragment's scan names them, and reads them as one relation. Point and range plans leave partitioned tables to the
+  general path. (Twins: tests/sql/test_partition_pruning.py, tests/sql/test_partitions_twin.py,
+  tests/sql/test_partitions_whole.py.)
 * An index path leads to every row that the conditions leave, and perhaps to more: the query's own conditions are
   checked on what it brings. Only a LIMIT it satisfies by its order relies on its ranges being exact. (Twin:
   tests/sql/test_index_paths.py.)

@@ -82,11 +82,11 @@ class QueryPlan:
     @property
     def may_be_whole(self) -> bool:
         """Whether one store may run all of it, if it has all of it."""
-        return self.pushable and not self.is_spread
+        return self.pushable
 
     @property
     def is_spread(self) -> bool:
-        """Whether a table it reads lies in partitions: a fragment reads one of them."""
+        """Whether a table it reads lies in partitions."""
         return any(scan.partitions is not None for scan in self.scans)
 
     def fragment(self) -> Fragment:
@@ -95,8 +95,9 @@ class QueryPlan:
 
 
 def fragment_scan(scan: ScanPlan) -> Scan:
-    """A scan as fragments name it."""
-    return Scan(scan.name, scan.schema, scan.columns, scan.ranges, rows_only=scan.engine == "tikv")
+    """A scan as fragments name it: of a partitioned table, all partitions that are left in one."""
+    tables = () if scan.partitions is None else tuple(part.schema.table_id for part in scan.read_parts)
+    return Scan(scan.name, scan.schema, scan.columns, scan.ranges, scan.engine == "tikv", tables)
 
 
 def plan_query(

@@ -57,12 +57,13 @@ class ScanPlan:
         """The scan with all its rows from one storage."""
         return replace(self, engine=engine, paths=() if engine == "tiflash" else self.paths)
 
-    def physical(self) -> list[ScanPlan]:
-        """The scan as scans of what rows lie in: itself, or one for each of its partitions."""
+    @property
+    def read_parts(self) -> list[TableAccess]:
+        """The tables its rows lie in, in the order of their keys: its own, or the partitions that are read."""
         if self.partitions is None:
-            return [self]
+            return [self.table]
         parts = [self.table.parts[number] for number in self.partitions]
-        return [replace(self, table=part, partitions=None, ranges=_within(part, self.ranges)) for part in parts]
+        return sorted(parts, key=lambda part: part.schema.table_id)
 
 
 @dataclass
@@ -240,10 +241,6 @@ def _spread(path: IndexPath, partitions: Partitions, numbers: Sequence[int]) -> 
     """The path through the index of each of the partitions."""
     ranges = replace(path.ranges, ranges=partitions.spread(path.ranges.ranges, numbers))
     return replace(path, ranges=ranges)
-
-
-def _within(table: TableAccess, ranges: Sequence[KeyRange]) -> tuple[KeyRange, ...]:
-    return tuple(each for each in ranges if each[0].startswith(table.prefix))
 
 
 def _narrowest(schema: TableSchema) -> str:
