@@ -546,6 +546,7 @@ def test_undetermined_when_the_primary_cannot_be_asked(transport: str, method: s
         with pytest.raises(UndeterminedResult) as caught:
             await txn.commit()
         assert caught.value.start_ts == txn.start_ts
+        await txn.rollback()  # as callers do on any error
         assert txn.state is State.UNDETERMINED
         await settled(world)
         assert world.cluster.count("KvBatchRollback") == 0
@@ -603,8 +604,11 @@ def test_a_cancelled_caller_does_not_stop_the_commit(transport: str) -> None:
         caller.cancel()
         with pytest.raises(asyncio.CancelledError):
             await caller
+        await txn.rollback()  # too late, and no error: one would take the place of the cancellation
         gate.set()
         await settled(world)
+        assert txn.state is State.COMMITTED
+        await txn.rollback()
         assert txn.state is State.COMMITTED
         assert await stored(world) == {b"a": b"1"}
 

@@ -182,9 +182,12 @@ class Transaction:
         return await asyncio.shield(work)
 
     async def rollback(self) -> None:
-        """Forget the writes. Nothing was sent before `commit`, so nothing has to be undone anywhere."""
-        if self.state is not State.ROLLED_BACK:
-            self._must_be_active()
+        """Forget the writes. Nothing was sent before `commit`, so nothing has to be undone anywhere.
+
+        Once `commit` was called it does nothing: who was cancelled there, or got an error, may call this without asking
+        how far the commit is, and the cancellation, or the error, is not lost over it.
+        """
+        if self.state is State.ACTIVE:
             self.state = State.ROLLED_BACK
 
     async def __aenter__(self) -> Self:
