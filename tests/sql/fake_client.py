@@ -29,7 +29,7 @@ from rutile_proto import keys
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto import rutilepb_pb2 as rutilepb
 from rutile_proto.codec import decode_bytes
-from rutile_proto.errors import AlreadyExist, LockFacts, LockWaitTimeout, WriteConflict
+from rutile_proto.errors import AlreadyExist, LockFacts, LockWaitTimeout, TxnAborted, WriteConflict
 from rutile_proto.timestamps import MAX_TIMESTAMP
 from rutile_proto.types import Timestamp
 
@@ -57,6 +57,10 @@ class FakeStore:
         self.versions: dict[bytes, list[tuple[int, bytes | None]]] = {}
         self.ordered: list[bytes] = []
         self.clock = 0
+        self.safe_point = 0
+        """Versions that only older snapshots see are gone: those cannot be read."""
+        self.claims: dict[str, int] = {}
+        """What is claimed, by whom."""
         self.locks: dict[bytes, int] = {}
         """Pessimistic locks: key to the transaction that holds it."""
         self._noted: dict[bytes, int] = {}
@@ -125,6 +129,8 @@ class FakeSnapshot:
         self, start: bytes, end: bytes, limit: int | None = None, *, reverse: bool = False
     ) -> list[tuple[bytes, bytes]]:
         self._client.calls.scans += 1
+        if self._ts < self._client.store.safe_point:
+            raise TxnAborted(f"{self._ts} is below the safe point")
         pairs = list(self._client.store.scan(start, end, self._ts))
         return pairs[:: -1 if reverse else 1][:limit]
 
@@ -269,6 +275,13 @@ class FakeClient:
 
     async def begin(self, *, pessimistic: bool = False) -> FakeTransaction:
         return FakeTransaction(self, await self.timestamp())
+
+    async def claim_versions(self, holder: str, ts: int, ttl_s: int) -> bool:
+        if ttl_s and ts > self.store.safe_point:
+            self.store.claims[holder] = ts
+        elif not ttl_s:
+            self.store.claims.pop(holder, None)
+        return ts > self.store.safe_point
 
     async def bulk_load(self, rows: CommittedRows) -> None:
         for key, value in zip(rows.storage_keys.to_pylist(), rows.values.to_pylist(), strict=True):

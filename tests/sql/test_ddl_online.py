@@ -25,7 +25,6 @@ async def write_until(session: Session, done: asyncio.Event, seed: int, failures
     choose = random.Random(seed)
     count = 0
     while not done.is_set():
-        await asyncio.sleep(0.002)  # without a pause they conflict with every batch of a backfill
         at, value, fresh = choose.randrange(400), choose.randrange(1000), seed * 100_000 + count
         statement = choose.choice(
             (

@@ -218,6 +218,13 @@ class Client:
         """Keep what is visible at a timestamp from garbage collection, as long as `held` says and somebody has it."""
         self.cluster.gc_hold.add(held)
 
+    async def claim_versions(self, holder: str, ts: int, ttl_s: int) -> bool:
+        """Keep what is visible at `ts` from garbage collection for `ttl_s` seconds, in the name of `holder`, whoever
+        it is in: a claim outlives its process, and replaces the one before. False if versions may be gone already, or
+        are about to be. With 0 seconds the claim ends."""
+        lowest = await self.pd.update_service_gc_safe_point(holder.encode(), ttl_s, ts - 1)
+        return lowest < ts
+
     # --- loading --------------------------------------------------------------------------------------------------
 
     async def bulk_write(

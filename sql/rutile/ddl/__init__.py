@@ -16,7 +16,8 @@
       alter_jobs.py                           indexes and columns of another type: jobs
       worker.py                               run by the one front end that owns them
         index_steps.py, column_steps.py       F1's states, one step at a time
-        backfill.py                           what the rows there are lack
+        fill_snapshot.py                      the rows there were when a fill began
+        backfill.py, index_load.py            what they lack: in transactions, and loaded past them
     rename_table.py                           RENAME TABLE
     check_table.py                            ADMIN CHECK TABLE
     delete_ranges.py                          what a DROP leaves to garbage collection

@@ -1,7 +1,7 @@
 """The entries of the rows there are, loaded past the transactions: for indexes that are not unique.
 
-A batch of rows is read as of a timestamp, and their entries are written as versions of that timestamp, in bulk
-(`rutile_kv.client.bulk_load`). That is right while others write, because everybody follows the index already:
+The rows are read as of one timestamp (`fill_snapshot`), and their entries are written as versions of that timestamp,
+in bulk (`rutile_kv.client.bulk_load`). That is right while others write, because everybody follows the index already:
 
 * who changes a row after the timestamp writes, or removes, its entry by a later version, which hides what is loaded
   below it, whichever of the two arrives first;
@@ -13,8 +13,9 @@ A batch of rows is read as of a timestamp, and their entries are written as vers
 Of a unique index two rows with one value would be written without meeting: its entries are made by transactions
 (`backfill.py`).
 
-What garbage collection has taken away must not come back, so a batch that took long is read again: it must reach the
-stores long before the timestamp it is of falls below the safe point (ten minutes).
+What garbage collection has taken away must not come back: a removal written after the timestamp hides what is loaded
+below it only while it is there. So each batch is sent under a fresh claim on the timestamp, which lasts until long
+after it has arrived.
 """
 
 from __future__ import annotations
@@ -28,48 +29,49 @@ import pyarrow.compute as pc
 from rutile.catalog.jobs import Job
 from rutile.catalog.model import TableInfo
 from rutile.ddl.backfill import Note
-from rutile.ddl.existing_rows import KeyRange, existing
+from rutile.ddl.fill_snapshot import FillSnapshot
 from rutile.ddl.index_steps import FILLED
 from rutile.rows.access import TableAccess
 from rutile.rows.bulk_entries import entries_of
 from rutile.rows.index_access import IndexAccess
-from rutile.session.storage import KvClient, Pair
+from rutile.session.storage import KeyRange, KvClient, Pair
 from rutile_kv.client.bulk_load import CommittedRows
-from rutile_proto.timestamps import physical_ms
 
 BATCH_ROWS = 32_768
-MAX_AGE_MS = 30_000
-"""How old a batch may be when it is sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """Rows of one partition (or of the table) as of a timestamp, and where the next begin."""
+    """Rows of one partition (or of the table), and where the next begin."""
 
     part: TableAccess
     rows: list[Pair]
-    ts: int
     end: bytes
 
 
 class IndexLoad:
     """Loads the entries of one index. `note` writes the job down and tells whether to go on."""
 
-    def __init__(self, client: KvClient, info: TableInfo, index_id: int, note: Note) -> None:
+    def __init__(self, client: KvClient, info: TableInfo, index_id: int, source: FillSnapshot, note: Note) -> None:
         self._client = client
         self._parts = TableAccess(info).physical
         self._ranges: list[tuple[TableAccess, KeyRange]] = []
         self._index_id = index_id
+        self._source = source
         self._note = note
 
     async def run(self, job: Job) -> Job | None:
-        """The job with all rows done; None if it is not to go on. The next rows are read while entries are loaded."""
-        self._ranges = [(part, found) for part in self._parts for found in await existing(self._client, [part.range])]
+        """The job with all rows done; None if it is not to go on. The next rows are read while entries are loaded.
+
+        Raises TxnAborted if the rows as of the timestamp may be gone.
+        """
+        self._ranges = [(part, found) for part in self._parts for found in await self._source.ranges((part.range,))]
         reading = asyncio.create_task(self._read(bytes.fromhex(job.next_key)))
         try:
             while (batch := await reading) is not None:
                 reading = asyncio.create_task(self._read(batch.end))
-                await self._load(batch)
+                if batch.rows:
+                    await self._load(batch)
                 job = replace(job, row_count=job.row_count + len(batch.rows), next_key=batch.end.hex())
                 if not await self._note(job):
                     return None
@@ -81,25 +83,15 @@ class IndexLoad:
     async def _read(self, start: bytes) -> _Batch | None:
         """The rows from `start` on, of one partition at most; None behind the last."""
         for part, (low, end) in self._ranges:
-            if start >= end:
-                continue
-            ts = await self._client.timestamp()
-            rows = await self._client.snapshot(ts).scan(max(low, start), end, BATCH_ROWS)
-            return _Batch(part, rows, ts, end if len(rows) < BATCH_ROWS else rows[-1][0] + b"\0")
+            if start < end:
+                rows = await self._source.scan(max(low, start), end, BATCH_ROWS)
+                return _Batch(part, rows, end if len(rows) < BATCH_ROWS else rows[-1][0] + b"\0")
         return None
 
     async def _load(self, batch: _Batch) -> None:
-        while batch.rows:
-            entries = await asyncio.to_thread(self._entries, batch)
-            if physical_ms(await self._client.timestamp()) - physical_ms(batch.ts) <= MAX_AGE_MS:
-                await self._client.bulk_load(entries)
-                return
-            batch = await self._again(batch)
-
-    async def _again(self, batch: _Batch) -> _Batch:
-        """The same range of rows as of now."""
-        ts = await self._client.timestamp()
-        return replace(batch, ts=ts, rows=await self._client.snapshot(ts).scan(batch.rows[0][0], batch.end))
+        entries = await asyncio.to_thread(self._entries, batch)
+        await self._source.keep()
+        await self._client.bulk_load(entries)
 
     def _entries(self, batch: _Batch) -> CommittedRows:
         """The entries of the rows, in the order of their storage keys."""
@@ -108,7 +100,7 @@ class IndexLoad:
         handles = pa.array([part.handle_of(key) for key, _ in batch.rows], pa.large_binary())
         keys, entries, _ = entries_of(index, values.columns, handles)
         order = pc.array_sort_indices(keys)
-        return CommittedRows(keys.take(order), entries.take(order), batch.ts, batch.ts)
+        return CommittedRows(keys.take(order), entries.take(order), self._source.ts, self._source.ts)
 
     def _index_of(self, part: TableAccess) -> IndexAccess:
         return next(index for index in part.indexes if index.info.id == self._index_id)

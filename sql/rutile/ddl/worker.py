@@ -22,6 +22,7 @@ from rutile.catalog.model import CatalogSnapshot, TableInfo
 from rutile.catalog.ownership import own
 from rutile.ddl import column_steps, index_steps
 from rutile.ddl.backfill import Backfill, RowRefused
+from rutile.ddl.fill_snapshot import FillSnapshot
 from rutile.ddl.index_load import IndexLoad
 from rutile.errors import SqlError
 from rutile.session.storage import KvClient, KvTransaction
@@ -195,20 +196,22 @@ class DdlWorker:
         info = await self._catalog.table_by_id(job.table_id)
         if info is None:
             return
+        source = await FillSnapshot.open(self._client, job)
+        job = source.noted(job)
         try:
-            done = await self._filling(info, job).run(job)
+            done = await self._filling(info, job, source).run(job)
         except RowRefused as error:
             done = job.failed(error.cause.code, error.cause.message)
-        if done is not None:
-            await self._note(done)
+        if done is not None and await self._note(done):
+            await source.close()  # otherwise another owner may be reading; the claim lapses
 
-    def _filling(self, info: TableInfo, job: Job) -> Backfill | IndexLoad:
+    def _filling(self, info: TableInfo, job: Job, source: FillSnapshot) -> Backfill | IndexLoad:
         """What makes it: transactions for what others could meet, a load for the entries of other indexes."""
         if info.changing is not None:
-            return Backfill(self._client, info, {new for _, new in info.changing.indexes}, self._note)
+            return Backfill(self._client, info, {new for _, new in info.changing.indexes}, source, self._note)
         if any(index.id == job.index_id and index.unique for index in info.indexes):
-            return Backfill(self._client, info, {job.index_id}, self._note)
-        return IndexLoad(self._client, info, job.index_id, self._note)
+            return Backfill(self._client, info, {job.index_id}, source, self._note)
+        return IndexLoad(self._client, info, job.index_id, source, self._note)
 
     async def _note(self, job: Job) -> bool:
         """Write how far a job is; whether it is still ours and to go on."""

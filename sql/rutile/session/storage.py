@@ -169,6 +169,10 @@ class KvClient(Protocol):
     def hold_snapshot(self, held: HeldSnapshot) -> None:
         """Keep what is visible at a timestamp from garbage collection, as long as `held` says."""
 
+    async def claim_versions(self, holder: str, ts: int, ttl_s: int) -> bool:
+        """Keep what is visible at `ts` for `ttl_s` seconds in the name of `holder`, in place of what it claimed
+        before; False if it may be gone. With 0 seconds the claim ends."""
+
     async def bulk_write(
         self, kinds: bytes, storage_keys: Sequence[bytes], keys: Sequence[bytes], values: Sequence[bytes]
     ) -> None:
