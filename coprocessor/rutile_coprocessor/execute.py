@@ -28,7 +28,7 @@ from rutile_coprocessor.pages import page_schema, to_pages
 from rutile_coprocessor.prelude import install
 from rutile_coprocessor.prepared import Planned, PlannedCursors, Tell
 from rutile_coprocessor.pruning import Use, scan_bounds
-from rutile_coprocessor.scan_sizes import ScanSizes
+from rutile_coprocessor.scan_sizes import ScanSizes, Told
 from rutile_coprocessor.scan_source import ScanSource
 from rutile_coprocessor.watchdog import CancelToken, Guard
 from rutile_proto.errors import FragmentCancelled, FragmentFailed, InvalidRequest
@@ -67,6 +67,8 @@ class RunSummary:
     rows_out: int
     run_seconds: float
     """From start to the last page; includes the time the consumer took between pages."""
+    note: str = ""
+    """What DuckDB was told of the scans (`scan_sizes`)."""
 
 
 class FragmentRun(Iterator[pa.RecordBatch]):
@@ -133,9 +135,8 @@ class FragmentRun(Iterator[pa.RecordBatch]):
 
     @property
     def summary(self) -> RunSummary:
-        scans = (ScanRun(name, source.rows, source.rows) for name, source in self._sources.items())
-        ended = time.monotonic() if self._ended is None else self._ended
-        return RunSummary(tuple(scans), self._rows_out, ended - self._started)
+        scans = tuple(ScanRun(name, source.rows, source.rows) for name, source in self._sources.items())
+        return RunSummary(scans, self._rows_out, (self._ended or time.monotonic()) - self._started, self._planned.note)
 
     def close(self) -> None:
         self._resources.close()
@@ -198,19 +199,18 @@ class Executor:
             planned = Planned(self._cursor({name: each.table for name, each in sources.items()} | inputs), text)
         guard = Guard(planned.cursor.interrupt, timeout_seconds, cancel, self._growth_bytes)
         if not is_lasting:
-            return FragmentRun(planned, fragment.page_rows, sources, guard, lambda _, plain: plain, None)
+            return FragmentRun(planned, fragment.page_rows, sources, guard, lambda _, plain: Told(plain), None)
         tell, keep = partial(self._sizes.told, sources), partial(self._planned.give, sources)
         return FragmentRun(planned, fragment.page_rows, sources, guard, tell, keep)
 
     def _cursor(self, relations: Mapping[str, pa.Table]) -> duckdb.DuckDBPyConnection:
         """A new cursor that sees these relations and no others."""
         cursor = self._database.cursor()
-        try:
+        with ExitStack() as stack:
+            stack.callback(cursor.close)
             for name, table in relations.items():
                 cursor.register(name, table)
-        except BaseException:
-            cursor.close()
-            raise
+            stack.pop_all()
         return cursor
 
     def bounds(self, fragment: Fragment) -> Mapping[str, tuple[Use, ...]]:

@@ -39,6 +39,10 @@ MAX_NESTING = 200
 DEFAULT_PAGE_ROWS = 65_536
 CHECKED_TEXTS = 1_024
 """How many checked texts are remembered."""
+KNOWN_SCHEMAS = 1_024
+"""How many schemas that came with fragments are remembered."""
+KNOWN_SCHEMA_BYTES = 1 << 14
+"""Larger ones are read anew each time."""
 
 DUCKDB = Dialect.get_or_raise("duckdb")
 _ALLOWED_NODES = QUERY_NODES | VALUE_NODES | FUNCTION_NODES | NESTED_NODES | DUCKDB_NODES
@@ -130,10 +134,17 @@ def _scan_to_proto(scan: Scan) -> rutilepb.FragmentScan:
 
 def _scan_from_proto(message: rutilepb.FragmentScan) -> Scan:
     ranges = tuple((bounds.start, bounds.end) for bounds in message.ranges)
-    schema, table_ids = TableSchema.from_bytes(message.schema), tuple(message.table_ids)
+    known = _known_schema if len(message.schema) <= KNOWN_SCHEMA_BYTES else TableSchema.from_bytes
+    schema, table_ids = known(message.schema), tuple(message.table_ids)
     if list(table_ids) != sorted(set(table_ids)) or len(table_ids) > MAX_TABLES or any(each < 1 for each in table_ids):
         raise InvalidRequest(f"scan {message.name}: table ids are positive, ascending, and at most {MAX_TABLES}")
     return Scan(message.name, schema, tuple(message.columns), ranges, message.rows_only, table_ids)
+
+
+@lru_cache(maxsize=KNOWN_SCHEMAS)
+def _known_schema(data: bytes) -> TableSchema:
+    """The schema that `data` is: the same ones come with every fragment. Raises InvalidRequest."""
+    return TableSchema.from_bytes(data)
 
 
 @lru_cache(maxsize=CHECKED_TEXTS)

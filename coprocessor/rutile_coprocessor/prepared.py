@@ -17,6 +17,7 @@ from typing import TypeAlias
 
 import duckdb
 
+from rutile_coprocessor.scan_sizes import Told
 from rutile_coprocessor.scan_source import ScanSource
 
 MAX_STATEMENTS = 128
@@ -29,7 +30,7 @@ _NAME = "fragment"
 
 Key: TypeAlias = tuple[str, tuple[tuple[str, int], ...]]
 """A text, and the identity of the source of each relation."""
-Tell: TypeAlias = Callable[[duckdb.DuckDBPyConnection, str], str]
+Tell: TypeAlias = Callable[[duckdb.DuckDBPyConnection, str], Told]
 """Gives a text with the same answer over the relations a cursor has, but with what is known of them (`scan_sizes`)."""
 
 
@@ -48,6 +49,8 @@ class Planned:
     is_used: bool = False
     """Whether it has served a run."""
     is_prepared: bool = False
+    note: str = ""
+    """What the statement tells DuckDB of its relations."""
 
     def statement(self, tell: Tell) -> str:
         """What to run. May take the time of counting rows and planning; raises duckdb.Error."""
@@ -55,10 +58,10 @@ class Planned:
             return f"EXECUTE {_NAME}"
         told = tell(self.cursor, self.text)
         if self.is_used:
-            self.cursor.execute(f"PREPARE {_NAME} AS {told}")
+            self.cursor.execute(f"PREPARE {_NAME} AS {told.text}")
             self.is_prepared = True
-        self.is_used = True
-        return f"EXECUTE {_NAME}" if self.is_prepared else told
+        self.is_used, self.note = True, told.note
+        return f"EXECUTE {_NAME}" if self.is_prepared else told.text
 
 
 class PlannedCursors:

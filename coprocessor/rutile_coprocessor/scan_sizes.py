@@ -17,6 +17,7 @@ import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import duckdb
 
@@ -35,6 +36,14 @@ MAX_CONDITIONS = 64
 """Counts kept of one source; the first ones go."""
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A text to run, and what it tells DuckDB of its scans, for people to read."""
+
+    text: str
+    note: str = ""
+
+
 class ScanSizes:
     """Any thread may ask."""
 
@@ -46,18 +55,20 @@ class ScanSizes:
         """Of each source that was met, by the text of what is read; None: it cannot be counted."""
         self._mutex = threading.RLock()  # a source's end may be noticed while this is held
 
-    def told(self, sources: Mapping[str, ScanSource], cursor: duckdb.DuckDBPyConnection, text: str) -> str:
+    def told(self, sources: Mapping[str, ScanSource], cursor: duckdb.DuckDBPyConnection, text: str) -> Told:
         """What to run instead of `text`: it has the same answer over these sources, as `cursor` sees them.
 
         May count rows; raises duckdb.InterruptException.
         """
         if not self._is_worth_it(text, sources):
-            return text
+            return Told(text)
         names = tuple(sources)
         by_name = {name.lower(): source for name, source in sources.items()}
         places = filtered_scans(text, names)
         limits = tuple(self._limit(cursor, place, by_name[place.scan.lower()]) for place in places)
-        return with_limits(text, names, limits) if any(limit is not None for limit in limits) else text
+        known = {place.scan: limit for place, limit in zip(places, limits, strict=True) if limit is not None}
+        note = "filtered to " + ", ".join(f"{limit} of {scan}" for scan, limit in known.items())
+        return Told(with_limits(text, names, limits), note) if known else Told(text)
 
     def _is_worth_it(self, text: str, sources: Mapping[str, ScanSource]) -> bool:
         """Whether the text has run before, and reads something large."""

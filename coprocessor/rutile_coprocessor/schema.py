@@ -168,6 +168,10 @@ class TableSchema:
 
     def to_bytes(self) -> bytes:
         """JSON, the same bytes for equal schemas."""
+        return self._as_bytes
+
+    @cached_property
+    def _as_bytes(self) -> bytes:
         body = {
             "table_id": self.table_id, "name": self.name, "database": self.database, "handle": self.handle,
             "primary_key": list(self.primary_key), "layout_version": self.layout_version,

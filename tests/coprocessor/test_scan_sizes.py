@@ -79,7 +79,7 @@ def test_answers_are_those_of_the_text(
         return
     sizes = ScanSizes(large_rows=0)
     for _ in range(3):
-        assert answer(cursor, sizes.told(sources, cursor, text)) == expected
+        assert answer(cursor, sizes.told(sources, cursor, text).text) == expected
     everything = tuple(len(t) + len(u) for _ in filtered_scans(text, NAMES))
     assert answer(cursor, with_limits(text, NAMES, everything)) == expected
 
@@ -110,7 +110,7 @@ def test_conditions_of_one_relation_are_found(text: str, expected: list[str]) ->
 def told_after(sizes: ScanSizes, cursor: duckdb.DuckDBPyConnection, sources: dict[str, ScanSource], text: str) -> str:
     for name, source in sources.items():
         cursor.register(name, source.table)
-    return sizes.told(sources, cursor, text)
+    return sizes.told(sources, cursor, text).text
 
 
 def numbered(count: int) -> ScanSource:
@@ -167,11 +167,13 @@ def test_the_executor_tells_and_counting_can_be_stopped() -> None:
     sources = {"t": numbered(100), "u": numbered(LARGE_ROWS)}
     fragment = Fragment(TEXT, tuple(Scan(name, schema, ("n", "k")) for name in sources))
     executor = Executor(threads=1)
-    answers = []
+    answers, notes = [], []
     for _ in range(3):
         with executor.run(fragment, sources) as pages:
             answers += [page.to_pydict() for page in pages]
+            notes.append(pages.summary.note)
     assert answers == [answers[0]] * 3
+    assert notes == ["", "filtered to 3 of t", "filtered to 3 of t"]
     cancel = CancelToken()
     cancel.cancel("killed")
     with pytest.raises(FragmentCancelled), executor.run(fragment, sources, cancel=cancel) as pages:

@@ -224,6 +224,7 @@ class FragmentTask:
             wait_seconds=self._wait_seconds,
             run_seconds=run.run_seconds,
             region_ids=region_ids,
+            note=run.note,
         )
 
     def _close_views(self) -> None:
