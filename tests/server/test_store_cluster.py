@@ -24,7 +24,7 @@ from rutile_kv.raftstore.bootstrap import bootstrap_first_region, bootstrap_stor
 from rutile_kv.raftstore.local_keys import scan_region_states
 from rutile_kv.server.config import StoreConfig
 from rutile_kv.server.local_network import LocalNetwork
-from rutile_kv.server.node import StoreNode, run_store
+from rutile_kv.server.node import StoreNode
 from rutile_kv.server.registration import found_cluster
 from rutile_pd.node import PdConfig, PdNode
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
@@ -353,12 +353,11 @@ def test_health_follows_the_store() -> None:
     asyncio.run(main())
 
 
-def test_run_store_serves_until_it_is_told_to_stop() -> None:
+def test_a_store_founds_a_cluster_and_tells_where_it_listens() -> None:
     async def main() -> None:
         async with grpc_pd(1) as pd:
-            stop = asyncio.Event()
-            config = StoreConfig(address="127.0.0.1:0", pd_addresses=(pd.address,), **FAST)
-            running = asyncio.ensure_future(run_store(config, stop))
+            node = StoreNode(StoreConfig(address="127.0.0.1:0", pd_addresses=(pd.address,), **FAST))
+            await node.start()
             client = PdClient.connect([pd.address])
             await until(client.is_bootstrapped)
             info = await client.get_region(b"")
@@ -369,8 +368,7 @@ def test_run_store_serves_until_it_is_told_to_stop() -> None:
                 return all(each.startswith("127.0.0.1:") for each in (store.address, store.peer_address))
 
             await until(listens)
-            stop.set()
-            await running
+            await node.stop()
             await client.close()
 
     asyncio.run(main())

@@ -17,6 +17,7 @@ import os
 import shutil
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -210,7 +211,8 @@ class RocksEngine:
             reraise(error)
 
     def close(self) -> None:
-        """Sync and close; snapshots given out are closed with it."""
+        """Sync and close; snapshots given out are closed with it. Raises StorageError when the disk refuses the rest,
+        which is closed all the same."""
         if self._closed:
             return
         self.sync()
@@ -218,10 +220,14 @@ class RocksEngine:
         for snapshot in list(self._snapshots):
             snapshot.close()
         self._handles.clear()
-        for family in self._families.values():
-            family.close()
-        self._families.clear()
-        self._database.close()
+        try:
+            with ExitStack() as closing:
+                closing.callback(self._database.close)
+                closing.callback(self._families.clear)
+                for family in self._families.values():
+                    closing.callback(family.close)
+        except Exception as error:
+            reraise(error)
 
     def _take_over(self, tables: list[tuple[Cf, TableFile]]) -> None:
         """Have RocksDB link the files; durable on return, and so is everything written before."""

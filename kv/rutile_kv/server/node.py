@@ -309,19 +309,3 @@ class StoreNode:
 
     def _stop_serving(self) -> None:
         self._health.serving = False
-
-
-async def run_store(config: StoreConfig, stop: asyncio.Event) -> None:
-    """A store process: serve until `stop` is set. Raises what `start` raises, or why the store gave up."""
-    node = StoreNode(config)
-    await node.start()
-    stopping = asyncio.ensure_future(stop.wait())
-    failing = asyncio.ensure_future(node.wait_failed())
-    try:
-        await asyncio.wait([stopping, failing], return_when=asyncio.FIRST_COMPLETED)
-        if failing.done():
-            raise failing.result()
-    finally:
-        stopping.cancel()
-        failing.cancel()
-        await node.stop()
