@@ -24,6 +24,8 @@ class ChangeState(StrEnum):
     """The same, and older rows are rewritten."""
     DELETE_REORGANIZATION = "delete reorganization"
     """All rows hold both; nobody reads the old indexes any more, everybody writes them still."""
+    OLD_DELETE_ONLY = "old delete only"
+    """The same, but nobody adds entries to the old indexes, or minds those there are; they go with their rows."""
 
     @property
     def writes(self) -> bool:

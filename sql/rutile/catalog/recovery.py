@@ -19,7 +19,7 @@ from rutile.catalog.jobs import Job, JobState
 from rutile.catalog.model import CatalogSnapshot, DatabaseInfo, TableInfo
 from rutile.catalog.sequence_info import SequenceInfo
 from rutile.catalog.view_info import ViewInfo
-from rutile.ddl.column_steps import without_change
+from rutile.ddl.column_steps import as_ended
 from rutile.ddl.delete_ranges import range_of_table, unschedule
 from rutile.errors import SqlError
 from rutile.session.storage import KvTransaction
@@ -42,7 +42,7 @@ async def note_table(txn: KvTransaction, info: TableInfo, kind: str, *, alone: b
     """
     keys = meta.auto_increment_key(info.table_id), meta.row_id_key(info.table_id)
     counters = [await meta.read_counter(txn, key) for key in keys]
-    extra = {_TABLE: json.loads(without_change(info).to_bytes()), _COUNTERS: counters, "alone": alone}
+    extra = {_TABLE: json.loads(as_ended(info, txn.start_ts).to_bytes()), _COUNTERS: counters, "alone": alone}
     await _note(txn, info.table_id, kind, info.schema.database, info.schema.name, extra)
 
 

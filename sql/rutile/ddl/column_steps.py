@@ -1,16 +1,18 @@
 """The steps of a column's change to another type: F1's states, one at a time.
 
     in       none -> delete only -> write only -> write reorganization -> [rows are rewritten] -> delete reorganization
-             -> public: the new column in the old one's place
-    back     from wherever a failed or cancelled change is -> delete only -> none
+             -> old delete only -> public: the new column in the old one's place
+    back     from wherever a failed or cancelled change is, `old delete only` excepted -> delete only -> none
 
 The new column is a column of its own, with indexes of its own, which rows hold beside the old one
 (`rutile.catalog.column_change`). Why each state gets along with its neighbours:
 
 * `delete only` can read rows with the new column, so others may begin to write them;
 * in `write only` everybody writes both, so once that holds, rewriting what is older makes all rows whole;
-* in `delete reorganization` nobody reads the old indexes, so others may cease to write them. Indexes that only they
-  have are followed until then, so what is unique stays so in both;
+* in `delete reorganization` nobody reads the old indexes, so others may cease to add to them. What is unique stays so:
+  the new indexes are followed, and values that differ in them differ in the old ones;
+* in `old delete only` nobody minds what the old indexes hold, so others may leave them alone. One that is unique would
+  refuse a value that it has of a row removed by those at `public`, who do not know it;
 * who is still there when others are at `public` writes both columns, which these can read. It cannot read the rows
   they write, whose layout it does not know: then it looks at the definition again (`LayoutMismatch`).
 
@@ -19,6 +21,7 @@ Rows are not rewritten a third time: those that hold the old column, too, keep i
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 from rutile.catalog.column_change import ChangeState, ColumnChange
@@ -35,7 +38,14 @@ from rutile_proto.timestamps import physical_ms
 MODIFY_COLUMN = "modify column"
 CHANGE = "change"
 """In `Job.extra`: what is asked for."""
-_NEXT = {ChangeState.DELETE_ONLY: ChangeState.WRITE_ONLY, ChangeState.WRITE_ONLY: ChangeState.WRITE_REORGANIZATION}
+_NEXT = dict(itertools.pairwise(ChangeState))
+_OLD_INDEXES = {
+    ChangeState.DELETE_REORGANIZATION: IndexState.WRITE_ONLY,
+    ChangeState.OLD_DELETE_ONLY: IndexState.DELETE_ONLY,
+}
+"""On their way out; the new ones stay as they were filled."""
+NO_WAY_BACK = ChangeState.OLD_DELETE_ONLY.value
+"""The job's state from which on it cannot be taken back: the old indexes lack entries."""
 
 
 def next_step(txn: KvTransaction, job: Job, table: TableInfo | None, now_ts: int) -> tuple[Job, TableInfo | None]:
@@ -55,20 +65,17 @@ def _step_in(txn: KvTransaction, job: Job, table: TableInfo, now_ts: int) -> tup
     change = table.changing
     if change is None:
         return _begin(job, table, ColumnChange.from_json(job.extra[CHANGE]))
-    if change.state is ChangeState.DELETE_REORGANIZATION:
+    if change.state is ChangeState.OLD_DELETE_ONLY:
         for old, _ in change.indexes:
             _forget_entries(txn, table, old)
         return replace(job, state=JobState.SYNCED, schema_state="public"), _swapped(table, change, now_ts)
-    if change.state is ChangeState.WRITE_REORGANIZATION:
-        if not job.extra.get(FILLED):
-            return _at(job, change.state), None
-        return _at(job, ChangeState.DELETE_REORGANIZATION), _with_old_indexes(
-            _in_state(table, change, ChangeState.DELETE_REORGANIZATION), change, IndexState.WRITE_ONLY
-        )
+    if change.state is ChangeState.WRITE_REORGANIZATION and not job.extra.get(FILLED):
+        return _at(job, change.state), None
     state = _NEXT[change.state]
-    index_state = IndexState(state.value)
-    moved = _with_new_indexes(_in_state(table, change, state), change, index_state)
-    return _at(job, state), moved
+    moved = _in_state(table, change, state)
+    if state in _OLD_INDEXES:
+        return _at(job, state), _with_old_indexes(moved, change, _OLD_INDEXES[state])
+    return _at(job, state), _with_new_indexes(moved, change, IndexState(state.value))
 
 
 def _step_out(txn: KvTransaction, job: Job, table: TableInfo) -> tuple[Job, TableInfo | None]:
@@ -81,6 +88,14 @@ def _step_out(txn: KvTransaction, job: Job, table: TableInfo) -> tuple[Job, Tabl
     for _, new in change.indexes:
         _forget_entries(txn, table, new)
     return replace(job.over(), schema_state=NONE), without_change(table)
+
+
+def as_ended(table: TableInfo, now_ts: int) -> TableInfo:
+    """The table at the end that a change which is under way would come to if its job ended now."""
+    change = table.changing
+    if change is not None and change.state is ChangeState.OLD_DELETE_ONLY:
+        return _swapped(table, change, now_ts)
+    return without_change(table)
 
 
 def without_change(table: TableInfo) -> TableInfo:

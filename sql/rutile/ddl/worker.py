@@ -94,7 +94,7 @@ class DdlWorker:
             found = await jobs.find(txn, job_id)
             if found is None:
                 raise SqlError(ER_NO_JOB, f"DDL Job:{job_id} not found")
-            if found.state not in (JobState.QUEUEING, JobState.RUNNING) or found.type not in _CANCELLABLE:
+            if not _can_be_taken_back(found):
                 message = f"This job:{job_id} is almost finished or cannot be cancelled now (state {found.state})"
                 raise SqlError(ER_CANNOT_CANCEL, message)
             job[:] = [replace(found, state=JobState.CANCELLING)]
@@ -226,3 +226,8 @@ class DdlWorker:
             await txn.rollback()
             raise
         return goes_on
+
+
+def _can_be_taken_back(job: Job) -> bool:
+    is_under_way = job.state in (JobState.QUEUEING, JobState.RUNNING) and job.schema_state != column_steps.NO_WAY_BACK
+    return is_under_way and job.type in _CANCELLABLE
