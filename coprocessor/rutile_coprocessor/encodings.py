@@ -45,8 +45,10 @@ def dictionary_of(array: pa.Array) -> pa.Array | None:
     if not len(array) or len(array.slice(0, SAMPLE_ROWS).unique()) > MAX_DICTIONARY:
         return None
     encoded = array.dictionary_encode()
-    if len(encoded.dictionary) > MAX_DICTIONARY:
-        return None
+    return None if len(encoded.dictionary) > MAX_DICTIONARY else _with_short_indices(encoded)
+
+
+def _with_short_indices(encoded: pa.DictionaryArray) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(encoded.indices.cast(pa.uint8()), encoded.dictionary)
 
 
@@ -58,3 +60,14 @@ def narrowed(array: pa.Array) -> pa.Array:
         encoded = dictionary_of(array)
         return array if encoded is None else encoded
     return array
+
+
+def encoded_as(array: pa.Array, kind: pa.DataType) -> list[pa.Array]:
+    """The same values in the encoding of others of their column, in pieces: a dictionary has room for so many texts."""
+    if array.type == kind:
+        return [array]
+    if is_narrow_decimal(array.type):
+        return [narrow_decimal(array)]
+    pieces = (array.slice(start, MAX_DICTIONARY) for start in range(0, len(array), MAX_DICTIONARY))
+    whole = dictionary_of(array)
+    return [_with_short_indices(piece.dictionary_encode()) for piece in pieces] if whole is None else [whole]

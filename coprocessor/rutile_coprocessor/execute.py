@@ -29,7 +29,7 @@ from rutile_coprocessor.prelude import install
 from rutile_coprocessor.prepared import Planned, PlannedCursors, Tell
 from rutile_coprocessor.pruning import Use, scan_bounds
 from rutile_coprocessor.scan_sizes import ScanSizes, Told
-from rutile_coprocessor.scan_source import ScanSource
+from rutile_coprocessor.scan_source import ScanSource, unused
 from rutile_coprocessor.watchdog import CancelToken, Guard
 from rutile_proto.errors import FragmentCancelled, FragmentFailed, InvalidRequest
 
@@ -196,20 +196,22 @@ class Executor:
         planned = self._planned.take(text, sources) if is_lasting else None
         if planned is None:
             inputs = {each.name: each.table() for each in fragment.inputs}
-            planned = Planned(self._cursor({name: each.table for name, each in sources.items()} | inputs), text)
+            planned = Planned(self._cursor(sources, inputs), text)
         guard = Guard(planned.cursor.interrupt, timeout_seconds, cancel, self._growth_bytes)
         if not is_lasting:
             return FragmentRun(planned, fragment.page_rows, sources, guard, lambda _, plain: Told(plain), None)
         tell, keep = partial(self._sizes.told, sources), partial(self._planned.give, sources)
         return FragmentRun(planned, fragment.page_rows, sources, guard, tell, keep)
 
-    def _cursor(self, relations: Mapping[str, pa.Table]) -> duckdb.DuckDBPyConnection:
+    def _cursor(self, sources: Mapping[str, ScanSource], inputs: Mapping[str, pa.Table]) -> duckdb.DuckDBPyConnection:
         """A new cursor that sees these relations and no others."""
         cursor = self._database.cursor()
         with ExitStack() as stack:
             stack.callback(cursor.close)
-            for name, table in relations.items():
+            for name, table in inputs.items():
                 cursor.register(name, table)
+            for name, source in sources.items():
+                source.register(cursor, name, unused(f"{name} as stored", [*sources, *inputs]))
             stack.pop_all()
         return cursor
 

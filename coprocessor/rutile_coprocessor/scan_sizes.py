@@ -7,8 +7,12 @@ scan of which few rows are left is written with the number of them (`filtered_sc
 Never wrong: a source's rows do not change, so such a limit is reached by the last row at the earliest. They are counted
 with the same condition by the same cursor that runs the statement, and remembered by the source's identity.
 
-Never for nothing: a text that runs once is not looked at, and a source that is new, as it is for each query while rows
-are written to its table, is not counted. (Twin: tests/coprocessor/test_scan_sizes.py.)
+While rows are written to a table, each query has a source of its own, but all of them are made of one that stays
+(`scan_source.Live`). A row it has either counted once or was hidden then; so no source made of it has more rows that
+meet a condition than were counted, were hidden then, and have been added.
+
+Never for nothing: a text that runs once is not looked at, and a source that is new is not counted. (Twin:
+tests/coprocessor/test_scan_sizes.py.)
 """
 
 from __future__ import annotations
@@ -85,31 +89,42 @@ class ScanSizes:
 
     def _meet(self, sources: Mapping[str, ScanSource]) -> None:
         for source in sources.values():
-            self._counts.setdefault(source, {})
+            self._counts.setdefault(_lasting(source), {})
 
     def _limit(self, cursor: duckdb.DuckDBPyConnection, place: FilteredScan, source: ScanSource) -> int | None:
         """The rows that are read in a place, if that is worth telling; at least one."""
         with self._mutex:
-            counts = self._counts.get(source)
+            counts = self._counts.get(_lasting(source))
             if counts is None:
-                self._counts[source] = {}
+                self._counts[_lasting(source)] = {}
                 return None
-        count = counts[place.rows] if place.rows in counts else _counted(cursor, place)
+        count = counts[place.rows] if place.rows in counts else _counted(cursor, place, source)
         with self._mutex:
             counts[place.rows] = count
             if len(counts) > MAX_CONDITIONS:
                 del counts[next(iter(counts))]
         if count is None or count > min(FEW_ROWS, WORTH_SHARE * source.rows):
             return None
-        return max(count, 1)
+        return max(count, 1) + _slack(source)
 
 
-def _counted(cursor: duckdb.DuckDBPyConnection, place: FilteredScan) -> int | None:
-    """How many rows are read there; None if that cannot be said: the query itself will tell why, if it comes to it."""
+def _lasting(source: ScanSource) -> ScanSource:
+    """What the next query's source will be made of too, if its table is written to."""
+    return source if source.live is None else source.live.settled
+
+
+def _slack(source: ScanSource) -> int:
+    """At least as many rows as were added; seldom another number, for each makes another text."""
+    return 0 if source.live is None else 1 << source.live.added_rows.bit_length()
+
+
+def _counted(cursor: duckdb.DuckDBPyConnection, place: FilteredScan, source: ScanSource) -> int | None:
+    """How many rows are read there at most; None if that cannot be said: the query itself will tell why, if it comes to
+    it."""
     try:
         [(rows,)] = cursor.execute(f"SELECT count(*) {place.rows}").fetchall()  # all: else the cursor stays busy
     except duckdb.InterruptException:
         raise
     except duckdb.Error:
         return None
-    return int(rows)
+    return int(rows) + (0 if source.live is None else source.live.hidden_rows)

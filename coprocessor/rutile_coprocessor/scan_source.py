@@ -18,9 +18,27 @@ The one that loses is a look-up by key, and those are narrowed to a key range be
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
+import duckdb
 import pyarrow as pa
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """How a source is made of another, whose rows stay as they are while its table is written to."""
+
+    settled: ScanSource
+    hidden_rows: int
+    """At most so many of its rows do not count any more."""
+    added_rows: int
+    """So many rows follow it."""
+
+    @property
+    def column(self) -> str:
+        """The name of the booleans that say which rows count, which is no part of the scan."""
+        return unused("_live", self.settled.table.column_names)
 
 
 class ScanSource:
@@ -29,14 +47,54 @@ class ScanSource:
     def __init__(self, batches: Sequence[pa.RecordBatch], schema: pa.Schema) -> None:
         """`schema` matters when there are no batches."""
         self.table = pa.Table.from_batches(list(batches), schema=schema)
+        self.live: Live | None = None
+        """If only some of the rows of the table count."""
 
     @classmethod
     def of_columns(cls, columns: Sequence[pa.ChunkedArray], names: Sequence[str]) -> ScanSource:
         """Columns side by side, whatever their encodings (`encodings`)."""
         source = cls.__new__(cls)
         source.table = pa.Table.from_arrays(list(columns), names=list(names))
+        source.live = None
         return source
+
+    @classmethod
+    def of_live(cls, columns: Sequence[pa.ChunkedArray], bits: pa.ChunkedArray, live: Live) -> ScanSource:
+        """Columns that begin with those of `live.settled`, of which only the rows count for which `bits` are true."""
+        names = live.settled.table.column_names
+        source = cls.of_columns([*columns, bits], [*names, live.column])
+        source.live = live
+        return source
+
+    @property
+    def names(self) -> list[str]:
+        """Of the scan's columns."""
+        return list((self if self.live is None else self.live.settled).table.column_names)
+
+    def register(self, cursor: duckdb.DuckDBPyConnection, name: str, stored: str) -> None:
+        """Let a cursor read the rows that count as `name`; it may come to see a relation `stored` too.
+
+        Fragments name scans only, so they cannot ask for that. Raises duckdb.Error.
+        """
+        if self.live is None:
+            cursor.register(name, self.table)
+            return
+        cursor.register(stored, self.table)
+        listed, live = ", ".join(map(_quoted, self.names)), _quoted(self.live.column)
+        cursor.execute(f"CREATE TEMP VIEW {_quoted(name)} AS SELECT {listed} FROM {_quoted(stored)} WHERE {live}")
 
     @property
     def rows(self) -> int:
         return int(self.table.num_rows)
+
+
+def unused(name: str, taken: Collection[str]) -> str:
+    """`name`, or one like it that is none of those taken, in any case."""
+    lower = {each.lower() for each in taken}
+    while name.lower() in lower:
+        name += "_"
+    return name
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

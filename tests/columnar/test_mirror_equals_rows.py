@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pyarrow.compute as pc
 import pytest
-from hypothesis import given, settings
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from mirror_world import (
     ALL_COLUMNS,
@@ -22,8 +23,9 @@ from mirror_world import (
 )
 
 from rutile_coprocessor.pruning import Bounds
+from rutile_coprocessor.scan_source import ScanSource
 from rutile_coprocessor.schema import HIDDEN_HANDLE, TableSchema
-from rutile_kv.columnar import building, overlay, pending
+from rutile_kv.columnar import building, live, overlay, pending
 from rutile_kv.columnar.cache import ArrowCache
 from rutile_kv.columnar.files import MirrorFiles
 from rutile_kv.columnar.mirror import MirrorReader, TableRead
@@ -97,7 +99,9 @@ class History:
     begun: set[int] = field(default_factory=set)
     paths: list[str] = field(default_factory=list)
     restored: int = 0
-    relations: WarmRelations = field(default_factory=lambda: WarmRelations(1 << 20))
+    lived: int = 0
+    """Reads of bases with what was committed since beside them."""
+    relations: WarmRelations = field(default_factory=lambda: WarmRelations(1 << 20, few_rows=0))
 
     def __post_init__(self) -> None:
         self.files = MirrorFiles(self.directory, 1 << 30)
@@ -187,13 +191,13 @@ class History:
         ts = max(self.clock - age, safe_point)
         if first_lock(view.snapshot, b"", None, ts) is not None:
             return
-        read = read_view(view, self.mirror, ts, columns, spans)
         twin = read_view(view, MirrorReader(None), ts, columns, spans)
+        self.read_warm(view, ts, columns, spans, rows_of(twin))
+        read = read_view(view, self.mirror, ts, columns, spans)
         assert rows_of(read) == rows_of(twin)
         self.paths.append(read.path)
         pruned = read_view(view, self.mirror, ts, columns, spans, MANY_LEGS)
         assert with_many_legs(pruned) == with_many_legs(twin)
-        self.read_warm(view, ts, columns, spans, rows_of(twin))
 
     def read_warm(
         self,
@@ -207,7 +211,8 @@ class History:
         parts = requests_of(view, ts, columns, spans)
         for _ in range(3):
             loaded = self.relations.load(self.mirror, parts, view.schema.arrow_schema(columns), lambda size_bytes: None)
-            assert [tuple(row.values()) for row in loaded.source.table.to_pylist()] == expected
+            assert in_order(rows_that_count(loaded.source)) == in_order(expected)
+            self.lived += loaded.source.live is not None
 
 
 MANY_LEGS = ((Bounds("legs", 4, 50),),)
@@ -216,6 +221,15 @@ MANY_LEGS = ((Bounds("legs", 4, 50),),)
 def with_many_legs(read: TableRead) -> list[dict[str, object]]:
     found = [row for batch in read.batches for row in batch.to_pylist()]
     return [row for row in found if row["legs"] is not None and 4 <= row["legs"] <= 50]
+
+
+def rows_that_count(source: ScanSource) -> list[tuple[object, ...]]:
+    table = source.table if source.live is None else source.table.filter(pc.field(source.live.column))
+    return [tuple(row.values()) for row in table.select(source.names).to_pylist()]
+
+
+def in_order(rows: list[tuple[object, ...]]) -> list[tuple[object, ...]]:
+    return sorted(rows, key=repr)
 
 
 def mutation(handle: int, row: Row | None, schema: TableSchema) -> Mutation:
@@ -245,6 +259,7 @@ def test_same_rows_from_both_paths(
 ) -> None:
     cache = ArrowCache(max_log_entries=max_log)
     with TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(live, "MOST_ADDED", 0)
         patch.setattr(building, "NARROW_ROW_BYTES", 1024 if at_once else 0)
         patch.setattr(overlay, "TAIL_ROWS", tail_rows)
         patch.setattr(pending, "MOST_CHANGES", most_changes)
@@ -252,6 +267,41 @@ def test_same_rows_from_both_paths(
     for region in history.world.regions:
         cache.drop_region(region.id)
     assert cache.size_bytes == 0, "what was added to the size was taken off again"
+
+
+FEW_WRITES = st.dictionaries(st.integers(-1, 1), ROWS, min_size=1, max_size=2)
+EITHER = st.integers(0, 1)
+BUSY_STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("write"), FEW_WRITES, st.just(0)),
+        st.tuples(st.just("prewrite"), EITHER, FEW_WRITES, AGES),
+        st.tuples(st.just("commit"), EITHER),
+        st.tuples(st.just("rollback"), EITHER, st.integers(-1, 1), st.integers(-2, 8)),
+        st.tuples(st.just("view"), EITHER),
+        st.tuples(st.just("read"), st.tuples(COLUMNS, st.just(WHOLE), st.integers(-4, 3)), EITHER),
+        st.tuples(st.just("read"), NEWEST_READS, EITHER),
+        st.tuples(st.just("read"), NEWEST_READS, NOW),
+    ),
+    min_size=20,
+    max_size=50,
+)
+
+
+@settings(max_examples=100, deadline=None, report_multiple_bugs=False)
+@given(st.lists(HANDLES, max_size=3, unique=True), BUSY_STEPS, st.sampled_from([1, 4]))
+def test_rows_committed_since_stand_beside_bases(
+    borders: list[int], steps: list[tuple[object, ...]], max_states: int
+) -> None:
+    """Bases are there before anything is written, and stay: readers of all moments share what was decoded."""
+    first: list[tuple[object, ...]] = [("bulk", {handle: ("cat", handle) for handle in range(-3, 7)})]
+    first += [("split", borders)] if borders else []
+    with TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(live, "MOST_ADDED", 0)
+        patch.setattr(live, "MAX_STATES", max_states)
+        cache = ArrowCache()
+        read = ("read", (ALL_COLUMNS, WHOLE, 0), None)
+        history = run([*first, read, *steps, read], MirrorReader(cache, keeps=False), cache, Path(directory))
+    event(f"reads of live rows: {min(history.lived, 30) // 10 * 10} and more")
 
 
 def mirrored() -> tuple[MirrorWorld, MirrorReader]:

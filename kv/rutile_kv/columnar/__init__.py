@@ -24,17 +24,22 @@ When may a read at `ts` on a snapshot of applied index B use them instead of the
    lock is to be reported and resolved whichever path serves the rows.
 
 Then the rows are, per key: the newest record of the delta not above `ts`, if it has one, else the row of the base.
-`overlay` computes that in bulk and copies only the chunks the delta touches.
+`overlay` computes that in bulk. There are two ways to go on:
 
-A read that sees all of the delta leaves behind what it computed as the next base. Columns it did not ask for cost it
-nothing: the base notes what became of their chunks, and whoever asks for them makes them (`pending`); columns an UPDATE
-leaves alone stay the same arrays. A read that is older than the newest commit keeps nothing.
-Otherwise it is charged for the delta, and once all reads have paid what making a new base costs, one is made behind
-their backs (`mirror.MirrorReader.fold`, called by the server's `MirrorKeeper`). No query waits for that. The base that
-was replaced stays until the next: a reader whose timestamp is of a moment before uses that one. Bases and logs are
-immutable or append-only and cut, so a fold never disturbs a running reader: it keeps what it was pinned to. A log
-nobody reads ends at `cache.MAX_LOG_ENTRIES`, and its bases with it: much more than that is better decoded anew. One
-budget covers all.
+* *Beside* (`live`): a query over a whole table that is not small gets the base's chunks as they are, one bit for each
+  row, and the rows committed since. Nothing is copied, each record is decoded once for all queries, and the relation of
+  the base that DuckDB knows stays the same whatever is written.
+* *Over*: everybody else gets batches in key order, in which the chunks the delta touches are copied. A read that sees
+  all of the delta leaves behind what it computed as the next base. Columns it did not ask for cost it nothing: the base
+  notes what became of their chunks, and whoever asks for them makes them (`pending`); columns an UPDATE leaves alone
+  stay the same arrays. A read that is older than the newest commit keeps nothing.
+
+Reads that keep nothing are charged for the delta, and once all of them have paid what making a new base costs, one is
+made behind their backs (`mirror.MirrorReader.fold`, called by the server's `MirrorKeeper`). No query waits for that.
+The base that was replaced stays until the next: a reader whose timestamp is of a moment before uses that one. Bases and
+logs are immutable or append-only and cut, so a fold never disturbs a running reader: it keeps what it was pinned to. A
+log nobody reads ends at `cache.MAX_LOG_ENTRIES`, and its bases with it: much more than that is better decoded anew. One
+budget covers bases and logs; what stands beside the bases (`live`) is bounded by an eighth of their rows.
 
 The first read decodes all columns of a narrow table, those of a wide one when they are first asked for: they join the
 base of the same index (`building`). One reader builds, the others wait for it, and all wait for the disk when memory is

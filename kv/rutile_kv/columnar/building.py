@@ -139,3 +139,9 @@ def with_handles(base: TableBase) -> TableBase:
 def column_id(schema: TableSchema, name: str) -> int:
     """Under which id a base has a column."""
     return HIDDEN_HANDLE_ID if name == HIDDEN_HANDLE else schema.column(name).id
+
+
+def column_names(schema: TableSchema, column_ids: Sequence[int]) -> list[str]:
+    """The names of columns; an id that is no column's is the hidden handle's."""
+    name_of = {column.id: column.name for column in schema.columns}
+    return [name_of.get(each, HIDDEN_HANDLE) for each in column_ids]

@@ -16,7 +16,7 @@ from rutile_coprocessor.pruning import Use
 from rutile_coprocessor.row import RowCodec
 from rutile_coprocessor.schema import HIDDEN_HANDLE, TableSchema
 from rutile_kv.columnar.base import TableBase
-from rutile_kv.columnar.building import base_of, column_id, plan_build, scan_for, with_handles
+from rutile_kv.columnar.building import base_of, column_id, column_names, plan_build, scan_for, with_handles
 from rutile_kv.columnar.cache import ArrowCache
 from rutile_kv.columnar.keys import BaseKey
 from rutile_kv.columnar.overlay import Overlay, lay_over, overlay_of, touched_chunks
@@ -100,16 +100,19 @@ class MirrorReader:
         whole = part_of_region(request.schema.table_id, data.region)
         return _Reading(self._cache, data, data.pin, request, whole, check, self._keeps).run()
 
-    def settled(self, data: RegionData, request: TableRequest) -> TableBase | None:
-        """The base of which `request` reads rows as they are, if there is one and nothing was committed since."""
+    def held(self, data: RegionData, request: TableRequest) -> Held | None:
+        """A base that has what `request` asks for, if there is one, and what was committed after it."""
         if self._cache is None or data.pin is None:
             return None
-        schema, version = request.schema, data.region.region_epoch.version
-        key = BaseKey(data.region.id, version, schema.table_id, schema.layout_version)
-        held = self._cache.find(key, data.pin, request.ts)
-        if held is None or len(held.delta) or request.ts < held.base.max_commit_ts:
+        held = self._cache.find(_base_key(data, request), data.pin, request.ts)
+        if held is None or request.ts < held.base.max_commit_ts or held.base.missing(request.column_ids):
             return None
-        return None if held.base.missing(request.column_ids) else held.base
+        return held
+
+    def charge(self, data: RegionData, request: TableRequest, cost_bytes: int) -> None:
+        """What a reader paid, in bytes copied in the same time, for reading a base with what was committed after it."""
+        if self._cache is not None:
+            self._cache.charge(_base_key(data, request), cost_bytes)
 
     def fold(self, key: BaseKey, data: RegionData, check: Check) -> bool:
         """Make the delta of `key` a part of its base, with all its columns; False if there is no such base any more.
@@ -120,7 +123,7 @@ class MirrorReader:
         if self._cache is None or data.pin is None or held is None:
             return False
         schema, whole = held.base.schema, part_of_region(key.table_id, data.region)
-        request = TableRequest(schema, tuple(_names(schema, held.base.column_ids)), [whole], FOREVER)
+        request = TableRequest(schema, tuple(column_names(schema, held.base.column_ids)), [whole], FOREVER)
         return _Reading(self._cache, data, data.pin, request, whole, check, keeps=True).run().path != "rows"
 
 
@@ -156,12 +159,11 @@ class _Reading:
 
     @property
     def _key(self) -> BaseKey:
-        schema, region = self.request.schema, self.data.region
-        return BaseKey(region.id, region.region_epoch.version, schema.table_id, schema.layout_version)
+        return _base_key(self.data, self.request)
 
     @property
     def _is_whole(self) -> bool:
-        return _covers(self.request.ranges, self.whole)
+        return covers(self.request.ranges, self.whole)
 
     # --- the ways to the rows -----------------------------------------------------------------------------------------
 
@@ -233,7 +235,7 @@ class _Reading:
 
     def _laid_over(self, base: TableBase, overlay: Overlay, column_ids: Sequence[int]) -> TableBase:
         schema = self.request.schema
-        names = _names(schema, column_ids)
+        names = column_names(schema, column_ids)
         rows = overlay.rows
         handles = handles_of(rows.keys) if HIDDEN_HANDLE in names else None
         batch = RowCodec(schema).decode_batch(rows.values, handles, names)
@@ -257,9 +259,9 @@ class _Reading:
         return TableRead(batches, rows_decoded, path, len(base.keys), len(without), base, numbers)
 
 
-def _names(schema: TableSchema, column_ids: Sequence[int]) -> list[str]:
-    name_of = {column.id: column.name for column in schema.columns}
-    return [name_of.get(each, HIDDEN_HANDLE) for each in column_ids]
+def _base_key(data: RegionData, request: TableRequest) -> BaseKey:
+    schema, region = request.schema, data.region
+    return BaseKey(region.id, region.region_epoch.version, schema.table_id, schema.layout_version)
 
 
 def part_of_region(table_id: int, region: metapb.Region) -> KeyRange:
@@ -269,7 +271,7 @@ def part_of_region(table_id: int, region: metapb.Region) -> KeyRange:
     return max(start, region_start), min(end, region_end) if region_end else end
 
 
-def _covers(ranges: Sequence[KeyRange], whole: KeyRange) -> bool:
+def covers(ranges: Sequence[KeyRange], whole: KeyRange) -> bool:
     """Whether one of `ranges` holds all of `whole`."""
     return any(start <= whole[0] and (not end or whole[1] <= end) for start, end in ranges)
 

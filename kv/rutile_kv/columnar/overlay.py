@@ -27,13 +27,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from rutile_kv.columnar.base import KEYS_ID, Place, TableBase
 from rutile_kv.columnar.delta import Entries
-from rutile_kv.columnar.pending import Change, Chunk, Pending, Positions, Reordered, Replaced, array_of, changed
-from rutile_kv.columnar.sorted_keys import KeyRange, SortedKeys, key_at, lower_bound
+from rutile_kv.columnar.pending import Change, Chunk, Pending, Reordered, Replaced, array_of, changed
+from rutile_kv.columnar.sorted_keys import KeyRange, Positions, SortedKeys, comparable, cuts, key_at, lower_bounds, same
 from rutile_kv.columnar.zones import Zone
 from rutile_kv.engine.api import CF_WRITE, Cf, Reader
 from rutile_kv.mvcc.bulk import VisibleRows, read_visible, sorted_user_keys
@@ -126,7 +125,7 @@ class Touched:
 
 def touched_chunks(base: TableBase, overlay: Overlay) -> dict[int, Touched]:
     """The chunks of `base` that the overlay changes, by number."""
-    hidden_cuts, row_cuts = _cuts(base.keys, overlay.hidden), _cuts(base.keys, overlay.rows.keys)
+    hidden_cuts, row_cuts = cuts(base.keys, overlay.hidden), cuts(base.keys, overlay.rows.keys)
     found = {}
     for number, keys in enumerate(base.keys):
         hidden = overlay.hidden[hidden_cuts[number] : hidden_cuts[number + 1]]
@@ -138,10 +137,10 @@ def touched_chunks(base: TableBase, overlay: Overlay) -> dict[int, Touched]:
 
 
 def _touched(keys: SortedKeys, hidden: SortedKeys, rows: SortedKeys, low: int, may_follow: bool) -> Touched:
-    at, high = _lower_bounds(keys, hidden), low + len(rows)
+    at, high = lower_bounds(keys, hidden), low + len(rows)
     inside = np.flatnonzero(at < len(keys))
-    there = inside[_same(keys, at[inside], hidden, inside)]
-    places = _lower_bounds(keys, rows)
+    there = inside[same(keys, at[inside], hidden, inside)]
+    places = lower_bounds(keys, rows)
     within = int(np.searchsorted(places, len(keys)))
     kept = within if may_follow else len(rows)
     if len(there) == kept == 0:
@@ -246,12 +245,6 @@ class _Chunks:
         return TableBase(index, max_commit_ts, tuple(self.keys), ready, self.before.schema, mapped, self.zones, waiting)
 
 
-def _cuts(chunks: Sequence[SortedKeys], keys: SortedKeys) -> list[int]:
-    """Where `keys` are cut so that piece i belongs to chunk i: a chunk's reach ends where the next one's keys begin.
-    No chunk is empty unless it is the only one."""
-    return [0, *(lower_bound(keys, key_at(chunk, 0)) for chunk in chunks[1:]), len(keys)]
-
-
 def _order(length: int, gone: Positions, places: Positions) -> Positions:
     """Positions in a chunk of `length` followed by new rows, which belong before those at `places`, that give the chunk
     without the rows at `gone` and with the new ones."""
@@ -262,39 +255,12 @@ def _order(length: int, gone: Positions, places: Positions) -> Positions:
     return np.insert(kept, places - before[places], length + np.arange(len(places)))
 
 
-def _lower_bounds(keys: SortedKeys, wanted: SortedKeys) -> Positions:
-    if _comparable(keys, wanted):
-        return np.searchsorted(_strings(keys), _strings(wanted))
-    bounds = [lower_bound(keys, key_at(wanted, position)) for position in range(len(wanted))]
-    return np.array(bounds, dtype=np.intp)
-
-
-def _same(keys: SortedKeys, at: Positions, wanted: SortedKeys, positions: Positions) -> npt.NDArray[np.bool_]:
-    """Whether keys[at[i]] is wanted[positions[i]]."""
-    if _comparable(keys, wanted):
-        same: npt.NDArray[np.bool_] = _strings(keys)[at] == _strings(wanted)[positions]
-        return same
-    pairs = zip(at.tolist(), positions.tolist(), strict=True)
-    return np.array([key_at(keys, here) == key_at(wanted, there) for here, there in pairs], dtype=np.bool_)
-
-
 def _merged(keys: SortedKeys, rows: SortedKeys, order: Positions) -> SortedKeys:
     if not len(keys):
         return rows
     if isinstance(keys, np.ndarray) and not len(rows):
         return keys.take(order, axis=0)
-    if _comparable(keys, rows):
+    if comparable(keys, rows):
         return np.concatenate([keys, rows]).take(order, axis=0)
     both = [key_at(part, position) for part in (keys, rows) for position in range(len(part))]
     return [both[position] for position in order.tolist()]
-
-
-def _comparable(one: SortedKeys, other: SortedKeys) -> bool:
-    return isinstance(one, np.ndarray) and isinstance(other, np.ndarray) and one.shape[1] == other.shape[1]
-
-
-def _strings(keys: SortedKeys) -> npt.NDArray[np.bytes_]:
-    """A matrix as numpy's byte strings, which compare as keys do; that they end at a zero is of no matter where all
-    have one length."""
-    matrix = np.ascontiguousarray(keys)
-    return matrix.view(f"S{matrix.shape[1]}").reshape(-1)

@@ -20,12 +20,10 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from rutile_kv.columnar.sorted_keys import Positions
 from rutile_kv.columnar.zones import Zone, joined, zone_of
-
-Positions = npt.NDArray[np.intp]
 
 MOST_CHANGES = 32
 """So many changes of one chunk are not kept waiting: a chunk that is never read is made anew that seldom."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 import bisect
 from collections.abc import Sequence
 
+import numpy as np
+import numpy.typing as npt
+
 from rutile_proto.codec import ByteMatrix
 
 KeyRange = tuple[bytes, bytes]
@@ -12,6 +15,8 @@ KeyRange = tuple[bytes, bytes]
 
 SortedKeys = ByteMatrix | list[bytes]
 """User keys in ascending order: uint8[n, length] where all have one length, else one by one."""
+Positions = npt.NDArray[np.intp]
+"""Of keys in a chunk."""
 KEY_OVERHEAD_BYTES = 57
 """What CPython adds to a bytes object in a list; counted against the budget."""
 
@@ -49,3 +54,41 @@ def keys_size_bytes(keys: SortedKeys) -> int:
     if isinstance(keys, list):
         return sum(map(len, keys)) + KEY_OVERHEAD_BYTES * len(keys)
     return keys.nbytes
+
+
+# --- many keys at once ------------------------------------------------------------------------------------------------
+
+
+def cuts(chunks: Sequence[SortedKeys], keys: SortedKeys) -> list[int]:
+    """Where `keys` are cut so that piece i belongs to chunk i: a chunk's reach ends where the next one's keys begin.
+    No chunk is empty unless it is the only one."""
+    return [0, *(lower_bound(keys, key_at(chunk, 0)) for chunk in chunks[1:]), len(keys)]
+
+
+def lower_bounds(keys: SortedKeys, wanted: SortedKeys) -> Positions:
+    """For each key wanted, ascending, the position of the first of `keys` that is not below it."""
+    if comparable(keys, wanted):
+        return np.searchsorted(_strings(keys), _strings(wanted))
+    bounds = [lower_bound(keys, key_at(wanted, position)) for position in range(len(wanted))]
+    return np.array(bounds, dtype=np.intp)
+
+
+def same(keys: SortedKeys, at: Positions, wanted: SortedKeys, positions: Positions) -> npt.NDArray[np.bool_]:
+    """Whether keys[at[i]] is wanted[positions[i]]."""
+    if comparable(keys, wanted):
+        found: npt.NDArray[np.bool_] = _strings(keys)[at] == _strings(wanted)[positions]
+        return found
+    pairs = zip(at.tolist(), positions.tolist(), strict=True)
+    return np.array([key_at(keys, here) == key_at(wanted, there) for here, there in pairs], dtype=np.bool_)
+
+
+def comparable(one: SortedKeys, other: SortedKeys) -> bool:
+    """Whether both are matrices of keys of one length."""
+    return isinstance(one, np.ndarray) and isinstance(other, np.ndarray) and one.shape[1] == other.shape[1]
+
+
+def _strings(keys: SortedKeys) -> npt.NDArray[np.bytes_]:
+    """A matrix as numpy's byte strings, which compare as keys do; that they end at a zero is of no matter where all
+    have one length."""
+    matrix = np.ascontiguousarray(keys)
+    return matrix.view(f"S{matrix.shape[1]}").reshape(-1)

@@ -4,12 +4,16 @@ What a scan gives is decided by the bases of its regions (where the delta is emp
 asked for, and by what the fragment's conditions leave of them. So while all of those are the same, the same table is
 handed out again: no chunk is looked at, none is put beside another. A base that has gone takes its relations with it.
 
-    scan  ──►  base of each region, delta empty?  ──►  the relation of these very bases  ──►  DuckDB
-                         │ no                                    │ none
-                         └────────►  the mirror's batches  ◄─────┘  ──►  kept, once its chunks are narrow
+    scan  ──►  base of each region  ──►  the relation of these very bases  ──►  delta empty?  ──►  DuckDB
+                    │ none of use                │ none                             │ no
+                    ▼                            ▼                                  ▼
+            the mirror's batches           put together, kept           live rows beside it, for this
+                                           once its chunks are          query only  ──►  DuckDB
+                                           narrow
 
 Never of another snapshot: bases are immutable, and one is used only by readers whose timestamp is not below its newest
-commit, at an index up to which nothing was committed after it.
+commit. What was committed after it comes beside it, with a column that says which rows count
+(`rutile_kv.columnar.live`): the relation of the bases is the same for everybody, whatever is being written.
 """
 
 from __future__ import annotations
@@ -23,13 +27,29 @@ from typing import TypeAlias
 
 import pyarrow as pa
 
-from rutile_coprocessor.scan_source import ScanSource
+from rutile_coprocessor.encodings import encoded_as
+from rutile_coprocessor.scan_source import Live, ScanSource
 from rutile_kv.columnar.base import TableBase
-from rutile_kv.columnar.mirror import MirrorReader, Path, RegionData, TableRead, TableRequest
+from rutile_kv.columnar.live import FEW_ROWS, LiveRows, LiveTables, Stretch
+from rutile_kv.columnar.mirror import (
+    MirrorReader,
+    Path,
+    RegionData,
+    TableRead,
+    TableRequest,
+    covers,
+    part_of_region,
+)
+from rutile_kv.columnar.pins import Held
 from rutile_kv.columnar.rows import Check
 from rutile_kv.columnar.sorted_keys import KeyRange
 from rutile_kv.server.narrow_chunks import NarrowChunks
 
+LIVE_ROW_BYTES = 1
+"""What leaving out the rows that do not count costs a query for each row of a base, in bytes copied in the same time.
+So some hundred queries pay for new bases."""
+ADDED_ROW_BYTES = 32
+"""What a row beside the bases costs it."""
 MAX_RELATIONS = 256
 """Relations kept; the one that was used least recently goes."""
 
@@ -69,6 +89,8 @@ class Loaded:
     """ "rows" if any of them had to be read from the row store."""
     chunks: int
     chunks_pruned: int
+    whole: tuple[tuple[int, ...], ...] = ()
+    """If they are whole chunks of bases: which, for each base."""
 
 
 def put_together(reads: Sequence[TableRead], schema: pa.Schema) -> Loaded:
@@ -85,9 +107,10 @@ class _Kept:
 class WarmRelations:
     """Any thread may ask."""
 
-    def __init__(self, budget_bytes: int) -> None:
-        """`budget_bytes`: what narrow chunks may take; 0: all stays as it comes."""
+    def __init__(self, budget_bytes: int, few_rows: int = FEW_ROWS) -> None:
+        """`budget_bytes`: what narrow chunks may take; 0: all stays as it comes. `few_rows`: see `LiveTables`."""
         self.chunks = NarrowChunks(budget_bytes)
+        self.followed = LiveTables(few_rows)
         self._kept: OrderedDict[RelationKey, _Kept] = OrderedDict()
         self._mutex = threading.RLock()  # a base's end may be noticed while this is held
 
@@ -98,22 +121,37 @@ class WarmRelations:
         """The rows of a scan's parts, by what was kept of them or by reading them (see `MirrorReader.read`)."""
         if not parts:
             return put_together([], schema)
-        return self._warm(mirror, parts) or self._fresh(mirror, parts, schema, check)
+        helds = [mirror.held(*part) for part in parts]
+        found = [held for held in helds if held is not None]
+        if len(found) < len(parts):
+            return self._fresh(mirror, parts, schema, check)
+        if not any(len(held.delta) for held in found):
+            kept = self._find(key_of(parts), [held.base for held in found])
+            return kept or self._fresh(mirror, parts, schema, check)
+        return self._under_writes(mirror, parts, found, schema, check) or self._fresh(mirror, parts, schema, check)
 
     def clear(self) -> None:
         with self._mutex:
             self._kept.clear()
         self.chunks.clear()
+        self.followed.clear()
 
-    def _warm(self, mirror: MirrorReader, parts: Sequence[Part]) -> Loaded | None:
-        """What was kept of the bases that the parts are read from, if nothing was committed after them."""
-        bases = []
-        for data, request in parts:
-            base = mirror.settled(data, request)
-            if base is None:
-                return None
-            bases.append(base)
-        return self._find(key_of(parts), bases)
+    def _under_writes(
+        self, mirror: MirrorReader, parts: Sequence[Part], helds: Sequence[Held], schema: pa.Schema, check: Check
+    ) -> Loaded | None:
+        """The bases with what was committed since beside them; None if they are better read anew."""
+        request = parts[0][1]
+        if not all(covers(each.ranges, part_of_region(each.schema.table_id, data.region)) for data, each in parts):
+            return None
+        stretches = [_stretch(data, held) for (data, _), held in zip(parts, helds, strict=True)]
+        live = self.followed.rows(stretches, request.schema, request.ts, check)
+        if live is None:
+            return None
+        bases = [held.base for held in helds]
+        for (data, each), base in zip(parts, bases, strict=True):
+            mirror.charge(data, each, base.row_count * LIVE_ROW_BYTES + len(live.added_live) * ADDED_ROW_BYTES)
+        settled = self._find(key_of(parts), bases) or self._of_bases(parts, bases, schema)
+        return replace(settled, source=_beside(settled, bases, live), path="mirror+delta")
 
     def _find(self, key: RelationKey, bases: Sequence[TableBase]) -> Loaded | None:
         """What was made of these bases and no others, one for each part."""
@@ -130,15 +168,38 @@ class WarmRelations:
         bases = [read.base for read in reads if read.base is not None]
         if len(bases) < len(reads):
             return put_together(reads, schema)
+        whole = [read.whole for read in reads]
+        pruned = sum(read.chunks_pruned for read in reads)
+        return replace(self._of_chunks(parts, bases, whole, pruned, schema), path=_path(reads))
+
+    def _of_bases(self, parts: Sequence[Part], bases: Sequence[TableBase], schema: pa.Schema) -> Loaded:
+        """All chunks of the bases but those that the fragment's conditions leave out."""
+        without = [base.unwanted(request.uses) for (_, request), base in zip(parts, bases, strict=True)]
+        whole = [[number for number, keys in enumerate(base.keys) if len(keys) and number not in left_out]
+                 for base, left_out in zip(bases, without, strict=True)]  # fmt: skip
+        return self._of_chunks(parts, bases, whole, sum(map(len, without)), schema)
+
+    def _of_chunks(
+        self,
+        parts: Sequence[Part],
+        bases: Sequence[TableBase],
+        whole: Sequence[Sequence[int]],
+        pruned: int,
+        schema: pa.Schema,
+    ) -> Loaded:
+        """The chunks `whole` of each base; kept for others."""
         columns, settled = [], True
         for column_id, field in zip(parts[0][1].column_ids, schema, strict=True):
-            chunks = [base.columns[column_id][at] for base, read in zip(bases, reads, strict=True) for at in read.whole]
+            chunks = [base.columns[column_id][at] for base, numbers in zip(bases, whole, strict=True) for at in numbers]
             column, is_settled = self._column(chunks, field.type)
             columns.append(column)
             settled = settled and is_settled
-        loaded = _loaded(ScanSource.of_columns(columns, schema.names), reads)
+        source = ScanSource.of_columns(columns, schema.names)
+        loaded = Loaded(
+            source, len(bases), "mirror", sum(len(base.keys) for base in bases), pruned, tuple(map(tuple, whole))
+        )
         if settled:
-            self._keep(key_of(parts), bases, replace(loaded, path="mirror"))
+            self._keep(key_of(parts), bases, loaded)
         return loaded
 
     def _column(self, chunks: Sequence[pa.Array], kind: pa.DataType) -> tuple[pa.ChunkedArray, bool]:
@@ -174,3 +235,22 @@ def _path(reads: Sequence[TableRead]) -> Path:
     if not paths or "rows" in paths:
         return "rows"
     return "mirror+delta" if "mirror+delta" in paths else "mirror"
+
+
+def _stretch(data: RegionData, held: Held) -> Stretch:
+    assert data.pin is not None, "what is held was found by a pin"
+    return Stretch(data.region, held.base, held.delta, data.pin.index, data.reader)
+
+
+def _beside(settled: Loaded, bases: Sequence[TableBase], live: LiveRows) -> ScanSource:
+    """The chunks of the bases and then what was added, in the same encodings, with a column of which rows count."""
+    table = settled.source.table
+    numbered = enumerate(zip(bases, settled.whole, strict=True))
+    bits = [chunk for part, (base, numbers) in numbered for chunk in live.bits(part, base, numbers)]
+    columns = []
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        added = [encoded for batch in live.added for encoded in encoded_as(batch.column(name), column.type)]
+        columns.append(pa.chunked_array([*column.chunks, *added], column.type))
+    bits.append(live.added_bits())
+    beside = Live(settled.source, live.hidden_rows, len(live.added_live))
+    return ScanSource.of_live(columns, pa.chunked_array(bits, pa.bool_()), beside)

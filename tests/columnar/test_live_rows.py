@@ -1,0 +1,202 @@
+"""Bases with what was committed since beside them: what is decoded, kept and charged.
+
+That the rows are right, over whole histories, is part of test_mirror_equals_rows.py.
+"""
+
+import gc
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pyarrow.compute as pc
+import pytest
+from mirror_world import ALL_COLUMNS, WHOLE, MirrorWorld, Row, View, requests_of, row_key
+
+from rutile_coprocessor.execute import Executor
+from rutile_coprocessor.fragment import Fragment, Scan
+from rutile_coprocessor.pruning import Bounds
+from rutile_coprocessor.row import RowCodec
+from rutile_kv.columnar import live
+from rutile_kv.columnar.mirror import MirrorReader
+from rutile_kv.mvcc import bulk
+from rutile_kv.server.warm_relations import Loaded, WarmRelations
+from rutile_kv.txn.commands import BatchRollback
+
+ROWS = 40
+
+
+@dataclass
+class Table:
+    """Forty rows in a base, and a reader of what becomes of them."""
+
+    few_rows: int = 0
+    world: MirrorWorld = field(default_factory=MirrorWorld)
+    clock: int = 20
+
+    def __post_init__(self) -> None:
+        self.mirror = MirrorReader(self.world.cache, keeps=False)
+        self.relations = WarmRelations(1 << 20, self.few_rows)
+        self.world.bulk(10, {handle: (f"cat {handle % 3}", handle) for handle in range(ROWS)})
+        for _ in range(3):
+            self.read()
+
+    def write(self, handle: int, row: Row | None) -> None:
+        self.clock += 10
+        self.world.write(handle, self.clock, row)
+
+    def read(
+        self,
+        view: View | None = None,
+        uses: tuple[tuple[Bounds, ...], ...] = (),
+        ranges: tuple[tuple[bytes, bytes], ...] = WHOLE,
+    ) -> Loaded:
+        seen = view or self.world.view()
+        parts = requests_of(seen, self.clock + 5, ALL_COLUMNS, ranges, uses)
+        return self.relations.load(self.mirror, parts, seen.schema.arrow_schema(ALL_COLUMNS), lambda size_bytes: None)
+
+    def legs(self, view: View | None = None) -> list[object]:
+        """By the order of the handles."""
+        source = self.read(view).source
+        table = source.table if source.live is None else source.table.filter(pc.field(source.live.column))
+        return [row["legs"] for row in sorted(table.to_pylist(), key=lambda row: row[ALL_COLUMNS[2]])]
+
+
+def bits_of(found: Loaded) -> list[object]:
+    live = found.source.live
+    assert live is not None
+    return found.source.table[live.column].to_pylist()
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many rows each call of the decoder made."""
+    counts: list[int] = []
+    decode: Callable[..., object] = RowCodec.decode_bytes
+
+    def counting(self: RowCodec, rows: tuple[bulk.RowBytes, ...], *rest: object) -> object:
+        counts.append(sum(map(len, rows)))
+        return decode(self, rows, *rest)
+
+    monkeypatch.setattr(RowCodec, "decode_bytes", counting)
+    return counts
+
+
+def test_a_row_is_decoded_once_and_the_chunks_of_the_base_are_copied_never(decoded: list[int]) -> None:
+    table = Table()
+    before = table.read().source.table["legs"].chunks[0]
+    decoded.clear()
+    for handle in (3, 5, 3):
+        table.write(handle, ("owl", 100 + handle))
+        for _ in range(3):
+            found = table.read()
+    assert decoded == [1, 1, 1]
+    assert found.path == "mirror+delta"
+    assert found.source.table["legs"].chunks[0].buffers()[1].address == before.buffers()[1].address
+    assert found.source.table.num_rows == ROWS + 3
+
+
+def test_regions_are_decoded_together(decoded: list[int]) -> None:
+    table = Table()
+    table.world.split(10, 20, 30)
+    table.read()
+    decoded.clear()
+    table.clock += 10
+    table.world.bulk(table.clock, dict.fromkeys((5, 15, 25, 50), ("owl", 1)))
+    assert table.legs().count(1) == 4 + 1
+    assert decoded == [4]
+
+
+def test_deleted_rows_and_rows_that_come_again() -> None:
+    table = Table()
+    for handle, row in ((7, None), (7, ("owl", 70)), (0, None), (7, None), (50, ("owl", 50)), (50, ("owl", 51))):
+        table.write(handle, row)
+        table.read()
+    assert table.legs() == [*range(1, 7), *range(8, ROWS), 51]
+
+
+def test_a_reader_of_before_sees_what_there_was(decoded: list[int]) -> None:
+    table = Table()
+    table.write(1, ("owl", 71))
+    first = table.world.view()
+    assert table.legs()[1] == 71
+    table.write(1, ("owl", 72))
+    second = table.world.view()
+    table.write(1, ("owl", 73))
+    decoded.clear()
+    assert [table.legs(each)[1] for each in (None, second, first, None)] == [73, 72, 71, 73]
+    assert decoded == [1, 1], "once for the newest, once for the one in between, which is older than what is kept"
+
+
+def test_a_rollback_noted_on_an_old_record_is_no_news() -> None:
+    table = Table()
+    table.write(1, ("owl", 71))
+    old = table.clock
+    table.read()
+    table.write(1, ("owl", 72))
+    assert table.legs()[1] == 72
+    table.world.execute(BatchRollback(old, (row_key(1),)))
+    assert table.legs()[1] == 72
+
+
+def test_chunks_are_left_out_and_their_bits_with_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bulk, "BLOCK_RECORDS", 10)
+    table = Table()
+    table.write(25, ("owl", 3))
+    found = table.read(uses=((Bounds("legs", 12, 18),),))
+    assert (found.chunks, found.chunks_pruned) == (4, 3)
+    assert found.source.table.num_rows == 11
+    assert bits_of(found) == [True] * 11
+
+
+def test_narrow_encodings_hold_for_the_added_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "MOST_ADDED", 0)
+    table = Table()
+    for handle in range(300):
+        table.write(1000 + handle, (f"text {handle}", 4))
+    names = table.read().source.table["name"]
+    assert str(names.type) == "dictionary<values=string, indices=uint8, ordered=0>"
+    assert names.to_pylist()[ROWS:] == [f"text {handle}" for handle in range(300)]
+
+
+def test_small_tables_parts_of_tables_and_long_deltas_go_the_other_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = Table(few_rows=ROWS + 1)
+    small.write(1, ("owl", 1))
+    assert small.read().source.live is None
+    table = Table()
+    table.write(1, ("owl", 1))
+    assert table.read().source.live is not None
+    assert table.read(ranges=((row_key(0), row_key(5)),)).source.live is None
+    monkeypatch.setattr(live, "MOST_ADDED", ROWS + 1)
+    assert table.read().source.live is None
+
+
+def test_reads_pay_for_the_next_base(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = Table()
+    table.write(1, ("owl", 1))
+    reads = 0
+    while not table.world.cache.due():
+        table.read()
+        reads += 1
+    assert 5 < reads < 500
+    table.world.fold(table.mirror)
+    assert table.read().source.live is None
+    table.world.cache.drop_region(3)
+    gc.collect()
+    assert len(table.relations.followed) == 0, "what was kept beside them went with the bases"
+
+
+def test_the_hidden_column_is_out_of_reach() -> None:
+    table = Table()
+    table.write(1, ("owl", 1000))
+    source, executor = table.read().source, Executor()
+    scan = Scan("pets", table.world.schema, ALL_COLUMNS)
+
+    def run(sql: str) -> list[dict[str, object]]:
+        with executor.run(Fragment(sql, (scan,)), {"pets": source}) as pages:
+            return [row for page in pages for row in page.to_pylist()]
+
+    for _ in range(3):  # the second prepares, the third executes what was prepared
+        assert run("SELECT count(*) AS n, sum(legs) AS legs FROM pets") == [
+            {"n": ROWS, "legs": sum(range(ROWS)) - 1 + 1000}
+        ]
+    assert set(run("SELECT * FROM pets LIMIT 1")[0]) == set(ALL_COLUMNS)
+    executor.close()
