@@ -28,6 +28,7 @@ import duckdb
 import rutile
 from rutile.nodes.demo import TABLE_KEYS, import_tpch, make_tpch_files
 from rutile.nodes.playground import Playground
+from rutile_kv.server.mirror_keeper import SAVE_SECONDS
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from tpch_queries import QUERIES
@@ -35,6 +36,8 @@ from tpch_updates import Stock, Updates, is_exact
 
 REWRITTEN_ROWS = 20_000
 REWRITTEN_A_TRANSACTION = 1_000
+FILES_S = 180.0
+"""How long the mirrors' files are waited for."""
 LOADED = "loaded"
 """An empty file beside a cluster that holds all the rows."""
 
@@ -181,6 +184,7 @@ def _write_behind(connection: rutile.Connection, rows: int) -> None:
 def _restart(cluster: Playground, what: str, *, with_files: bool = True) -> None:
     """Kill all stores, start them again at once, ask Q1 and Q6 as soon as all serve; prints when they did and what
     memory they have then."""
+    _wait_for_files(cluster)
     for child in cluster.stores:
         child.kill()
     if not with_files:
@@ -195,6 +199,16 @@ def _restart(cluster: Playground, what: str, *, with_files: bool = True) -> None
     print(f"after kill -9 of all stores, {what}: they serve after {serving:.3f} s,", end=" ")
     print(f"Q1 {first[0]:.3f} s later, Q6 in {first[1]:.3f} s, Q1 again in {first[2]:.3f} s", flush=True)
     _print_memory(cluster)
+
+
+def _wait_for_files(cluster: Playground) -> None:
+    """Until nothing new was written to the mirrors' folders for longer than a store waits between two savings."""
+    deadline, seen, since = time.monotonic() + FILES_S, set[Path](), time.monotonic()
+    while time.monotonic() < min(deadline, since + 1.5 * SAVE_SECONDS):
+        now = set(cluster.data_dir.glob("kv*/mirror/*[!l]"))  # journals come and grow without a saving
+        if now != seen:
+            seen, since = now, time.monotonic()
+        time.sleep(0.5)
 
 
 def _restart_one(cluster: Playground, number: int, started: float) -> float:

@@ -143,6 +143,12 @@ async def ask_for_sums(world: PlaceWorld, victim: int) -> None:
     await asyncio.sleep(0.3)
 
 
+async def carry_sums_on(world: PlaceWorld, victim: int) -> None:
+    """Columns in files, and a log that is cut behind them."""
+    await ask_for_sums(world, victim)
+    await write_much(world, victim)
+
+
 # --- the placement driver ---------------------------------------------------------------------------------------------
 
 
@@ -199,6 +205,7 @@ STORE_PLACES = (
     PlaceToDie("destroy_range", destroy),
     PlaceToDie("mirror_data", ask_for_sums, everybody=True),
     PlaceToDie("mirror_manifest", ask_for_sums, everybody=True),
+    PlaceToDie("mirror_journal", carry_sums_on, everybody=True),
 )
 PD_PLACES = (
     PlaceToDie("append", wait),

@@ -7,9 +7,10 @@ entries of a region.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from rutile_kv.columnar.delta import STEM_LENGTH, table_stem
+from rutile_kv.columnar.files import nothing
 from rutile_kv.columnar.journal import Journal
 from rutile_kv.columnar.keys import BaseKey
 from rutile_kv.engine.api import CF_WRITE, CF_WRITE_FILE, Modify
@@ -21,7 +22,9 @@ log = logging.getLogger(__name__)
 class Journals:
     """By region, and by how the keys of a table's rows begin, as the cache's logs are."""
 
-    def __init__(self) -> None:
+    def __init__(self, pass_by: Callable[[str], None] = nothing) -> None:
+        """`pass_by` hears of the places before and after each frame that is written (`env.failpoints`)."""
+        self._pass_by = pass_by
         self._open: dict[int, dict[bytes, dict[BaseKey, Journal]]] = {}
 
     def get(self, key: BaseKey) -> Journal | None:
@@ -87,7 +90,9 @@ class Journals:
         if self.get(key) is not journal:
             return
         try:
+            self._pass_by("store.mirror_journal.before")
             journal.write(upto)
+            self._pass_by("store.mirror_journal.after")
         except FileNotFoundError:
             self.drop(key)
         except OSError as error:

@@ -24,7 +24,8 @@
     damage             a replica is known to differ from its leader's
 
 One batch may be many of them. Tests kill stores at each (`rutile_kv.engine.failing`), in processes and in simulation;
-nothing else asks. Mirror files are no batches: their places are `mirror_data` and `mirror_manifest`.
+nothing else asks. Mirror files are no batches: their places are `mirror_data`,
+`mirror_manifest` and `mirror_journal`.
 """
 
 from collections.abc import Iterator, Sequence

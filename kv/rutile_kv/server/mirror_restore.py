@@ -69,6 +69,7 @@ async def keep_mirror(
         folder, points = config.data_dir / FOLDER, Failpoints.of_environment(config.data_dir)
         pass_by = nothing if points is None else points.hit
         files = await asyncio.to_thread(MirrorFiles, folder, config.mirror_disk_bytes, pass_by)
+        journals = Journals(pass_by)
     store.observe(MirrorUpkeep(cache, files, journals))
     if files is not None:
         found = await asyncio.to_thread(restore, cache, files, journals, store)
