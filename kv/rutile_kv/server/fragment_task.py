@@ -26,7 +26,6 @@ from rutile_kv.server import ranges
 from rutile_kv.server.lock_free import LockFreeRanges
 from rutile_kv.server.pages import encode_page, paginate
 from rutile_kv.server.ranges import KeyRange
-from rutile_kv.server.region_store import user_range
 from rutile_kv.server.region_views import RegionView, close_views
 from rutile_kv.server.warm_relations import Loaded, Part, WarmRelations, put_together
 from rutile_proto import rutilepb_pb2 as rutilepb
@@ -143,7 +142,7 @@ class FragmentTask:
         asked = ranges.intersect(scan.ranges, [table_range(table.table_id) for table in scan.tables])
         found = []
         for view in self._views:
-            within = groupby(_wanted(asked, view), lambda bounds: bounds[0][:RECORD_PREFIX_LENGTH])
+            within = groupby(ranges.intersect(view.ranges, asked), lambda bounds: bounds[0][:RECORD_PREFIX_LENGTH])
             found += [(view, tables[prefix], list(wanted)) for prefix, wanted in within]
         return found
 
@@ -230,11 +229,6 @@ class FragmentTask:
     def _close_views(self) -> None:
         close_views(self._views)
         self._views = []
-
-
-def _wanted(table: Sequence[KeyRange], view: RegionView) -> list[KeyRange]:
-    """The parts of `table`, ranges within tables, that are within the request's ranges and the region."""
-    return ranges.intersect(ranges.intersect(view.ranges, [user_range(view.region)]), table)
 
 
 def check_paging(fragment: Fragment) -> None:

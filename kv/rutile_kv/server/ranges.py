@@ -15,6 +15,9 @@ def from_pb(ranges: Iterable[coprocessor.KeyRange]) -> list[KeyRange]:
 
 def intersect(left: Sequence[KeyRange], right: Sequence[KeyRange]) -> list[KeyRange]:
     """What lies in both sets: disjoint, ascending. The sets themselves may overlap and come in any order."""
+    if len(left) == len(right) == 1:  # what most tables and regions are; a query asks for every pair of them
+        both = _overlap(left[0], right[0])
+        return [] if both is None else [both]
     mine, others = merge(left), merge(right)
     found, at, beside = list[KeyRange](), 0, 0
     while at < len(mine) and beside < len(others):

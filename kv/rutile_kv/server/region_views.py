@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from rutile_kv.columnar.pins import RegionPin
 from rutile_kv.engine.api import Reader, Snapshot
-from rutile_kv.server.region_store import RegionStore, UserRange
+from rutile_kv.server.ranges import intersect
+from rutile_kv.server.region_store import RegionStore, UserRange, user_range
 from rutile_kv.txn.shell import TxnScheduler
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto import metapb_pb2 as metapb
@@ -34,6 +35,7 @@ class RegionView:
     pin: RegionPin | None
     """What the mirror had of the region when the snapshot was taken; None when it is not to be used."""
     ranges: Sequence[UserRange]
+    """What is wanted of it: ascending, and within the region."""
 
 
 Pin = Callable[[int, LogIndex], RegionPin | None]
@@ -68,7 +70,8 @@ async def open_views(
                 failures.append((_known_region(store, read.context), outcome))
             else:  # they came back in the turn they were taken in, so the pin is of the same moment
                 snapshot, region, index = outcome
-                views.append(RegionView(region, snapshot, scheduler.over(snapshot), pin(region.id, index), read.ranges))
+                wanted = intersect(read.ranges, [user_range(region)])
+                views.append(RegionView(region, snapshot, scheduler.over(snapshot), pin(region.id, index), wanted))
         if failures:
             raise RegionsNotServed(failures)
     except BaseException:
