@@ -7,6 +7,7 @@ can be used again.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import random
 import threading
@@ -25,6 +26,8 @@ TEMPLATES = 200
 """Orders that new ones are copies of."""
 EVERY = 16
 """One order in so many has its first lineitem updated now and then."""
+STATEMENTS = ("begin", "update", "insert", "commit")
+"""Of a transaction; both INSERTs count as one."""
 TURN = "UPDATE lineitem SET l_quantity = 51 - l_quantity WHERE l_orderkey IN ({keys}) AND l_linenumber = 1"
 Row = tuple[object, ...]
 
@@ -62,6 +65,7 @@ class _Changes:
     turned: set[int] = field(default_factory=set)
     inserted: list[int] = field(default_factory=list)
     rows: int = 0
+    transactions: int = 0
 
 
 class Updates:
@@ -73,6 +77,13 @@ class Updates:
         self._changes = [_Changes() for _ in range(CLIENTS)]
         self._threads = [threading.Thread(target=self._run, args=(number,)) for number in range(CLIENTS)]
         self._failures: list[Exception] = []
+        self.took: dict[str, list[float]] = {name: [] for name in STATEMENTS}
+        """How long each statement took, in seconds, of all writers."""
+
+    @property
+    def transactions(self) -> int:
+        """That committed."""
+        return sum(changes.transactions for changes in self._changes)
 
     @property
     def rows(self) -> int:
@@ -92,17 +103,28 @@ class Updates:
         while not self._stopped.wait(max(0.0, due - time.perf_counter())):
             turned = chance.sample(keys, TURNED)
             orders, lineitems = self._new_orders(chance)
-            connection.begin()
-            connection.execute(TURN.format(keys=", ".join(map(str, turned))))
-            _insert(connection, "orders", orders)
-            _insert(connection, "lineitem", lineitems)
-            connection.commit()
+            with self._timed("begin"):
+                connection.begin()
+            with self._timed("update"):
+                connection.execute(TURN.format(keys=", ".join(map(str, turned))))
+            with self._timed("insert"):
+                _insert(connection, "orders", orders)
+                _insert(connection, "lineitem", lineitems)
+            with self._timed("commit"):
+                connection.commit()
             written = TURNED + len(orders) + len(lineitems)
             changes.rows += written
+            changes.transactions += 1
             changes.turned ^= set(turned)
             changes.inserted += [int(str(order[0])) for order in orders]
             due += written / self._rate
         self._undo(connection, changes)
+
+    @contextlib.contextmanager
+    def _timed(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.took[name].append(time.perf_counter() - started)
 
     def _new_orders(self, chance: random.Random) -> tuple[list[Row], list[Row]]:
         """Copies of orders under new keys, and their lineitems."""

@@ -54,6 +54,22 @@ def test_a_transaction_sees_the_newest_value_under_its_lock_and_the_old_one_besi
     run(scenario)
 
 
+def test_a_newer_timestamp_is_drawn_only_for_what_was_written_since_the_transaction_began() -> None:
+    async def scenario(cluster: Stores, client: Client) -> None:
+        await put(client, a=b"1", z=b"1")
+        txn = await client.begin(pessimistic=True)
+        await put(client, a=b"2")
+        assert await txn.get_for_update(b"z") == b"1"
+        assert txn.locks.for_update_ts == txn.start_ts
+        assert await txn.get_for_update(b"a") == b"2"
+        assert txn.locks.for_update_ts > txn.start_ts
+        txn.put(b"a", b"3")
+        assert await txn.commit() > txn.locks.for_update_ts
+        assert [await read(client, key) for key in (b"a", b"z")] == [b"3", b"1"]
+
+    run(scenario)
+
+
 def test_the_second_waits_for_the_first_and_then_reads_what_it_wrote() -> None:
     async def scenario(cluster: Stores, client: Client) -> None:
         first, second = await client.begin(pessimistic=True), await client.begin(pessimistic=True)

@@ -229,6 +229,17 @@ class FakeTransaction(FakeSnapshot):
         self._locked.update(fresh)
         return {key: store.get(key, MAX_TIMESTAMP) is not None for key in fresh}
 
+    async def batch_get_for_update(self, wanted: Iterable[bytes], *, wait_s: float | None = None) -> dict[bytes, bytes]:
+        keys = sorted(set(wanted))
+        await self.lock_keys(keys, wait_s=wait_s)
+        newest = {key: self._newest(key) for key in keys}
+        return {key: value for key, value in newest.items() if value is not None}
+
+    def _newest(self, key: bytes) -> bytes | None:
+        own = self.buffer.get(key)
+        hides = own is not None and own.hides
+        return own.visible if own is not None and hides else self._client.store.get(key, MAX_TIMESTAMP)
+
     def _refuse_locked(self, key: bytes) -> None:
         holder = self._client.store.locks.get(key, self.start_ts)
         if holder != self.start_ts:

@@ -131,6 +131,26 @@ def test_an_insert_waits_for_the_key_and_learns_of_it() -> None:
     play(scenario, 2)
 
 
+def test_a_statement_that_names_its_keys_sees_what_was_committed_after_its_transaction_began() -> None:
+    async def scenario(sessions: list[Session]) -> None:
+        first, second = sessions
+        await first.execute("BEGIN")
+        await second.execute("UPDATE t SET v = 10")
+        await second.execute("INSERT INTO t VALUES (3, 3, 30)")
+        await second.execute("DELETE FROM t WHERE id = 2")
+        assert (await first.execute("UPDATE t SET v = v + 1 WHERE id IN (1, 2, 3)")).affected_rows == 2
+        assert await rows(first, "SELECT v FROM t WHERE k = 1 FOR UPDATE") == [(11,)]
+        await first.execute("INSERT INTO t VALUES (2, 2, 5)")
+        with pytest.raises(SqlError, match="key 'k'"):
+            await first.execute("UPDATE t SET k = 3 WHERE id = 2")
+        assert (await first.execute("DELETE FROM t WHERE k = 3")).affected_rows == 1
+        assert (await first.execute("UPDATE t SET k = 3 WHERE id = 2")).affected_rows == 1
+        await first.execute("COMMIT")
+        assert await rows(second, "SELECT * FROM t ORDER BY id") == [(1, 1, 11), (2, 3, 5)]
+
+    play(scenario, 2)
+
+
 def test_update_of_a_unique_value_back_and_forth() -> None:
     """Index entries that come and go within and between transactions."""
 

@@ -5,8 +5,9 @@ everyone who meets one of the locks judges their owner by it. A store lets a req
 the caller's own patience ends the request is sent again, and in between the holder is looked at: the locks of a dead
 one are removed.
 
-A key that somebody committed after our for_update_ts is locked again as of a new one: what is read under a lock is
-always the newest value there is. Who has read before it locks says as of when, and is told of the conflict instead.
+Locks are asked for as of the newest timestamp that the transaction has anyway. A key that somebody committed after it
+is locked again as of a new one: what is read under a lock is always the newest value there is. Who has read before it
+locks says as of when, and is told of the conflict instead.
 
 A store may lose a lock (`txn.memory_locks`), which the commit finds out. Until then a key once locked counts as locked
 and is never locked anew: that would hide that somebody wrote it in between. Values read under a lock are remembered;
@@ -103,7 +104,7 @@ class PessimisticLocks:
         if with_values:
             await self._read_held([key for key in wanted if key in self.held and not self.held[key].has_value])
         if fresh:
-            self.for_update_ts = max(self.for_update_ts, as_of or await self._cluster.pd.timestamp())
+            self.for_update_ts = max(self.for_update_ts, as_of or 0)
             wish = _Wish(absent, with_values, as_of or 0, deadline_s, {})
             await self._lock_all(fresh, wish, Backoff("lock keys", wait_s + SLACK_S, self._cluster.pace))
         return {key: self.held[key] for key in (wanted if with_values else fresh)}

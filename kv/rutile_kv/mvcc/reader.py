@@ -15,6 +15,8 @@ from rutile_proto.timestamps import MAX_TIMESTAMP
 _ABOVE_VERSIONS = b"\xff" * TS_LENGTH + b"\xff"
 """Behind a storage key: above every version of that key, and below the next key."""
 NOBODY: frozenset[int] = frozenset()
+Version: TypeAlias = tuple[int, Write]
+"""(commit_ts, record)."""
 
 
 # --- what became of a transaction -------------------------------------------------------------------------------------
@@ -117,17 +119,17 @@ class MvccReader:
         data = self._reader.get(CF_LOCK, storage_key(key))
         return None if data is None else Lock.from_bytes(data)
 
-    def writes(self, key: bytes, newest: int = MAX_TIMESTAMP) -> Iterator[tuple[int, Write]]:
+    def writes(self, key: bytes, newest: int = MAX_TIMESTAMP) -> Iterator[Version]:
         """(commit_ts, record) of `key` with commit_ts <= newest, newest first."""
         storage = storage_key(key)
         for version, data in self._reader.scan(CF_WRITE, versioned_key(storage, newest), storage + _ABOVE_VERSIONS):
             yield split_versioned(version)[1], Write.from_bytes(data)
 
-    def seek_write(self, key: bytes, ts: int) -> tuple[int, Write] | None:
+    def seek_write(self, key: bytes, ts: int) -> Version | None:
         """(commit_ts, record) of the newest record of any kind with commit_ts <= ts."""
         return next(self.writes(key, ts), None)
 
-    def seek_data(self, key: bytes, ts: int) -> tuple[int, Write] | None:
+    def seek_data(self, key: bytes, ts: int) -> Version | None:
         """(commit_ts, record) of the newest PUT or DELETE with commit_ts <= ts."""
         return next((found for found in self.writes(key, ts) if found[1].kind not in NO_DATA), None)
 

@@ -1,4 +1,4 @@
-"""A pessimistic transaction as one of its statements that lock sees it.
+"""A pessimistic transaction as a statement sees it that reads before it locks: one that has to look for its rows.
 
 Such a statement reads what is newest (as of `start_ts`, drawn for it), not what was there when its transaction began,
 and then locks what it has written or read for update *as of that same timestamp*. If nobody committed one of those keys
@@ -7,33 +7,19 @@ in between, what it has read was still the newest; if somebody did, locking says
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from rutile.session.storage import KvSnapshot, LockingTransaction, NotNow, Pair, WriteBuffer
+from rutile.session.locking_view import LockingView
+from rutile.session.storage import KvSnapshot, LockingTransaction, NotNow, Pair
 from rutile_proto.errors import LockWaitTimeout
-from rutile_proto.types import Timestamp
 
 
-class CurrentView:
-    """Reads at `start_ts` with the transaction's own writes laid over them; writes go to the transaction.
-
-    It is a `KvTransaction` that cannot end.
-    """
+class CurrentView(LockingView):
+    """Reads at `start_ts` with the transaction's own writes laid over them."""
 
     def __init__(self, txn: LockingTransaction, snapshot: KvSnapshot, ts: int) -> None:
-        self.start_ts = Timestamp(ts)
-        self.limit = txn.limit
-        self.at_once = False
-        self.to_lock: dict[bytes, None] = {}
-        """What this statement wrote or asked to lock."""
-        self._txn = txn
+        super().__init__(txn, ts)
         self._snapshot = snapshot
-
-    @property
-    def buffer(self) -> WriteBuffer:
-        return self._txn.buffer
-
-    # --- reading ---
 
     async def get(self, key: bytes) -> bytes | None:
         own = self.buffer.get(key)
@@ -43,18 +29,8 @@ class CurrentView:
         own = self.buffer.get(key)
         return own.visible if own is not None and own.hides else self._snapshot.get_now(key)
 
-    async def batch_get(self, keys: Iterable[bytes]) -> dict[bytes, bytes]:
-        found: dict[bytes, bytes] = {}
-        elsewhere = []
-        for key in keys:
-            own = self.buffer.get(key)
-            if own is None or not own.hides:
-                elsewhere.append(key)
-            elif own.visible is not None:
-                found[key] = own.visible
-        if elsewhere:
-            found |= await self._snapshot.batch_get(elsewhere)
-        return dict(sorted(found.items()))
+    async def _read(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
+        return await self._snapshot.batch_get(keys)
 
     async def scan(self, start: bytes, end: bytes, limit: int | None = None, *, reverse: bool = False) -> list[Pair]:
         own = {key: entry.visible for key, entry in self.buffer.items(start, end) if entry.hides}
@@ -72,23 +48,6 @@ class CurrentView:
             raise NotNow
         return self._snapshot.scan_now(start, end, limit)
 
-    # --- writing ---
-
-    def put(self, key: bytes, value: bytes) -> None:
-        self._txn.put(key, value)
-        self.to_lock[key] = None
-
-    def insert(self, key: bytes, value: bytes) -> None:
-        self._txn.insert(key, value)
-        self.to_lock[key] = None
-
-    def delete(self, key: bytes) -> None:
-        self._txn.delete(key)
-        self.to_lock[key] = None
-
-    def lock(self, key: bytes) -> None:
-        self.to_lock[key] = None
-
     async def try_lock(self, key: bytes) -> bool:
         """Lock `key` at once; False if another transaction holds it. Raises WriteConflict if it was written since."""
         try:
@@ -96,18 +55,3 @@ class CurrentView:
         except LockWaitTimeout:
             return False
         return True
-
-    def savepoint(self) -> int:
-        return self._txn.savepoint()
-
-    def rollback_to(self, savepoint: int) -> None:
-        self._txn.rollback_to(savepoint)
-
-    def release(self, savepoint: int) -> None:
-        self._txn.release(savepoint)
-
-    async def commit(self) -> Timestamp:
-        raise AssertionError("a statement does not end its transaction")
-
-    async def rollback(self) -> None:
-        raise AssertionError("a statement does not end its transaction")

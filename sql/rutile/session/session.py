@@ -360,22 +360,35 @@ class Session:
         """Whether what a statement locks stays locked after it: a transaction is open, or opened by the statement."""
         return self.transaction.is_open or not self.autocommit
 
-    async def write(self, tables: Sequence[TableAccess], body: Callable[[KvTransaction], Awaitable[Result]]) -> Result:
-        """Run a data change: in the open transaction, or in one of its own. Raises 1792 in a read-only session."""
+    async def write(
+        self,
+        tables: Sequence[TableAccess],
+        body: Callable[[KvTransaction], Awaitable[Result]],
+        *,
+        names_keys: bool = False,
+    ) -> Result:
+        """Run a data change: in the open transaction, or in one of its own. Raises 1792 in a read-only session.
+        `names_keys`: it reads no keys but those it locks."""
         if self.variables.get("transaction_read_only") or self.stale.forbids_writes:
             raise read_only_transaction()
         tables = with_linked(tables)
         wait_s = self._lock_wait_s
         if self.holds_locks:
-            return await self.transaction.run(tables, body, self.mode, wait_s)
+            return await self.transaction.run(tables, body, self.mode, wait_s, names_keys=names_keys)
         return await self.transaction.run_alone(
             tables, body, self.mode, self.variables.number("tidb_retry_limit"), wait_s
         )
 
-    async def lock(self, body: Callable[[KvTransaction], Awaitable[Locked]], wait_s: float | None = None) -> Locked:
-        """Run a statement that reads and locks in the transaction."""
+    async def lock(
+        self,
+        body: Callable[[KvTransaction], Awaitable[Locked]],
+        wait_s: float | None = None,
+        *,
+        names_keys: bool = False,
+    ) -> Locked:
+        """Run a statement that reads and locks in the transaction, with `names_keys` only those keys it locks."""
         wait_s = self._lock_wait_s if wait_s is None else wait_s
-        return await self.transaction.run_locking(body, self.mode, wait_s)
+        return await self.transaction.run_locking(body, self.mode, wait_s, names_keys=names_keys)
 
     @property
     def _lock_wait_s(self) -> float:

@@ -13,7 +13,7 @@ from rutile.explain.plan_text import text_of_point
 from rutile.expressions.compile import UTC, Environment, NotCompilable
 from rutile.parse.lexer import Shape, is_point_verb, shape_of
 from rutile.parse.table_finder import ViewNamed
-from rutile.planner.insert import InsertPlan
+from rutile.planner.insert import InsertPlan, OnDuplicate
 from rutile.planner.point import ConstantSelect, PointDelete, PointPlan, PointSelect, PointUpdate
 from rutile.planner.range_select import RangeSelect
 from rutile.planner.shapes import GENERAL, General, ShapePlan, plan_shape
@@ -111,16 +111,19 @@ class ShapedStatements:
         environment: Environment,
     ) -> Result:
         """A pessimistic transaction locks the keys it names, whether there are rows or not: who deletes a row and
-        inserts it again does not meet another who does the same."""
+        inserts it again does not meet another who does the same. So it reads them by locking them, unless there is
+        more to look for: rows that match, or those that foreign keys lead to."""
+        table = plan.finder.table
+        locks_all = plan.finder.matches is None
 
         async def run_and_lock(txn: KvTransaction) -> Result:
             result = await run(txn)
-            if self._session.transaction.is_pessimistic and plan.finder.matches is None:
+            if self._session.transaction.is_pessimistic and locks_all:
                 for key in plan.finder.keys(environment):
                     txn.lock(key)
             return result
 
-        return await self._session.write([plan.finder.table], run_and_lock)
+        return await self._session.write([table], run_and_lock, names_keys=locks_all and table.links is None)
 
     async def _point_select(self, plan: PointSelect, environment: Environment) -> Result:
         """Outside a transaction, as of now. One row's newest committed version needs no timestamp. Several rows, or an
@@ -129,7 +132,8 @@ class ShapedStatements:
         """
         session = self._session
         if plan.for_update and session.holds_locks:
-            return await session.lock(lambda txn: _select_for_update(plan, txn, environment))
+            names_keys = plan.finder.matches is None
+            return await session.lock(lambda txn: _select_for_update(plan, txn, environment), names_keys=names_keys)
         if session.holds_locks:
             txn = await session.transaction.reader(session.mode)
             return (await run_select(plan, txn, environment, txn.start_ts))[0]
@@ -154,15 +158,19 @@ class ShapedStatements:
         async def given(_: KvTransaction) -> Sequence[Sequence[object]]:
             return values
 
-        return await self.insert_rows(plan, given, environment)
+        reads_nothing = plan.on_duplicate is OnDuplicate.FAIL and plan.table.links is None
+        return await self.insert_rows(plan, given, environment, names_keys=reads_nothing)
 
     async def insert_rows(
         self,
         plan: InsertPlan,
         rows: Callable[[KvTransaction], Awaitable[Sequence[Sequence[object]]]],
         environment: Environment,
+        *,
+        names_keys: bool = False,
     ) -> Result:
-        """Insert the rows that `rows` gives, asked within the transaction that writes them."""
+        """Insert the rows that `rows` gives, asked within the transaction that writes them. `names_keys`: nothing is
+        looked for, neither by `rows` nor to insert them."""
 
         async def body(txn: KvTransaction) -> Result:
             values = await rows(txn)
@@ -185,7 +193,7 @@ class ShapedStatements:
                 info=outcome.info,
             )
 
-        return await self._session.write([plan.table], body)
+        return await self._session.write([plan.table], body, names_keys=names_keys)
 
 
 async def _select_for_update(plan: PointSelect, txn: KvTransaction, environment: Environment) -> Result:

@@ -113,6 +113,9 @@ class LockingTransaction(KvTransaction, Protocol):
         """Lock all or none. Raises LockWaitTimeout, Deadlock, AlreadyExist for keys inserted here that exist, and
         WriteConflict for keys committed after `as_of`."""
 
+    async def batch_get_for_update(self, keys: Iterable[bytes], *, wait_s: float | None = None) -> dict[bytes, bytes]:
+        """Lock `keys`, all or none; the newest values of those that exist, in key order. Raises as `lock_keys`."""
+
 
 class FragmentResult(Protocol):
     """What `run_fragment` gives back, complete."""

@@ -24,6 +24,7 @@ from rutile.catalog.model import TableInfo
 from rutile.errors import SqlError, from_floor, schema_changed
 from rutile.rows.access import TableAccess, TableAccesses
 from rutile.session.current_reads import CurrentView
+from rutile.session.reads_under_locks import ViewUnderLocks
 from rutile.session.storage import CommitLimit, KvClient, KvTransaction, LockingTransaction
 from rutile.statistics.changes import ChangeCounts
 from rutile_proto.errors import AlreadyExist, Deadlock, Retry, RutileError, TxnAborted, WriteConflict
@@ -147,11 +148,18 @@ class TransactionState:
     # --- statements ---
 
     async def run(
-        self, tables: Sequence[TableAccess], body: Body[Outcome], mode: TransactionMode, wait_s: float
+        self,
+        tables: Sequence[TableAccess],
+        body: Body[Outcome],
+        mode: TransactionMode,
+        wait_s: float,
+        *,
+        names_keys: bool = False,
     ) -> Outcome:
         """Run a data change on `tables` in the open transaction: all of it, or none of it if it raises.
 
-        `wait_s` seconds is what a pessimistic one waits for locks. Raises 1205, 1213 (the transaction is over then).
+        `wait_s` seconds is what a pessimistic one waits for locks. One that `names_keys` reads no others than those it
+        locks (see `reads_under_locks`). Raises 1205, 1213 (the transaction is over then).
         """
         await self.ensure(mode)
         if self._mode.read_only:
@@ -161,22 +169,35 @@ class TransactionState:
             if known is not None and known.info != table.info:
                 await self.rollback()
                 raise schema_changed(f"table {table.schema.database}.{table.schema.name} was altered")
-        outcome = await self.run_locking(body, mode, wait_s)
+        outcome = await self.run_locking(body, mode, wait_s, names_keys=names_keys)
         self._written.update((table.schema.table_id, table) for table in tables)
         return outcome
 
-    async def run_locking(self, body: Body[Outcome], mode: TransactionMode, wait_s: float) -> Outcome:
+    async def run_locking(
+        self, body: Body[Outcome], mode: TransactionMode, wait_s: float, *, names_keys: bool = False
+    ) -> Outcome:
         """The same for a statement that may only lock."""
         txn = await self.ensure(mode)
         if self._locking is None:
             return await _atomically(txn, body)
+        run = self._run_under_locks if names_keys else self._run_current
         try:
-            return await self._run_current(self._locking, body, self._monotonic() + wait_s)
+            return await run(self._locking, body, self._monotonic() + wait_s)
         except (Deadlock, TxnAborted):
             await self.rollback()
             raise
         except AlreadyExist as error:
             raise _duplicate(error, self._tables) from error
+
+    async def _run_under_locks(self, txn: LockingTransaction, body: Body[Outcome], deadline_s: float) -> Outcome:
+        view = ViewUnderLocks(txn, lambda: max(0.0, deadline_s - self._monotonic()))
+
+        async def read_and_lock(_: KvTransaction) -> Outcome:
+            outcome = await body(view)
+            await view.settle()
+            return outcome
+
+        return await _atomically(txn, read_and_lock)
 
     async def _run_current(self, txn: LockingTransaction, body: Body[Outcome], deadline_s: float) -> Outcome:
         for attempt in range(MAX_STATEMENT_ATTEMPTS):

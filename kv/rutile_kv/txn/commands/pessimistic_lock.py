@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from rutile_kv.mvcc.reader import MvccReader
+from rutile_kv.mvcc.reader import MvccReader, NotRecorded, Version
 from rutile_kv.mvcc.records import Lock, LockKind, WriteKind
+from rutile_kv.mvcc.versions import NO_DATA
 from rutile_kv.txn.changes import Changes
 from rutile_kv.txn.model import Assertion, Mutation, Outcome
 from rutile_kv.txn.settle import commit_time, is_rolled_back, owned
@@ -56,11 +57,12 @@ class PessimisticLock:
 
     def _lock(self, reader: MvccReader, changes: Changes, mutation: Mutation) -> LockedKey:
         lock = reader.load_lock(mutation.key)
-        if lock is None:
-            self._check_records(reader, mutation.key)
-        else:
+        newest = reader.seek_write(mutation.key, MAX_TIMESTAMP)
+        if lock is not None:
             self._check_own(lock, mutation.key)
-        found = self._read(reader, mutation)
+        elif newest is not None:
+            self._check_records(reader, mutation.key, newest)
+        found = self._read(reader, mutation, newest)
         if found.exists or not self.lock_only_if_exists:
             self._take(changes, mutation.key, lock)
         return found
@@ -81,21 +83,23 @@ class PessimisticLock:
         if lock.kind is not LockKind.PESSIMISTIC:
             raise TxnAborted(f"transaction {self.start_ts} has prewritten {key.hex()}: it cannot be locked any more")
 
-    def _check_records(self, reader: MvccReader, key: bytes) -> None:
-        record = reader.get_txn_commit_record(key, self.start_ts)
+    def _check_records(self, reader: MvccReader, key: bytes, newest: Version) -> None:
+        """What the transaction left itself cannot be older than it is."""
+        commit_ts, write = newest
+        record = reader.get_txn_commit_record(key, self.start_ts) if commit_ts >= self.start_ts else NotRecorded(None)
         if is_rolled_back(record) or commit_time(record) is not None:
             raise TxnAborted(f"transaction {self.start_ts} is rolled back or committed on {key.hex()}: begin again")
-        newest = reader.seek_write(key, MAX_TIMESTAMP)
-        if newest is not None and newest[0] > self.for_update_ts:
-            commit_ts, write = newest
+        if commit_ts > self.for_update_ts:
             reason = ConflictReason.PESSIMISTIC_RETRY
             raise WriteConflict(self.start_ts, write.start_ts, commit_ts, key, self.primary, reason)
 
-    def _read(self, reader: MvccReader, mutation: Mutation) -> LockedKey:
+    def _read(self, reader: MvccReader, mutation: Mutation, newest: Version | None) -> LockedKey:
         must_be_absent = mutation.assertion == Assertion.NOT_EXIST
         if not (must_be_absent or self.return_values or self.check_existence or self.lock_only_if_exists):
             return LockedKey(None, False)
-        data = reader.seek_data(mutation.key, MAX_TIMESTAMP)
+        data = newest
+        if newest is not None and newest[1].kind in NO_DATA:
+            data = reader.seek_data(mutation.key, newest[0])
         exists = data is not None and data[1].kind is WriteKind.PUT
         if must_be_absent and exists:
             raise AlreadyExist(mutation.key)
