@@ -116,7 +116,7 @@ async def failure(call: Awaitable[Any]) -> Code:
     return caught.value.code()
 
 
-def test_requests_of_one_moment_share_messages_and_a_lone_one_leaves_at_once() -> None:
+def test_requests_of_one_turn_share_messages_and_a_lone_one_waits_for_nobody() -> None:
     async def scenario(store: ToyStore, stub: CommandStub) -> None:
         store.gate.set()
         assert (await get(stub, b"alone")).value == b"alone"
@@ -124,7 +124,7 @@ def test_requests_of_one_moment_share_messages_and_a_lone_one_leaves_at_once() -
         answers = await asyncio.gather(*(get(stub, key) for key in keys))
         assert [answer.value for answer in answers] == keys
         sizes = [len(message) for message in store.messages]
-        assert sizes == [1, 1, MAX_COMMANDS, MAX_COMMANDS, 299 - 2 * MAX_COMMANDS]
+        assert sizes == [1, MAX_COMMANDS, MAX_COMMANDS, 300 - 2 * MAX_COMMANDS]
         assert store.greetings == [HELLO]
 
     run(scenario)

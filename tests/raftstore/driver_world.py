@@ -40,8 +40,9 @@ class Wires:
     def __init__(self) -> None:
         self.drivers: dict[int, StoreDriver] = {}
 
-    def send(self, message):
-        asyncio.get_running_loop().call_soon(self._deliver, message)
+    def send(self, messages):
+        for message in messages:
+            asyncio.get_running_loop().call_soon(self._deliver, message)
 
     def _deliver(self, message):
         driver = self.drivers.get(message.to_peer.store_id)

@@ -124,10 +124,10 @@ def test_messages_arrive_in_order() -> None:
     async def scenario(world: World) -> None:
         async with world.listening():
             for index in range(600):
-                world.transport.send(message(index))
+                world.transport.send([message(index)])
             await until(lambda: len(world.received) == 600)
             for index in range(600, 1200):  # now that it is connected: some of one turn, some of many
-                world.transport.send(message(index))
+                world.transport.send([message(index)])
                 if index % 7 == 0:
                     await asyncio.sleep(0)
             await until(lambda: len(world.received) == 1200)
@@ -139,7 +139,7 @@ def test_messages_arrive_in_order() -> None:
 
 def test_a_store_that_pd_does_not_know_is_unreachable() -> None:
     async def scenario(world: World) -> None:
-        world.transport.send(message(1))
+        world.transport.send([message(1)])
         await until(lambda: world.lost == [PEER_STORE])
 
     with_world(scenario)
@@ -148,17 +148,17 @@ def test_a_store_that_pd_does_not_know_is_unreachable() -> None:
 def test_the_link_comes_back_with_the_store_and_waits_longer_each_time() -> None:
     async def scenario(world: World) -> None:
         for index in range(3):
-            world.transport.send(message(index))
+            world.transport.send([message(index)])
             await until(lambda count=index + 1: len(world.pauses) == count)
         assert world.pauses == [0.05, 0.1, 0.2]
         async with world.listening():
-            world.transport.send(message(9))
+            world.transport.send([message(9)])
             await until(lambda: world.received == [9])
         await until(lambda: len(world.lost) == 4)
         assert world.book.doubts == 4
         assert world.pauses[3] == 0.05
         async with world.listening():  # at another port
-            world.transport.send(message(10))
+            world.transport.send([message(10)])
             await until(lambda: world.received == [9, 10])
 
     with_world(scenario)
@@ -197,12 +197,12 @@ def test_messages_are_put_together_however_the_bytes_arrive(cut: int) -> None:
 def test_who_talks_nonsense_is_hung_up_on_and_nobody_else(data: bytes) -> None:
     async def scenario(world: World) -> None:
         async with world.listening():
-            world.transport.send(message(1))
+            world.transport.send([message(1)])
             reader, writer = await asyncio.open_connection(*world.book.peer_address.split(":"))
             writer.write(data)
             assert await reader.read() == b""
             writer.close()
-            world.transport.send(message(2))
+            world.transport.send([message(2)])
             await until(lambda: world.received == [1, 2])
             assert world.lost == []
 
@@ -212,7 +212,7 @@ def test_who_talks_nonsense_is_hung_up_on_and_nobody_else(data: bytes) -> None:
 def test_a_link_to_the_wrong_store_is_given_up_and_the_address_doubted() -> None:
     async def scenario(world: World) -> None:
         async with world.listening(store_id=PEER_STORE + 1):
-            world.transport.send(message(1))
+            world.transport.send([message(1)])
             await until(lambda: world.lost == [PEER_STORE])
             assert (world.received, world.book.doubts) == ([], 1)
 
@@ -235,7 +235,7 @@ def test_a_slow_store_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) 
         large.message.entries.add(data=b"x" * 100_000)
 
         def is_dropped() -> bool:
-            world.transport.send(large)
+            world.transport.send([large])
             return world.lost != []
 
         await until(is_dropped)
@@ -248,7 +248,7 @@ def test_a_slow_store_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) 
 def test_a_full_queue_drops_and_says_so() -> None:
     async def scenario(world: World) -> None:
         for index in range(QUEUE_MESSAGES + 5):
-            world.transport.send(message(index))
+            world.transport.send([message(index)])
         assert world.lost == [PEER_STORE] * 5
 
     with_world(scenario)
@@ -298,17 +298,17 @@ def test_stores_of_one_process_reach_each_other_until_one_is_cut_off() -> None:
         network, inbox, lost = LocalNetwork(), Inbox(), []
         transport = LocalTransport(network, 1, lost.append)
         network.join(PEER_STORE, inbox)
-        transport.send(message(1))
+        transport.send([message(1)])
         await transport.send_snapshot(message(2), chunks(b"data"))
         await until(lambda: len(inbox.messages) == 1)
         assert inbox.snapshots[0][1] == b"data"
         network.cut_off(PEER_STORE)
-        transport.send(message(3))
+        transport.send([message(3)])
         with pytest.raises(StorageError):
             await transport.send_snapshot(message(4), chunks())
         await until(lambda: lost == [PEER_STORE])
         network.heal(PEER_STORE)
-        transport.send(message(5))
+        transport.send([message(5)])
         await until(lambda: len(inbox.messages) == 2)
 
     asyncio.run(main())

@@ -162,7 +162,7 @@ class StreamWay(CommandWay):
 class FrameWay(CommandWay, asyncio.Protocol):
     """One connection of frames, the same messages on it (`rutile_kv.env.frames`).
 
-    The first request of a turn of the loop is written at once; those that follow in the same turn go in one message.
+    Requests of one turn of the loop go in one message, so that the store finds those of one transaction together.
     """
 
     def __init__(self, address: str, hello: bytes) -> None:
@@ -225,14 +225,10 @@ class FrameWay(CommandWay, asyncio.Protocol):
     def _wake(self) -> None:
         if self._is_greeted and not self._is_gathering:
             self._is_gathering = True
-            self._send()
             self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
         self._is_gathering = False
-        self._send()
-
-    def _send(self) -> None:
         while self._leaving and self._has_room and self._transport is not None:
             self._transport.write(frame(self._pack().SerializeToString()))
 

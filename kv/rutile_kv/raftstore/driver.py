@@ -183,8 +183,7 @@ class StoreDriver(RegionRequests):
                 await self._round(ready)
 
     async def _round(self, ready: StoreReady) -> None:
-        for message in ready.messages:
-            self._transport.send(message)
+        self._transport.send(ready.messages)
         if len(ready.batch):
             self._engine.write(ready.batch)
         self._complete(ready)
@@ -192,8 +191,7 @@ class StoreDriver(RegionRequests):
             await self._sync.run(alone=len(self._waiting) <= 1)
         else:
             await asyncio.sleep(0)
-        for message in ready.persisted_messages:
-            self._transport.send(message)
+        self._transport.send(ready.persisted_messages)
         self.store.advance(ready)
 
     def _complete(self, ready: StoreReady) -> None:

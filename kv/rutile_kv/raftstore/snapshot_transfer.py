@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from itertools import islice
 from pathlib import Path
@@ -38,8 +38,9 @@ INSTALL_RECORDS = 4096
 class Transport(Protocol):
     """How stores reach each other."""
 
-    def send(self, message: raft_serverpb.RaftMessage) -> None:
-        """Send to `message.to_peer.store_id`. Never blocks, may drop."""
+    def send(self, messages: Sequence[raft_serverpb.RaftMessage]) -> None:
+        """Send each to its `to_peer.store_id`, at once; what goes to one store goes together. Never blocks, may
+        drop."""
 
     async def send_snapshot(self, message: raft_serverpb.RaftMessage, chunks: AsyncIterator[bytes]) -> None:
         """Stream a snapshot: its message, then the data. Returns when the receiver has all of it, raises if not."""

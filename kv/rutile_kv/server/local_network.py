@@ -8,7 +8,7 @@ sender hears of it as unreachable.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol
 
 from rutile_kv.client.backoff import Backoff
@@ -104,8 +104,9 @@ class LocalTransport:
         self._store_id = store_id
         self._on_unreachable = on_unreachable
 
-    def send(self, message: raft_serverpb.RaftMessage) -> None:
-        asyncio.get_running_loop().call_soon(self._deliver, message)
+    def send(self, messages: Sequence[raft_serverpb.RaftMessage]) -> None:
+        for message in messages:
+            asyncio.get_running_loop().call_soon(self._deliver, message)
 
     def _deliver(self, message: raft_serverpb.RaftMessage) -> None:
         receiver = self._network.route(self._store_id, message.to_peer.store_id)

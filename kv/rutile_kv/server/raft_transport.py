@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import cast
 
 import grpc
@@ -57,13 +57,17 @@ class NetworkTransport:
         self._links: dict[int, StoreLink] = {}
         self._snapshots = asyncio.Semaphore(MAX_PARALLEL_SNAPSHOTS)
 
-    def send(self, message: raft_serverpb.RaftMessage) -> None:
-        """Write `message` to its store's link; never blocks, may drop."""
-        store_id = message.to_peer.store_id
-        link = self._links.get(store_id)
-        if link is None:
-            link = self._links[store_id] = StoreLink(store_id, self._dialer, self._on_unreachable)
-        link.send(message)
+    def send(self, messages: Sequence[raft_serverpb.RaftMessage]) -> None:
+        """Write each to its store's link, those for one store at one go: it finds them together, and so they share a
+        round there. Never blocks, may drop."""
+        by_store: dict[int, list[raft_serverpb.RaftMessage]] = {}
+        for message in messages:
+            by_store.setdefault(message.to_peer.store_id, []).append(message)
+        for store_id, group in by_store.items():
+            link = self._links.get(store_id)
+            if link is None:
+                link = self._links[store_id] = StoreLink(store_id, self._dialer, self._on_unreachable)
+            link.send(group)
 
     async def send_snapshot(self, message: raft_serverpb.RaftMessage, chunks: AsyncIterator[bytes]) -> None:
         """Stream a snapshot: its message first, then the data. Raises SnapshotNotSent, or why PD could not be asked."""
@@ -114,16 +118,12 @@ class _Dialer:
 
 
 class _Outgoing(asyncio.Protocol):
-    """A connection to another store's Raft port. What is written within one turn of the loop travels together, but for
-    the first message, which a waiting writer wants to be on its way at once."""
+    """A connection to another store's Raft port."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self.lost: asyncio.Future[None] = self._loop.create_future()
+        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when the connection is gone."""
         self._transport: asyncio.Transport | None = None
-        self._gathered: list[bytes] = []
-        self._gathering = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -139,24 +139,12 @@ class _Outgoing(asyncio.Protocol):
         transport = self._transport
         if transport is None or transport.get_write_buffer_size() > BACKLOG_BYTES:
             return False
-        if self._gathering:
-            self._gathered.append(data)
-            return True
         transport.write(data)
-        self._gathering = True
-        self._loop.call_soon(self._flush)
         return True
 
     def close(self) -> None:
         if self._transport is not None:
             self._transport.abort()
-
-    def _flush(self) -> None:
-        self._gathering = False
-        if self._gathered:
-            if self._transport is not None:
-                self._transport.write(b"".join(self._gathered))
-            self._gathered.clear()
 
 
 class StoreLink:
@@ -171,11 +159,13 @@ class StoreLink:
         self._outgoing: _Outgoing | None = None
         self._task = asyncio.create_task(self._run(), name=f"raft link to store {store_id}")
 
-    def send(self, message: raft_serverpb.RaftMessage) -> None:
+    def send(self, messages: Sequence[raft_serverpb.RaftMessage]) -> None:
         if self._outgoing is not None:
-            sent = self._outgoing.write(frame(message.SerializeToString()))
-        elif sent := len(self._waiting) < QUEUE_MESSAGES:
-            self._waiting.append(message)
+            sent = self._outgoing.write(_frames(messages))
+        else:
+            room = QUEUE_MESSAGES - len(self._waiting)
+            sent = len(messages) <= room
+            self._waiting += messages[:room]
             self._wanted.set()
         if not sent:
             self._on_unreachable(self.store_id)
@@ -204,8 +194,7 @@ class StoreLink:
         """Returns when the connection is lost. Raises what connecting raises."""
         outgoing = await self._dialer.connect(self.store_id)
         try:
-            for message in self._waiting:
-                outgoing.write(frame(message.SerializeToString()))
+            outgoing.write(_frames(self._waiting))
             self._waiting.clear()
             self._outgoing = outgoing
             await outgoing.lost
@@ -218,6 +207,10 @@ class StoreLink:
         self._waiting.clear()
         self._wanted.clear()
         self._on_unreachable(self.store_id)
+
+
+def _frames(messages: Sequence[raft_serverpb.RaftMessage]) -> bytes:
+    return b"".join([frame(message.SerializeToString()) for message in messages])
 
 
 async def _snapshot_stream(

@@ -12,7 +12,7 @@ takes them off on the way in. The raftstore knows nothing of it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from rutile_kv.raftstore.driver import StoreDriver
 from rutile_kv.raftstore.snapshot_transfer import Transport
@@ -32,10 +32,11 @@ class StampedTransport:
         self._transport = transport
         self._max_ts = max_ts
 
-    def send(self, message: raft_serverpb.RaftMessage) -> None:
-        if message.message.msg_type == _QUESTION:
-            message.message.context += self._max_ts.newest.to_bytes(STAMP_BYTES, "big")
-        self._transport.send(message)
+    def send(self, messages: Sequence[raft_serverpb.RaftMessage]) -> None:
+        for message in messages:
+            if message.message.msg_type == _QUESTION:
+                message.message.context += self._max_ts.newest.to_bytes(STAMP_BYTES, "big")
+        self._transport.send(messages)
 
     async def send_snapshot(self, message: raft_serverpb.RaftMessage, chunks: AsyncIterator[bytes]) -> None:
         await self._transport.send_snapshot(message, chunks)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TYPE_CHECKING
 
 from rutile.testing.calls import run_there
@@ -26,10 +26,13 @@ class SimulatedTransport(LocalTransport):
         self._simulated = network
         self._machine = machine
 
-    def send(self, message: raft_serverpb.RaftMessage) -> None:
+    def send(self, messages: Sequence[raft_serverpb.RaftMessage]) -> None:
+        for message in messages:
+            if not self._machine.is_dead:
+                self._send_one(message)
+
+    def _send_one(self, message: raft_serverpb.RaftMessage) -> None:
         network, to = self._simulated, message.to_peer.store_id
-        if self._machine.is_dead:
-            return
         target = network.receiver(to)
         if target is None:
             asyncio.get_running_loop().call_soon(self._on_unreachable, to)
