@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 from rutile_kv.client.backoff import Backoff
 from rutile_kv.client.cluster import Cluster
 from rutile_kv.client.parallel import run_bounded
 from rutile_kv.client.region_cache import CachedRegion
 from rutile_kv.client.sender import Missed
+from rutile_proto.values import valueclass
 
 MAX_BATCH_BYTES = 256 << 10
 MAX_BATCH_KEYS = 4096
@@ -20,7 +20,7 @@ PART_KEYS = 1024
 """What is larger goes in parts of this size: with many of them in flight to one store, none may take seconds."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class Batch:
     """Sorted keys of one region, few enough for one RPC (a single large key is always enough)."""
 

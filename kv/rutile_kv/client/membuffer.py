@@ -19,11 +19,11 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum
 
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto.errors import AlreadyExist, InvalidRequest, TransactionTooLarge
+from rutile_proto.values import valueclass
 
 MAX_KEY_BYTES = 8 << 10
 MAX_VALUE_BYTES = 6 << 20
@@ -44,7 +44,7 @@ class Change(Enum):
     CHECK_NOT_EXISTS = kvrpcpb.CheckNotExists
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class Entry:
     """The folded change of one key."""
 

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 from rutile_kv.client.backoff import Backoff
 from rutile_kv.client.batches import Batch, cut, send_all
@@ -27,6 +26,7 @@ from rutile_kv.client.heartbeat import MAX_TTL_MS
 from rutile_kv.client.sender import Missed
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto.errors import KeyIsLocked, LockWaitTimeout, RutileError, TxnError, TxnRetryable, WriteConflict
+from rutile_proto.values import valueclass
 from rutile_proto.wire_errors import key_error_from_pb
 
 NO_WAIT = -1
@@ -37,7 +37,7 @@ SLACK_S = 10.0
 """Beyond the time to wait for others: for finding regions and the like."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class Found:
     """What was under a lock when it was taken."""
 
@@ -50,7 +50,7 @@ class Found:
     """Whether it was asked for."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class _Wish:
     """One call of `acquire`."""
 

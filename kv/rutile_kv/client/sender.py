@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import grpc
@@ -15,13 +14,14 @@ from rutile_kv.client.region_cache import CachedRegion, RegionCache
 from rutile_kv.client.region_errors import correct
 from rutile_proto import errorpb_pb2 as errorpb
 from rutile_proto.errors import ServerIsBusy, StoreNotMatch, UndeterminedResult
+from rutile_proto.values import valueclass
 from rutile_proto.wire_errors import region_error_from_pb
 
 CALL_TIMEOUT_S = 5.0
 Service: TypeAlias = Literal["tikv", "rutile"]
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class Missed:
     """The request has to be sent again, to wherever its keys are then. The cache is already corrected."""
 

@@ -1,7 +1,6 @@
 """The questions about versions that gets, scans and transaction commands ask of the engine."""
 
 from collections.abc import Container, Iterator
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from rutile_kv.engine.api import CF_DEFAULT, CF_LOCK, CF_WRITE, Reader
@@ -11,6 +10,7 @@ from rutile_proto.codec import encode_uint64_desc
 from rutile_proto.errors import EngineCorrupt, KeyIsLocked, LockFacts
 from rutile_proto.keys import TS_LENGTH, split_versioned, storage_bound, storage_key, user_key, versioned_key
 from rutile_proto.timestamps import MAX_TIMESTAMP
+from rutile_proto.values import valueclass
 
 _ABOVE_VERSIONS = b"\xff" * TS_LENGTH + b"\xff"
 """Behind a storage key: above every version of that key, and below the next key."""
@@ -22,7 +22,7 @@ Version: TypeAlias = tuple[int, Write]
 # --- what became of a transaction -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class Recorded:
     """The transaction left this record: a commit at `commit_ts`, or a rollback."""
 
@@ -30,12 +30,12 @@ class Recorded:
     write: Write
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class OverlappedRollback:
     """It was rolled back, which the record of another transaction, committed at its start_ts, says by a flag."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class NotRecorded:
     """It left no record."""
 

@@ -10,7 +10,6 @@ nothing here (gc fence, last change, transaction source, generation) are skipped
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, TypeAlias
 
@@ -23,6 +22,7 @@ from rutile_proto.codec import (
     encode_uvarint,
 )
 from rutile_proto.errors import LockFacts, MalformedEncoding
+from rutile_proto.values import valueclass
 
 SHORT_VALUE_LIMIT_BYTES = 255
 """Values up to this long stand in the lock and write records themselves."""
@@ -53,7 +53,7 @@ _WRITE_OF_LOCK = {LockKind.PUT: WriteKind.PUT, LockKind.DELETE: WriteKind.DELETE
 _Fields: TypeAlias = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class Lock:
     """A transaction's claim on a key."""
 
@@ -118,7 +118,7 @@ class Lock:
         return _WRITE_OF_LOCK[self.kind]
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class Write:
     """What became of a transaction on a key. Its commit_ts (or, for a rollback, start_ts) is in the record's key."""
 

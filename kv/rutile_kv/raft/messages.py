@@ -26,10 +26,10 @@ What each message carries (besides `kind, to, sender, term`), and where the idea
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from enum import IntEnum
 
 from rutile_kv.raft.errors import MalformedConfChange
+from rutile_proto.values import valueclass
 
 NO_PEER = 0
 """Stands where a peer id is expected and there is none."""
@@ -50,7 +50,7 @@ class EntryKind(IntEnum):
     """An encoded `ConfChange`."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class Entry:
     """One slot of the replicated log."""
 
@@ -83,7 +83,7 @@ class MessageKind(IntEnum):
     PRE_VOTE_RESPONSE = 18
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class ConfState:
     """Who belongs to the group (thesis §4.3). All tuples are sorted and without duplicates.
 
@@ -111,7 +111,7 @@ class ConfState:
         return tuple(sorted({*self.voters, *self.voters_outgoing, *self.learners, *self.learners_next}))
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class SnapshotMeta:
     """What Raft must know of a snapshot: the last entry it covers, and the configuration as of that entry."""
 
@@ -120,7 +120,7 @@ class SnapshotMeta:
     conf_state: ConfState
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class Message:
     """What peers of one group send each other."""
 
@@ -139,7 +139,7 @@ class Message:
     commit_term: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class HardState:
     """What must be durable before anybody hears of it (paper Figure 2, "persistent state"). `commit` is kept for
     speed."""
@@ -159,7 +159,7 @@ class ConfChangeKind(IntEnum):
     """Add it as a learner, or demote the voter."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class ConfChangeSingle:
     kind: ConfChangeKind
     peer_id: int
@@ -181,7 +181,7 @@ _CHANGE = struct.Struct(">BQ")
 _FORMAT = 1
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class ConfChange:
     """A proposed change of the group (thesis §4). Without `changes` it leaves the joint configuration.
 

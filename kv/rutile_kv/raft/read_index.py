@@ -12,17 +12,17 @@ valid: no other leader can have committed anything that this one does not know o
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rutile_kv.raft.messages import Message, MessageKind
 from rutile_kv.raft.ready import ReadState
+from rutile_proto.values import valueclass
 
 if TYPE_CHECKING:
     from rutile_kv.raft.core import Core
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class ReadRequest:
     """Somebody's wish to read."""
 
@@ -30,7 +30,7 @@ class ReadRequest:
     context: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class ReadRound:
     """Reads that share a heartbeat round, and the index they may read at."""
 

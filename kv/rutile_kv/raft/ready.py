@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
 
 from rutile_kv.raft.messages import NO_PEER, ConfState, Entry, HardState, Message, SnapshotMeta
+from rutile_proto.values import valueclass
 
 
 class Role(Enum):
@@ -18,7 +18,7 @@ class Role(Enum):
     LEADER = "leader"
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class SoftState:
     """What a restart may forget."""
 
@@ -26,7 +26,7 @@ class SoftState:
     role: Role = Role.FOLLOWER
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class ReadState:
     """A read that was asked for with `context` is linearizable once `index` is applied here."""
 
@@ -34,7 +34,7 @@ class ReadState:
     context: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class Ready:
     """One round of work. The order of the promises is: `messages` at once; then one atomic write of `snapshot`,
     `entries`, `hard_state` (synced if `must_sync`); then `persisted_messages`; then `RawNode.advance(ready)`.
@@ -68,7 +68,7 @@ class Ready:
     """False if the write may stay in the page cache: only the commit index moved, or nothing."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class ProgressStatus:
     """What a leader knows of one peer."""
 
@@ -84,7 +84,7 @@ class ProgressStatus:
     pending_snapshot: int
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class Status:
     """A peer as it is now, for people, metrics and heartbeats to PD."""
 

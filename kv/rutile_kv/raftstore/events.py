@@ -16,16 +16,17 @@ from rutile_proto import pdpb_pb2 as pdpb
 from rutile_proto import raft_serverpb_pb2 as raft_serverpb
 from rutile_proto import rutilepb_pb2 as rutilepb
 from rutile_proto.errors import RutileError
+from rutile_proto.values import valueclass
 
 # --- events -----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class Tick:
     """One tick of time has passed for every region."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class StoodStill:
     """So many ticks have passed in which this store heard nothing, since it did nothing: its process was stopped, or
     had no processor. Leases end by them; the silence of the others is nothing to act upon."""
@@ -33,14 +34,14 @@ class StoodStill:
     ticks: int
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class RaftMessageReceived:
     """Another store sent this. Snapshots come as `SnapshotReceived`."""
 
     message: raft_serverpb.RaftMessage
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class SnapshotReceived:
     """A snapshot message whose data has arrived completely. The core owns the payload from here on and closes it."""
 
@@ -48,7 +49,7 @@ class SnapshotReceived:
     payload: SnapshotPayload
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class SnapshotInstalled:
     """The data of an `InstallSnapshot` is written (not yet synced)."""
 
@@ -56,7 +57,7 @@ class SnapshotInstalled:
     index: int
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class SnapshotSent:
     """A `SendSnapshot` came to its end; the receiver has all of it if `ok`."""
 
@@ -65,7 +66,7 @@ class SnapshotSent:
     ok: bool
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class SplitChecked:
     """A `CheckSplit` came to its end: what the region held while its version was `version`, as far as it was read."""
 
@@ -75,7 +76,7 @@ class SplitChecked:
     keys: int
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class HashComputed:
     """A `HashRegion` came to its end."""
 
@@ -84,14 +85,14 @@ class HashComputed:
     value: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class StoreUnreachable:
     """Messages to that store are being lost."""
 
     store_id: int
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class Write:
     """Make these changes. Completed with None when applied here."""
 
@@ -100,7 +101,7 @@ class Write:
     modifies: Sequence[Modify]
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class ReadIndex:
     """Say when a read here would be linearizable: on the leader, or on a follower with `context.replica_read`.
     Completed with None when this peer has applied far enough."""
@@ -109,7 +110,7 @@ class ReadIndex:
     context: kvrpcpb.Context
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class Split:
     """Cut a region at these storage keys. Completed with the list of regions it became, left to right."""
 
@@ -118,7 +119,7 @@ class Split:
     requests: Sequence[rutilepb.SplitRequest]
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class ChangePeers:
     """Change the members of a region; without changes, leave its joint configuration. Completed with the new region."""
 
@@ -127,7 +128,7 @@ class ChangePeers:
     changes: Sequence[pdpb.ChangePeer]
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class Merge:
     """Merge a region into its right neighbour `target`. Completed with the region when that is prepared; whether it
     comes to pass is decided by the target."""
@@ -137,7 +138,7 @@ class Merge:
     target: metapb.Region
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class CheckConsistency:
     """Have all replicas of a region compare their data. Completed with None when they have begun: one that differs says
     so itself."""
@@ -146,7 +147,7 @@ class CheckConsistency:
     context: kvrpcpb.Context
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class TransferLeader:
     """Ask another peer to lead. Completed with None when asked: who leads in the end, elections say."""
 
@@ -179,7 +180,7 @@ Event: TypeAlias = (
 Result: TypeAlias = metapb.Region | list[metapb.Region] | None
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class Completion:
     """The end of a request: its result, or why not."""
 
@@ -188,7 +189,7 @@ class Completion:
     error: RutileError | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class SendSnapshot:
     """Stream a region's data after `message`; then close `data` and step `SnapshotSent`, whatever happened."""
 
@@ -197,7 +198,7 @@ class SendSnapshot:
     data: Snapshot
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class InstallSnapshot:
     """Write all records of `payload` to the engine, in order; then step `SnapshotInstalled`. The region's old data is
     already deleted by the batch of this round, and its state says Applying until the round after
@@ -208,7 +209,7 @@ class InstallSnapshot:
     payload: SnapshotPayload
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class CheckSplit:
     """Look whether a region led from here is to be cut, and cut it; step `SplitChecked` once that is known."""
 
@@ -218,7 +219,7 @@ class CheckSplit:
     """What the counters say."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class HashRegion:
     """Take an engine snapshot in the turn of the write, hash the region's data in it, step `HashComputed`."""
 
@@ -226,7 +227,7 @@ class HashRegion:
     index: int
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class MembershipDoubt:
     """A peer that has not heard of a leader for long, and may have been removed."""
 
@@ -234,7 +235,7 @@ class MembershipDoubt:
     peer: metapb.Peer
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class RegionSplit:
     """This store led a region that split: PD wants to know what it became."""
 

@@ -7,8 +7,9 @@ A wait that nobody ends (its store died) is forgotten after `TTL_MS`, as no wait
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from hashlib import blake2b
+
+from rutile_proto.values import valueclass
 
 TTL_MS = 30_000
 MAX_WAITS = 200_000
@@ -20,7 +21,7 @@ def key_hash(key: bytes) -> int:
     return int.from_bytes(blake2b(key, digest_size=8).digest(), "big")
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class WaitFor:
     """Transaction `waiter` waits until transaction `holder` lets go of `key`."""
 
@@ -33,7 +34,7 @@ class WaitFor:
         return key_hash(self.key)
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class Cycle:
     """A circle of waits."""
 

@@ -1,16 +1,16 @@
 """What the scheduler core hears (events) and asks for (effects). `token` names one command from Submit to its end."""
 
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from rutile_kv.engine.api import Modify, Reader
 from rutile_kv.txn.memory_locks import NO_LEADERSHIP, Leadership
 from rutile_kv.txn.model import Command
+from rutile_proto.values import valueclass
 
 # --- events ---
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class Submit:
     """A new command. Tokens are not used twice at a time."""
 
@@ -18,7 +18,7 @@ class Submit:
     command: Command[Any]
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class SnapshotTaken:
     """A linearizable view for a command that asked for one. It is read before `handle` returns, and not after."""
 
@@ -30,7 +30,7 @@ class SnapshotTaken:
     """What the view was taken under."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class SnapshotFailed:
     """No view could be had: the region moved, or this is not its leader."""
 
@@ -38,14 +38,14 @@ class SnapshotFailed:
     error: Exception
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class WriteDone:
     """The command's modifies are applied."""
 
     token: int
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class WriteFailed:
     """They are surely not applied, or (UndeterminedResult) nobody knows."""
 
@@ -58,7 +58,7 @@ Event: TypeAlias = Submit | SnapshotTaken | SnapshotFailed | WriteDone | WriteFa
 # --- effects ---
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class TakeSnapshot:
     """The command holds its latches: get it a view, answer SnapshotTaken or SnapshotFailed."""
 
@@ -66,7 +66,7 @@ class TakeSnapshot:
     command: Command[Any]
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class WriteModifies:
     """Replicate and apply these, answer WriteDone or WriteFailed."""
 
@@ -74,7 +74,7 @@ class WriteModifies:
     modifies: list[Modify]
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class LocksTaken:
     """The command's modifies are of locks, and were made in memory: tell who waits for locks. Its Reply follows."""
 
@@ -82,7 +82,7 @@ class LocksTaken:
     modifies: list[Modify]
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class Reply:
     """The command is done; its result may be given now, for what it wrote is applied."""
 
@@ -90,7 +90,7 @@ class Reply:
     result: Any
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class Fail:
     """The command is over without effect (unless the error is UndeterminedResult)."""
 

@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 
 from rutile_kv.engine.api import CF_LOCK, Cf, Modify, Reader
 from rutile_proto import metapb_pb2 as metapb
+from rutile_proto.values import valueclass
 
 MAX_REGION_BYTES = 512 * 1024
 """Of one region's locks: they must fit into few log entries when the leader is to change. Further ones are written."""
@@ -32,7 +33,7 @@ LOCK_BYTES = 160
 """What a lock takes beside its key and its record, about."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class Leadership:
     """What a view was taken under. Locks in memory are seen under the one they were taken under."""
 

@@ -1,7 +1,6 @@
 """What all transaction commands have in common: mutations, the Command protocol, outcomes, protocol numbers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Generic, Protocol, TypeVar
 
@@ -9,6 +8,7 @@ from rutile_kv.engine.api import Modify
 from rutile_kv.mvcc.reader import MvccReader
 from rutile_kv.mvcc.records import Lock
 from rutile_proto.errors import KeyIsLocked, LockFacts
+from rutile_proto.values import valueclass
 
 ResultT_co = TypeVar("ResultT_co", covariant=True)
 
@@ -53,7 +53,7 @@ class PessimisticAction(IntEnum):
     """Not locked: check for conflicts as an optimistic transaction does."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class Mutation:
     """One key of a prewrite or pessimistic lock request. Numbers are kvrpcpb's."""
 
@@ -64,7 +64,7 @@ class Mutation:
     pessimistic_action: int = PessimisticAction.SKIP
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class Outcome(Generic[ResultT_co]):
     """What a command wants written, and what it answers once that is applied."""
 

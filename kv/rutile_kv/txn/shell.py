@@ -3,7 +3,6 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from itertools import count
 from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
@@ -35,6 +34,7 @@ from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto.timestamps import MAX_TIMESTAMP
 from rutile_proto.types import LogIndex
+from rutile_proto.values import valueclass
 
 ResultT = TypeVar("ResultT")
 
@@ -81,7 +81,7 @@ MAX_HELD = 4096
 """Calls that wait for locks to land; those beyond are dropped, and whoever asked asks again."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class _Held:
     start: bytes
     end: bytes | None

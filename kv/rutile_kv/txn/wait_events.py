@@ -1,16 +1,16 @@
 """What the lock-wait core hears (events) and asks for (effects). `token` names one waiting request from beginning to
 end, however often it tries."""
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from rutile_kv.txn.deadlock import Cycle, WaitFor
 from rutile_proto.errors import LockFacts
+from rutile_proto.values import valueclass
 
 # --- events ---
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class Blocked:
     """A request met `lock`, the first time or again; its queue place is that of the first time."""
 
@@ -24,7 +24,7 @@ class Blocked:
     """False for a transaction that holds no lock yet: nobody can wait for it."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class Released:
     """These keys have no lock any more: committed, rolled back, or given up."""
 
@@ -32,26 +32,26 @@ class Released:
     now_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class Taken:
     """`lock` stands on its key now."""
 
     lock: LockFacts
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class TimePassed:
     now_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class DeadlockFound:
     """The detector says that these waits go round in a circle."""
 
     cycle: Cycle
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class Left:
     """The request is over, whatever came of it, or nobody wants its answer any more."""
 
@@ -63,14 +63,14 @@ WaitEvent: TypeAlias = Blocked | Released | Taken | TimePassed | DeadlockFound |
 # --- effects ---
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class TryAgain:
     """Run the request's command again. It ends in Blocked or Left."""
 
     token: int
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class GiveUp:
     """Its time is over, or too many wait: answer with the lock that stands in the way. The request is forgotten."""
 
@@ -78,7 +78,7 @@ class GiveUp:
     lock: LockFacts
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class Refuse:
     """Answer that waiting on would be a deadlock. The request is forgotten."""
 
@@ -87,14 +87,14 @@ class Refuse:
     cycle: Cycle
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class BeginWait:
     """Tell the detector that somebody waits."""
 
     wait: WaitFor
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class EndWait:
     """Tell the detector that this wait, told before, is over."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -13,6 +12,7 @@ from rutile.errors import SqlError, unknown_column
 from rutile.rows.sql_modes import STRICT, SqlModes
 from rutile_coprocessor.column_types import ColumnType
 from rutile_coprocessor.scalars.moments import from_utc
+from rutile_proto.values import valueclass
 
 if TYPE_CHECKING:
     from rutile.rows.adjusting import Adjusting
@@ -30,7 +30,7 @@ class NotCompilable(Exception):
     """Beyond this compiler: take the general path."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class Environment:
     """What a statement's expressions may ask besides the row."""
 
@@ -60,7 +60,7 @@ class Environment:
         self.adjusting.warn(ER_DIVISION_BY_ZERO, "Division by 0")
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class Compiled:
     """A closure, and what is known of its value without running it."""
 
@@ -89,7 +89,7 @@ class NoColumns:
         return None
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class Scope:
     """Where an expression stands."""
 

@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 
 from rutile.errors import SqlError, syntax_error
+from rutile_proto.values import valueclass
 
 _TOKEN = re.compile(
     r"""
@@ -52,7 +52,7 @@ _MAX_SHAPE_CHARACTERS = 1 << 20
 """Longer statements are parsed each time rather than kept as shapes."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class Token:
     """A piece of the text other than white space and comments. `kind` names the group of the expression above."""
 
@@ -130,7 +130,7 @@ def _hex_value(text: str) -> bytes:
     return bytes.fromhex(digits if len(digits) % 2 == 0 else "0" + digits)
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class Shape:
     """A statement with its literals taken out."""
 

@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, TextIO
 
 from rutile.rows.temporal import format_datetime
+from rutile_proto.values import valueclass
 
 if TYPE_CHECKING:
     from rutile.explain.plan_text import PlanText
@@ -29,7 +30,7 @@ MakePlan = Callable[[], "PlanText"]
 _SECRETIVE = ("create user", "alter user", "set password", "grant ", "identified ")
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class Ran:
     """One statement that has ended."""
 

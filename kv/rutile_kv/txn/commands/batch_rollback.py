@@ -1,15 +1,15 @@
 """BatchRollback: the transaction's owner gives it up."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from rutile_kv.mvcc.reader import MvccReader
 from rutile_kv.txn.changes import Changes
 from rutile_kv.txn.model import Outcome
 from rutile_kv.txn.settle import already_committed, roll_back_key
+from rutile_proto.values import valueclass
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class BatchRollback:
     """Roll `keys` of a transaction back, prewritten or not, and keep later prewrites of it out.
 

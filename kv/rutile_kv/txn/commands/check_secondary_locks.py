@@ -1,7 +1,6 @@
 """CheckSecondaryLocks: was an async-commit transaction prewritten on all its keys? Then it is committed."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from rutile_kv.mvcc.reader import MvccReader, NotRecorded
 from rutile_kv.mvcc.records import LockKind
@@ -9,9 +8,10 @@ from rutile_kv.txn.changes import Changes
 from rutile_kv.txn.model import Outcome
 from rutile_kv.txn.settle import commit_time, owned, roll_back_lock, roll_back_missing
 from rutile_proto.errors import LockFacts
+from rutile_proto.values import valueclass
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class SecondaryLocks:
     """All asked-for keys have locks: `locks` are they. Otherwise the transaction is decided and `locks` is empty."""
 
@@ -20,7 +20,7 @@ class SecondaryLocks:
     """Above 0: committed then. 0 with locks missing: rolled back."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class CheckSecondaryLocks:
     """Look for the locks of transaction `start_ts` on `keys`; a key without one is kept from ever getting it."""
 

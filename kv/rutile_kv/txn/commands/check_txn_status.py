@@ -1,7 +1,7 @@
 """CheckTxnStatus: somebody met a lock and asks its primary what became of the transaction."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import IntEnum
 
 from rutile_kv.mvcc.reader import MvccReader, NotRecorded
@@ -11,6 +11,7 @@ from rutile_kv.txn.model import Outcome
 from rutile_kv.txn.settle import commit_time, expired, owned, roll_back_lock, roll_back_missing
 from rutile_proto.errors import LockFacts, PrimaryMismatch, TxnNotFound
 from rutile_proto.timestamps import MAX_TIMESTAMP
+from rutile_proto.values import valueclass
 
 
 class Action(IntEnum):
@@ -24,7 +25,7 @@ class Action(IntEnum):
     LOCK_NOT_EXIST_DO_NOTHING = 5
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class TxnStatus:
     """Exactly one of: running (`lock` is set), committed (`commit_ts` above 0), rolled back (neither)."""
 
@@ -38,7 +39,7 @@ class TxnStatus:
         return 0 if self.lock is None else self.lock.ttl_ms
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class CheckTxnStatus:
     """Decide about the transaction `lock_ts` by its `primary_key`: roll it back if its time to live is over.
 

@@ -1,22 +1,22 @@
 """Cleanup: what old clients (the Python wheel) send to the primary of a lock they met."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from rutile_kv.mvcc.reader import MvccReader
 from rutile_kv.txn.changes import Changes
 from rutile_kv.txn.model import Outcome
 from rutile_kv.txn.settle import expired, owned, roll_back_key
 from rutile_proto.errors import KeyIsLocked
+from rutile_proto.values import valueclass
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class CleanupResult:
     commit_ts: int
     """Of the transaction, or 0 if it is rolled back (now or before)."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class Cleanup:
     """Roll the transaction back on `key` unless it is committed.
 

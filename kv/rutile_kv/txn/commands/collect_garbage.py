@@ -5,16 +5,16 @@ removed.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from rutile_kv.mvcc.gc import garbage
 from rutile_kv.mvcc.reader import MvccReader
 from rutile_kv.mvcc.records import WriteKind
 from rutile_kv.txn.changes import Changes
 from rutile_kv.txn.model import Outcome
+from rutile_proto.values import valueclass
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class Collected:
     records: int
     """How many were removed."""
@@ -22,7 +22,7 @@ class Collected:
     """Keys that have more: collect them again."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class CollectGarbage:
     """Remove the garbage of `keys` below `safe_point`, about `max_records` records at most."""
 

@@ -1,7 +1,6 @@
 """Commit: make prewritten keys visible from commit_ts on."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from rutile_kv.mvcc.reader import MvccReader
 from rutile_kv.mvcc.records import LockKind
@@ -9,14 +8,15 @@ from rutile_kv.txn.changes import Changes
 from rutile_kv.txn.model import Outcome
 from rutile_kv.txn.settle import commit_lock, commit_time
 from rutile_proto.errors import InvalidRequest, TxnLockNotFound
+from rutile_proto.values import valueclass
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class CommitResult:
     commit_ts: int
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class Commit:
     """Commit `keys` of a transaction.
 

@@ -1,15 +1,15 @@
 """PersistLocks: write pessimistic locks out that only the leader's memory has, before somebody else leads."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from rutile_kv.mvcc.reader import MvccReader
 from rutile_kv.mvcc.records import LockKind
 from rutile_kv.txn.changes import Changes
 from rutile_kv.txn.model import Outcome
+from rutile_proto.values import valueclass
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class PersistLocks:
     """Have the pessimistic locks on `keys` written through Raft. A key without one is left alone."""
 

@@ -1,7 +1,7 @@
 """PessimisticLock: take keys while the transaction still runs, as SELECT ... FOR UPDATE and pessimistic DML do."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from rutile_kv.mvcc.reader import MvccReader, NotRecorded, Version
 from rutile_kv.mvcc.records import Lock, LockKind, WriteKind
@@ -11,9 +11,10 @@ from rutile_kv.txn.model import Assertion, Mutation, Outcome
 from rutile_kv.txn.settle import commit_time, is_rolled_back, owned
 from rutile_proto.errors import AlreadyExist, ConflictReason, KeyIsLocked, TxnAborted, WriteConflict
 from rutile_proto.timestamps import MAX_TIMESTAMP
+from rutile_proto.values import valueclass
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class LockedKey:
     """What was found under the lock."""
 
@@ -22,13 +23,13 @@ class LockedKey:
     exists: bool
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class PessimisticLockResult:
     keys: tuple[LockedKey, ...]
     """In the order of the mutations."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class PessimisticLock:
     """Lock the keys of `mutations` as of `for_update_ts`.
 

@@ -1,16 +1,16 @@
 """PessimisticRollback: release pessimistic locks, for instance after a statement that failed."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from rutile_kv.mvcc.reader import MvccReader
 from rutile_kv.mvcc.records import LockKind
 from rutile_kv.txn.changes import Changes
 from rutile_kv.txn.model import Outcome
 from rutile_kv.txn.settle import owned
+from rutile_proto.values import valueclass
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class PessimisticRollback:
     """Remove the transaction's pessimistic locks taken at or before `for_update_ts`; the transaction goes on."""
 

@@ -7,7 +7,6 @@ committed.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from rutile_kv.mvcc.reader import MvccReader
 from rutile_kv.mvcc.records import Lock, LockKind, Write
@@ -15,6 +14,7 @@ from rutile_kv.txn.changes import Changes
 from rutile_kv.txn.commands.prewrite_checks import Committed, Free, KeyState, PrewriteChecks, Prewritten
 from rutile_kv.txn.model import AssertionLevel, ManyLocked, Mutation, Op, Outcome
 from rutile_proto.errors import InvalidRequest, KeyIsLocked, LockFacts
+from rutile_proto.values import valueclass
 
 _LOCK_KINDS = {
     Op.PUT: LockKind.PUT,
@@ -24,7 +24,7 @@ _LOCK_KINDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class PrewriteResult:
     min_commit_ts: int = 0
     """Async commit: the transaction commits at the largest of these. 0: it does not, commit in two phases."""
@@ -32,7 +32,7 @@ class PrewriteResult:
     """Above 0: committed, at this timestamp."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class Prewrite:
     """Lock the keys of `mutations` for the transaction `start_ts`.
 

@@ -1,6 +1,5 @@
 """What a prewrite asks of one key before it may lock it."""
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from rutile_kv.mvcc.reader import MvccReader
@@ -17,23 +16,24 @@ from rutile_proto.errors import (
     WriteConflict,
 )
 from rutile_proto.timestamps import MAX_TIMESTAMP
+from rutile_proto.values import valueclass
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class Free:
     """The key may be locked; `pessimistic_lock` is the transaction's own lock to take the place of, if any."""
 
     pessimistic_lock: Lock | None
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class Prewritten:
     """This very prewrite was done before; the lock it left."""
 
     lock: Lock
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class Committed:
     """The transaction is committed already: the request is a late repetition."""
 
@@ -43,7 +43,7 @@ class Committed:
 KeyState: TypeAlias = Free | Prewritten | Committed
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class PrewriteChecks:
     """The rules of one prewrite request."""
 

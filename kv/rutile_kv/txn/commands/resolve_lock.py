@@ -1,19 +1,20 @@
 """ResolveLock: the fate of transactions is known; carry it out on the locks they left."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from rutile_kv.mvcc.reader import MvccReader
 from rutile_kv.mvcc.records import Lock, LockKind
 from rutile_kv.txn.changes import Changes
 from rutile_kv.txn.model import Outcome
 from rutile_kv.txn.settle import commit_lock, roll_back_lock
+from rutile_proto.values import valueclass
 
 BATCH_LOCKS = 256
 """Locks settled by one command when a whole region is to be cleaned."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class ResolveLock:
     """Commit at `commit_ts`, or roll back if that is 0, the locks of transaction `start_ts` on `keys`.
 

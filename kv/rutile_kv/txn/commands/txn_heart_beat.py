@@ -1,7 +1,7 @@
 """TxnHeartBeat: the owner lives."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from rutile_kv.mvcc.reader import MvccReader
 from rutile_kv.mvcc.records import LockKind
@@ -9,15 +9,16 @@ from rutile_kv.txn.changes import Changes
 from rutile_kv.txn.model import Outcome
 from rutile_kv.txn.settle import owned
 from rutile_proto.errors import TxnNotFound
+from rutile_proto.values import valueclass
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class HeartBeatResult:
     ttl_ms: int
     """Of the lock from now on."""
 
 
-@dataclass(frozen=True, slots=True)
+@valueclass
 class TxnHeartBeat:
     """Extend the time to live of the primary lock; never shortens it. Raises TxnNotFound if the lock is gone."""
 
