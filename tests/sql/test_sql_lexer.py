@@ -66,6 +66,17 @@ def test_parameters_must_match(params: tuple[object, ...]) -> None:
     assert caught.value.code == 1210
 
 
+def test_a_text_that_comes_again_takes_the_values_it_comes_with() -> None:
+    sql = "INSERT INTO t VALUES (?, 7, ?), (?, 7, ?)"
+    for given in ((1, "a", 2, "b"), (None, b"", -3, Decimal("0.5"))):
+        shape = shape_of(sql, given)
+        assert shape is not None
+        assert (shape.text, shape.rows) == ("INSERT INTO t VALUES (?,?,?)", 2)
+        assert shape.values == (given[0], 7, given[1], given[2], 7, given[3])
+    with pytest.raises(SqlError, match="4 parameters, 3 were given"):
+        shape_of(sql, (1, 2, 3))
+
+
 def test_parameters_are_numbered_outside_of_strings() -> None:
     assert number_parameters("SELECT ?, '?', `?`, ?") == ("SELECT :p0, '?', `?`, :p1", 2)
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from functools import lru_cache
 
 from rutile.errors import SqlError, syntax_error
 from rutile_proto.values import valueclass
@@ -50,6 +51,11 @@ _MULTI_ROW = re.compile(
 )
 _MAX_SHAPE_CHARACTERS = 1 << 20
 """Longer statements are parsed each time rather than kept as shapes."""
+_MAX_KNOWN_CHARACTERS = 16_384
+_MAX_KNOWN = 256
+"""Texts with parameters whose shape is remembered."""
+_GIVEN = object()
+"""Stands for a parameter among the values of a shape."""
 
 
 @valueclass
@@ -150,10 +156,24 @@ def is_point_verb(text: str) -> bool:
 
 
 def shape_of(sql: str, params: Sequence[object]) -> Shape | None:
-    """The shape of `sql`, or None when it is too long to be worth keeping. Raises 1064 if parameters do not match."""
+    """The shape of `sql`, or None when it is too long to be worth keeping. Raises 1210 if parameters do not match."""
     if len(sql) > _MAX_SHAPE_CHARACTERS:
         return None
-    text, values = _take_literals(sql, params)
+    shape = _known_pattern(sql) if params and len(sql) <= _MAX_KNOWN_CHARACTERS else _pattern(sql)
+    wanted = shape.values.count(_GIVEN)
+    if wanted != len(params):
+        message = f"the statement has {wanted} parameters, {len(params)} were given"
+        raise SqlError(1210, f"Incorrect arguments to EXECUTE: {message}")
+    if not wanted:
+        return shape
+    given = iter(params)
+    values = tuple(next(given) if value is _GIVEN else value for value in shape.values)
+    return Shape(shape.text, values, shape.rows)
+
+
+def _pattern(sql: str) -> Shape:
+    """The shape of `sql` with _GIVEN where it has a parameter."""
+    text, values = _take_literals(sql)
     collapsed = _MULTI_ROW.match(text)
     if collapsed is None:
         return Shape(text, values)
@@ -163,12 +183,15 @@ def shape_of(sql: str, params: Sequence[object]) -> Shape | None:
     return Shape(collapsed["head"] + collapsed["row"], values, len(values) // width)
 
 
-def _take_literals(sql: str, params: Sequence[object]) -> tuple[str, tuple[object, ...]]:
+_known_pattern = lru_cache(_MAX_KNOWN)(_pattern)
+"""A text with parameters comes again and again."""
+
+
+def _take_literals(sql: str) -> tuple[str, tuple[object, ...]]:
     """(shape, values). The sign of a number after `(` or `,` goes with the number: rows of an INSERT stay alike."""
     parts: list[str] = []
     values: list[object] = []
-    given = iter(params)
-    used, previous, sign = 0, "", ""
+    previous, sign = "", ""
     for match in _TOKEN.finditer(sql):
         kind, text = match.lastgroup, match.group()
         if kind == "space":
@@ -184,8 +207,7 @@ def _take_literals(sql: str, params: Sequence[object]) -> tuple[str, tuple[objec
                 sign = previous = "-"
                 continue
         if kind == "parameter":
-            used += 1
-            values.append(next(given, None))  # too few are found out below
+            values.append(_GIVEN)
             parts.append(sign + "?")
         elif kind == "number" and previous not in _KEEPS_LITERAL:
             value = literal_value(kind, text)
@@ -198,8 +220,6 @@ def _take_literals(sql: str, params: Sequence[object]) -> tuple[str, tuple[objec
             parts.append(sign + text)
         sign = ""
         previous = text.lower()
-    if used != len(params):
-        raise _wrong_parameters(sql, len(params))
     return "".join(parts).strip(), tuple(values)
 
 
@@ -218,8 +238,3 @@ def number_parameters(sql: str) -> tuple[str, int]:
             count += 1
     parts.append(sql[position:])
     return "".join(parts), count
-
-
-def _wrong_parameters(sql: str, given: int) -> SqlError:
-    wanted = sum(token.kind == "parameter" for token in _scan(sql))
-    return SqlError(1210, f"Incorrect arguments to EXECUTE: the statement has {wanted} parameters, {given} were given")
