@@ -8,9 +8,11 @@ import pyarrow as pa
 import pytest
 from client_fakes import DROP, World, run, until
 
+from rutile_kv.client import coprocessor as client_coprocessor
 from rutile_kv.client.client import WholeNotPossible
 from rutile_kv.client.fragment_plan import plan
 from rutile_proto import coprocessor_pb2 as coprocessor
+from rutile_proto import metapb_pb2 as metapb
 from rutile_proto import rutilepb_pb2 as rutilepb
 from rutile_proto.errors import FragmentCancelled, FragmentFailed, FragmentRefused, InvalidRequest
 
@@ -176,6 +178,59 @@ def test_a_stream_that_breaks_early_is_repeated(transport: str) -> None:
         async with await world.client.stream_fragment(FRAGMENT, ALL, ts, "whole", 5.0) as stream:
             assert rows([batch async for batch in stream]) == sorted(PAIRS.items())
         assert len(stream.summaries) == 1
+
+    run(transport, body)
+
+
+def asked(world: World) -> list[int]:
+    """The stores, in turn."""
+    return [request.context.peer.store_id for request in requests(world)]
+
+
+def broken(request: coprocessor.BatchRequest) -> list[Any]:
+    return [RuntimeError()]
+
+
+def without_leader(request: coprocessor.BatchRequest) -> list[Any]:
+    region = request.regions[0]
+    return [coprocessor.BatchResponse(retry_regions=[metapb.Region(id=region.region_id)])]
+
+
+@pytest.mark.parametrize(
+    ("faults", "expected"),
+    [
+        ([broken], [2, 2, 2]),
+        ([broken, broken], [2, 2, 2, 3]),
+        ([without_leader, broken, without_leader], [2, 2, 2, 2, 2]),
+    ],
+)
+def test_the_store_that_has_the_mirror_gets_time_to_come_back(
+    transport: str, faults: list[Any], expected: list[int]
+) -> None:
+    async def body(world: World) -> None:
+        fill(world)
+        world.cluster.move_leader(b"k00", 2)
+        ts = await world.client.timestamp()
+        await world.client.run_fragment(FRAGMENT, ALL, ts, "whole", 20.0)
+        world.cluster.inject("BatchCoprocessor", *faults)
+        result = await world.client.run_fragment(FRAGMENT, ALL, ts, "whole", 20.0)
+        assert rows(result.batches) == sorted(PAIRS.items())
+        assert asked(world) == expected
+
+    run(transport, body)
+
+
+def test_a_store_that_cannot_serve_for_long_is_passed_by(transport: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_coprocessor, "COMEBACK_MS", 0)
+
+    async def body(world: World) -> None:
+        fill(world)
+        world.cluster.move_leader(b"k00", 2)
+        ts = await world.client.timestamp()
+        await world.client.run_fragment(FRAGMENT, ALL, ts, "whole", 20.0)
+        world.cluster.inject("BatchCoprocessor", without_leader)
+        await world.client.run_fragment(FRAGMENT, ALL, ts, "whole", 20.0)
+        assert asked(world) == [2, 2, 3]
 
     run(transport, body)
 

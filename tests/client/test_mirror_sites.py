@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
+
 from rutile_kv.client.mirror_sites import SLOTS, MirrorSites
 
 LEADERS = Counter({1: 2, 2: 5, 3: 2})
@@ -39,3 +41,14 @@ def test_what_a_lost_store_had_does_not_count() -> None:
         pass
     sites.forget(3)
     assert sites.choose({1, 2, 3}, [10], LEADERS) == 2
+
+
+def test_a_read_that_failed_leaves_no_mirror_and_takes_none_away() -> None:
+    sites = MirrorSites()
+    with sites.reading(3, [10, 11]):
+        pass
+    for store in (1, 3):
+        with pytest.raises(OSError), sites.reading(store, [10, 11, 12]):
+            raise OSError("no")
+    assert (sites.is_site(1, [10, 11, 12]), sites.is_site(3, [10, 11, 12])) == (False, True)
+    assert not sites.is_site(3, [10, 12]), "half of them is not most"

@@ -33,6 +33,8 @@ from rutile_proto.wire_errors import lock_from_pb
 
 TP_FRAGMENT = 200
 HOLD_BYTES = 4 << 20
+COMEBACK_MS = 3_000
+"""A query waits so long for the store that has the mirror of its regions, if that is up and cannot serve yet."""
 PAGES_AHEAD = 8
 """Pages that several stores together may be ahead of the consumer."""
 
@@ -130,6 +132,14 @@ class FragmentRun:
         self._hold_bytes = hold_bytes
         self._passable: dict[int, None] = {}
         self._failed_stores: dict[int, None] = {}
+        self._broken_stores: dict[int, None] = {}
+        self._sites: dict[int, None] = {}
+        """Stores that have the mirror, as far as we know."""
+
+    def _is_worth_waiting_for(self, task: StoreTask) -> bool:
+        """Whether the store was where the mirror of the task's regions is, when this attempt began: another one would
+        have to make it, which takes longer than an election, or than a store that is just back takes to be found."""
+        return task.replica_read and task.store_id in self._sites and self._backoff.spent_ms < COMEBACK_MS
 
     async def pages(self, task: StoreTask) -> AsyncGenerator[rutilepb.FragmentPage, None]:
         """All pages of the task's part of the data, from whichever stores have it in the end."""
@@ -145,7 +155,10 @@ class FragmentRun:
                 raise FragmentCancelled(f"the fragment's time is up after {error.spent_ms} ms: {error}") from error
 
     async def _attempt(self, task: StoreTask) -> AsyncGenerator[rutilepb.FragmentPage, None]:
-        with self._cluster.mirror_sites.reading(task.store_id, [part.region.id for part in task.parts]):
+        sites, region_ids = self._cluster.mirror_sites, [part.region.id for part in task.parts]
+        if sites.is_site(task.store_id, region_ids):
+            self._sites[task.store_id] = None
+        with sites.reading(task.store_id, region_ids):
             async with aclosing(self._stream(task)) as pages:
                 async for page in pages:
                     yield page
@@ -203,7 +216,8 @@ class FragmentRun:
         for part in task.parts:
             if part.region.id in told:
                 self._cluster.regions.forget(part.region)
-        self._failed_stores[task.store_id] = None
+        if not self._is_worth_waiting_for(task):
+            self._failed_stores[task.store_id] = None
         await self._backoff.wait(REGION_MOVED, RegionNotFound(stale[0].id))
         return await self._plan_again(task)
 
@@ -227,8 +241,10 @@ class FragmentRun:
             ) from error
         kind = kind_of(error) if isinstance(error, grpc.RpcError) else STORE_UNREACHABLE
         self._cluster.sender.doubt(task.store_id)
-        self._cluster.mirror_sites.forget(task.store_id)
-        self._failed_stores[task.store_id] = None
+        if task.store_id in self._broken_stores or not self._is_worth_waiting_for(task):
+            self._cluster.mirror_sites.forget(task.store_id)
+            self._failed_stores[task.store_id] = None
+        self._broken_stores[task.store_id] = None
         for part in task.parts:
             if part.region.leader.store_id == task.store_id:
                 self._cluster.regions.try_next_peer(part.region)

@@ -2,7 +2,8 @@
 
 A store builds the mirror of a region when a whole query first reads it there, which takes much longer than any query
 on it. So whole queries over the same tables should meet at the same store, however the leaders move about; unless that
-one is busy, for then another one's mirror is worth its price.
+one is busy, for then another one's mirror is worth its price. A store that was killed and started again has its mirror
+from files: it is given time to come back (`FragmentRun`) before it is forgotten.
 """
 
 from __future__ import annotations
@@ -32,16 +33,26 @@ class MirrorSites:
 
     @contextmanager
     def reading(self, store_id: int, region_ids: Sequence[int]) -> Iterator[None]:
-        """A store reads the regions, and has their mirror then."""
+        """A store reads the regions, and has their mirror then; unless it fails to, and had none before."""
         if len(self._stores) > MAX_REGIONS:
             self._stores.clear()
-        for region_id in region_ids:
+        fresh = [each for each in region_ids if store_id not in self._stores.get(each, ())]
+        for region_id in fresh:
             self._stores.setdefault(region_id, {})[store_id] = None
         self._running[store_id] += 1
         try:
             yield
+        except Exception:
+            for region_id in fresh:
+                self._stores.get(region_id, {}).pop(store_id, None)
+            raise
         finally:
             self._running[store_id] -= 1
+
+    def is_site(self, store_id: int, region_ids: Sequence[int]) -> bool:
+        """Whether most of the regions were read there."""
+        known = sum(store_id in self._stores.get(each, ()) for each in region_ids)
+        return 2 * known > len(region_ids)
 
     def forget(self, store_id: int) -> None:
         """It does not answer: what it had may be lost."""
