@@ -34,7 +34,8 @@ from rutile_proto.wire_errors import lock_from_pb
 TP_FRAGMENT = 200
 HOLD_BYTES = 4 << 20
 COMEBACK_MS = 3_000
-"""A query waits so long for the store that has the mirror of its regions, if that is up and cannot serve yet."""
+"""A query waits so long for the store that has the mirror of its regions: connections that failed are tried anew after
+up to two seconds, and elections take no longer."""
 PAGES_AHEAD = 8
 """Pages that several stores together may be ahead of the consumer."""
 
@@ -132,7 +133,6 @@ class FragmentRun:
         self._hold_bytes = hold_bytes
         self._passable: dict[int, None] = {}
         self._failed_stores: dict[int, None] = {}
-        self._broken_stores: dict[int, None] = {}
         self._sites: dict[int, None] = {}
         """Stores that have the mirror, as far as we know."""
 
@@ -241,10 +241,9 @@ class FragmentRun:
             ) from error
         kind = kind_of(error) if isinstance(error, grpc.RpcError) else STORE_UNREACHABLE
         self._cluster.sender.doubt(task.store_id)
-        if task.store_id in self._broken_stores or not self._is_worth_waiting_for(task):
+        if not self._is_worth_waiting_for(task):
             self._cluster.mirror_sites.forget(task.store_id)
             self._failed_stores[task.store_id] = None
-        self._broken_stores[task.store_id] = None
         for part in task.parts:
             if part.region.leader.store_id == task.store_id:
                 self._cluster.regions.try_next_peer(part.region)
