@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import adbc_driver_flightsql.dbapi as adbc
@@ -58,6 +60,14 @@ def flight_world(password: str = "", options: FlightOptions | None = None) -> It
             shared.loop.run(node.stop())
     finally:
         shared.release()
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
+    """Look until it is so."""
+    deadline, pause = time.monotonic() + timeout_s, threading.Event()
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        pause.wait(0.05)
 
 
 # --- what ADBC's driver has no call for -------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from decimal import Decimal
 import adbc_driver_flightsql.dbapi as adbc
 import pyarrow as pa
 import pytest
-from flight_world import FlightWorld, act, end_transaction, update
+from flight_world import FlightWorld, act, end_transaction, update, wait_until
 from pyarrow import flight
 
 from rutile_proto import flightsqlpb_pb2 as pb
@@ -166,12 +166,18 @@ def test_the_database_of_a_call_is_in_its_headers(world: FlightWorld) -> None:
         assert cursor.fetchall() == [("elsewhere", 0)]
 
 
-def test_a_running_statement_can_be_cancelled(item: adbc.Cursor) -> None:
-    timer = threading.Timer(0.5, item.adbc_cancel)
-    timer.start()
+def test_a_running_statement_can_be_cancelled(world: FlightWorld, item: adbc.Cursor) -> None:
+    sessions = world.shared.database.sessions
+
+    def cancel() -> None:
+        wait_until(lambda: any(each.activity.statement == ENDLESS for each in list(sessions.values())))
+        item.adbc_cancel()
+
+    canceller = threading.Thread(target=cancel)
+    canceller.start()
     with pytest.raises(adbc.Error, match=r"(?i)cancel"):
         item.execute(ENDLESS)
-    timer.join()
+    canceller.join()
     item.execute("SELECT 1")
     assert item.fetchall() == [(1,)]
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-import time
-
 import adbc_driver_flightsql.dbapi as adbc
 import pyarrow as pa
 import pytest
-from flight_world import FlightWorld
+from flight_world import FlightWorld, wait_until
 from pyarrow import flight
 
 from rutile.errors import SqlError
@@ -26,13 +23,6 @@ def wide(world: FlightWorld) -> None:
 
 def info_of(client: flight.FlightClient, sql: str) -> flight.FlightInfo:
     return client.get_flight_info(flight.FlightDescriptor.for_command(pack(pb.CommandStatementQuery(query=sql))))
-
-
-def wait_until(condition: object, timeout_s: float = 30.0) -> None:
-    deadline, pause = time.monotonic() + timeout_s, threading.Event()
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        pause.wait(0.05)
 
 
 def test_batches_fit_a_message(world: FlightWorld) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import TypeVar
 
 import grpc
 import pytest
@@ -23,13 +24,17 @@ from rutile_proto.errors import DataDirMismatch, InvalidRequest
 from rutile_proto.timestamps import compose
 
 PATIENCE_S = 30.0
+T = TypeVar("T")
 
 
-def free_addresses(count: int) -> list[str]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    addresses = [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
-    for each in sockets:
-        each.close()
+def free_addresses(opened: AsyncExitStack, count: int) -> list[str]:
+    """Ports that nobody else is given while the test lasts: bound here, which does not keep a server from them."""
+    addresses = []
+    for _ in range(count):
+        reserved = opened.enter_context(socket.socket())
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind(("127.0.0.1", 0))
+        addresses.append(f"127.0.0.1:{reserved.getsockname()[1]}")
     return addresses
 
 
@@ -50,30 +55,49 @@ async def led(nodes: list[PdNode]) -> PdNode:
     return leader
 
 
-async def timestamp(node: PdNode) -> int:
+async def timestamp(stub: LocalStub) -> int:
     async def requests():
         yield pdpb.TsoRequest(count=1)
 
-    (answer,) = [answer async for answer in LocalStub(node.servicer).Tso(requests())]
+    (answer,) = [answer async for answer in stub.Tso(requests())]
     return compose(answer.timestamp.physical, answer.timestamp.logical)
 
 
-async def remove(nodes: list[PdNode], member_id: int) -> None:
-    """Ask whoever leads, until it is done."""
-    request = pdraftpb.RemoveMemberRequest(member_id=member_id)
+async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
+    """What it answers, asked again while nobody leads, or the leader changes."""
     async with asyncio.timeout(PATIENCE_S):
         while True:
             try:
-                await LocalStub((await led(nodes)).servicer).RemoveMember(request)
-                return
+                return await ask()
             except grpc.RpcError as error:
-                assert error.code() is grpc.StatusCode.UNAVAILABLE
+                if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                    raise
                 await asyncio.sleep(0.05)
+
+
+async def of_the_leader(nodes: list[PdNode], ask: Callable[[LocalStub], Awaitable[T]]) -> T:
+    """What whoever leads answers."""
+
+    async def once() -> T:
+        return await ask(LocalStub((await led(nodes)).servicer))
+
+    return await patiently(once)
+
+
+async def known_leader(nodes: list[PdNode]) -> tuple[int, list[set[int]]]:
+    """(the leader that all members name, the members that each knows), once they agree."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            stubs = [LocalStub(node.servicer) for node in nodes]
+            answers = [await patiently(lambda stub=stub: stub.GetMembers(pdpb.GetMembersRequest())) for stub in stubs]
+            leaders = {answer.leader.member_id for answer in answers}
+            if len(leaders) == 1:
+                return leaders.pop(), [{member.member_id for member in answer.members} for answer in answers]
 
 
 async def found(opened: AsyncExitStack, folder: Path | None = None) -> tuple[list[PdNode], list[Founder]]:
     """Three members that have found each other."""
-    founders = [Founder(f"pd{n}", address) for n, address in enumerate(free_addresses(3), 1)]
+    founders = [Founder(f"pd{n}", address) for n, address in enumerate(free_addresses(opened, 3), 1)]
     nodes = [
         PdNode(folder / each.name if folder else None, each.address, config=PdConfig(name=each.name), founders=founders)
         for each in founders
@@ -88,17 +112,12 @@ def test_three_members_find_each_other_and_follow_a_leader_that_stops():
     async def main():
         async with AsyncExitStack() as opened:
             nodes, _ = await found(opened)
-            first = await led(nodes)
-            given = await timestamp(first)
-            ids = {node.servicer.own.member_id for node in nodes}
-            for node in nodes:
-                answer = await LocalStub(node.servicer).GetMembers(pdpb.GetMembersRequest())
-                assert {member.member_id for member in answer.members} == ids
-                assert answer.leader.member_id == first.servicer.own.member_id
-            await first.stop()
-            others = [node for node in nodes if node is not first]
-            second = await led(others)
-            assert await timestamp(second) > given
+            given = await of_the_leader(nodes, timestamp)
+            by_id = {node.servicer.own.member_id: node for node in nodes}
+            leader_id, members = await known_leader(nodes)
+            assert members == [set(by_id)] * 3
+            await by_id.pop(leader_id).stop()
+            assert await of_the_leader(list(by_id.values()), timestamp) > given
 
     asyncio.run(main())
 
@@ -111,16 +130,16 @@ def test_followers_answer_like_etcd_and_refuse_the_rest():
             follower = next(node for node in nodes if node is not leader)
             region = metapb.Region(id=2, region_epoch=metapb.RegionEpoch(conf_ver=1, version=1))
             region.peers.add(id=3, store_id=1)
-            stub = LocalStub(leader.servicer)
-            await stub.Bootstrap(pdpb.BootstrapRequest(store=metapb.Store(id=1, address="a:1"), region=region))
-            await stub.UpdateGCSafePoint(pdpb.UpdateGCSafePointRequest(safe_point=41))
+            store = metapb.Store(id=1, address="a:1")
+            await of_the_leader(nodes, lambda stub: stub.Bootstrap(pdpb.BootstrapRequest(store=store, region=region)))
+            safe_point = pdpb.UpdateGCSafePointRequest(safe_point=41)
+            await of_the_leader(nodes, lambda stub: stub.UpdateGCSafePoint(safe_point))
             async with channel(follower.address) as link:
                 members = etcdserverpb_pb2_grpc.ClusterStub(link)
                 assert len((await members.MemberList(etcdserverpb.MemberListRequest())).members) == 3
                 keys = etcdserverpb_pb2_grpc.KVStub(link)
-                found_keys = await keys.Range(
-                    etcdserverpb.RangeRequest(key=b"/tidb/store/gcworker/saved_safe_point"), timeout=5
-                )
+                saved = etcdserverpb.RangeRequest(key=b"/tidb/store/gcworker/saved_safe_point")
+                found_keys = await patiently(lambda: keys.Range(saved, timeout=PATIENCE_S))
                 assert found_keys.kvs[0].value == b"41"
                 with pytest.raises(grpc.RpcError) as caught:
                     await pdpb_pb2_grpc.PDStub(link).GetAllStores(pdpb.GetAllStoresRequest())
@@ -138,21 +157,21 @@ def test_one_grows_to_three_and_the_first_is_removed(tmp_path: Path):
             first = PdNode(tmp_path / "one", "127.0.0.1:0", config=PdConfig(name="one"))
             opened.push_async_callback(first.stop)
             await first.start()
-            given = await timestamp(first)
+            given = await timestamp(LocalStub(first.servicer))
             cluster_id = first.servicer.leader.cluster.id
             nodes = [first]
-            for name, address in zip(("two", "three"), free_addresses(2), strict=True):
+            for name, address in zip(("two", "three"), free_addresses(opened, 2), strict=True):
                 node = PdNode(tmp_path / name, address, config=PdConfig(name=name), join=[first.address])
                 opened.push_async_callback(node.stop)
                 await node.start()
                 nodes.append(node)
                 state = node.member.replication.replica.log
                 await until(lambda log=state, own=node: own.servicer.own.member_id in log.last_conf_state.voters)
-            await remove(nodes, first.servicer.own.member_id)
-            leader = await led(nodes[1:])
-            assert await timestamp(leader) > given
-            assert leader.servicer.leader.cluster.id == cluster_id
-            await until(lambda: {member.name for member in leader.servicer.members()} == {"two", "three"})
+            removal = pdraftpb.RemoveMemberRequest(member_id=first.servicer.own.member_id)
+            await of_the_leader(nodes, lambda stub: stub.RemoveMember(removal))
+            assert await of_the_leader(nodes[1:], timestamp) > given
+            assert {node.servicer.applied.cluster_id() for node in nodes[1:]} == {cluster_id}
+            await until(lambda: {member.name for member in nodes[2].servicer.members()} == {"two", "three"})
             with pytest.raises(NotLeading):
                 first.servicer.leader  # noqa: B018
 
@@ -170,23 +189,23 @@ def test_what_would_stop_the_group_is_refused():
         async with AsyncExitStack() as opened:
             nodes, _ = await found(opened)
             leader = await led(nodes)
-            stub = LocalStub(leader.servicer)
             await until(lambda: all(leader.member.applied.took_part(node.servicer.own.member_id) for node in nodes))
             other, last = [node for node in nodes if node is not leader]
             requests = (
-                (stub.RemoveMember, pdraftpb.RemoveMemberRequest(member_id=9), "no member 9"),
-                (stub.AddMember, pdraftpb.AddMemberRequest(name="pd9", address="nonsense"), "host:port"),
-                (stub.AddMember, pdraftpb.AddMemberRequest(name="pd1", address="127.0.0.1:1"), "is a member"),
-                (stub.AddMember, pdraftpb.AddMemberRequest(name="pd9", address=other.address), "is a member"),
+                ("RemoveMember", pdraftpb.RemoveMemberRequest(member_id=9), "no member 9"),
+                ("AddMember", pdraftpb.AddMemberRequest(name="pd9", address="nonsense"), "host:port"),
+                ("AddMember", pdraftpb.AddMemberRequest(name="pd1", address="127.0.0.1:1"), "is a member"),
+                ("AddMember", pdraftpb.AddMemberRequest(name="pd9", address=other.address), "is a member"),
             )
-            for call, request, text in requests:
+            for name, request, text in requests:
                 with pytest.raises(grpc.RpcError, match=text):
-                    await call(request)
+                    await of_the_leader(nodes, lambda stub, name=name, request=request: getattr(stub, name)(request))
             await other.stop()
             progress = leader.servicer.leader.leadership
             await until(lambda: sum(progress.is_heard(each) for each in progress.progress()) == 2)
             with pytest.raises(grpc.RpcError, match="no majority"):
-                await stub.RemoveMember(pdraftpb.RemoveMemberRequest(member_id=last.servicer.own.member_id))
+                removal = pdraftpb.RemoveMemberRequest(member_id=last.servicer.own.member_id)
+                await LocalStub(leader.servicer).RemoveMember(removal)
 
     asyncio.run(main())
 
