@@ -1,6 +1,11 @@
 """The statements a session knows, as data: what the parser makes and the session dispatches on.
 
-Queries and data changes keep their sqlglot expression; everything else is a few names.
+Queries and data changes keep their sqlglot expression; everything else is a few names. Here are what reads and what
+changes rows, and all of them together as `Statement`; the others have files of their own and are had from here as well:
+
+    definition_statements.py    databases, tables, views, sequences
+    session_statements.py       transactions, variables, prepared statements
+    upkeep_statements.py        jobs, statistics, regions, imports
 """
 
 from __future__ import annotations
@@ -10,17 +15,60 @@ from typing import Literal, TypeAlias
 
 from sqlglot import exp
 
-from rutile.parse.alterations import Alteration
-from rutile.parse.partition_clause import PartitionClause
+from rutile.parse.definition_statements import (
+    AlterSequence,
+    AlterTable,
+    CreateDatabase,
+    CreateSequence,
+    CreateTable,
+    CreateView,
+    DropDatabase,
+    DropSequence,
+    DropTable,
+    DropView,
+    RecoverDatabase,
+    RecoverTable,
+    RenameTables,
+    TruncateTable,
+)
+from rutile.parse.session_statements import (
+    Assignment,
+    Begin,
+    Commit,
+    Deallocate,
+    ExecutePrepared,
+    Kill,
+    Prepare,
+    ReleaseSavepoint,
+    Rollback,
+    Savepoint,
+    SetVariables,
+    Use,
+    VariableScope,
+)
+from rutile.parse.table_name import TableName
+from rutile.parse.upkeep_statements import (
+    Admin,
+    AnalyzeTable,
+    CancelImportJob,
+    DropStats,
+    ImportInto,
+    ShowImportJobs,
+    ShowRegions,
+    SplitTable,
+    SplitValues,
+)
 from rutile.privileges.statements import UserAction
 
-
-@dataclass(frozen=True, slots=True)
-class TableName:
-    """A table as written; `database` None means the session's."""
-
-    name: str
-    database: str | None = None
+__all__ = [
+    "Admin", "AlterSequence", "AlterTable", "AnalyzeTable", "Assignment", "Batch", "Begin", "CancelImportJob",
+    "Commit", "CreateDatabase", "CreateSequence", "CreateTable", "CreateView", "Deallocate", "Delete", "DropDatabase",
+    "DropSequence", "DropStats", "DropTable", "DropView", "DryRun", "ExecutePrepared", "Explain", "ImportInto",
+    "Insert", "Kill", "Nothing", "Outfile", "Parsed", "Prepare", "Query", "RecoverDatabase", "RecoverTable",
+    "ReleaseSavepoint", "RenameTables", "Rollback", "Savepoint", "SelectIntoOutfile", "SetVariables", "Show",
+    "ShowImportJobs", "ShowRegions", "SplitTable", "SplitValues", "Statement", "TableName", "TruncateTable", "Update",
+    "Use", "UserStatement", "VariableScope",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,217 +119,6 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class CreateDatabase:
-    name: str
-    if_not_exists: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class DropDatabase:
-    name: str
-    if_exists: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class CreateTable:
-    """CREATE TABLE with its definition still in sqlglot's form."""
-
-    table: TableName
-    definition: exp.Create
-    if_not_exists: bool = False
-    like: TableName | None = None
-    """CREATE TABLE ... LIKE this one; the definition says nothing then."""
-    temporary: bool = False
-    partitioning: PartitionClause | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DropTable:
-    tables: tuple[TableName, ...]
-    if_exists: bool = False
-    temporary: bool = False
-    """TEMPORARY was said: others are left alone."""
-
-
-@dataclass(frozen=True, slots=True)
-class CreateView:
-    """CREATE [OR REPLACE] VIEW name [(columns)] AS query."""
-
-    name: TableName
-    query: exp.Expr
-    columns: tuple[str, ...] = ()
-    or_replace: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class DropView:
-    views: tuple[TableName, ...]
-    if_exists: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class CreateSequence:
-    """Options by the names of `rutile.catalog.sequence_info.SequenceInfo`; None: left to its default."""
-
-    name: TableName
-    options: dict[str, int | str | None]
-    if_not_exists: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class AlterSequence:
-    """The same; `restart` is a value, or None for the start."""
-
-    name: TableName
-    options: dict[str, int | str | None]
-    if_exists: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class DropSequence:
-    names: tuple[TableName, ...]
-    if_exists: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class RecoverTable:
-    """FLASHBACK TABLE and RECOVER TABLE: by name, or by the job that dropped it."""
-
-    table: TableName | None
-    job_id: int = 0
-    new_name: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RecoverDatabase:
-    """FLASHBACK DATABASE."""
-
-    name: str
-    new_name: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class TruncateTable:
-    table: TableName
-
-
-@dataclass(frozen=True, slots=True)
-class AlterTable:
-    """ALTER TABLE; CREATE INDEX and DROP INDEX are one of its changes."""
-
-    table: TableName
-    changes: tuple[Alteration, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class RenameTables:
-    pairs: tuple[tuple[TableName, TableName], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Admin:
-    """ADMIN `what`: show ddl jobs, cancel ddl jobs, check table."""
-
-    what: str
-    numbers: tuple[int, ...] = ()
-    tables: tuple[TableName, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class AnalyzeTable:
-    """ANALYZE TABLE `tables` [COLUMNS `columns`] [WITH n TOPN, n BUCKETS, r SAMPLERATE]; None is the default."""
-
-    tables: tuple[TableName, ...]
-    columns: tuple[str, ...] | None = None
-    topn: int | None = None
-    buckets: int | None = None
-    sample_rate: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DropStats:
-    """DROP STATS `tables`."""
-
-    tables: tuple[TableName, ...]
-
-
-SplitValues: TypeAlias = tuple[exp.Expr, ...]
-"""What a border is before or at, column by column."""
-
-
-@dataclass(frozen=True, slots=True)
-class SplitTable:
-    """SPLIT TABLE [INDEX `index`] BY the values, or BETWEEN the first and the second of them into `regions`."""
-
-    table: TableName
-    values: tuple[SplitValues, ...]
-    regions: int | None = None
-    index: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ShowRegions:
-    """SHOW TABLE [INDEX `index`] REGIONS."""
-
-    table: TableName
-    index: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Begin:
-    read_only: bool = False
-    pessimistic: bool | None = None
-    """BEGIN PESSIMISTIC or OPTIMISTIC; None leaves it to tidb_txn_mode."""
-    as_of: exp.Expr | None = None
-    """START TRANSACTION READ ONLY AS OF TIMESTAMP this."""
-
-
-@dataclass(frozen=True, slots=True)
-class Commit:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class Rollback:
-    savepoint: str | None = None
-    """ROLLBACK TO this savepoint; None ends the transaction."""
-
-
-@dataclass(frozen=True, slots=True)
-class Savepoint:
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class ReleaseSavepoint:
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Use:
-    database: str
-
-
-VariableScope: TypeAlias = Literal["session", "global", "user"]
-
-
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    """One `name = value` of SET. `scope` "user" is for @name."""
-
-    scope: VariableScope
-    name: str
-    value: exp.Expr
-
-
-@dataclass(frozen=True, slots=True)
-class SetVariables:
-    """SET; SET NAMES is that of three variables."""
-
-    assignments: tuple[Assignment, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Show:
     """SHOW `what`: databases, tables, columns, create table, variables, warnings, ..."""
 
@@ -312,64 +149,6 @@ class UserStatement:
     """A statement about users, roles and privileges."""
 
     action: UserAction
-
-
-@dataclass(frozen=True, slots=True)
-class Kill:
-    """KILL [QUERY | CONNECTION] of a session."""
-
-    connection_id: int
-    query_only: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Prepare:
-    """PREPARE `name` FROM a text, or FROM a user variable that holds it."""
-
-    name: str
-    sql: str = ""
-    variable: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ExecutePrepared:
-    """EXECUTE `name` USING user variables."""
-
-    name: str
-    variables: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Deallocate:
-    """DEALLOCATE PREPARE."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class ImportInto:
-    """IMPORT INTO: a file of the server, or a query."""
-
-    table: TableName
-    columns: tuple[str, ...]
-    """Where the source's columns go, in their order; one that begins with `@` is left out. Empty: as they are."""
-    path: str | None
-    format: str | None
-    """csv or parquet; None: by the file's ending."""
-    query: exp.Query | None
-    options: dict[str, str | int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class ShowImportJobs:
-    """SHOW IMPORT JOBS, or JOB n."""
-
-    job_id: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class CancelImportJob:
-    job_id: int
 
 
 @dataclass(frozen=True, slots=True)
