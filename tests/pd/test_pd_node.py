@@ -1,12 +1,14 @@
 """A placement driver's life: restarts remember, directories and ports are not shared."""
 
 import asyncio
+import gc
 from pathlib import Path
 
 import pytest
 
 from rutile_kv.client.pd import PdClient
 from rutile_kv.engine.api import CF_DEFAULT
+from rutile_kv.engine.memory import MemoryEngine
 from rutile_kv.engine.rocks import RocksEngine
 from rutile_kv.env.clock import ManualClock
 from rutile_kv.env.rpc import LocalStub, channel
@@ -171,5 +173,15 @@ def test_a_client_in_the_same_process_gets_timestamps_in_the_turn_it_asks():
         assert client.last_timestamp == given[-1]
         await client.close()
         await node.stop()
+
+    asyncio.run(main())
+
+
+def test_a_member_that_stops_before_its_first_turn_leaves_nothing_behind():
+    async def main():
+        member = PdNode(None, None)._make_member(MemoryEngine())
+        member.replication.start(None)
+        await member.replication.stop()
+        gc.collect()  # a coroutine that nobody ever awaited would complain now
 
     asyncio.run(main())

@@ -9,6 +9,7 @@ to other processes through *stubs*; a test hands them a `ManualClock` and a `Loc
 * clock.py: wall and monotonic time, real or advanced by hand.
 * rpc.py: servers and channels. local_rpc.py: `LocalStub`, whose behaviour a test compares with gRPC's case by case.
 * health.py: the health check every server answers. failpoints.py: where tests let a process die.
+* interruptible.py: work in a thread that does not outlive the wait for it.
 * heap.py: the C library's, for a process that does nothing but move arrays.
 
 Left out on purpose: files (the engine owns its directory) and randomness (a seeded `random.Random` is passed where it

@@ -25,6 +25,7 @@ from rutile_coprocessor.execute import Executor, Spill
 from rutile_kv.columnar.cache import ArrowCache
 from rutile_kv.columnar.mirror import MirrorReader
 from rutile_kv.env.clock import Clock
+from rutile_kv.env.interruptible import interruptible, settled
 from rutile_kv.server.config import StoreConfig
 from rutile_kv.server.fragment_task import FragmentJob, FragmentTask, TaskTools
 from rutile_kv.server.lock_free import LockFreeRanges
@@ -191,7 +192,7 @@ class CoprocessorEndpoint:
                 page = await first if is_new else None
             finally:
                 first.cancel()
-                await _settled(first)
+                await settled(first)
             if not is_new:
                 self._no_early_before = self._clock.monotonic() + EARLY_PAUSE_SECONDS
             while page is not None:
@@ -200,13 +201,7 @@ class CoprocessorEndpoint:
 
     async def _step(self, task: FragmentTask, work: Callable[[], T]) -> T:
         """Work of the task in a thread. Cancelled, it is interrupted, and has ended when this returns."""
-        running = self._in_thread(work)
-        try:
-            return await asyncio.shield(running)
-        finally:
-            if not running.done():
-                task.cancel("nobody waits for its result")
-                await _settled(running)
+        return await interruptible(self._in_thread(work), lambda: task.cancel("nobody waits for its result"))
 
     def _in_thread(self, step: Callable[[], T]) -> asyncio.Future[T]:
         return asyncio.get_running_loop().run_in_executor(self._threads, step)
@@ -215,20 +210,6 @@ class CoprocessorEndpoint:
 async def _surely() -> bool:
     """The leaders were asked before."""
     return True
-
-
-async def _settled(running: asyncio.Future[T]) -> None:
-    """Wait for a step that has been interrupted, even if this waiting is itself cancelled; its outcome is of no use."""
-    cancelled = False
-    while not running.done():
-        try:
-            await asyncio.wait([running])
-        except asyncio.CancelledError:
-            cancelled = True
-    if not running.cancelled():
-        running.exception()
-    if cancelled:
-        raise asyncio.CancelledError
 
 
 def _spill(config: StoreConfig) -> Spill | None:

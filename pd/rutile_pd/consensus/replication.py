@@ -83,8 +83,8 @@ class Replication:
         if self.replica.is_alone:
             self.replica.node.campaign()
         self._tasks = [
-            asyncio.create_task(self._guarded(self._rounds()), name="placement driver rounds"),
-            asyncio.create_task(self._guarded(self._ticks()), name="placement driver ticks"),
+            asyncio.create_task(self._guarded(self._rounds), name="placement driver rounds"),
+            asyncio.create_task(self._guarded(self._ticks), name="placement driver ticks"),
         ]
         self._wake.set()
 
@@ -279,10 +279,10 @@ class Replication:
         self._origin_s += max(0, due - MAX_TICKS_AT_ONCE) * TICK_S
         self._wake.set()
 
-    async def _guarded(self, work: Awaitable[None]) -> None:
+    async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
         """A member whose disk or state fails leads no more, and says why to whoever asks."""
         try:
-            await work
+            await work()
         except Exception as error:
             log.exception("this member of the placement driver stops")
             self.failure = error

@@ -28,6 +28,7 @@ from rutile_coprocessor.fragment import Fragment, Scan
 from rutile_coprocessor.partial import MERGE_INPUT
 from rutile_coprocessor.scan_source import ScanSource
 from rutile_coprocessor.watchdog import CancelToken
+from rutile_kv.env.interruptible import interruptible
 
 
 class QueryRunner:
@@ -264,11 +265,12 @@ class QueryRunner:
     async def _here(
         self, sql: str, sources: Mapping[str, ScanSource], context: ReadContext, facts: RunFacts
     ) -> pa.Table:
-        """Run `sql` over relations in this process, in a thread."""
+        """Run `sql` over relations in this process, in a thread, which has ended when this has."""
         scans = tuple(Scan(name, NO_SCHEMA, ()) for name in sources)
         fragment = Fragment(sql, scans, here=True)
         started = self._monotonic()
-        table = await asyncio.to_thread(self._collect, fragment, dict(sources), context)
+        work = asyncio.get_running_loop().run_in_executor(None, self._collect, fragment, dict(sources), context)
+        table = await interruptible(work, lambda: context.cancel.cancel("nobody waits for its result"))
         facts.merge_seconds = self._monotonic() - started
         return table
 
