@@ -37,7 +37,7 @@ class Live:
 
     @property
     def column(self) -> str:
-        """The name of the booleans that say which rows count, which is no part of the scan."""
+        """The name of the column that is NULL for rows that do not count, which is no part of the scan."""
         return unused("_live", self.settled.table.column_names)
 
 
@@ -59,10 +59,10 @@ class ScanSource:
         return source
 
     @classmethod
-    def of_live(cls, columns: Sequence[pa.ChunkedArray], bits: pa.ChunkedArray, live: Live) -> ScanSource:
-        """Columns that begin with those of `live.settled`, of which only the rows count for which `bits` are true."""
+    def of_live(cls, columns: Sequence[pa.ChunkedArray], marks: pa.ChunkedArray, live: Live) -> ScanSource:
+        """Columns that begin with those of `live.settled`, of which only the rows count whose mark is not NULL."""
         names = live.settled.table.column_names
-        source = cls.of_columns([*columns, bits], [*names, live.column])
+        source = cls.of_columns([*columns, marks], [*names, live.column])
         source.live = live
         return source
 
@@ -80,8 +80,8 @@ class ScanSource:
             cursor.register(name, self.table)
             return
         cursor.register(stored, self.table)
-        listed, live = ", ".join(map(_quoted, self.names)), _quoted(self.live.column)
-        cursor.execute(f"CREATE TEMP VIEW {_quoted(name)} AS SELECT {listed} FROM {_quoted(stored)} WHERE {live}")
+        listed, counts = ", ".join(map(_quoted, self.names)), f"{_quoted(self.live.column)} IS NOT NULL"
+        cursor.execute(f"CREATE TEMP VIEW {_quoted(name)} AS SELECT {listed} FROM {_quoted(stored)} WHERE {counts}")
 
     @property
     def rows(self) -> int:

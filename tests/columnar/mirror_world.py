@@ -22,7 +22,7 @@ from rutile_kv.mvcc.reader import MvccReader
 from rutile_kv.mvcc.records import SHORT_VALUE_LIMIT_BYTES, Write, WriteKind
 from rutile_kv.raft.errors import Compacted
 from rutile_kv.raft.messages import Entry
-from rutile_kv.raftstore.commands import encode_write
+from rutile_kv.raftstore.commands import encode_admin, encode_write
 from rutile_kv.raftstore.peer_storage import INITIAL_INDEX
 from rutile_kv.raftstore.region_reader import RegionReader
 from rutile_kv.server.mirror_keeper import go_on_with
@@ -32,6 +32,7 @@ from rutile_kv.server.ranges import intersect
 from rutile_kv.server.region_store import user_range
 from rutile_kv.txn.model import Command
 from rutile_proto import metapb_pb2 as metapb
+from rutile_proto import rutilepb_pb2 as rutilepb
 from rutile_proto.errors import TxnError
 from rutile_proto.keys import int_handle, record_key, storage_key, table_range, versioned_key
 
@@ -149,9 +150,10 @@ class MirrorWorld:
         for start, end in zip(starts, ends, strict=True):
             number = before.id if end == before.end_key else max(self.indexes) + 1
             self.indexes.setdefault(number, INITIAL_INDEX)
+            self.cut_at.setdefault(number, INITIAL_INDEX if number != before.id else 0)
             epoch = metapb.RegionEpoch(conf_ver=1, version=version)
             parts.append(metapb.Region(id=number, start_key=start, end_key=end, region_epoch=epoch))
-        self.indexes[before.id] += 1
+        self.note_change(before)
         for part in (parts[-1], *parts[:-1]):
             self.upkeep.on_region_changed(part, before)
         at = self.regions.index(before)
@@ -166,13 +168,19 @@ class MirrorWorld:
         source, target = (right, left) if into_left else (left, right)
         prepared = with_version(source, source.region_epoch.version + 1)
         self.upkeep.on_region_changed(prepared, source)
-        self.indexes[target.id] += 1
+        self.note_change(target)
         version = max(prepared.region_epoch.version, target.region_epoch.version) + 1
         after = with_version(target, version)
         after.start_key, after.end_key = left.start_key, right.end_key
         self.upkeep.on_region_merged(prepared, after, self.indexes[target.id])
         self.upkeep.on_region_changed(after, target)
         self.regions[at : at + 2] = [after]
+
+    def note_change(self, before: metapb.Region) -> None:
+        """An entry that gives a region another version."""
+        self.indexes[before.id] += 1
+        command = encode_admin(before.region_epoch, 6, rutilepb.AdminCommand())
+        self.logs.setdefault(before.id, []).append(Entry(6, self.indexes[before.id], data=command))
 
     def alter(self) -> None:
         """From here on rows have one more column."""
@@ -197,7 +205,7 @@ class MirrorWorld:
         return self.indexes[region_id]
 
     def applied_entries(self, region_id: int, after: int, max_bytes: int) -> list[Entry]:
-        """One at a time. Entries of a split or a merge are counted and not kept, and tell a mirror nothing."""
+        """One at a time."""
         if self.cut_at.get(region_id, 0) > after < self.indexes[region_id]:
             raise Compacted(after)
         return [entry for entry in self.logs.get(region_id, ()) if entry.index > after][:1]
@@ -207,7 +215,7 @@ class MirrorWorld:
         for key, base in self.cache.unsaved(files.index_of, lambda key, base: True, all_of_it=True).items():
             mapped = files.save(key, base)
             assert mapped is not None
-            go_on_with(self.cache, files, self.journals, key, mapped)
+            go_on_with(self.cache, files, self.journals, key, mapped, self.indexes[key.region_id])
         files.retain(self.cache.keys())
         self.journals.retain(files.keys())
 

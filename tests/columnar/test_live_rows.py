@@ -56,11 +56,11 @@ class Table:
     def legs(self, view: View | None = None) -> list[object]:
         """By the order of the handles."""
         source = self.read(view).source
-        table = source.table if source.live is None else source.table.filter(pc.field(source.live.column))
+        table = source.table if source.live is None else source.table.filter(pc.field(source.live.column).is_valid())
         return [row["legs"] for row in sorted(table.to_pylist(), key=lambda row: row[ALL_COLUMNS[2]])]
 
 
-def bits_of(found: Loaded) -> list[object]:
+def marks_of(found: Loaded) -> list[object]:
     live = found.source.live
     assert live is not None
     return found.source.table[live.column].to_pylist()
@@ -144,7 +144,7 @@ def test_chunks_are_left_out_and_their_bits_with_them(monkeypatch: pytest.Monkey
     found = table.read(uses=((Bounds("legs", 12, 18),),))
     assert (found.chunks, found.chunks_pruned) == (4, 3)
     assert found.source.table.num_rows == 11
-    assert bits_of(found) == [True] * 11
+    assert marks_of(found) == [0] * 11
 
 
 def test_narrow_encodings_hold_for_the_added_rows(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -224,7 +224,7 @@ def with_many_legs(read: TableRead) -> list[dict[str, object]]:
 
 
 def rows_that_count(source: ScanSource) -> list[tuple[object, ...]]:
-    table = source.table if source.live is None else source.table.filter(pc.field(source.live.column))
+    table = source.table if source.live is None else source.table.filter(pc.field(source.live.column).is_valid())
     return [tuple(row.values()) for row in table.select(source.names).to_pylist()]
 
 
@@ -302,6 +302,32 @@ def test_rows_committed_since_stand_beside_bases(
         read = ("read", (ALL_COLUMNS, WHOLE, 0), None)
         history = run([*first, read, *steps, read], MirrorReader(cache, keeps=False), cache, Path(directory))
     event(f"reads of live rows: {min(history.lived, 30) // 10 * 10} and more")
+
+
+BORDER_HISTORIES = {
+    "split": [("split", [2])],
+    "merge": [("merge", 0, False)],
+    "merge to the left": [("merge", 0, True)],
+    "split and merge": [("split", [4]), ("merge", 1, True)],
+}
+
+
+@pytest.mark.parametrize("saved_late", [False, True], ids=["", "committed after it was saved"])
+@pytest.mark.parametrize("torn", [0, 10_000], ids=["", "journals lost"])
+@pytest.mark.parametrize("name", BORDER_HISTORIES)
+def test_what_was_committed_before_a_border_moved_is_there_after_a_restart(
+    name: str, torn: int, saved_late: bool, tmp_path: Path
+) -> None:
+    """No log of the region as it is now tells of it."""
+    newest = ("read", (("name", "legs"), WHOLE, 0), None)
+    steps: list[tuple[object, ...]] = [("split", [2])] if "merge" in name else []
+    steps += [("bulk", {1: ("a", 1), 4: ("b", 2)}), newest, ("bulk", {1: ("a", 11), 4: ("b", 22)})]
+    steps += [*BORDER_HISTORIES[name], ("save",)]
+    steps += [("bulk", {0: ("c", 3)})] if saved_late else []
+    cache = ArrowCache()
+    history = run([*steps, ("restart", True, torn), newest], MirrorReader(cache, keeps=False), cache, tmp_path)
+    untouched = name == "split and merge"
+    assert history.restored == untouched if torn else history.restored > untouched
 
 
 def mirrored() -> tuple[MirrorWorld, MirrorReader]:

@@ -10,7 +10,7 @@ from rutile_kv.columnar.files import MirrorFiles
 from rutile_kv.columnar.keys import BaseKey
 from rutile_kv.columnar.mirror import MirrorReader
 from rutile_kv.raftstore.region_reader import RegionSnapshot
-from rutile_kv.server.mirror_keeper import MirrorKeeper
+from rutile_kv.server.mirror_keeper import LocalSnapshot, MirrorKeeper
 from rutile_proto import metapb_pb2 as metapb
 
 KEY = BaseKey(3, 1, SCHEMA.table_id, SCHEMA.layout_version)
@@ -22,15 +22,19 @@ def filled() -> tuple[MirrorWorld, MirrorReader]:
     return world, MirrorReader(world.cache)
 
 
-def run_keeper(world: MirrorWorld, work: Callable[[], object]) -> None:
-    """Do the work, and wait until nothing is left to fold."""
-
+def snapshots(world: MirrorWorld) -> LocalSnapshot:
     def snapshot(region_id: int) -> tuple[RegionSnapshot, metapb.Region, int]:
         (region,) = (each for each in world.regions if each.id == region_id)
         return RegionSnapshot(world.engine.snapshot(), region), region, world.indexes[region_id]
 
+    return snapshot
+
+
+def run_keeper(world: MirrorWorld, work: Callable[[], object]) -> None:
+    """Do the work, and wait until nothing is left to fold."""
+
     async def main() -> None:
-        keeper = MirrorKeeper(world.cache, snapshot)
+        keeper = MirrorKeeper(world.cache, snapshots(world))
         keeper.start()
         work()
         async with asyncio.timeout(20):
@@ -73,7 +77,7 @@ def test_under_pressure_builders_wait_for_a_keeper_and_not_for_one_that_is_close
     assert world.cache.is_pressed()
 
     async def main() -> None:
-        keeper = MirrorKeeper(world.cache, lambda region_id: None, MirrorFiles(tmp_path, 1 << 30))
+        keeper = MirrorKeeper(world.cache, snapshots(world), MirrorFiles(tmp_path, 1 << 30))
         keeper.start()
         async with asyncio.timeout(20):
             await asyncio.to_thread(world.cache.await_room, lambda size_bytes: None)

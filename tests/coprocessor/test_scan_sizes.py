@@ -111,9 +111,11 @@ def test_conditions_of_one_relation_are_found(text: str, expected: list[str]) ->
 
 def beside(settled: ScanSource, hidden: set[int], added: ScanSource) -> ScanSource:
     """A source made of `settled`, some rows hidden and others added."""
-    bits = pa.chunked_array([[place not in hidden for place in range(settled.rows)], [True] * added.rows], pa.bool_())
+    marks = pa.chunked_array(
+        [[None if place in hidden else 0 for place in range(settled.rows)], [0] * added.rows], pa.int8()
+    )
     both = pa.concat_tables([settled.table, added.table])
-    return ScanSource.of_live(both.columns, bits, Live(settled, min(len(hidden), settled.rows), added.rows))
+    return ScanSource.of_live(both.columns, marks, Live(settled, min(len(hidden), settled.rows), added.rows))
 
 
 @settings(max_examples=150, deadline=None)

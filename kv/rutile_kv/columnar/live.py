@@ -4,9 +4,11 @@
     delta    put B, put b2, delete d, put m2 over m                  live    1  1   1     (m: 0 in its base)
 
 A reader is given the chunks of the bases, one bit for each of their rows, and the rows that were committed since, as a
-few batches with a bit for each of theirs. Whatever runs the query leaves out the rows whose bit is 0: that costs
-DuckDB some 14 % over the 22 TPC-H queries (two fifths on one that does nothing but scan), where copying the chunks that
-a few hundred updates touch, all of them as a rule, costs several times the query.
+few batches with a bit for each of theirs. Whatever runs the query leaves out the rows whose bit is 0, where copying the
+chunks that a few hundred updates touch, all of them as a rule, costs several times the query. To DuckDB the bits come
+as what says which values of a column are NULL. Six million rows of which one in five hundred is hidden, milliseconds of
+processor time for a scan that finds little, for a sum of three columns, for groups: 6.2, 19.3 and 40.9 without any of
+it, 6.1, 18.9 and 45.5 so, 12.3, 22.3 and 50.1 with a column of booleans, which DuckDB unpacks bit by bit.
 
 Each reader begins where one before it stopped: what that found is a `LiveRows`, immutable, and the next adds what was
 committed in between. So a record is decoded once, all regions' together, whichever query comes first; bits are copied
@@ -26,6 +28,7 @@ from bisect import bisect_right
 from collections import OrderedDict, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from itertools import accumulate
 from operator import itemgetter
 
@@ -85,18 +88,26 @@ class LiveRows:
     hidden_rows: int = 0
     """At most so many rows of the bases do not count."""
 
-    def bits(self, part: int, base: TableBase, numbers: Sequence[int]) -> list[pa.Array]:
-        """A boolean for each row of the chunks `numbers` of base `part`."""
+    def marks(self, part: int, base: TableBase, numbers: Sequence[int]) -> list[pa.Array]:
+        """A mark for each row of the chunks `numbers` of base `part`: NULL if the row does not count."""
         lengths, bits = base.keys_lengths, self.live[part]
         starts = [0, *accumulate(lengths)]
-        buffer = pa.py_buffer(_all_set(base.row_count) if bits is None else bits)
+        validity = None if bits is None else pa.py_buffer(bits)
+        values = _zeros(base.row_count.bit_length())
         return [
-            pa.Array.from_buffers(pa.bool_(), lengths[number], [None, buffer], 0, starts[number]) for number in numbers
+            pa.Array.from_buffers(pa.int8(), lengths[number], [validity, values], offset=starts[number])
+            for number in numbers
         ]
 
-    def added_bits(self) -> pa.Array:
-        """A boolean for each row of `added`."""
-        return pa.array(self.added_live)
+    def added_marks(self) -> pa.Array:
+        """A mark for each row of `added`."""
+        return pa.array(np.zeros(len(self.added_live), np.int8), mask=~self.added_live)
+
+
+@lru_cache
+def _zeros(bits: int) -> pa.Buffer:
+    """As many as there are numbers of so many bits."""
+    return pa.py_buffer(bytes(1 << bits))
 
 
 class LiveTable:

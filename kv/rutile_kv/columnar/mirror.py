@@ -100,14 +100,19 @@ class MirrorReader:
         whole = part_of_region(request.schema.table_id, data.region)
         return _Reading(self._cache, data, data.pin, request, whole, check, self._keeps).run()
 
-    def held(self, data: RegionData, request: TableRequest) -> Held | None:
+    def held(self, data: RegionData, request: TableRequest, check: Check) -> Held | None:
         """A base that has what `request` asks for, if there is one, and what was committed after it."""
         if self._cache is None or data.pin is None:
             return None
-        held = self._cache.find(_base_key(data, request), data.pin, request.ts)
+        key = _base_key(data, request)
+        held = self._cache.find(key, data.pin, request.ts)
         if held is None or request.ts < held.base.max_commit_ts or held.base.missing(request.column_ids):
             return None
-        return held
+        ready = held.base.with_columns(request.column_ids)
+        if ready is held.base:
+            return held
+        check(ready.size_beside(held.base))
+        return Held(self._cache.put(key, ready, data.pin), held.delta)
 
     def charge(self, data: RegionData, request: TableRequest, cost_bytes: int) -> None:
         """What a reader paid, in bytes copied in the same time, for reading a base with what was committed after it."""

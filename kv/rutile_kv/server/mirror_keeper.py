@@ -183,14 +183,25 @@ class MirrorKeeper:
             log.warning("the mirror of table %d in region %d stays in memory: %s", key.table_id, key.region_id, error)
             return
         if mapped is not None:
-            go_on_with(self._cache, files, self._journals, key, mapped)
+            applied = self._applied(key.region_id)
+            go_on_with(self._cache, files, self._journals, key, mapped, applied)
+
+    def _applied(self, region_id: int) -> int | None:
+        taken = self._snapshot(region_id)
+        if taken is None:
+            return None
+        taken[0].close()
+        return taken[2]
 
 
-def go_on_with(cache: ArrowCache, files: MirrorFiles, journals: Journals, key: BaseKey, mapped: TableBase) -> None:
-    """Use what was just saved, and keep its journal from now on. In the store's loop: what was committed while it was
-    written is in the cache, and what comes is told to the journal, with nothing between."""
+def go_on_with(
+    cache: ArrowCache, files: MirrorFiles, journals: Journals, key: BaseKey, mapped: TableBase, applied: int | None
+) -> None:
+    """Use what was just saved, and keep its journal from now on. In the store's loop: what was committed up to the
+    region's `applied` index is in the cache, and what comes is told to the journal, with nothing between. The journal
+    begins with a frame up to that index: what was committed before a split or a merge no log tells any more."""
     journals.drop(key)
-    if not cache.saved(key, mapped):
+    if applied is None or not cache.saved(key, mapped):
         files.remove(key)
         return
     try:
@@ -202,3 +213,4 @@ def go_on_with(cache: ArrowCache, files: MirrorFiles, journals: Journals, key: B
         for entry in cache.committed_since(key, mapped.index):
             journal.note(*entry)
         journals.keep(key, journal)
+        journals.write(key.region_id, applied)

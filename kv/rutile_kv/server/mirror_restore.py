@@ -5,9 +5,11 @@
     engine at start     applied index B, region 3 in version 7, log from C on
 
 The file is right if the region is still in that version (so its range is the same, and nothing was merged into it),
-A <= B, and the log reaches back to U: what it tells above that is the rest of the delta. Entries of another version
-had no effect when they were applied and have none here. A scan of the rows for commits above the base's newest would
-not do: commits of different keys are not applied in the order of their timestamps.
+A <= B, and the log reaches back to U and tells of no other version above it: what it tells is the rest of the delta. An
+entry of a version before was written when the region had another range, maybe by another region's log in part: the base
+is of before then, and what was committed up to the change is only in its journal, if that was kept. A scan of the rows
+for commits above the base's newest would not do: commits of different keys are not applied in the order of their
+timestamps.
 
 Only manifests, journals and what the log has above them are read at the start: nothing that grows with the tables. The
 bases themselves sleep until a query wants them, or the keeper has looked at all of them (`rutile_kv.columnar.files`).
@@ -158,29 +160,37 @@ def log_since(store: AppliedLog, region: metapb.Region, after: Mapping[int, int]
 def _read_log(store: AppliedLog, region: metapb.Region, after: Mapping[int, int]) -> dict[int, Entries]:
     """Raises Compacted."""
     found = {table_id: Entries() for table_id in after}
-    tables, index = {table_stem(table_id): table_id for table_id in after}, min(after.values())
+    index = min(after.values())
     while entries := store.applied_entries(region.id, index, READ_BYTES):
         for entry in entries:
-            for cf, key, record in _modifies(region, entry):
-                if cf == CF_WRITE and record is not None:
-                    table_id = tables.get(key[:STEM_LENGTH])
-                    if table_id in found and entry.index > after[table_id]:
-                        found[table_id].append(entry.index, key, record)
-                elif cf == CF_WRITE_FILE and record is not None:
-                    older = [table_id for table_id in found if after[table_id] < entry.index]
-                    for table_id in _within(TableFile.from_bytes(record), older):
-                        log.info("the mirror of table %d in region %d is older than a load", table_id, region.id)
-                        del found[table_id]
+            command = decode_command(entry) if entry.data else None
+            if command is not None and command.epoch.version != region.region_epoch.version:
+                _leave_out(found, [each for each in found if after[each] < entry.index], region, "older than its range")
+            elif command is not None and command.HasField("write"):
+                _note(found, after, region, entry.index, decode_modifies(command.write))
         index = entries[-1].index
     return found
 
 
-def _modifies(region: metapb.Region, entry: Entry) -> Iterable[Modify]:
-    """What an entry changed; nothing if it was of another version of the region."""
-    command = decode_command(entry) if entry.data else None
-    if command is None or not command.HasField("write") or command.epoch.version != region.region_epoch.version:
-        return ()
-    return decode_modifies(command.write)
+def _note(
+    found: dict[int, Entries], after: Mapping[int, int], region: metapb.Region, index: int, modifies: Iterable[Modify]
+) -> None:
+    """What log entry `index` committed."""
+    tables = {table_stem(table_id): table_id for table_id in found if after[table_id] < index}
+    for cf, key, record in modifies:
+        if cf == CF_WRITE and record is not None:
+            table_id = tables.get(key[:STEM_LENGTH])
+            if table_id in found:
+                found[table_id].append(index, key, record)
+        elif cf == CF_WRITE_FILE and record is not None:
+            within = _within(TableFile.from_bytes(record), tables.values())
+            _leave_out(found, [each for each in within if each in found], region, "older than a load")
+
+
+def _leave_out(found: dict[int, Entries], table_ids: Iterable[int], region: metapb.Region, why: str) -> None:
+    for table_id in table_ids:
+        log.info("the mirror of table %d in region %d is %s", table_id, region.id, why)
+        del found[table_id]
 
 
 def _within(table: TableFile, table_ids: Iterable[int]) -> list[int]:

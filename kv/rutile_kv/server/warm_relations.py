@@ -121,7 +121,7 @@ class WarmRelations:
         """The rows of a scan's parts, by what was kept of them or by reading them (see `MirrorReader.read`)."""
         if not parts:
             return put_together([], schema)
-        helds = [mirror.held(*part) for part in parts]
+        helds = [mirror.held(*part, check) for part in parts]
         found = [held for held in helds if held is not None]
         if len(found) < len(parts):
             return self._fresh(mirror, parts, schema, check)
@@ -243,14 +243,14 @@ def _stretch(data: RegionData, held: Held) -> Stretch:
 
 
 def _beside(settled: Loaded, bases: Sequence[TableBase], live: LiveRows) -> ScanSource:
-    """The chunks of the bases and then what was added, in the same encodings, with a column of which rows count."""
+    """The chunks of the bases and then what was added, in the same encodings, with a column that says which count."""
     table = settled.source.table
     numbered = enumerate(zip(bases, settled.whole, strict=True))
-    bits = [chunk for part, (base, numbers) in numbered for chunk in live.bits(part, base, numbers)]
+    marks = [chunk for part, (base, numbers) in numbered for chunk in live.marks(part, base, numbers)]
     columns = []
     for name, column in zip(table.column_names, table.columns, strict=True):
         added = [encoded for batch in live.added for encoded in encoded_as(batch.column(name), column.type)]
         columns.append(pa.chunked_array([*column.chunks, *added], column.type))
-    bits.append(live.added_bits())
+    marks.append(live.added_marks())
     beside = Live(settled.source, live.hidden_rows, len(live.added_live))
-    return ScanSource.of_live(columns, pa.chunked_array(bits, pa.bool_()), beside)
+    return ScanSource.of_live(columns, pa.chunked_array(marks, pa.int8()), beside)
