@@ -7,9 +7,9 @@ so the services meet the same errors; leadership can be taken away with `followe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
-from rutile_kv.engine.api import Modify, Snapshot
+from rutile_kv.engine.api import Modify
 from rutile_kv.engine.memory import MemoryEngine
 from rutile_kv.raftstore.observer import ApplyObserver
 from rutile_kv.raftstore.region_reader import RegionReader, RegionSnapshot
@@ -57,10 +57,6 @@ class CountedSnapshot(RegionSnapshot):
         self._kv.snapshots_open -= 1
 
 
-async def _at_once() -> None:
-    """No leader has to be asked."""
-
-
 class DirectKv:
     """RegionStore (server/region_store.py) without replication."""
 
@@ -75,10 +71,6 @@ class DirectKv:
         self.stuck = False
         """Views do not come while set, until `free`."""
         self._freed = asyncio.Event()
-        self.are_new = True
-        """What is said of snapshots that were taken before anybody was asked."""
-        self.confirming: Callable[[], Awaitable[None]] = _at_once
-        """Awaited before that is said."""
         self.snapshots_taken = self.snapshots_open = 0
         self.observers: list[ApplyObserver] = []
         self._index = 0
@@ -95,9 +87,6 @@ class DirectKv:
         return RegionReader(self.engine, region), region
 
     async def snapshot(self, context: kvrpcpb.Context) -> tuple[RegionSnapshot, metapb.Region, LogIndex]:
-        return self._snapshot(context)
-
-    def _snapshot(self, context: kvrpcpb.Context) -> tuple[RegionSnapshot, metapb.Region, LogIndex]:
         region = self._check(context)
         self.snapshots_taken += 1
         self.snapshots_open += 1
@@ -113,22 +102,6 @@ class DirectKv:
             except RegionError as error:
                 found.append(error)
         return found
-
-    def snapshots_as_applied(
-        self, contexts: Sequence[kvrpcpb.Context]
-    ) -> list[tuple[RegionSnapshot, metapb.Region, LogIndex]] | None:
-        try:
-            for context in contexts:
-                self._check(context)
-        except RegionError:
-            return None
-        return [self._snapshot(context) for context in contexts]
-
-    async def are_newest(
-        self, contexts: Sequence[kvrpcpb.Context], found: Sequence[tuple[Snapshot, metapb.Region, LogIndex]]
-    ) -> bool:
-        await self.confirming()
-        return self.are_new
 
     async def write(self, context: kvrpcpb.Context, modifies: Sequence[Modify]) -> None:
         region = self._check(context)

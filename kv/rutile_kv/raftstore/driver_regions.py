@@ -117,41 +117,6 @@ class RegionRequests:
             engine.close()
         return found
 
-    def snapshots_as_applied(
-        self, contexts: Sequence[kvrpcpb.Context]
-    ) -> list[tuple[Snapshot, metapb.Region, LogIndex]] | None:
-        """The same at once, without asking any leader: what this store has applied, be it old. `are_newest` tells later
-        whether it was. None if a region cannot be read here."""
-        engine = self._engine.snapshot()
-        terms = (self.store.led_term(context.region_id) for context in contexts)
-        found = [self._of_moment(engine, context, term) for context, term in zip(contexts, terms, strict=True)]
-        served = [each for each in found if not isinstance(each, RegionError)]
-        if len(served) < len(found):
-            engine.close()
-            return None
-        return served
-
-    async def are_newest(
-        self, contexts: Sequence[kvrpcpb.Context], found: Sequence[tuple[Snapshot, metapb.Region, LogIndex]]
-    ) -> bool:
-        """Whether `found`, by `snapshots_as_applied`, had all that was committed before this was asked: the leaders
-        name no index beyond what is applied here, and nothing was applied here in the meantime."""
-        asked = await asyncio.gather(*map(self._confirm, contexts), return_exceptions=True)
-        return all(map(self._is_still, contexts, found, asked))
-
-    def _is_still(
-        self, context: kvrpcpb.Context, found: tuple[Snapshot, metapb.Region, LogIndex], outcome: object
-    ) -> bool:
-        """Whether a region that was confirmed is as it was found."""
-        _, region, index = found
-        try:
-            now = self.store.read_again(context)
-        except RegionError:
-            return False
-        is_led = context.replica_read or self.store.led_term(region.id) == outcome
-        is_same = now.region_epoch == region.region_epoch and self.store.applied_index(region.id) == index
-        return is_led and is_same and not isinstance(outcome, BaseException)
-
     def _of_moment(
         self, engine: Snapshot, context: kvrpcpb.Context, outcome: object
     ) -> tuple[Snapshot, metapb.Region, LogIndex] | RegionError:

@@ -2,9 +2,6 @@
 
     slot -> max_ts raised -> snapshot of every region (or none) -> worker thread: locks, rows, DuckDB -> pages
 
-Leaders elsewhere are asked how far the regions have to be (ReadIndex) while the thread already works on what is applied
-here. The first page leaves when all have said that this was the newest; if it was not, the work begins anew.
-
 The loop never blocks: every step of a task runs in the endpoint's own threads and hands one page back. When the
 consumer goes away the task is interrupted, and its slot and snapshots are free once the running step has noticed.
 """
@@ -25,21 +22,12 @@ from rutile_coprocessor.execute import Executor, Spill
 from rutile_kv.columnar.cache import ArrowCache
 from rutile_kv.columnar.mirror import MirrorReader
 from rutile_kv.env.clock import Clock
-from rutile_kv.env.interruptible import interruptible, settled
+from rutile_kv.env.interruptible import interruptible
 from rutile_kv.server.config import StoreConfig
 from rutile_kv.server.fragment_task import FragmentJob, FragmentTask, TaskTools
 from rutile_kv.server.lock_free import LockFreeRanges
 from rutile_kv.server.region_store import RegionStore
-from rutile_kv.server.region_views import (
-    EarlyViews,
-    Pin,
-    RegionRead,
-    RegionView,
-    close_views,
-    no_pin,
-    open_early,
-    open_views,
-)
+from rutile_kv.server.region_views import Pin, RegionRead, close_views, no_pin, open_views
 from rutile_kv.server.warm_relations import WarmRelations
 from rutile_kv.txn.shell import TxnScheduler
 from rutile_proto import rutilepb_pb2 as rutilepb
@@ -48,8 +36,6 @@ from rutile_proto.errors import FragmentFailed, LockFacts, ServerIsBusy
 T = TypeVar("T")
 
 SPILL_FOLDER = "spill"
-EARLY_PAUSE_SECONDS = 1.0
-"""After a fragment whose early views were old, others wait for the leaders: the tables are being written."""
 MAX_WAITING = 256
 """Fragments that may wait for a slot; the next ones are told that the server is busy."""
 
@@ -90,7 +76,6 @@ class CoprocessorEndpoint:
         self._clock = clock
         self._slots = asyncio.Semaphore(config.coprocessor_concurrency)
         self._waiting = 0
-        self._no_early_before = 0.0
         self._threads = ThreadPoolExecutor(config.coprocessor_concurrency, thread_name_prefix="coprocessor")
         self._executor = LateExecutor(config.coprocessor_memory_bytes, config.coprocessor_threads, _spill(config))
         self._relations = WarmRelations(config.mirror_narrow_bytes)
@@ -104,54 +89,38 @@ class CoprocessorEndpoint:
 
         Raises RegionsNotServed before the first page, ServerIsBusy, a CoprocessorError, or EngineCorrupt.
         """
-        async with self._slot(job) as started:
-            has_pages = False
-            early = None if started < self._no_early_before else self._open_early(job, reads)
-            if early is not None:
-                async with aclosing(self._pages(job, early, started)) as pages:
-                    async for each in pages:
-                        has_pages = True
-                        yield each
-            if not has_pages:
-                views = await open_views(self._store, self._scheduler, reads, self._pin_for(job))
-                async with aclosing(self._pages(job, EarlyViews(views, _surely), started)) as pages:
-                    async for each in pages:
-                        yield each
+        async with self._task(job, reads) as task, aclosing(self._steps(task)) as steps:
+            async for page in steps:
+                yield page, task.next_key
 
     async def rows(self, job: FragmentJob, read: RegionRead) -> list[pa.RecordBatch] | LockFacts:
         """All rows of a job in one region as Arrow batches, or the lock in the way. Its slot is free again then,
         however slowly the rows are used. Raises as `pages`.
         """
-        async with self._slot(job) as started:
-            views = await open_views(self._store, self._scheduler, [read], self._pin_for(job))
-            async with self._task(job, views, started) as task:
-                return await self._step(task, task.whole)
+        async with self._task(job, [read]) as task:
+            return await self._step(task, task.whole)
 
     @asynccontextmanager
-    async def _slot(self, job: FragmentJob) -> AsyncIterator[float]:
-        """A slot to read in at the job's timestamp; the time it was asked for."""
+    async def _task(self, job: FragmentJob, reads: Sequence[RegionRead]) -> AsyncIterator[FragmentTask]:
+        """A task in a slot of its own; closed at the end."""
         started = self._clock.monotonic()
         await self._take_slot()
         try:
             if (complaint := self._scheduler.safe_point.complaint(job.ts)) is not None:
                 raise FragmentFailed(complaint)
             self._scheduler.max_ts.raise_to(job.ts)
-            yield started
+            views = await open_views(self._store, self._scheduler, reads, self._pin_for(job))
+            try:
+                task = FragmentTask(job, views, self._tools, self._clock.monotonic() - started)
+            except BaseException:
+                close_views(views)
+                raise
+            try:
+                yield task
+            finally:
+                task.close()
         finally:
             self._slots.release()
-
-    @asynccontextmanager
-    async def _task(self, job: FragmentJob, views: Sequence[RegionView], started: float) -> AsyncIterator[FragmentTask]:
-        """A task over views; all closed at the end."""
-        try:
-            task = FragmentTask(job, views, self._tools, self._clock.monotonic() - started)
-        except BaseException:
-            close_views(views)
-            raise
-        try:
-            yield task
-        finally:
-            task.close()
 
     async def close(self) -> None:
         """Wait for running steps (their consumers are gone) and give up threads, database and mirror."""
@@ -178,26 +147,10 @@ class CoprocessorEndpoint:
         finally:
             self._waiting -= 1
 
-    def _open_early(self, job: FragmentJob, reads: Sequence[RegionRead]) -> EarlyViews | None:
-        return open_early(self._store, self._scheduler, reads, self._pin_for(job))
-
-    async def _pages(
-        self, job: FragmentJob, early: EarlyViews, started: float
-    ) -> AsyncGenerator[tuple[rutilepb.FragmentPage, bytes | None], None]:
-        """The pages over some views, the first one made while it is asked if those are new; none if they are not."""
-        async with self._task(job, early.views, started) as task:
-            first = asyncio.ensure_future(self._step(task, task.next_page))
-            try:
-                is_new = await early.are_newest()
-                page = await first if is_new else None
-            finally:
-                first.cancel()
-                await settled(first)
-            if not is_new:
-                self._no_early_before = self._clock.monotonic() + EARLY_PAUSE_SECONDS
-            while page is not None:
-                yield page, task.next_key
-                page = await self._step(task, task.next_page)
+    async def _steps(self, task: FragmentTask) -> AsyncGenerator[rutilepb.FragmentPage, None]:
+        """The task's pages."""
+        while (page := await self._step(task, task.next_page)) is not None:
+            yield page
 
     async def _step(self, task: FragmentTask, work: Callable[[], T]) -> T:
         """Work of the task in a thread. Cancelled, it is interrupted, and has ended when this returns."""
@@ -205,11 +158,6 @@ class CoprocessorEndpoint:
 
     def _in_thread(self, step: Callable[[], T]) -> asyncio.Future[T]:
         return asyncio.get_running_loop().run_in_executor(self._threads, step)
-
-
-async def _surely() -> bool:
-    """The leaders were asked before."""
-    return True
 
 
 def _spill(config: StoreConfig) -> Spill | None:

@@ -38,16 +38,6 @@ class RegionStore(RegionKv, Protocol):
     ) -> list[tuple[Snapshot, metapb.Region, LogIndex] | RegionError]:
         """Of many regions at one moment; closing any of them closes all."""
 
-    def snapshots_as_applied(
-        self, contexts: Sequence[kvrpcpb.Context]
-    ) -> list[tuple[Snapshot, metapb.Region, LogIndex]] | None:
-        """Of what is applied here in this very turn; None if a region cannot be read here."""
-
-    async def are_newest(
-        self, contexts: Sequence[kvrpcpb.Context], found: Sequence[tuple[Snapshot, metapb.Region, LogIndex]]
-    ) -> bool:
-        """Whether snapshots by `snapshots_as_applied` had all that was committed before this was asked."""
-
     def region(self, region_id: int) -> metapb.Region | None:
         """The region as this store last applied it, or None when it is not here."""
 

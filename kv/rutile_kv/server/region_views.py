@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from rutile_kv.columnar.pins import RegionPin
@@ -69,45 +69,15 @@ async def open_views(
             if isinstance(outcome, RegionError):
                 failures.append((_known_region(store, read.context), outcome))
             else:  # they came back in the turn they were taken in, so the pin is of the same moment
-                views.append(_view(scheduler, read, outcome, pin))
+                snapshot, region, index = outcome
+                wanted = intersect(read.ranges, [user_range(region)])
+                views.append(RegionView(region, snapshot, scheduler.over(snapshot), pin(region.id, index), wanted))
         if failures:
             raise RegionsNotServed(failures)
     except BaseException:
         close_views(views)
         raise
     return views
-
-
-@dataclass(frozen=True, slots=True)
-class EarlyViews:
-    """Views of what this store has applied, which the leaders may know to be old."""
-
-    views: list[RegionView]
-    are_newest: Callable[[], Awaitable[bool]]
-    """Asks them, once: whether nothing committed before is missing. Until then nothing that was read may get out."""
-
-
-def open_early(store: RegionStore, scheduler: TxnScheduler, reads: Sequence[RegionRead], pin: Pin) -> EarlyViews | None:
-    """The same views at once, before anybody was asked; None if a region is not served here: `open_views` says why."""
-    contexts = [read.context for read in reads]
-    found = store.snapshots_as_applied(contexts)
-    if found is None:
-        return None
-    try:
-        views = [_view(scheduler, read, each, pin) for read, each in zip(reads, found, strict=True)]
-    except BaseException:
-        for snapshot, _, _ in found:
-            snapshot.close()
-        raise
-    return EarlyViews(views, lambda: store.are_newest(contexts, found))
-
-
-def _view(
-    scheduler: TxnScheduler, read: RegionRead, found: tuple[Snapshot, metapb.Region, LogIndex], pin: Pin
-) -> RegionView:
-    snapshot, region, index = found
-    wanted = intersect(read.ranges, [user_range(region)])
-    return RegionView(region, snapshot, scheduler.over(snapshot), pin(region.id, index), wanted)
 
 
 def close_views(views: Iterable[RegionView]) -> None:
