@@ -32,7 +32,7 @@ PAGE_RECORDS = 2048
 KEYS_AT_ONCE = 128
 RECORDS_AT_ONCE = 512
 """What one log entry removes at most."""
-REST_S = 0.01
+REST_S = 0.03
 """After each page and each entry."""
 COMPACT_AFTER = 10_000
 """Records removed from a region that make it worth compacting."""

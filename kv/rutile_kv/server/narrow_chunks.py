@@ -1,7 +1,8 @@
 """Chunks of the mirror in the encodings DuckDB reads fastest (`rutile_coprocessor.encodings`), kept while they live.
 
 Encoding a chunk costs about what one or two queries gain from it, so it is done when the chunk is read a second time:
-chunks that updates replace again and again stay as they come, and so does what is read once. A narrow chunk goes when
+what is read once stays as it comes. A chunk that is new among others that are narrow is encoded at once: a column is
+narrow in all of its chunks or in none. A narrow chunk goes when
 the chunk it was made from goes, which it never keeps. All together have a budget; when that is spent, chunks stay as
 they come until others have gone.
 """
@@ -48,14 +49,16 @@ class NarrowChunks:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def of(self, chunk: pa.Array) -> tuple[pa.Array, bool]:
-        """The chunk, narrow or as it came, and whether that is how the next reader will get it too."""
+    def of(self, chunk: pa.Array, *, at_once: bool = False) -> tuple[pa.Array, bool]:
+        """The chunk, narrow or as it came, and whether the next reader gets it so; `at_once`: narrow if it can be."""
         number = id(chunk)
         with self._mutex:
             entry = self._entries.get(number)
-        is_known = entry is not None and entry.source() is chunk
-        if entry is not None and is_known and entry.settled:
+        if entry is not None and entry.source() is not chunk:
+            entry = None
+        if entry is not None and entry.settled:
             return chunk if entry.chunk is None else entry.chunk, True
+        is_known = at_once or entry is not None
         made = narrowed(chunk) if is_known and self._size_bytes < self._budget_bytes else chunk
         kept = self._keep(chunk, None if made is chunk else made, settled=is_known)
         return chunk if kept is None else kept, is_known

@@ -45,11 +45,8 @@ from rutile_kv.columnar.rows import Check
 from rutile_kv.columnar.sorted_keys import KeyRange
 from rutile_kv.server.narrow_chunks import NarrowChunks
 
-LIVE_ROW_BYTES = 1
-"""What leaving out the rows that do not count costs a query for each row of a base, in bytes copied in the same time.
-So some hundred queries pay for new bases."""
-ADDED_ROW_BYTES = 32
-"""What a row beside the bases costs it."""
+ADDED_ROW_BYTES = 64
+"""What a row beside the bases costs a query, in bytes copied in the same time."""
 MAX_RELATIONS = 256
 """Relations kept; the one that was used least recently goes."""
 
@@ -148,8 +145,8 @@ class WarmRelations:
         if live is None:
             return None
         bases = [held.base for held in helds]
-        for (data, each), base in zip(parts, bases, strict=True):
-            mirror.charge(data, each, base.row_count * LIVE_ROW_BYTES + len(live.added_live) * ADDED_ROW_BYTES)
+        for (data, each), held in zip(parts, helds, strict=True):
+            mirror.charge(data, each, len(held.delta) * ADDED_ROW_BYTES)
         settled = self._find(key_of(parts), bases) or self._of_bases(parts, bases, schema)
         return replace(settled, source=_beside(settled, bases, live), path="mirror+delta")
 
@@ -205,6 +202,8 @@ class WarmRelations:
     def _column(self, chunks: Sequence[pa.Array], kind: pa.DataType) -> tuple[pa.ChunkedArray, bool]:
         """The chunks after one another, narrow if all of them are; and whether the next reader gets them so."""
         found = [self.chunks.of(chunk) for chunk in chunks]
+        if any(narrow is not chunk for (narrow, _), chunk in zip(found, chunks, strict=True)):
+            found = [self.chunks.of(chunk, at_once=True) for chunk in chunks]  # new ones among others that are narrow
         settled = all(is_settled for _, is_settled in found)
         if len({narrow.type for narrow, _ in found}) == 1:
             return pa.chunked_array([narrow for narrow, _ in found]), settled
