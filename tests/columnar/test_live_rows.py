@@ -6,6 +6,7 @@ That the rows are right, over whole histories, is part of test_mirror_equals_row
 import gc
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pyarrow.compute as pc
 import pytest
@@ -16,6 +17,7 @@ from rutile_coprocessor.fragment import Fragment, Scan
 from rutile_coprocessor.pruning import Bounds
 from rutile_coprocessor.row import RowCodec
 from rutile_kv.columnar import live
+from rutile_kv.columnar.files import MirrorFiles
 from rutile_kv.columnar.mirror import MirrorReader
 from rutile_kv.mvcc import bulk
 from rutile_kv.server.warm_relations import Loaded, WarmRelations
@@ -182,6 +184,21 @@ def test_reads_pay_for_the_next_base(monkeypatch: pytest.MonkeyPatch) -> None:
     table.world.cache.drop_region(3)
     gc.collect()
     assert len(table.relations.followed) == 0, "what was kept beside them went with the bases"
+
+
+def test_what_is_known_of_a_base_counts_for_its_copy_in_a_file(tmp_path: Path, decoded: list[int]) -> None:
+    table = Table()
+    table.world.cache.when_moved(table.relations.moved)
+    table.write(1, ("owl", 71))
+    table.read()
+    narrow = table.read().source.table["name"].chunks[0].indices.buffers()[1].address
+    decoded.clear()
+    table.world.save(MirrorFiles(tmp_path, 1 << 30))
+    assert table.legs()[1] == 71
+    table.write(2, ("owl", 72))
+    assert table.legs()[1:3] == [71, 72]
+    assert decoded == [1], "the row that was committed since"
+    assert table.read().source.table["name"].chunks[0].indices.buffers()[1].address == narrow
 
 
 def test_the_hidden_column_is_out_of_reach() -> None:

@@ -53,6 +53,7 @@ class ArrowCache:
         self._max_log_entries = max_log_entries
         self._held = Holdings()
         self._on_due: Callable[[], None] = nobody
+        self._on_moved: Callable[[TableBase, TableBase], None] = unnoticed
         self._is_followed = False
         self._wake: Wake = nothing_sleeps
         self._mutex = threading.Lock()
@@ -145,6 +146,11 @@ class ArrowCache:
     def when_due(self, tell: Callable[[], None]) -> None:
         """Call `tell`, from any thread, when `due` may have something new."""
         self._on_due = tell
+
+    def when_moved(self, tell: Callable[[TableBase, TableBase], None]) -> None:
+        """Call `tell`, in the store's loop, when a base goes on as another with the same rows in the same chunks, which
+        lie in a file."""
+        self._on_moved = tell
 
     def charge(self, key: BaseKey, cost_bytes: int) -> None:
         """A read paid so much for what was committed since the base of `key`."""
@@ -276,9 +282,11 @@ class ArrowCache:
                 return False
             debt = self._held.debts.get(key, 0)
             self._held.remove(key)
-            self._held.hold(key, (mapped.join(held[0]), *held[1:]))
+            joined = mapped.join(held[0])
+            self._held.hold(key, (joined, *held[1:]))
             self._held.debts[key] = debt
-            return True
+        self._on_moved(held[0], joined)
+        return True
 
     def committed_since(self, key: BaseKey, index: int) -> list[tuple[int, bytes, bytes]]:
         """What was committed above applied index `index`, of which a base of `key` is held."""
@@ -297,3 +305,7 @@ def nothing_sleeps(key: BaseKey, hold: Callable[[TableBase], object]) -> None:
 
 def nobody() -> None:
     """Nobody folds."""
+
+
+def unnoticed(old: TableBase, new: TableBase) -> None:
+    """Nobody keeps anything beside bases."""

@@ -277,6 +277,16 @@ class LiveTables:
             return None
         return self._table(stretches, schema).rows(stretches, ts, check)
 
+    def moved(self, old: TableBase, new: TableBase) -> None:
+        """What is known of `old` counts for `new`, which has the same rows and columns."""
+        with self._mutex:
+            for key in [key for key in self._tables if id(old) in key]:
+                refs, table = self._tables.pop(key)
+                bases = [new if ref() is old else ref() for ref in refs]
+                known = [base for base in bases if base is not None]
+                if len(known) == len(refs):
+                    self._keep(known, table)
+
     def clear(self) -> None:
         with self._mutex:
             self._tables.clear()
@@ -286,13 +296,16 @@ class LiveTables:
         with self._mutex:
             refs, table = self._tables.get(key, ((), None))
             if table is None or any(ref() is not each.base for ref, each in zip(refs, stretches, strict=True)):
-                refs = tuple(weakref.ref(each.base, lambda gone: self._forget(key, gone)) for each in stretches)
                 table = LiveTable(stretches, schema)
-                self._tables[key] = refs, table
+                self._keep([stretch.base for stretch in stretches], table)
             self._tables.move_to_end(key)
             while len(self._tables) > MAX_TABLES:
                 self._tables.popitem(last=False)
             return table
+
+    def _keep(self, bases: Sequence[TableBase], table: LiveTable) -> None:
+        key = tuple(map(id, bases))
+        self._tables[key] = tuple(weakref.ref(base, lambda gone: self._forget(key, gone)) for base in bases), table
 
     def _forget(self, key: tuple[int, ...], gone: weakref.ref[TableBase]) -> None:
         with self._mutex:

@@ -79,6 +79,8 @@ class CoprocessorEndpoint:
         self._threads = ThreadPoolExecutor(config.coprocessor_concurrency, thread_name_prefix="coprocessor")
         self._executor = LateExecutor(config.coprocessor_memory_bytes, config.coprocessor_threads, _spill(config))
         self._relations = WarmRelations(config.mirror_narrow_bytes)
+        if self.cache is not None:
+            self.cache.when_moved(self._relations.moved)
         mirror = MirrorReader(self.cache)
         self._tools = TaskTools(store_id, mirror, self._relations, LockFreeRanges(), self._executor.get)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
@@ -62,6 +62,16 @@ class NarrowChunks:
         made = narrowed(chunk) if is_known and self._size_bytes < self._budget_bytes else chunk
         kept = self._keep(chunk, None if made is chunk else made, settled=is_known)
         return chunk if kept is None else kept, is_known
+
+    def moved(self, old: pa.Array, new: pa.Array) -> None:
+        """What is known of `old` counts for `new`, which has the same values."""
+        number = id(new)
+        with self._mutex:
+            entry = self._entries.get(id(old))
+            if old is not new and entry is not None and entry.source() is old:
+                del self._entries[id(old)]
+                source = weakref.ref(new, lambda gone: self._forget(number, gone))
+                self._entries[number] = replace(entry, source=source)
 
     def clear(self) -> None:
         with self._mutex:

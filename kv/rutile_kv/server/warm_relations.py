@@ -127,6 +127,13 @@ class WarmRelations:
             return kept or self._fresh(mirror, parts, schema, check)
         return self._under_writes(mirror, parts, found, schema, check) or self._fresh(mirror, parts, schema, check)
 
+    def moved(self, old: TableBase, new: TableBase) -> None:
+        """A base goes on as another with the same rows in the same chunks: what was made of them need not be again."""
+        for column_id, chunks in new.columns.items():
+            for before, now in zip(old.columns.get(column_id, ()), chunks, strict=False):
+                self.chunks.moved(before, now)
+        self.followed.moved(old, new)
+
     def clear(self) -> None:
         with self._mutex:
             self._kept.clear()
