@@ -1,7 +1,8 @@
 """Import and the 22 TPC-H queries through a playground of three stores, beside DuckDB in process on the same data.
 
 Prints rows/s of the import against DuckDB's CREATE TABLE AS; and, when the stores have written what they keep of it for
-queries, each query cold (first run) and hot (best of three) against DuckDB hot. The answers of both are compared: one that differs ends the benchmark with an error.
+queries, each query cold (first run) and hot (best of three) against DuckDB hot. The answers of both are compared: one
+that differs ends the benchmark with an error.
 `--scale` is the scale factor. `--updates N` runs the hot queries once more while N rows a second are updated and
 inserted by transactions, and compares each answer with the row store's at the same timestamp. `--restart` kills all
 stores, starts them again side by side, and times when they serve and the first answers: with the mirror's files, with
