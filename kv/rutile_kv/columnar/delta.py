@@ -10,7 +10,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass, field
 
-from rutile_proto.keys import record_prefix, storage_key
+from rutile_proto.codec import decode_uint64_desc
+from rutile_proto.keys import TS_LENGTH, record_prefix, storage_key
 
 STEM_LENGTH = 12
 """So many bytes of a storage key tell the table, and a row from an index entry."""
@@ -48,6 +49,11 @@ class Entries:
         """A copy of what was applied above index `after` and not above `upto`."""
         low, high = bisect_right(self.indexes, after), bisect_right(self.indexes, upto)
         return Entries(self.indexes[low:high], self.versions[low:high], self.records[low:high])
+
+    @property
+    def newest_commit_ts(self) -> int:
+        """The largest commit timestamp of all records; 0 for none."""
+        return max((decode_uint64_desc(version[-TS_LENGTH:])[0] for version in self.versions), default=0)
 
     @property
     def size_bytes(self) -> int:

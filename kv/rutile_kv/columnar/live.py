@@ -15,7 +15,7 @@ committed in between. So a record is decoded once, all regions' together, whiche
 for regions that changed, an eighth of a byte a row. Readers of other moments use the newest state that is not ahead of
 them, and keep nothing if they did not see all of the delta.
 
-`overlay.overlay_of` says what a stretch of delta means, as it does for the other way (`overlay.lay_over`). That way is
+`overlay` says what a stretch of delta means, as it does for the other way (`overlay.lay_over`). That way is
 left for tables that are small, where the copy is cheaper and gives the next base, and for deltas so long that a base
 is due.
 """
@@ -41,7 +41,7 @@ from rutile_coprocessor.schema import HIDDEN_HANDLE, TableSchema
 from rutile_kv.columnar.base import TableBase
 from rutile_kv.columnar.building import column_names
 from rutile_kv.columnar.delta import Entries
-from rutile_kv.columnar.overlay import Overlay, overlay_of
+from rutile_kv.columnar.overlay import Overlay, overlay_of_records, records_of
 from rutile_kv.columnar.rows import Check, handles_of
 from rutile_kv.columnar.sorted_keys import Positions, SortedKeys, cuts, key_at, lower_bound, lower_bounds, same
 from rutile_kv.engine.api import Cf, Reader
@@ -79,7 +79,10 @@ class LiveRows:
 
     indexes: tuple[int, ...]
     """Of each region."""
+    newest: tuple[int, ...]
+    """Of each region, at least the largest commit timestamp up to its index: what comes above it is news for sure."""
     max_commit_ts: int
+    """Of what is added and hidden: a reader below it sees another state."""
     live: tuple[Bits | None, ...]
     """For each base; None: all its rows."""
     added: tuple[pa.RecordBatch, ...] = ()
@@ -118,7 +121,8 @@ class LiveTable:
         self._codec = RowCodec(schema)
         self._names = column_names(schema, _shared_columns(bases))
         self._starts = sorted((stretch.region.start_key, part) for part, stretch in enumerate(stretches))
-        first = LiveRows(tuple(base.index for base in bases), 0, (None,) * len(bases))
+        indexes, newest = tuple(base.index for base in bases), tuple(base.max_commit_ts for base in bases)
+        first = LiveRows(indexes, newest, 0, (None,) * len(bases))
         self._states = deque([first], MAX_STATES)
         self._first = first
         self._places: dict[bytes, list[int]] = {}
@@ -131,7 +135,7 @@ class LiveTable:
             known = self._newest(stretches, ts)
             news = [each.delta.between(index, each.index) for each, index in zip(stretches, known.indexes, strict=True)]
             overlay = self._overlay(stretches, news, ts, known)
-            found = _followed(known, stretches)
+            found = _followed(known, stretches, news)
             if overlay is not None:
                 found = self._laid_over(found, stretches, overlay, check)
             if known is self._states[-1] and found.max_commit_ts <= ts:
@@ -149,15 +153,12 @@ class LiveTable:
     def _overlay(
         self, stretches: Sequence[Stretch], news: Sequence[Entries], ts: int, known: LiveRows
     ) -> Overlay | None:
-        joined = Entries()
-        for each in news:
-            joined.versions.extend(each.versions)
-            joined.records.extend(each.records)
-        if not joined.versions:
-            return None
-        newest = max(known.max_commit_ts, *(each.base.max_commit_ts for each in stretches))
+        """What all regions' deltas say together."""
+        records: dict[bytes, bytes] = {}
+        for stretch, delta, newest in zip(stretches, news, known.newest, strict=True):
+            records |= records_of(delta, stretch.reader, None, newest)
         reader = _Readers([(start, stretches[part].reader) for start, part in self._starts])
-        return overlay_of(joined, reader, None, ts, newest)
+        return overlay_of_records(records, reader, ts)
 
     def _laid_over(self, known: LiveRows, stretches: Sequence[Stretch], overlay: Overlay, check: Check) -> LiveRows:
         live = list(known.live)
@@ -173,7 +174,14 @@ class LiveTable:
         added_live[self._replaced(overlay.hidden, len(known.added_live))] = False
         newest = max(known.max_commit_ts, overlay.max_commit_ts)
         hidden_rows = known.hidden_rows + len(overlay.hidden)
-        return LiveRows(known.indexes, newest, tuple(live), added, added_live, hidden_rows)
+        return replace(
+            known,
+            max_commit_ts=newest,
+            live=tuple(live),
+            added=added,
+            added_live=added_live,
+            hidden_rows=hidden_rows,
+        )
 
     def _by_part(self, keys: SortedKeys) -> Iterator[tuple[int, SortedKeys]]:
         """Keys, ascending, by the base they belong to."""
@@ -253,8 +261,10 @@ def _joined(batches: tuple[pa.RecordBatch, ...]) -> tuple[pa.RecordBatch, ...]:
     return batches
 
 
-def _followed(state: LiveRows, stretches: Sequence[Stretch]) -> LiveRows:
-    return replace(state, indexes=tuple(each.index for each in stretches))
+def _followed(state: LiveRows, stretches: Sequence[Stretch], news: Sequence[Entries]) -> LiveRows:
+    """The state as of the readers' indexes, but for what `news` say of rows."""
+    newest = tuple(max(known, delta.newest_commit_ts) for known, delta in zip(state.newest, news, strict=True))
+    return replace(state, indexes=tuple(each.index for each in stretches), newest=newest)
 
 
 class LiveTables:

@@ -64,12 +64,25 @@ def overlay_of(
     delta: Entries, reader: Reader, ranges: Sequence[KeyRange] | None, ts: int, base_max_commit_ts: int
 ) -> Overlay | None:
     """What `delta` says at `ts` about the keys in `ranges` (None: all it has); None if it says nothing."""
+    return overlay_of_records(records_of(delta, reader, ranges, base_max_commit_ts), reader, ts)
+
+
+def records_of(
+    delta: Entries, reader: Reader, ranges: Sequence[KeyRange] | None, base_max_commit_ts: int
+) -> dict[bytes, bytes]:
+    """The records of `delta` in `ranges` by version, and all of keys with one that may be older than what the base has:
+    of these the reader's snapshot tells."""
     pairs = zip(delta.versions, delta.records, strict=True) if ranges is None else _within(delta, ranges)
     records = {version: record for version, record in pairs if record[0] not in NO_DATA}
+    _complete(records, reader, base_max_commit_ts)
+    return records
+
+
+def overlay_of_records(records: Mapping[bytes, bytes], reader: Reader, ts: int) -> Overlay | None:
+    """What records, by version, say at `ts`; None if there are none."""
     if not records:
         return None
     max_commit_ts = decode_uint64_desc(min(version[-TS_LENGTH:] for version in records))[0]
-    _complete(records, reader, base_max_commit_ts)
     newest = encode_uint64_desc(ts)
     decided = {version[:-TS_LENGTH] for version in records if version[-TS_LENGTH:] >= newest}
     rows = read_visible(_DeltaReader(sorted(records.items()), reader), b"", None, ts)
