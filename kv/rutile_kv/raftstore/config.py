@@ -25,11 +25,11 @@ class StoreConfig:
     max_apply_bytes: int = 16 << 20
     """Per region and round: how much of the committed log is applied before others get their turn."""
 
-    region_max_bytes: int = 384 << 20
-    region_max_keys: int = 3_840_000
+    region_max_bytes: int = 96 << 20
+    region_max_keys: int = 960_000
     """A region with more than either is cut (see `split_check`) ..."""
-    region_split_bytes: int = 256 << 20
-    region_split_keys: int = 2_560_000
+    region_split_bytes: int = 64 << 20
+    region_split_keys: int = 640_000
     """... into parts of about this size. Between the two lies what keeps a region from being cut again soon."""
     table_split_bytes: int = 16 << 20
     """A region over this that holds several tables is cut where one of them begins that has at least half of it."""

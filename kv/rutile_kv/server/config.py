@@ -43,8 +43,8 @@ class StoreConfig:
     region_heartbeat_seconds: float = 10.0
     """How often a leader reports a region of which nothing changed; changes are reported at once."""
 
-    region_max_bytes: int = 384 * MIB
-    region_max_keys: int = 3_840_000
+    region_max_bytes: int = 96 * MIB
+    region_max_keys: int = 960_000
     """A region that holds more than either cuts itself into parts of about two thirds of it."""
     load_split_requests: int = 1_000
     """Requests a second, ten seconds long, for which a region is cut between them; 0: none is."""
