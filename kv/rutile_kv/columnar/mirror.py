@@ -28,7 +28,7 @@ from rutile_proto import metapb_pb2 as metapb
 from rutile_proto.keys import table_range, user_bound
 
 ENTRY_COST_BYTES = 4096
-"""What a record of the delta costs a read that decodes it, in bytes copied in the same time."""
+"""What a record of the delta costs a read, in bytes copied in the same time."""
 FOREVER = (1 << 64) - 1
 """A timestamp above all."""
 
@@ -187,7 +187,7 @@ class _Reading:
             self._keep(current)
         else:
             copied = current.size_beside(base)
-            self.cache.charge(self._key, copied + ENTRY_COST_BYTES * len(overlay.hidden))
+            self.cache.charge(self._key, copied + ENTRY_COST_BYTES * len(held.delta))
         return self._cut(current, len(overlay.rows.values), "mirror+delta")
 
     def _build(self) -> TableRead:
