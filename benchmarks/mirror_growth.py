@@ -135,7 +135,9 @@ class Mirror:
 
     def change(self, count: int) -> float:
         """Write `count` rows anew, all over the table; the seconds it took to tell the mirror."""
-        chosen = np.sort(self._chance.choice(len(self._keys), size=count, replace=count > len(self._keys)))
+        if count > len(self._keys):
+            return self.change(len(self._keys)) + self.change(count - len(self._keys))
+        chosen = np.sort(self._chance.choice(len(self._keys), size=count, replace=False))
         rows = self._changed(pa.array(chosen))
         self.twin.register("changed", rows)
         self.twin.execute(

@@ -38,8 +38,6 @@ from rutile.session.storage import KeyRange, KvClient, Pair
 from rutile_kv.client.bulk_load import CommittedRows
 
 BATCH_ROWS = 32_768
-SHORT_ROWS = 256
-"""Entries of so many rows are made at once: in a thread each of a hundred steps may wait for a loop that is busy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +89,7 @@ class IndexLoad:
         return None
 
     async def _load(self, batch: _Batch) -> None:
-        is_short = len(batch.rows) <= SHORT_ROWS
-        entries = self._entries(batch) if is_short else await asyncio.to_thread(self._entries, batch)
+        entries = await asyncio.to_thread(self._entries, batch)
         await self._source.keep()
         await self._client.bulk_load(entries)
 
