@@ -18,7 +18,7 @@ undo log.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import Enum
 
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
@@ -109,6 +109,18 @@ class MemBuffer:
     def get(self, key: bytes) -> Entry | None:
         """The entry of a key this transaction has touched."""
         return self._entries.get(key)
+
+    def own_values(self, keys: Iterable[bytes]) -> tuple[dict[bytes, bytes], list[bytes]]:
+        """The values of those of `keys` that were written here, and the keys that the snapshot has to answer for."""
+        found: dict[bytes, bytes] = {}
+        elsewhere = []
+        for key in keys:
+            own = self._entries.get(key)
+            if own is None or not own.hides:
+                elsewhere.append(key)
+            elif own.visible is not None:
+                found[key] = own.visible
+        return found, elsewhere
 
     def items(self, start: bytes = b"", end: bytes = b"", *, reverse: bool = False) -> Iterator[tuple[bytes, Entry]]:
         """Entries of [start, end) in key order, or backwards; of the keys there are now, as they are when reached."""

@@ -92,14 +92,7 @@ class Transaction:
     async def batch_get(self, keys: Iterable[bytes]) -> dict[bytes, bytes]:
         """The values of those of `keys` that exist, in key order."""
         self._must_be_active()
-        found: dict[bytes, bytes] = {}
-        elsewhere = []
-        for key in keys:
-            own = self.buffer.get(key)
-            if own is None or not own.hides:
-                elsewhere.append(key)
-            elif own.visible is not None:
-                found[key] = own.visible
+        found, elsewhere = self.buffer.own_values(keys)
         if elsewhere:
             found |= await self.snapshot.batch_get(elsewhere)
         return dict(sorted(found.items()))

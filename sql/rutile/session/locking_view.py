@@ -48,14 +48,7 @@ class LockingView(abc.ABC):
         """The values of keys that the transaction has not written."""
 
     async def batch_get(self, keys: Iterable[bytes]) -> dict[bytes, bytes]:
-        found: dict[bytes, bytes] = {}
-        elsewhere = []
-        for key in keys:
-            own = self.buffer.get(key)
-            if own is None or not own.hides:
-                elsewhere.append(key)
-            elif own.visible is not None:
-                found[key] = own.visible
+        found, elsewhere = self.buffer.own_values(keys)
         if elsewhere:
             found |= await self._read(elsewhere)
         return dict(sorted(found.items()))

@@ -66,6 +66,9 @@ class WriteBuffer(Protocol):
 
     def get(self, key: bytes) -> BufferEntry | None: ...
 
+    def own_values(self, keys: Iterable[bytes]) -> tuple[dict[bytes, bytes], list[bytes]]:
+        """The values of those of `keys` that were written, and the keys that were not."""
+
     def items(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, BufferEntry]]:
         """Entries of [start, end) in key order."""
 
