@@ -13,13 +13,11 @@ starts from what it finds.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import math
 import shutil
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
@@ -32,6 +30,7 @@ from rutile.nodes.playground import Playground
 from rutile_kv.server.mirror_keeper import SAVE_SECONDS
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from folders import kept_folder
 from tpch_queries import QUERIES
 from tpch_updates import Stock, Updates, is_exact
 
@@ -58,7 +57,7 @@ def main() -> None:
     parser.add_argument("--restart", action="store_true")
     parser.add_argument("--data", type=Path)
     options = parser.parse_args()
-    with _folder(options.data) as folder:
+    with kept_folder(options.data) as folder:
         is_loaded = (folder / LOADED).exists()
         if not is_loaded:
             make_tpch_files(options.scale, folder)
@@ -75,17 +74,6 @@ def main() -> None:
                     _under_updates(cluster, connection, options.updates, idle)
             if options.restart:
                 _after_restart(cluster)
-
-
-@contextlib.contextmanager
-def _folder(kept: Path | None) -> Iterator[Path]:
-    """Where files and cluster lie: for ever, or for this run."""
-    if kept is not None:
-        kept.mkdir(parents=True, exist_ok=True)
-        yield kept
-        return
-    with tempfile.TemporaryDirectory(prefix="rutile-bench-") as name:
-        yield Path(name)
 
 
 def _import(cluster: Playground, folder: Path, scale: float, peer_import: float) -> None:

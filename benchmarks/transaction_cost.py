@@ -11,13 +11,12 @@ the transactions. The writers themselves are in this process, which does not cou
 from __future__ import annotations
 
 import argparse
-import contextlib
 import statistics
-import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from folders import kept_folder
 from idle_cluster import cpu_seconds
 from tpch_updates import CLIENTS, Stock, Updates
 
@@ -43,7 +42,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0, help="of each measurement")
     parser.add_argument("--data", type=Path, help="keep the cluster there, and take up what is there")
     options = parser.parse_args()
-    with _folder(options.data) as folder, Playground(3, folder / "cluster") as cluster:
+    with kept_folder(options.data) as folder, Playground(3, folder / "cluster") as cluster:
         with rutile.connect(cluster.sql_address) as connection:
             if not (folder / LOADED).exists():
                 _load(cluster, connection, folder, options.scale, options.regions)
@@ -52,17 +51,6 @@ def main() -> None:
         if options.rows:
             _measure(cluster, stock, options.rows, options.seconds, idle)
         _measure(cluster, stock, AS_MANY_AS_GO, options.seconds, idle)
-
-
-@contextlib.contextmanager
-def _folder(kept: Path | None) -> Iterator[Path]:
-    """Where the cluster lies: for ever, or for this run."""
-    if kept is not None:
-        kept.mkdir(parents=True, exist_ok=True)
-        yield kept
-        return
-    with tempfile.TemporaryDirectory(prefix="rutile-bench-") as name:
-        yield Path(name)
 
 
 def _load(cluster: Playground, connection: rutile.Connection, folder: Path, scale: float, regions: int) -> None:
