@@ -334,3 +334,13 @@ def row_key(handle: int) -> bytes:
 
 def rows_of(read: TableRead) -> list[tuple[object, ...]]:
     return [tuple(row.values()) for batch in read.batches for row in batch.to_pylist()]
+
+
+def saved(directory: Path) -> tuple[MirrorWorld, MirrorReader]:
+    """A world of twenty cats whose mirror is on disk."""
+    world = MirrorWorld()
+    reader = MirrorReader(world.cache)
+    world.bulk(10, {handle: (f"cat {handle}", handle) for handle in range(20)})
+    world.read(reader, 20)
+    world.save(MirrorFiles(directory, 1 << 20))
+    return world, reader

@@ -16,7 +16,7 @@ from rutile_coprocessor.execute import Executor
 from rutile_coprocessor.fragment import Fragment, Scan
 from rutile_coprocessor.pruning import Bounds
 from rutile_coprocessor.row import RowCodec
-from rutile_kv.columnar import live
+from rutile_kv.columnar import live_tables
 from rutile_kv.columnar.files import MirrorFiles
 from rutile_kv.columnar.mirror import MirrorReader
 from rutile_kv.mvcc import bulk
@@ -150,7 +150,7 @@ def test_chunks_are_left_out_and_their_bits_with_them(monkeypatch: pytest.Monkey
 
 
 def test_narrow_encodings_hold_for_the_added_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "MOST_ADDED", 0)
+    monkeypatch.setattr(live_tables, "MOST_ADDED", 0)
     table = Table()
     for handle in range(300):
         table.write(1000 + handle, (f"text {handle}", 4))
@@ -167,7 +167,7 @@ def test_small_tables_parts_of_tables_and_long_deltas_go_the_other_way(monkeypat
     table.write(1, ("owl", 1))
     assert table.read().source.live is not None
     assert table.read(ranges=((row_key(0), row_key(5)),)).source.live is None
-    monkeypatch.setattr(live, "MOST_ADDED", ROWS + 1)
+    monkeypatch.setattr(live_tables, "MOST_ADDED", ROWS + 1)
     assert table.read().source.live is None
 
 

@@ -25,7 +25,7 @@ from mirror_world import (
 from rutile_coprocessor.pruning import Bounds
 from rutile_coprocessor.scan_source import ScanSource
 from rutile_coprocessor.schema import HIDDEN_HANDLE, TableSchema
-from rutile_kv.columnar import building, live, overlay, pending
+from rutile_kv.columnar import building, live, live_tables, overlay, pending
 from rutile_kv.columnar.cache import ArrowCache
 from rutile_kv.columnar.files import MirrorFiles
 from rutile_kv.columnar.mirror import MirrorReader, TableRead
@@ -259,7 +259,7 @@ def test_same_rows_from_both_paths(
 ) -> None:
     cache = ArrowCache(max_log_entries=max_log)
     with TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(live, "MOST_ADDED", 0)
+        patch.setattr(live_tables, "MOST_ADDED", 0)
         patch.setattr(building, "NARROW_ROW_BYTES", 1024 if at_once else 0)
         patch.setattr(overlay, "TAIL_ROWS", tail_rows)
         patch.setattr(pending, "MOST_CHANGES", most_changes)
@@ -296,7 +296,7 @@ def test_rows_committed_since_stand_beside_bases(
     first: list[tuple[object, ...]] = [("bulk", {handle: ("cat", handle) for handle in range(-3, 7)})]
     first += [("split", borders)] if borders else []
     with TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(live, "MOST_ADDED", 0)
+        patch.setattr(live_tables, "MOST_ADDED", 0)
         patch.setattr(live, "MAX_STATES", max_states)
         cache = ArrowCache()
         read = ("read", (ALL_COLUMNS, WHOLE, 0), None)

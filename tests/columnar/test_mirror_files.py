@@ -5,22 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from mirror_world import WHOLE, MirrorWorld, row_key, rows_of
+from mirror_world import WHOLE, row_key, rows_of, saved
 
 from rutile_kv.columnar.files import MirrorFiles
-from rutile_kv.columnar.mirror import MirrorReader
 
 ROWS = [(f"cat {handle}",) for handle in range(20)]
-
-
-def saved(directory: Path) -> tuple[MirrorWorld, MirrorReader]:
-    """A world of twenty cats whose mirror is on disk."""
-    world = MirrorWorld()
-    reader = MirrorReader(world.cache)
-    world.bulk(10, {handle: (f"cat {handle}", handle) for handle in range(20)})
-    world.read(reader, 20)
-    world.save(MirrorFiles(directory, 1 << 20))
-    return world, reader
 
 
 def test_a_saved_base_takes_no_memory_and_outlives_a_restart(tmp_path: Path) -> None:

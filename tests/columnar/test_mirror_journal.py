@@ -5,11 +5,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mirror_world import SCHEMA, MirrorWorld, rows_of
+from mirror_world import SCHEMA, rows_of, saved
 
 from rutile_kv.columnar import journal as journals_of_one
 from rutile_kv.columnar.delta import Entries, table_stem
-from rutile_kv.columnar.files import MirrorFiles
 from rutile_kv.columnar.journal import LONG_ENTRIES, Journal, read_journal
 from rutile_kv.columnar.journals import Journals
 from rutile_kv.columnar.keys import BaseKey
@@ -116,17 +115,8 @@ def test_a_journal_that_cannot_be_written_ends(tmp_path: Path, caplog: pytest.Lo
     assert "carried on by the log alone" in caplog.text
 
 
-def mirrored(directory: Path) -> tuple[MirrorWorld, MirrorReader]:
-    world = MirrorWorld()
-    reader = MirrorReader(world.cache)
-    world.bulk(10, {handle: (f"cat {handle}", handle) for handle in range(20)})
-    world.read(reader, 20)
-    world.save(MirrorFiles(directory, 1 << 20))
-    return world, reader
-
-
 def test_a_file_outlives_the_log_it_was_made_with(tmp_path: Path) -> None:
-    world, reader = mirrored(tmp_path)
+    world, reader = saved(tmp_path)
     for at in range(50):
         world.write(at % 20, 30 + at, (f"dog {at}", at))
         world.cut_logs(kept=1)
@@ -139,7 +129,7 @@ def test_a_file_outlives_the_log_it_was_made_with(tmp_path: Path) -> None:
 
 
 def test_without_its_journal_a_file_is_older_than_the_log(tmp_path: Path) -> None:
-    world, reader = mirrored(tmp_path)
+    world, reader = saved(tmp_path)
     world.write(3, 30, ("dog", 4))
     world.cut_logs(kept=0)
     (path,) = tmp_path.glob("*.journal")

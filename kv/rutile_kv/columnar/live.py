@@ -23,9 +23,8 @@ is due.
 from __future__ import annotations
 
 import threading
-import weakref
 from bisect import bisect_right
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -48,15 +47,8 @@ from rutile_kv.engine.api import Cf, Reader
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto.keys import user_bound
 
-FEW_ROWS = 131_072
-"""Tables of fewer rows are read as bases with the delta laid over them."""
-MOST_ADDED = 8
-"""Of a delta with more entries than one for so many rows of the bases, the next bases had better be made."""
 MAX_STATES = 4
 """Remembered of one table: readers at work at the same time are seldom further apart."""
-MAX_TABLES = 64
-"""Followed at a time; the one read least recently goes."""
-
 Bits = npt.NDArray[np.uint8]
 """One for each row, the first in the lowest bit of the first byte."""
 
@@ -265,60 +257,3 @@ def _followed(state: LiveRows, stretches: Sequence[Stretch], news: Sequence[Entr
     """The state as of the readers' indexes, but for what `news` say of rows."""
     newest = tuple(max(known, delta.newest_commit_ts) for known, delta in zip(state.newest, news, strict=True))
     return replace(state, indexes=tuple(each.index for each in stretches), newest=newest)
-
-
-class LiveTables:
-    """The tables that are followed, by their bases. Any thread may ask."""
-
-    def __init__(self, few_rows: int = FEW_ROWS) -> None:
-        """Tables of fewer rows are not followed."""
-        self._few_rows = few_rows
-        self._tables: OrderedDict[tuple[int, ...], tuple[tuple[weakref.ref[TableBase], ...], LiveTable]] = OrderedDict()
-        self._mutex = threading.RLock()  # a base's end may be noticed while this is held
-
-    def __len__(self) -> int:
-        return len(self._tables)
-
-    def rows(self, stretches: Sequence[Stretch], schema: TableSchema, ts: int, check: Check) -> LiveRows | None:
-        """What a reader sees, who may use all the bases; None if there is a better way."""
-        count = sum(stretch.base.row_count for stretch in stretches)
-        changes = sum(len(stretch.delta) for stretch in stretches)
-        if count < self._few_rows or changes * MOST_ADDED > count:
-            return None
-        return self._table(stretches, schema).rows(stretches, ts, check)
-
-    def moved(self, old: TableBase, new: TableBase) -> None:
-        """What is known of `old` counts for `new`, which has the same rows and columns."""
-        with self._mutex:
-            for key in [key for key in self._tables if id(old) in key]:
-                refs, table = self._tables.pop(key)
-                bases = [new if ref() is old else ref() for ref in refs]
-                known = [base for base in bases if base is not None]
-                if len(known) == len(refs):
-                    self._keep(known, table)
-
-    def clear(self) -> None:
-        with self._mutex:
-            self._tables.clear()
-
-    def _table(self, stretches: Sequence[Stretch], schema: TableSchema) -> LiveTable:
-        key = tuple(id(stretch.base) for stretch in stretches)
-        with self._mutex:
-            refs, table = self._tables.get(key, ((), None))
-            if table is None or any(ref() is not each.base for ref, each in zip(refs, stretches, strict=True)):
-                table = LiveTable(stretches, schema)
-                self._keep([stretch.base for stretch in stretches], table)
-            self._tables.move_to_end(key)
-            while len(self._tables) > MAX_TABLES:
-                self._tables.popitem(last=False)
-            return table
-
-    def _keep(self, bases: Sequence[TableBase], table: LiveTable) -> None:
-        key = tuple(map(id, bases))
-        self._tables[key] = tuple(weakref.ref(base, lambda gone: self._forget(key, gone)) for base in bases), table
-
-    def _forget(self, key: tuple[int, ...], gone: weakref.ref[TableBase]) -> None:
-        with self._mutex:
-            refs, _ = self._tables.get(key, ((), None))
-            if any(ref is gone for ref in refs):
-                del self._tables[key]

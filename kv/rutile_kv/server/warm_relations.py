@@ -30,7 +30,8 @@ import pyarrow as pa
 from rutile_coprocessor.encodings import encoded_as
 from rutile_coprocessor.scan_source import Live, ScanSource
 from rutile_kv.columnar.base import TableBase
-from rutile_kv.columnar.live import FEW_ROWS, LiveRows, LiveTables, Stretch
+from rutile_kv.columnar.live import LiveRows, Stretch
+from rutile_kv.columnar.live_tables import FEW_ROWS, LiveTables
 from rutile_kv.columnar.mirror import (
     MirrorReader,
     Path,
