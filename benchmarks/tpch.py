@@ -148,10 +148,17 @@ def _under_updates(
             print(f"Q{number:<5} {hot:9.3f} {hot / idle[number]:8.2f}x", flush=True)
         rate = (updates.rows - before) / (time.perf_counter() - started)
         print(f"total  {total:9.3f} {total / sum(idle.values()):8.2f}x; {rate:,.0f} rows/s were written", flush=True)
-        wrong = [number for number, query in sorted(QUERIES.items()) if not is_exact(connection, query)]
-    if wrong:
-        raise SystemExit(f"answers that are NOT those of the row store at the same timestamp: {wrong}")
-    print("all 22 answers were those of the row store at the same timestamp")
+        _check_exactness(connection)
+
+
+def _check_exactness(connection: rutile.Connection) -> None:
+    """Ends the benchmark at an answer that is not the row store's. Rows are read one by one there: it takes minutes."""
+    for number, query in sorted(QUERIES.items()):
+        started = time.perf_counter()
+        if not is_exact(connection, query):
+            raise SystemExit(f"Q{number} is NOT the row store's answer at the same timestamp")
+        took = time.perf_counter() - started
+        print(f"Q{number:<5} is the row store's answer at the same timestamp ({took:.1f} s)", flush=True)
 
 
 def _after_restart(cluster: Playground) -> None:
