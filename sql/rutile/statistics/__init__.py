@@ -16,7 +16,8 @@ whether to try one at all (`rutile.execution.index_read`). A wrong estimate cost
 
     m statistics <table id>            JSON: TableStatistics
     m statistics_changes <table id>    rows changed since they were collected, as decimal text
-    m statistics_version               moves with each of the above that front ends should load
+    m statistics_version               moves when a table was analyzed, or its statistics dropped
+    m statistics_changes_version       moves when changes were counted
     m statistics_owner                 who refreshes them, and until when
 
 Estimates are those of a textbook (Selinger et al., "Access Path Selection", 1979, for the defaults; equi-depth

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from rutile.session.storage import KvClient
 from rutile.statistics import kept
-from rutile.statistics.kept import Kept
 from rutile.statistics.model import TableStatistics
 
 
@@ -13,7 +12,7 @@ class KnownStatistics:
 
     def __init__(self, client: KvClient) -> None:
         self._client = client
-        self._kept = Kept(-1, {}, {})
+        self._kept = kept.NOTHING
 
     def of(self, table_id: int) -> TableStatistics | None:
         """What is known of a table; None if it was never analyzed."""
@@ -37,8 +36,6 @@ class KnownStatistics:
         return dict(self._kept.changed)
 
     async def refresh(self, ts: int | None = None) -> None:
-        """Load everything if something moved, as of `ts`; as of now without. Raises RutileError."""
+        """Load what has moved, as of `ts`; as of now without. Raises RutileError."""
         reader = self._client.snapshot(await self._client.timestamp() if ts is None else ts)
-        data = await reader.get(kept.VERSION_KEY)
-        if int(data or 0) != self._kept.version:
-            self._kept = await kept.load(reader)
+        self._kept = await kept.load(reader, self._kept)
