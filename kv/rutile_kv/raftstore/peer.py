@@ -272,12 +272,13 @@ class Peer(ProposingPeer):
         """Log, states, applied data: in this order, since an entry may be committed and new in the same Ready."""
         if ready.entries:
             self.storage.append(round_.batch, ready.entries)
-        if ready.entries or ready.hard_state is not None:
-            self.storage.save_raft_state(round_.batch, ready.hard_state)
         if ready.must_sync:
+            self.storage.save_raft_state(round_.batch, ready.hard_state)
             round_.ready.must_sync = True
         if ready.committed_entries:
             self._apply(ready.committed_entries, round_)
+        if ready.hard_state is not None and not ready.must_sync:
+            self.storage.note_commit(round_.batch, ready.hard_state)
         self.outbox.put(ready.persisted_messages, round_.ready.persisted_messages, round_)
         round_.taken.append((self, ready))
 

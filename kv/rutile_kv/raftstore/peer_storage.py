@@ -145,6 +145,13 @@ class PeerStorage:
         )
         batch.put(CF_RAFT, local_keys.raft_state(self.region.id), local.SerializeToString())
 
+    def note_commit(self, batch: WriteBatch, hard_state: HardState) -> None:
+        """Take a hard state in which only the commit index has moved. What is applied says so too, in the same batch:
+        it is written where the log is committed beyond that, or with the next entries."""
+        self.hard_state = hard_state
+        if hard_state.commit > self.applied_index:
+            self.save_raft_state(batch, None)
+
     def save_apply_state(self, batch: WriteBatch) -> None:
         state = raft_serverpb.RaftApplyState(
             applied_index=self.applied_index,
