@@ -11,6 +11,7 @@ nothing here (gc fence, last change, transaction source, generation) are skipped
 
 from collections.abc import Mapping
 from enum import IntEnum
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from rutile_proto.codec import (
@@ -76,12 +77,10 @@ class Lock:
     """Other transactions that were rolled back on this key at a timestamp this one may yet be committed at."""
 
     def to_bytes(self) -> bytes:
-        parts = [bytes([self.kind]), encode_compact_bytes(self.primary)]
-        parts += [encode_uvarint(self.start_ts), encode_uvarint(self.ttl_ms)]
+        parts = [_lock_head(self.kind, self.primary, self.start_ts, self.ttl_ms)]
         if self.short_value is not None:
             parts.append(_tagged_value(self.short_value))
-        numbers = ((b"f", self.for_update_ts), (b"t", self.txn_size), (b"c", self.min_commit_ts))
-        parts += [tag + encode_uint64(number) for tag, number in numbers if number]
+        parts.append(_lock_numbers(self.for_update_ts, self.txn_size, self.min_commit_ts))
         if self.use_async_commit:
             parts += [b"a", encode_uvarint(len(self.secondaries)), *map(encode_compact_bytes, self.secondaries)]
         if self.rollback_ts:
@@ -140,7 +139,7 @@ class Write:
     def to_bytes(self) -> bytes:
         value = b"" if self.short_value is None else _tagged_value(self.short_value)
         flag = b"R" if self.overlapped_rollback else b""
-        return bytes([self.kind]) + encode_uvarint(self.start_ts) + value + flag
+        return _write_head(self.kind, self.start_ts) + value + flag
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Write":
@@ -153,6 +152,25 @@ class Write:
         if at < len(data):
             _read_tags(data, at, _WRITE_TAGS, fields)
         return cls(_kind(WriteKind, data), start_ts, **fields)
+
+
+# What the records of one transaction have in common is put into bytes once, not for each of its keys.
+
+
+@lru_cache(maxsize=256)
+def _lock_head(kind: int, primary: bytes, start_ts: int, ttl_ms: int) -> bytes:
+    return bytes([kind]) + encode_compact_bytes(primary) + encode_uvarint(start_ts) + encode_uvarint(ttl_ms)
+
+
+@lru_cache(maxsize=256)
+def _lock_numbers(for_update_ts: int, txn_size: int, min_commit_ts: int) -> bytes:
+    numbers = ((b"f", for_update_ts), (b"t", txn_size), (b"c", min_commit_ts))
+    return b"".join([tag + encode_uint64(number) for tag, number in numbers if number])
+
+
+@lru_cache(maxsize=256)
+def _write_head(kind: int, start_ts: int) -> bytes:
+    return bytes([kind]) + encode_uvarint(start_ts)
 
 
 _VALUE_TAG = ord("v")
