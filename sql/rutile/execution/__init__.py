@@ -13,6 +13,7 @@
     insert.py         INSERT and its relatives, row by row into the write buffer
     change.py         UPDATE and DELETE over the rows a query found; joined_change.py: over several tables
     write.py          the one place where a row and its index entries become puts, inserts and deletes
+      unfinished_entries.py  but for entries of unique indexes that are being made: whose they are is looked up first
     generated_ids.py  AUTO_INCREMENT, AUTO_RANDOM, and the next of a sequence
     foreign_keys.py   what a statement did, followed along foreign keys at its end
 

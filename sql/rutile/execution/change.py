@@ -19,19 +19,25 @@ async def run_change(
     """Apply the plan to what its query gave."""
     environment = adjusted_environment(environment, ignores=plan.ignores)
     writer = RowWriter(plan.table, txn, environment, partitions=plan.partitions)
+    keyed = [(_key_of(plan, found), found) for found in rows]
     width = len(plan.table.schema.columns)
+    await writer.look_ahead((key, found[:width]) for key, found in keyed)
     changed = 0
-    for number, found in enumerate(rows, start=1):
+    for number, (key, found) in enumerate(keyed, start=1):
         old = found[:width]
-        row_id = found[width] if plan.table.is_hidden else None
-        assert row_id is None or isinstance(row_id, int)
-        key = plan.table.key_of_row(old, row_id)
         if is_update:
             changed += await writer.try_update(key, old, partial(_new_row, plan, writer, found, old, number))
         else:
-            writer.delete(key, old)
+            await writer.delete(key, old)
     await writer.settle()
     return update_result(len(rows), changed, environment) if is_update else Result(affected_rows=len(rows))
+
+
+def _key_of(plan: ChangePlan, found: Row) -> bytes:
+    width = len(plan.table.schema.columns)
+    row_id = found[width] if plan.table.is_hidden else None
+    assert row_id is None or isinstance(row_id, int)
+    return plan.table.key_of_row(found[:width], row_id)
 
 
 def _new_row(plan: ChangePlan, writer: RowWriter, found: Row, old: Row, number: int) -> Row:

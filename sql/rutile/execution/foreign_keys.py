@@ -125,9 +125,11 @@ class LinkedChanges:
         from rutile.execution.write import RowWriter  # whose statements end here
 
         writer: RowWriter = RowWriter(link.child, self._txn, self._environment, self._depth + 1)
-        for number, each in enumerate({cascade.key: cascade for cascade in cascades}.values(), start=1):
+        distinct = {cascade.key: cascade for cascade in cascades}.values()
+        await writer.look_ahead((each.key, each.old) for each in distinct)
+        for number, each in enumerate(distinct, start=1):
             if each.new is None:
-                writer.delete(each.key, each.old)
+                await writer.delete(each.key, each.old)
             else:
                 assigned = set(link.child_positions)
                 await writer.update(each.key, each.old, writer.touched(each.old, list(each.new), assigned, number))

@@ -186,7 +186,7 @@ class Inserter:
                 self._adjusting.leaves_out(self._table.duplicate(self._taken_key(existing, row)))
                 return
             case OnDuplicate.REPLACE:
-                self._replace(existing, row, row_id)
+                await self._replace(existing, row, row_id)
                 return
         key, old = next(iter(existing.items()))
         updated = self._writer.assign(old, self._plan.assignments, number, beside=row)
@@ -198,13 +198,13 @@ class Inserter:
         taken = {key for old in existing.values() for key in self._unique_keys(old)}
         return next(key for key in self._unique_keys(row) if key in taken)
 
-    def _replace(self, existing: dict[bytes, Row], row: Row, row_id: int | None) -> None:
+    async def _replace(self, existing: dict[bytes, Row], row: Row, row_id: int | None) -> None:
         """REPLACE: every row in the way goes. One that is the same already counts once."""
         if list(existing.values()) == [row]:
             self._outcome.affected_rows += 1
             return
         for key, old in existing.items():
-            self._writer.delete(key, old)
+            await self._writer.delete(key, old)
         self._writer.insert(row, row_id)
         self._outcome.affected_rows += 1 + len(existing)
 

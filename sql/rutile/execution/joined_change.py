@@ -22,20 +22,27 @@ async def run_joined_change(
     for each in plan.tables:
         writer = RowWriter(each.table, txn, environment, partitions=each.partitions)
         writers.append(writer)
-        done: set[bytes] = set()
-        for number, found in enumerate(rows, start=1):
-            key, old = _row_of(each, found)
-            if key is None or key in done:
-                continue
-            done.add(key)
+        chosen = _chosen(each, rows)
+        await writer.look_ahead((key, old) for key, (_, old, _) in chosen.items())
+        for key, (number, old, found) in chosen.items():
             if is_update:
                 changed += await writer.try_update(key, old, partial(_new_row, each, writer, found, old, number))
             else:
-                writer.delete(key, old)
-        matched += len(done)
+                await writer.delete(key, old)
+        matched += len(chosen)
     for writer in writers:
         await writer.settle()
     return update_result(matched, changed, environment) if is_update else Result(affected_rows=matched)
+
+
+def _chosen(each: ChangedTable, rows: list[Row]) -> dict[bytes, tuple[int, Row, Row]]:
+    """By the key of a row of one table: the number of the join's row in which it is first, it, and that row."""
+    chosen: dict[bytes, tuple[int, Row, Row]] = {}
+    for number, found in enumerate(rows, start=1):
+        key, old = _row_of(each, found)
+        if key is not None:
+            chosen.setdefault(key, (number, old, found))
+    return chosen
 
 
 def _row_of(each: ChangedTable, found: Row) -> tuple[bytes | None, Row]:

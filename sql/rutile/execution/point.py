@@ -85,6 +85,7 @@ async def run_update(plan: PointUpdate, txn: KvTransaction, environment: Environ
     found = await find_rows(plan.finder, txn, environment, txn.start_ts)
     environment = adjusted_environment(environment, ignores=False)
     writer = RowWriter(plan.finder.table, txn, environment)
+    await writer.look_ahead(found)
     changed = 0
     for number, (key, row) in enumerate(found, start=1):
         changed += await writer.update(key, row, writer.assign(row, plan.assignments, number))
@@ -103,7 +104,8 @@ def update_result(matched: int, changed: int, environment: Environment) -> Resul
 async def run_delete(plan: PointDelete, txn: KvTransaction, environment: Environment) -> Result:
     found = await find_rows(plan.finder, txn, environment, txn.start_ts)
     writer = RowWriter(plan.finder.table, txn, environment)
+    await writer.look_ahead(found)
     for key, row in found:
-        writer.delete(key, row)
+        await writer.delete(key, row)
     await writer.settle()
     return Result(affected_rows=len(found))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from rutile.errors import SqlError
 from rutile.execution.foreign_keys import LinkedChanges, are_checked, require_parents
+from rutile.execution.unfinished_entries import UnfinishedEntries
 from rutile.expressions.compile import UTC, Environment, Evaluate
 from rutile.expressions.functions import moment_function
 from rutile.parse.tree import parse_expression
@@ -59,6 +60,7 @@ class RowWriter:
         self._on_update = _moments(table, environment)
         self._indexes = table.indexes
         self._written = tuple(index for index in table.indexes if index.is_written)
+        self._entries = UnfinishedEntries(table, txn)
 
     def insert(self, row: Row, row_id: int | None = None) -> bytes:
         """A new row with its index entries; returns its key.
@@ -69,6 +71,10 @@ class RowWriter:
         if self._linked is not None:
             self._linked.changed(None, row)
         return self._put_new(row, row_id)
+
+    async def look_ahead(self, rows: Iterable[tuple[bytes, Row]]) -> None:
+        """Read at once what `update` and `delete` of these rows (with their keys) would read one by one."""
+        await self._entries.look_ahead(rows)
 
     async def settle(self) -> None:
         """At the end of the statement: what it did is checked against foreign keys, and followed. Raises 1451, 1452."""
@@ -100,7 +106,7 @@ class RowWriter:
             self._add_entry(index, row, key)
         return key
 
-    def _replace(self, key: bytes, old: Row, new: Row) -> None:
+    async def _replace(self, key: bytes, old: Row, new: Row) -> None:
         """Overwrite the row at `key`, whose primary key `new` has."""
         self._txn.put(key, self.table.rows.encode_row(new))
         handle = self.table.handle_of(key)
@@ -109,23 +115,23 @@ class RowWriter:
             after = index.entry(new, handle) if index.is_written else index.entry_before(new, handle)
             if before != after:
                 if before is not None:
-                    self._txn.delete(before.key)
+                    await self._entries.remove(index, before)
                 if index.is_written:
                     self._add_entry(index, new, key)
 
-    def delete(self, key: bytes, old: Row) -> None:
+    async def delete(self, key: bytes, old: Row) -> None:
         """Remove a row with its index entries."""
         if self._linked is not None:
             self._linked.changed(old, None)
-        self._remove(key, old)
+        await self._remove(key, old)
 
-    def _remove(self, key: bytes, old: Row) -> None:
+    async def _remove(self, key: bytes, old: Row) -> None:
         self._txn.delete(key)
         handle = self.table.handle_of(key)
         for index in self._indexes:
             entry = index.entry_before(old, handle)
             if entry is not None:
-                self._txn.delete(entry.key)
+                await self._entries.remove(index, entry)
 
     async def update(self, key: bytes, old: Row, new: Row) -> bool:
         """Write `new` over `old`; whether anything changed. A changed primary key, or partition, moves the row.
@@ -142,9 +148,9 @@ class RowWriter:
         if self._linked is not None:
             self._linked.changed(old, new)
         if not moved:
-            self._replace(key, old, new)
+            await self._replace(key, old, new)
             return True
-        self._remove(key, old)
+        await self._remove(key, old)
         self._put_new(new, row_id)
         return True
 
@@ -165,16 +171,18 @@ class RowWriter:
 
     async def _refuse_taken(self, key: bytes, old: Row, new_key: bytes, new: Row) -> None:
         """1062 if another row has the primary key or a unique one that the update would give this row."""
-        wanted = [new_key] if new_key != key else []
+        own: dict[bytes, bytes | None] = {new_key: None} if new_key != key else {}
+        """The keys the row is to have, and what may be there of itself."""
         handle, new_handle = self.table.handle_of(key), self.table.handle_of(new_key)
         for index in self.table.unique_indexes:
             entry = index.entry(new, new_handle)
             before = index.entry_before(old, handle)
-            if entry.distinct and (before is None or entry.key != before.key):
-                wanted.append(entry.key)
-        taken = await self._txn.batch_get(wanted) if wanted else {}
-        for each in wanted:
-            if each in taken:
+            is_same_value = before is not None and entry.key == before.key
+            if entry.distinct and entry != before and not (is_same_value and index.info.is_public):
+                own[entry.key] = handle if is_same_value else None
+        taken = await self._txn.batch_get(own) if own else {}
+        for each, expected in own.items():
+            if each in taken and taken[each] != expected:
                 raise self.table.duplicate(each)
 
     def _add_entry(self, index: IndexAccess, row: Row, key: bytes) -> None:

@@ -61,6 +61,10 @@ class TableAccess:
             IndexAccess(self.schema, index, self.partitions, changing) for index in info.indexes
         )
         self.unique_indexes = tuple(index for index in self.indexes if index.info.unique and index.is_written)
+        self.unfinished_indexes = tuple(
+            index for index in self.indexes if index.info.unique and not index.info.is_public
+        )
+        """Unique indexes that are being made, or given up: a row may lack its entry, and another have it."""
 
         self.point_indexes = tuple(index for index in self.unique_indexes if index.names_rows)
         """Unique indexes by which single rows can be found."""
