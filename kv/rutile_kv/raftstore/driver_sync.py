@@ -9,8 +9,7 @@ nobody but its own requests waits for is synced on the spot, if this disk was qu
 from __future__ import annotations
 
 import asyncio
-from queue import SimpleQueue
-from threading import Thread
+from concurrent.futures import ThreadPoolExecutor
 
 from rutile_kv.engine.api import Engine
 from rutile_kv.engine.memory import MemoryEngine
@@ -28,9 +27,7 @@ class Sync:
         self._engine = engine
         self._clock = clock
         self._quick_seconds = quick_seconds
-        self._asked: SimpleQueue[asyncio.Future[None] | None] = SimpleQueue()
-        """Who waits for a sync of the thread; None ends it."""
-        self._thread: Thread | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="rutile-sync")
         self._in_memory = isinstance(engine, MemoryEngine)
         self._mean_s: float | None = None
 
@@ -42,48 +39,14 @@ class Sync:
         elif alone and self._mean_s is not None and self._mean_s < self._quick_seconds:
             self._sync()
         else:
-            await self._in_thread()
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._sync)
 
     def close(self) -> None:
         """Waits for the sync that runs."""
-        if self._thread is not None:
-            self._asked.put(None)
-            self._thread.join()
-            self._thread = None
-
-    def _in_thread(self) -> asyncio.Future[None]:
-        """A queue and a call back: an executor's two futures, their locks and the chain between them cost as much again
-        as the switches of threads."""
-        if self._thread is None:
-            self._thread = Thread(target=self._serve, name="rutile-sync", daemon=True)
-            self._thread.start()
-        synced: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._asked.put(synced)
-        return synced
-
-    def _serve(self) -> None:
-        while (synced := self._asked.get()) is not None:
-            failure: Exception | None = None
-            try:
-                self._sync()
-            except Exception as error:
-                failure = error
-            loop = synced.get_loop()
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(_tell, synced, failure)
+        self._thread.shutdown()
 
     def _sync(self) -> None:
         started = self._clock.monotonic()
         self._engine.sync()
         taken = self._clock.monotonic() - started
         self._mean_s = taken if self._mean_s is None else self._mean_s + MEMORY * (taken - self._mean_s)
-
-
-def _tell(synced: asyncio.Future[None], failure: Exception | None) -> None:
-    """In the loop. Whoever asked may have been cancelled meanwhile."""
-    if synced.done():
-        return
-    if failure is None:
-        synced.set_result(None)
-    else:
-        synced.set_exception(failure)
