@@ -2,13 +2,17 @@
 
 The safe point only rises: versions overwritten before it may be gone. A service (a backup, a change feed) holds it back
 by registering the timestamp it still needs, for so many seconds; whoever moves the safe point first asks for the least
-of these. Expiry is judged on the wall clock, because registrations outlive the process.
+of these. It does so by a claim of its own, and may take a while then to end old transactions before it raises the safe
+point: from that claim on nobody is promised anything below the least of all claims. Expiry is judged on the wall clock,
+because registrations outlive the process.
 """
 
 from dataclasses import dataclass
 
 MAX_TTL_S = (1 << 63) - 1
 """A TTL this long never ends."""
+GC_WORKER = b"gc_worker"
+"""The service in whose name the safe point is moved (TiDB's name for it)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +42,20 @@ class SafePoints:
         return self.safe_point
 
     def claim(self, service_id: bytes, ttl_s: int, safe_point: int, wall_s: int) -> ServiceSafePoint | None:
-        """Register a claim; None, and nothing is changed, if its versions may be collected already."""
-        if safe_point < self.safe_point:
+        """Register a claim; None, and nothing is changed, if its versions may be collected already, or soon will be."""
+        if safe_point < self.least_claim():
             return None
         expires_s = MAX_TTL_S if ttl_s >= MAX_TTL_S - wall_s else wall_s + ttl_s
         service = self._services[service_id] = ServiceSafePoint(service_id, safe_point, expires_s)
         return service
+
+    def least_claim(self) -> int:
+        """The least safe point that can still be claimed. Garbage collection that has begun was told the least of the
+        claims of then; while its own is among them, that never falls, since nothing below it is accepted."""
+        lowest = self.lowest()
+        if lowest is None or GC_WORKER not in self._services:
+            return self.safe_point
+        return max(self.safe_point, lowest.safe_point)
 
     def release(self, service_id: bytes) -> bool:
         """Drop a claim; whether there was one."""
