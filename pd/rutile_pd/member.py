@@ -152,11 +152,13 @@ class PdMember:
                 log.exception("a tick of the placement driver failed; the next one tries again")
 
     async def _end_leading(self) -> None:
+        """Raises what the leadership failed with. A caller that is cancelled meanwhile is told so, not kept from it."""
         self.door.leading = None
         if self._leading is not None:
             self._leading.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._leading
+            await asyncio.wait([self._leading])
+            if not self._leading.cancelled():
+                self._leading.result()
 
     async def _hand_over(self) -> None:
         """Ask whoever has most of the log to lead, and wait a moment for it."""

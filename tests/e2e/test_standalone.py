@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from subprocess import PIPE
 
 import pymysql
 import pytest
 
 from rutile.nodes.standalone_process import StandaloneProcess
+
+LOG_BLOCKS = 4_096
+"""How long a file may be, in blocks of 512 or 1024 bytes: less than the rows of the last test."""
 
 
 @pytest.fixture(scope="module")
@@ -53,3 +61,20 @@ def test_a_transaction_does_not_see_later_commits(port: int) -> None:
         reader.execute("COMMIT")
         reader.execute("SELECT v FROM moment WHERE id = 1")
         assert reader.fetchall() == ((5,),)
+
+
+def test_it_ends_when_its_store_gives_up(tmp_path: Path) -> None:
+    """With the store's message and an exit code, as `rutile kv` does. Files may not grow as far as its log has to."""
+    command = [sys.executable, "-m", "rutile", "standalone", "--data", str(tmp_path / "data")]
+    command += ["--addr", "127.0.0.1:0", "--mysql-addr", "127.0.0.1:0", "--stop-with-stdin"]
+    limited = ["sh", "-c", f'ulimit -f {LOG_BLOCKS}; exec "$@"', "sh", *command]
+    with subprocess.Popen(limited, stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True) as process:
+        assert process.stdin is not None and process.stdout is not None and process.stderr is not None
+        ready = process.stdout.readline()
+        with connect(int(ready.rpartition(":")[2])) as connection, connection.cursor() as cursor:
+            cursor.execute("CREATE TABLE filler (id INT PRIMARY KEY, filler LONGTEXT)")
+            with pytest.raises(pymysql.Error):
+                for number in range(16):
+                    cursor.execute("INSERT INTO filler VALUES (%s, REPEAT('x', 1000000))", [number])
+        assert process.wait(timeout=60) == 1
+        assert re.search(r"^rutile standalone: .*File too large", process.stderr.read(), re.MULTILINE)

@@ -185,3 +185,34 @@ def test_a_member_that_stops_before_its_first_turn_leaves_nothing_behind():
         gc.collect()  # a coroutine that nobody ever awaited would complain now
 
     asyncio.run(main())
+
+
+def test_who_stops_it_can_be_cancelled():
+    """While a leadership takes its time to end: the caller hears of its cancellation, it is not swallowed."""
+
+    async def main():
+        node = PdNode(None, None)
+        await node.start()
+        ending, ended = asyncio.Event(), asyncio.Event()
+
+        async def lead():
+            try:
+                await ended.wait()
+            finally:
+                ending.set()
+                await ended.wait()
+
+        member = node.member
+        leading, member._leading = member._leading, asyncio.create_task(lead())
+        await asyncio.sleep(0)
+        stopping = asyncio.create_task(member._end_leading())
+        await ending.wait()
+        stopping.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await stopping
+        ended.set()
+        await asyncio.wait([member._leading])
+        member._leading = leading
+        await node.stop()
+
+    asyncio.run(main())

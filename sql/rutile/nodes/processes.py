@@ -43,7 +43,7 @@ class Announcing(Protocol):
 
 @runtime_checkable
 class Failing(Protocol):
-    """A role that may stop serving by itself: StoreNode."""
+    """A role that may stop serving by itself: StoreNode, and a SqlNode whose store is in this process."""
 
     async def wait_failed(self) -> Exception: ...
 

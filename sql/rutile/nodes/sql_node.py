@@ -4,9 +4,11 @@ very process (`standalone`): there a point SELECT is answered without a wire bet
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from rutile.mysql.connection import ServerOptions
 from rutile.mysql.server import MysqlServer
@@ -22,8 +24,15 @@ if TYPE_CHECKING:
     from rutile_kv.env.flight import FlightOptions
 
 
-Opened: TypeAlias = tuple[Database, Callable[[], Awaitable[None]]]
-"""A running database, and what closes it with everything below it."""
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A running database."""
+
+    database: Database
+    close: Callable[[], Awaitable[None]]
+    """Closes it with everything below it."""
+    wait_failed: Callable[[], Awaitable[Exception]]
+    """Returns when what it needs has stopped by itself and will not come back, with the reason."""
 
 
 def of_cluster(pd_addresses: Sequence[str], *, tikv_only: bool = False) -> Callable[[], Awaitable[Opened]]:
@@ -37,9 +46,15 @@ def of_cluster(pd_addresses: Sequence[str], *, tikv_only: bool = False) -> Calla
             await database.close()
             await client.close()
 
-        return database, close
+        return Opened(database, close, _wait_for_ever)
 
     return open_it
+
+
+async def _wait_for_ever() -> Exception:
+    """Stores of a cluster come back, or others take their place."""
+    never: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
+    return await never
 
 
 def standalone(data_dir: Path) -> Callable[[], Awaitable[Opened]]:
@@ -51,7 +66,7 @@ def standalone(data_dir: Path) -> Callable[[], Awaitable[Opened]]:
         )  # loads store and PD: a front end of a cluster has no use for them
 
         node = await EmbeddedNode.open(data_dir)
-        return node.database, node.close
+        return Opened(node.database, node.close, node.store.wait_failed)
 
     return open_it
 
@@ -86,13 +101,18 @@ class SqlNode:
 
     async def start(self) -> None:
         """Open the database, then listen. Raises PdError, DataDirMismatch, PortInUse."""
-        self.database, self._close = await self._open()
+        self._opened = await self._open()
+        self.database = self._opened.database
         self.database.files = self._files
         try:
             await self._listen()
         except BaseException:
-            await self._close()
+            await self._opened.close()
             raise
+
+    async def wait_failed(self) -> Exception:
+        """Returns when there is nothing to serve any more, with the reason: the store in this process gave up."""
+        return await self._opened.wait_failed()
 
     async def _listen(self) -> None:
         password = self._mysql_options.password if self._mysql_options is not None else ""
@@ -136,4 +156,4 @@ class SqlNode:
         """Refuse new sessions, end the open ones, leave the cluster."""
         await self._stop_others()
         await self._server.stop(grace=0.5)
-        await self._close()
+        await self._opened.close()
