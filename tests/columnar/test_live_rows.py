@@ -4,6 +4,7 @@ That the rows are right, over whole histories, is part of test_mirror_equals_row
 """
 
 import gc
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from rutile_coprocessor.pruning import Bounds
 from rutile_coprocessor.row import RowCodec
 from rutile_kv.columnar import live_tables
 from rutile_kv.columnar.files import MirrorFiles
+from rutile_kv.columnar.live import MAX_STATES
 from rutile_kv.columnar.mirror import MirrorReader
 from rutile_kv.mvcc import bulk
 from rutile_kv.server.warm_relations import Loaded, WarmRelations
@@ -94,6 +96,32 @@ def test_a_row_is_decoded_once_and_the_chunks_of_the_base_are_copied_never(decod
     assert found.path == "mirror+delta"
     assert found.source.table["legs"].chunks[0].buffers()[1].address == before.buffers()[1].address
     assert found.source.table.num_rows == ROWS + 3
+
+
+def test_as_long_as_nothing_more_is_written_readers_get_the_same_relation() -> None:
+    table = Table()
+    table.write(3, ("owl", 103))
+    first, second, third = (table.read() for _ in range(3))
+    assert (first.source is second.source, second.source is third.source) == (False, True)
+    other_columns = table.legs()
+    table.write(5, ("owl", 105))
+    news = table.read()
+    assert news.source is not third.source
+    assert sorted(set(table.legs()) - set(other_columns)) == [105]
+    assert table.read().source is table.read().source
+
+
+def test_what_was_kept_with_written_rows_goes_with_them() -> None:
+    table = Table()
+    table.write(3, ("owl", 103))
+    kept = [weakref.ref(table.read().source) for _ in range(3)][-1]
+    gc.collect()
+    assert kept() is not None
+    for handle in range(MAX_STATES):
+        table.write(handle, ("owl", handle))
+        table.read(uses=((Bounds("legs", 0, None),),))
+    gc.collect()
+    assert kept() is None
 
 
 def test_regions_are_decoded_together(decoded: list[int]) -> None:

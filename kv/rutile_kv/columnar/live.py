@@ -65,9 +65,12 @@ class Stretch:
     reader: Reader
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class LiveRows:
-    """A table's rows at a moment: those of the bases whose bit is 1, and those of `added` whose bit is 1."""
+    """A table's rows at a moment: those of the bases whose bit is 1, and those of `added` whose bit is 1.
+
+    As long as nothing more is committed to the table, all readers are given the same one.
+    """
 
     indexes: tuple[int, ...]
     """Of each region."""
@@ -126,6 +129,8 @@ class LiveTable:
         with self._mutex:
             known = self._newest(stretches, ts)
             news = [each.delta.between(index, each.index) for each, index in zip(stretches, known.indexes, strict=True)]
+            if not any(map(len, news)):
+                return known
             overlay = self._overlay(stretches, news, ts, known)
             found = _followed(known, stretches, news)
             if overlay is not None:

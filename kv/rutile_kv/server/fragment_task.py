@@ -27,7 +27,8 @@ from rutile_kv.server.lock_free import LockFreeRanges
 from rutile_kv.server.pages import encode_page, paginate
 from rutile_kv.server.ranges import KeyRange
 from rutile_kv.server.region_views import RegionView, close_views
-from rutile_kv.server.warm_relations import Loaded, Part, WarmRelations, put_together
+from rutile_kv.server.relation_key import Part
+from rutile_kv.server.warm_relations import Loaded, WarmRelations, put_together
 from rutile_proto import rutilepb_pb2 as rutilepb
 from rutile_proto.errors import FragmentCancelled, FragmentFailed, InvalidRequest, LockFacts
 from rutile_proto.keys import RECORD_PREFIX_LENGTH, record_prefix, storage_bound, table_range

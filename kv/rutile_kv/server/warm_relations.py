@@ -13,7 +13,9 @@ handed out again: no chunk is looked at, none is put beside another. A base that
 
 Never of another snapshot: bases are immutable, and one is used only by readers whose timestamp is not below its newest
 commit. What was committed after it comes beside it, with a column that says which rows count
-(`rutile_kv.columnar.live`): the relation of the bases is the same for everybody, whatever is being written.
+(`rutile_kv.columnar.live`): the relation of the bases is the same for everybody, whatever is being written. If two
+readers after one another meet the same rows there, because nothing is being written just now, the relation with them is
+kept too, and whatever was made of it (`rutile_coprocessor.prepared`).
 """
 
 from __future__ import annotations
@@ -23,7 +25,6 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
 
 import pyarrow as pa
 
@@ -37,44 +38,18 @@ from rutile_kv.columnar.mirror import (
     Path,
     RegionData,
     TableRead,
-    TableRequest,
     covers,
     part_of_region,
 )
 from rutile_kv.columnar.pins import Held
 from rutile_kv.columnar.rows import Check
-from rutile_kv.columnar.sorted_keys import KeyRange
 from rutile_kv.server.narrow_chunks import NarrowChunks
+from rutile_kv.server.relation_key import Part, RelationKey, key_of
 
 ADDED_ROW_BYTES = 64
 """What a row beside the bases costs a query, in bytes copied in the same time."""
 MAX_RELATIONS = 256
 """Relations kept; the one that was used least recently goes."""
-
-
-Part: TypeAlias = tuple[RegionData, TableRequest]
-"""A region, and what a scan reads there."""
-
-
-@dataclass(frozen=True, slots=True)
-class RelationKey:
-    """What is asked of the bases."""
-
-    layout: int
-    """The version of the tables' layout, which they share."""
-    columns: tuple[tuple[int, str], ...]
-    uses: str
-    """The conditions, spelled out: 1 and 1.0 are different bounds."""
-    ranges: tuple[tuple[int, int, tuple[KeyRange, ...]], ...]
-    """Those wanted of each region and table, by their ids."""
-
-
-def key_of(parts: Sequence[Part]) -> RelationKey:
-    """The key of a scan's parts, of which there is at least one: their requests differ only in tables and ranges."""
-    request = parts[0][1]
-    columns = tuple(zip(request.column_ids, request.columns, strict=True))
-    wanted = tuple((data.region.id, each.schema.table_id, tuple(each.ranges)) for data, each in parts)
-    return RelationKey(request.schema.layout_version, columns, repr(request.uses), wanted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +72,19 @@ def put_together(reads: Sequence[TableRead], schema: pa.Schema) -> Loaded:
 
 
 @dataclass(frozen=True, slots=True)
+class _Beside:
+    """What was committed after the bases, as the last reader met it."""
+
+    live: weakref.ref[LiveRows]
+    loaded: Loaded | None
+    """Its rows beside those of the bases; None: only one reader has met it."""
+
+
+@dataclass(slots=True)
 class _Kept:
     bases: tuple[weakref.ref[TableBase], ...]
     loaded: Loaded
+    beside: _Beside | None = None
 
 
 class WarmRelations:
@@ -155,17 +140,42 @@ class WarmRelations:
         bases = [held.base for held in helds]
         for (data, each), held in zip(parts, helds, strict=True):
             mirror.charge(data, each, len(held.delta) * ADDED_ROW_BYTES)
-        settled = self._find(key_of(parts), bases) or self._of_bases(parts, bases, schema)
-        return replace(settled, source=_beside(settled, bases, live), path="mirror+delta")
+        return self._met(key_of(parts), bases, live) or self._put_beside(parts, bases, live, schema)
+
+    def _met(self, key: RelationKey, bases: Sequence[TableBase], live: LiveRows) -> Loaded | None:
+        """What was kept of these bases with these very rows beside them."""
+        with self._mutex:
+            kept = self._kept_of(key, bases)
+            beside = None if kept is None else kept.beside
+            return None if beside is None or beside.live() is not live else beside.loaded
+
+    def _put_beside(
+        self, parts: Sequence[Part], bases: Sequence[TableBase], live: LiveRows, schema: pa.Schema
+    ) -> Loaded:
+        """Kept if another reader has met the same rows before: while a table is written to, hardly one does."""
+        key = key_of(parts)
+        settled = self._find(key, bases) or self._of_bases(parts, bases, schema)
+        loaded = replace(settled, source=_beside(settled, bases, live), path="mirror+delta")
+        with self._mutex:
+            kept = self._kept_of(key, bases)
+            if kept is not None and kept.loaded is settled:
+                is_met_again = kept.beside is not None and kept.beside.live() is live
+                gone = weakref.ref(live, lambda ref: self._forget_beside(key, ref))
+                kept.beside = _Beside(gone, loaded if is_met_again else None)
+        return loaded
 
     def _find(self, key: RelationKey, bases: Sequence[TableBase]) -> Loaded | None:
         """What was made of these bases and no others, one for each part."""
         with self._mutex:
-            kept = self._kept.get(key)
-            if kept is None or any(ref() is not base for ref, base in zip(kept.bases, bases, strict=True)):
-                return None
-            self._kept.move_to_end(key)
-            return kept.loaded
+            kept = self._kept_of(key, bases)
+            return None if kept is None else kept.loaded
+
+    def _kept_of(self, key: RelationKey, bases: Sequence[TableBase]) -> _Kept | None:
+        kept = self._kept.get(key)
+        if kept is None or any(ref() is not base for ref, base in zip(kept.bases, bases, strict=True)):
+            return None
+        self._kept.move_to_end(key)
+        return kept
 
     def _fresh(self, mirror: MirrorReader, parts: Sequence[Part], schema: pa.Schema, check: Check) -> Loaded:
         """The rows read; kept for others if they are whole chunks of bases."""
@@ -230,6 +240,12 @@ class WarmRelations:
             kept = self._kept.get(key)
             if kept is not None and any(ref is gone for ref in kept.bases):
                 del self._kept[key]
+
+    def _forget_beside(self, key: RelationKey, gone: weakref.ref[LiveRows]) -> None:
+        with self._mutex:
+            kept = self._kept.get(key)
+            if kept is not None and kept.beside is not None and kept.beside.live is gone:
+                kept.beside = None
 
 
 def _loaded(source: ScanSource, reads: Sequence[TableRead]) -> Loaded:
