@@ -8,6 +8,7 @@ size of the delta:
 
     first     the query that meets the delta: it decodes it
     next      the query after it, which goes on from what the first one left behind
+    kept up   the query that comes when the store has kept up with the delta, as it does after every thousand changes
 
 Milliseconds of wall time, the best of three; ratios are to the first row. Every answer is compared with DuckDB's own
 over a table of its own with the same changes.
@@ -16,6 +17,7 @@ over a table of its own with the same changes.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -38,9 +40,10 @@ from rutile_kv.columnar.base import TableBase
 from rutile_kv.columnar.cache import ArrowCache
 from rutile_kv.columnar.keys import BaseKey
 from rutile_kv.columnar.mirror import MirrorReader, RegionData, TableRequest
-from rutile_kv.engine.api import CF_WRITE, Modify
+from rutile_kv.engine.api import CF_WRITE, Modify, Snapshot
 from rutile_kv.engine.memory import MemoryEngine
 from rutile_kv.mvcc.records import Write, WriteKind
+from rutile_kv.server.keeping_up import KeepingUp
 from rutile_kv.server.warm_relations import WarmRelations
 from rutile_proto import metapb_pb2 as metapb
 from rutile_proto.keys import record_key, storage_key, table_range, versioned_key
@@ -196,6 +199,14 @@ class Mirror:
         seconds = time.perf_counter() - began
         return seconds, sorted(tuple(row.values()) for page in pages for row in page.to_pylist())
 
+    def keep_up(self) -> None:
+        """What a store does behind the queries' backs."""
+        asyncio.run(KeepingUp(self.cache, self.relations.followed, self._local_snapshot).catch_up())
+
+    def _local_snapshot(self, region_id: int) -> tuple[Snapshot, metapb.Region, int]:
+        (part,) = (part for part in self.parts if part.region.id == region_id)
+        return self._engine.snapshot(), part.region, part.index
+
     def check(self, name: str, answer: list[tuple[object, ...]]) -> None:
         """Raises AssertionError unless DuckDB answers the same over its own table."""
         expected = sorted(self.twin.execute(QUERIES[name][0]).fetchall())
@@ -230,22 +241,33 @@ def _lineitem(scale: float, kept: Path | None) -> pa.Table:
 
 
 def _delta_growth(table: pa.Table, sizes: Sequence[int]) -> None:
-    print("  changes        Q1 first      Q1 next       Q6 first      Q6 next   us a row to note")
+    kinds = "".join(f"{name + ' ' + kind:>16}" for name in QUERIES for kind in ("first", "next", "kept up"))
+    print(f"  changes{kinds}   us a row to note")
     ratios = _Ratios()
     mirror = Mirror(table, 1)
     for size in sizes:
         rows = []
         for name in QUERIES:
-            firsts, nexts, noted = [], [], 0.0
+            firsts, nexts, kept, noted = [], [], [], 0.0
             for _ in range(ROUNDS):
                 noted = mirror.change(size) if size else 0.0
                 seconds, answer = mirror.query(name)
                 mirror.check(name, answer)
                 firsts.append(seconds)
                 nexts.append(mirror.query(name)[0])
-            rows += [min(firsts), min(nexts)]
+                kept.append(_kept_up(mirror, name, size))
+            rows += [min(firsts), min(nexts), min(kept)]
         print(f"{size:9,} {'  '.join(ratios.of(rows))} {noted / max(1, size) * 1e6:10.2f}", flush=True)
     mirror.close()
+
+
+def _kept_up(mirror: Mirror, name: str, changes: int) -> float:
+    if changes:
+        mirror.change(changes)
+    mirror.keep_up()
+    seconds, answer = mirror.query(name)
+    mirror.check(name, answer)
+    return seconds
 
 
 def _region_growth(table: pa.Table, counts: Sequence[int]) -> None:
@@ -274,7 +296,7 @@ class _Ratios:
 
     def of(self, row: Sequence[float]) -> Iterator[str]:
         self._first = self._first or list(row)
-        return (f"{each * 1e3:7.1f} {each / first:4.2f}x" for each, first in zip(row, self._first, strict=True))
+        return (f"{each * 1e3:8.1f} {each / first:4.2f}x" for each, first in zip(row, self._first, strict=True))
 
 
 if __name__ == "__main__":

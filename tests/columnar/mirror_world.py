@@ -24,7 +24,7 @@ from rutile_kv.raft.errors import Compacted
 from rutile_kv.raft.messages import Entry
 from rutile_kv.raftstore.commands import encode_admin, encode_write
 from rutile_kv.raftstore.peer_storage import INITIAL_INDEX
-from rutile_kv.raftstore.region_reader import RegionReader
+from rutile_kv.raftstore.region_reader import RegionReader, RegionSnapshot
 from rutile_kv.server.mirror_keeper import go_on_with
 from rutile_kv.server.mirror_restore import restore
 from rutile_kv.server.mirror_upkeep import MirrorUpkeep
@@ -245,6 +245,13 @@ class MirrorWorld:
         return len(self.cache)
 
     # --- reading ------------------------------------------------------------------------------------------------------
+
+    def local_snapshot(self, region_id: int) -> tuple[RegionSnapshot, metapb.Region, int] | None:
+        """What the keeper of a store's mirror is given."""
+        region = self.region(region_id)
+        if region is None:
+            return None
+        return RegionSnapshot(self.engine.snapshot(), region), region, self.indexes[region_id]
 
     def view(self) -> View:
         snapshot = self.engine.snapshot()

@@ -5,83 +5,27 @@ That the rows are right, over whole histories, is part of test_mirror_equals_row
 
 import gc
 import weakref
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
-import pyarrow.compute as pc
 import pytest
-from mirror_world import ALL_COLUMNS, WHOLE, MirrorWorld, Row, View, requests_of, row_key
+from live_world import ROWS, Table
+from mirror_world import ALL_COLUMNS, row_key
 
 from rutile_coprocessor.execute import Executor
 from rutile_coprocessor.fragment import Fragment, Scan
 from rutile_coprocessor.pruning import Bounds
-from rutile_coprocessor.row import RowCodec
 from rutile_kv.columnar import live_tables
 from rutile_kv.columnar.files import MirrorFiles
 from rutile_kv.columnar.live import MAX_STATES
-from rutile_kv.columnar.mirror import MirrorReader
 from rutile_kv.mvcc import bulk
-from rutile_kv.server.warm_relations import Loaded, WarmRelations
+from rutile_kv.server.warm_relations import Loaded
 from rutile_kv.txn.commands import BatchRollback
-
-ROWS = 40
-
-
-@dataclass
-class Table:
-    """Forty rows in a base, and a reader of what becomes of them."""
-
-    few_rows: int = 0
-    world: MirrorWorld = field(default_factory=MirrorWorld)
-    clock: int = 20
-
-    def __post_init__(self) -> None:
-        self.mirror = MirrorReader(self.world.cache, keeps=False)
-        self.relations = WarmRelations(1 << 20, self.few_rows)
-        self.world.bulk(10, {handle: (f"cat {handle % 3}", handle) for handle in range(ROWS)})
-        for _ in range(3):
-            self.read()
-
-    def write(self, handle: int, row: Row | None) -> None:
-        self.clock += 10
-        self.world.write(handle, self.clock, row)
-
-    def read(
-        self,
-        view: View | None = None,
-        uses: tuple[tuple[Bounds, ...], ...] = (),
-        ranges: tuple[tuple[bytes, bytes], ...] = WHOLE,
-    ) -> Loaded:
-        seen = view or self.world.view()
-        parts = requests_of(seen, self.clock + 5, ALL_COLUMNS, ranges, uses)
-        return self.relations.load(self.mirror, parts, seen.schema.arrow_schema(ALL_COLUMNS), lambda size_bytes: None)
-
-    def legs(self, view: View | None = None) -> list[object]:
-        """By the order of the handles."""
-        source = self.read(view).source
-        table = source.table if source.live is None else source.table.filter(pc.field(source.live.column).is_valid())
-        return [row["legs"] for row in sorted(table.to_pylist(), key=lambda row: row[ALL_COLUMNS[2]])]
 
 
 def marks_of(found: Loaded) -> list[object]:
     live = found.source.live
     assert live is not None
     return found.source.table[live.column].to_pylist()
-
-
-@pytest.fixture
-def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many rows each call of the decoder made."""
-    counts: list[int] = []
-    decode: Callable[..., object] = RowCodec.decode_bytes
-
-    def counting(self: RowCodec, rows: tuple[bulk.RowBytes, ...], *rest: object) -> object:
-        counts.append(sum(map(len, rows)))
-        return decode(self, rows, *rest)
-
-    monkeypatch.setattr(RowCodec, "decode_bytes", counting)
-    return counts
 
 
 def test_a_row_is_decoded_once_and_the_chunks_of_the_base_are_copied_never(decoded: list[int]) -> None:

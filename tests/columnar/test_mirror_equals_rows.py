@@ -1,5 +1,6 @@
 """The mirror answers as the row path does, whatever was written and whichever columns, ranges and times are read."""
 
+import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,9 +29,12 @@ from rutile_coprocessor.schema import HIDDEN_HANDLE, TableSchema
 from rutile_kv.columnar import building, live, live_tables, overlay, pending
 from rutile_kv.columnar.cache import ArrowCache
 from rutile_kv.columnar.files import MirrorFiles
+from rutile_kv.columnar.keys import BaseKey
 from rutile_kv.columnar.mirror import MirrorReader, TableRead
 from rutile_kv.mvcc import bulk
 from rutile_kv.mvcc.bulk import first_lock
+from rutile_kv.server import keeping_up
+from rutile_kv.server.keeping_up import KeepingUp
 from rutile_kv.server.warm_relations import WarmRelations
 from rutile_kv.txn.commands import BatchRollback, CollectGarbage, Commit, Prewrite
 from rutile_kv.txn.model import Mutation, Op
@@ -70,6 +74,8 @@ STEPS = st.lists(
         st.tuples(st.just("merge"), st.integers(0, 3), st.booleans()),
         st.tuples(st.just("alter")),
         st.tuples(st.just("fold")),
+        st.tuples(st.just("fold_one"), SLOT, SLOT),
+        st.tuples(st.just("catch_up")),
         st.tuples(st.just("save")),
         st.tuples(st.just("restart"), st.booleans(), st.sampled_from([0, 0, 0, 1, 30])),
         st.tuples(st.just("cut"), st.integers(0, 6)),
@@ -179,6 +185,19 @@ class History:
     def fold(self) -> None:
         self.world.fold(self.mirror)
 
+    def fold_one(self, number: int, slot: int) -> None:
+        """Of one region, so that the table has a new base among old ones; perhaps as of a moment ago: folds take a
+        while."""
+        parts = self.views[slot][0].parts if slot in self.views else self.world.view().parts
+        part = parts[number % len(parts)]
+        layout, version = self.world.schema.layout_version, part.region.region_epoch.version
+        key = BaseKey(part.region.id, version, self.world.schema.table_id, layout)
+        self.mirror.fold(key, part, lambda size_bytes: None)
+
+    def catch_up(self) -> None:
+        """As a store does when enough was written."""
+        asyncio.run(KeepingUp(self.world.cache, self.relations.followed, self.world.local_snapshot).catch_up())
+
     def view(self, slot: int) -> None:
         self.views[slot] = self.world.view(), self.safe_point
 
@@ -260,6 +279,8 @@ def test_same_rows_from_both_paths(
     cache = ArrowCache(max_log_entries=max_log)
     with TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
         patch.setattr(live_tables, "MOST_ADDED", 0)
+        patch.setattr(live, "MOST_DEAD", most_changes)
+        patch.setattr(keeping_up, "NEWS_ENTRIES", 1)
         patch.setattr(building, "NARROW_ROW_BYTES", 1024 if at_once else 0)
         patch.setattr(overlay, "TAIL_ROWS", tail_rows)
         patch.setattr(pending, "MOST_CHANGES", most_changes)
@@ -278,6 +299,8 @@ BUSY_STEPS = st.lists(
         st.tuples(st.just("commit"), EITHER),
         st.tuples(st.just("rollback"), EITHER, st.integers(-1, 1), st.integers(-2, 8)),
         st.tuples(st.just("view"), EITHER),
+        st.tuples(st.just("fold_one"), SLOT, EITHER),
+        st.tuples(st.just("catch_up")),
         st.tuples(st.just("read"), st.tuples(COLUMNS, st.just(WHOLE), st.integers(-4, 3)), EITHER),
         st.tuples(st.just("read"), NEWEST_READS, EITHER),
         st.tuples(st.just("read"), NEWEST_READS, NOW),
@@ -288,9 +311,9 @@ BUSY_STEPS = st.lists(
 
 
 @settings(max_examples=100, deadline=None, report_multiple_bugs=False)
-@given(st.lists(HANDLES, max_size=3, unique=True), BUSY_STEPS, st.sampled_from([1, 4]))
+@given(st.lists(HANDLES, max_size=3, unique=True), BUSY_STEPS, st.sampled_from([1, 4]), st.sampled_from([0, 1000]))
 def test_rows_committed_since_stand_beside_bases(
-    borders: list[int], steps: list[tuple[object, ...]], max_states: int
+    borders: list[int], steps: list[tuple[object, ...]], max_states: int, most_dead: int
 ) -> None:
     """Bases are there before anything is written, and stay: readers of all moments share what was decoded."""
     first: list[tuple[object, ...]] = [("bulk", {handle: ("cat", handle) for handle in range(-3, 7)})]
@@ -298,6 +321,8 @@ def test_rows_committed_since_stand_beside_bases(
     with TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
         patch.setattr(live_tables, "MOST_ADDED", 0)
         patch.setattr(live, "MAX_STATES", max_states)
+        patch.setattr(live, "MOST_DEAD", most_dead)
+        patch.setattr(keeping_up, "NEWS_ENTRIES", 1)
         cache = ArrowCache()
         read = ("read", (ALL_COLUMNS, WHOLE, 0), None)
         history = run([*first, read, *steps, read], MirrorReader(cache, keeps=False), cache, Path(directory))

@@ -6,12 +6,11 @@ from pathlib import Path
 
 from mirror_world import SCHEMA, MirrorWorld, rows_of
 
+from rutile_kv.columnar.cache import ArrowCache
 from rutile_kv.columnar.files import MirrorFiles
 from rutile_kv.columnar.keys import BaseKey
 from rutile_kv.columnar.mirror import MirrorReader
-from rutile_kv.raftstore.region_reader import RegionSnapshot
-from rutile_kv.server.mirror_keeper import LocalSnapshot, MirrorKeeper
-from rutile_proto import metapb_pb2 as metapb
+from rutile_kv.server.mirror_keeper import MirrorKeeper
 
 KEY = BaseKey(3, 1, SCHEMA.table_id, SCHEMA.layout_version)
 
@@ -22,19 +21,11 @@ def filled() -> tuple[MirrorWorld, MirrorReader]:
     return world, MirrorReader(world.cache)
 
 
-def snapshots(world: MirrorWorld) -> LocalSnapshot:
-    def snapshot(region_id: int) -> tuple[RegionSnapshot, metapb.Region, int]:
-        (region,) = (each for each in world.regions if each.id == region_id)
-        return RegionSnapshot(world.engine.snapshot(), region), region, world.indexes[region_id]
-
-    return snapshot
-
-
 def run_keeper(world: MirrorWorld, work: Callable[[], object]) -> None:
     """Do the work, and wait until nothing is left to fold."""
 
     async def main() -> None:
-        keeper = MirrorKeeper(world.cache, snapshots(world))
+        keeper = MirrorKeeper(world.cache, world.local_snapshot)
         keeper.start()
         work()
         async with asyncio.timeout(20):
@@ -59,6 +50,17 @@ def test_a_delta_is_folded_when_reads_have_paid_for_it() -> None:
     assert rows_of(world.read(reader, 100, ("name",)))[1] == ("dog",)
 
 
+def test_a_long_delta_is_folded_whoever_reads() -> None:
+    world = MirrorWorld(ArrowCache(max_log_entries=16))
+    world.bulk(10, {handle: ("cat", handle) for handle in range(3)})
+    world.read(MirrorReader(world.cache), 20)
+    for number in range(24):
+        run_keeper(world, lambda number=number: world.bulk(30 + number, dict.fromkeys(range(2), ("dog", number))))
+    assert world.cache.counters.overflows == 0
+    found = world.read(MirrorReader(world.cache), 100, ("legs",))
+    assert (found.path, rows_of(found)) == ("mirror", [(23,), (23,), (2,)])
+
+
 def test_a_base_whose_delta_is_of_a_newer_layout_goes() -> None:
     world, reader = filled()
     world.read(reader, 20)
@@ -77,7 +79,7 @@ def test_under_pressure_builders_wait_for_a_keeper_and_not_for_one_that_is_close
     assert world.cache.is_pressed()
 
     async def main() -> None:
-        keeper = MirrorKeeper(world.cache, snapshots(world), MirrorFiles(tmp_path, 1 << 30))
+        keeper = MirrorKeeper(world.cache, world.local_snapshot, MirrorFiles(tmp_path, 1 << 30))
         keeper.start()
         async with asyncio.timeout(20):
             await asyncio.to_thread(world.cache.await_room, lambda size_bytes: None)

@@ -35,10 +35,12 @@ Then the rows are, per key: the newest record of the delta not above `ts`, if it
   stay the same arrays. A read that is older than the newest commit keeps nothing.
 
 Reads that keep nothing are charged for the delta, and once all of them have paid what making a new base costs, one is
-made behind their backs (`mirror.MirrorReader.fold`, called by the server's `MirrorKeeper`). No query waits for that.
+made behind their backs (`mirror.MirrorReader.fold`, called by the server's `MirrorKeeper`); so it is once a delta is
+long. No query waits for that. What is known beside the bases of the other regions stays known (`live_tables`), and is
+kept up with while nobody asks (`rutile_kv.server.keeping_up`): a query after an hour of writes is as fast as the next.
 The base that was replaced stays until the next: a reader whose timestamp is of a moment before uses that one. Bases and
 logs are immutable or append-only and cut, so a fold never disturbs a running reader: it keeps what it was pinned to. A
-log nobody reads ends at `cache.MAX_LOG_ENTRIES`, and its bases with it: much more than that is better decoded anew. One
+log that grows faster than folds can follow ends at `cache.MAX_LOG_ENTRIES`, and its bases with it. One
 budget covers bases and logs; what stands beside the bases (`live`) is bounded by an eighth of their rows.
 
 The first read decodes all columns of a narrow table, those of a wide one when they are first asked for: they join the

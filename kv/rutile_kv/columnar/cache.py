@@ -27,7 +27,11 @@ from rutile_proto import metapb_pb2 as metapb
 
 DEFAULT_BUDGET_BYTES = 256 * 1024 * 1024
 MAX_LOG_ENTRIES = 65_536
-"""A table written that much since its last analytical read is better decoded anew."""
+"""A table written that much faster than its bases can be folded is better decoded anew."""
+FOLD_SHARE = 3 / 8
+"""Of a full log: with so many entries its base is folded, whoever reads. A log reaches back to the base before."""
+NEWS_ENTRIES = 1024
+"""After so many entries of all tables those who keep up with them are told."""
 
 
 Wake = Callable[[BaseKey, Callable[[TableBase], object]], None]
@@ -51,7 +55,8 @@ class ArrowCache:
     def __init__(self, budget_bytes: int = DEFAULT_BUDGET_BYTES, max_log_entries: int = MAX_LOG_ENTRIES) -> None:
         self.budget_bytes = budget_bytes
         self._max_log_entries = max_log_entries
-        self._held = Holdings()
+        self._held = Holdings(max(1, int(max_log_entries * FOLD_SHARE)))
+        self._news = 0
         self._on_due: Callable[[], None] = nobody
         self._on_moved: Callable[[TableBase, TableBase], None] = unnoticed
         self._is_followed = False
@@ -93,12 +98,22 @@ class ArrowCache:
             for cf, key, record in modifies:
                 if cf == CF_WRITE and record is not None and (log := logs.get(key[:STEM_LENGTH])) is not None:
                     self._held.size_bytes += log.append(index, key, record)
+                    self._news += 1
                     if len(log.entries) > self._max_log_entries:
                         self.counters.overflows += 1
                         self._held.drop_log(region_id, key[:STEM_LENGTH])
                 elif cf == CF_WRITE_FILE and record is not None:
                     self._drop_within(region_id, TableFile.from_bytes(record))
             self._evict()
+        if self._news >= NEWS_ENTRIES:
+            self._news = 0
+            self._on_due()
+
+    def unseen(self, key: BaseKey, index: int) -> int:
+        """How many records were committed to a table above applied index `index`, as far as is held."""
+        with self._mutex:
+            log = self._held.logs.get(key.region_id, {}).get(table_stem(key.table_id))
+            return 0 if log is None else log.entries.above(index)
 
     def _drop_within(self, region_id: int, table: TableFile) -> None:
         """A table file brings more rows than a delta is worth."""
@@ -164,9 +179,10 @@ class ArrowCache:
             self._on_due()
 
     def due(self) -> list[BaseKey]:
-        """The bases worth folding their deltas into: reads have paid as much for the delta as the fold will cost."""
+        """The bases worth folding their deltas into: reads have paid as much for the delta as the fold will cost, or
+        it is so long that it would soon be thrown away."""
         with self._mutex:
-            return [key for key in self._held.debts if self._held.is_due(key)]
+            return [key for key in self._held.bases if self._held.is_due(key)]
 
     def settle(self, key: BaseKey) -> None:
         """What was charged is about to be paid."""

@@ -50,6 +50,10 @@ class Entries:
         low, high = bisect_right(self.indexes, after), bisect_right(self.indexes, upto)
         return Entries(self.indexes[low:high], self.versions[low:high], self.records[low:high])
 
+    def above(self, index: int) -> int:
+        """How many were applied above `index`."""
+        return len(self.indexes) - bisect_right(self.indexes, index)
+
     @property
     def newest_commit_ts(self) -> int:
         """The largest commit timestamp of all records; 0 for none."""
@@ -64,12 +68,14 @@ class Entries:
 class DeltaLog:
     """Complete above `since`. Belongs to a cache, whose mutex guards it."""
 
-    __slots__ = ("entries", "since", "size_bytes")
+    __slots__ = ("entries", "since", "size_bytes", "unfolded")
 
     def __init__(self, since: int, entries: Entries | None = None) -> None:
         self.since = since
         self.entries = Entries() if entries is None else entries
         self.size_bytes = self.entries.size_bytes
+        self.unfolded = len(self.entries)
+        """How many entries the newest base does not have."""
 
     def append(self, index: int, version: bytes, record: bytes) -> int:
         """Add the newest entry; returns its bytes."""
@@ -79,7 +85,12 @@ class DeltaLog:
         entries.indexes.append(index)
         grown = len(version) + len(record) + ENTRY_OVERHEAD_BYTES
         self.size_bytes += grown
+        self.unfolded += 1
         return grown
+
+    def folded(self, upto: int) -> None:
+        """A base has what was applied at or below index `upto`."""
+        self.unfolded = self.entries.above(upto)
 
     def forget(self, upto: int) -> None:
         """Give up what was applied at or below index `upto`. Entries handed out before stay whole."""

@@ -20,7 +20,9 @@ WORTH_WRITING = 8
 class Holdings:
     """Belongs to a cache."""
 
-    def __init__(self) -> None:
+    def __init__(self, fold_entries: int) -> None:
+        """A base whose delta has so many entries is due, whoever reads."""
+        self._fold_entries = fold_entries
         self.bases: OrderedDict[BaseKey, tuple[TableBase, ...]] = OrderedDict()
         """The newest first, then the one before it. The least recently used key first."""
         self.logs: dict[int, dict[bytes, DeltaLog]] = {}
@@ -69,8 +71,9 @@ class Holdings:
         return list(self._of_table.get((region_id, table_id), ()))
 
     def is_due(self, key: BaseKey) -> bool:
-        """Whether reads have paid as much for the delta of a base as making the next one costs."""
-        return self.debts.get(key, 0) > self.bases[key][0].size_bytes
+        """Whether reads have paid as much for the delta of a base as making the next one costs, or it got long."""
+        log = self.logs[key.region_id][table_stem(key.table_id)]
+        return log.unfolded >= self._fold_entries or self.debts.get(key, 0) > self.bases[key][0].size_bytes
 
     def evict(self, budget_bytes: int) -> int:
         """Let go of the least recently used bases that take memory, until the rest fits; how many went."""
@@ -101,8 +104,9 @@ class Holdings:
 
     def trim(self, key: BaseKey, log: DeltaLog) -> None:
         """No base of the table needs what lies behind the oldest of them."""
-        before = log.size_bytes
-        log.forget(min(self.bases[each][-1].index for each in self.keys_of(key.region_id, key.table_id)))
+        before, keys = log.size_bytes, self.keys_of(key.region_id, key.table_id)
+        log.forget(min(self.bases[each][-1].index for each in keys))
+        log.folded(max(self.bases[each][0].index for each in keys))
         self.size_bytes += log.size_bytes - before
 
     def drop_log(self, region_id: int, stem: bytes) -> None:

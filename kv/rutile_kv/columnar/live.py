@@ -40,15 +40,18 @@ from rutile_coprocessor.schema import HIDDEN_HANDLE, TableSchema
 from rutile_kv.columnar.base import TableBase
 from rutile_kv.columnar.building import column_names
 from rutile_kv.columnar.delta import Entries
+from rutile_kv.columnar.keys import BaseKey
 from rutile_kv.columnar.overlay import Overlay, overlay_of_records, records_of
 from rutile_kv.columnar.rows import Check, handles_of
 from rutile_kv.columnar.sorted_keys import Positions, SortedKeys, cuts, key_at, lower_bound, lower_bounds, same
 from rutile_kv.engine.api import Cf, Reader
 from rutile_proto import metapb_pb2 as metapb
-from rutile_proto.keys import user_bound
+from rutile_proto.keys import storage_key, table_range, user_bound
 
 MAX_STATES = 4
 """Remembered of one table: readers at work at the same time are seldom further apart."""
+MOST_DEAD = 65_536
+"""So many added rows that were replaced by later ones are carried along, and as many as there are that count."""
 Bits = npt.NDArray[np.uint8]
 """One for each row, the first in the lowest bit of the first byte."""
 
@@ -63,6 +66,17 @@ class Stretch:
     """What was committed after the base, up to `index`."""
     index: int
     reader: Reader
+
+    @property
+    def key(self) -> BaseKey:
+        """Of the base."""
+        schema = self.base.schema
+        return BaseKey(self.region.id, self.region.region_epoch.version, schema.table_id, schema.layout_version)
+
+    @property
+    def start(self) -> bytes:
+        """Storage key from which on rows are its own; a region may hold parts of several tables, or partitions."""
+        return max(self.region.start_key, storage_key(table_range(self.base.schema.table_id)[0]))
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -113,9 +127,12 @@ class LiveTable:
 
     def __init__(self, stretches: Sequence[Stretch], schema: TableSchema) -> None:
         bases = [stretch.base for stretch in stretches]
+        self.schema = schema
+        self.keys = tuple(stretch.key for stretch in stretches)
+        """Of the bases."""
         self._codec = RowCodec(schema)
         self._names = column_names(schema, _shared_columns(bases))
-        self._starts = sorted((stretch.region.start_key, part) for part, stretch in enumerate(stretches))
+        self._starts = sorted((stretch.start, part) for part, stretch in enumerate(stretches))
         indexes, newest = tuple(base.index for base in bases), tuple(base.max_commit_ts for base in bases)
         first = LiveRows(indexes, newest, 0, (None,) * len(bases))
         self._states = deque([first], MAX_STATES)
@@ -123,6 +140,29 @@ class LiveTable:
         self._places: dict[bytes, list[int]] = {}
         """Where in `added` of the newest state a key's rows are, the newest last."""
         self._mutex = threading.Lock()
+
+    @property
+    def indexes(self) -> tuple[int, ...]:
+        """Up to which applied index each region's delta is known."""
+        return self._states[-1].indexes
+
+    def with_bases(self, stretches: Sequence[Stretch], changed: Sequence[int]) -> LiveTable:
+        """The table over these bases, of which those numbered `changed` are newer ones. What is known of the others
+        is known; these regions' deltas are looked at again from their bases on."""
+        table = LiveTable(stretches, self.schema)
+        with self._mutex:
+            if table._names != self._names:
+                return table
+            places: dict[bytes, list[int]] = {}
+            gone: list[int] = []
+            for key, at in self._places.items():
+                if self._part_of(key) in changed:
+                    gone += at
+                else:
+                    places[key] = at
+            table._places = places
+            table._states.extend(_restarted(state, table._first, changed, gone) for state in self._states)
+        return table
 
     def rows(self, stretches: Sequence[Stretch], ts: int, check: Check) -> LiveRows:
         """What a reader at `ts` sees of the same bases with these deltas; `check` is told the bytes it decodes."""
@@ -187,6 +227,10 @@ class LiveTable:
             if low < high:
                 yield part, keys[low:high]
 
+    def _part_of(self, key: bytes) -> int:
+        """The number of the base to which a user key belongs."""
+        return self._starts[bisect_right(self._starts, storage_key(key), key=itemgetter(0)) - 1][1]
+
     def _replaced(self, keys: SortedKeys, count: int) -> list[int]:
         """Which of the first `count` added rows are those of `keys`."""
         places = (self._places.get(key_at(keys, position), ()) for position in range(len(keys)))
@@ -198,7 +242,19 @@ class LiveTable:
             before = len(known.added_live)
             for place, key in enumerate(overlay.rows.key_list(), before):
                 self._places.setdefault(key, []).append(place)
+        if 2 * np.count_nonzero(state.added_live) + MOST_DEAD < len(state.added_live):
+            state = self._compacted(state)
+            self._states.clear()  # they count the rows otherwise
         self._states.append(state)
+
+    def _compacted(self, state: LiveRows) -> LiveRows:
+        """The same without the added rows that do not count any more."""
+        is_live = state.added_live
+        place_of = np.cumsum(is_live) - 1
+        alive = {key: [int(place_of[at]) for at in places if is_live[at]] for key, places in self._places.items()}
+        self._places = {key: places for key, places in alive.items() if places}
+        kept = pa.Table.from_batches(state.added).filter(pa.array(is_live)).combine_chunks()
+        return replace(state, added=tuple(kept.to_batches()), added_live=np.ones(len(kept), np.bool_))
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +305,17 @@ def _places_in(base: TableBase, keys: SortedKeys) -> Positions:
             found.append(at[there] + before)
         before += len(chunk)
     return np.concatenate(found) if found else np.empty(0, np.intp)
+
+
+def _restarted(state: LiveRows, first: LiveRows, changed: Sequence[int], gone: Sequence[int]) -> LiveRows:
+    """The state as if nothing were known of the bases `changed` but themselves; `gone`: where rows added to theirs
+    are, in the newest state."""
+    live, indexes, newest = list(state.live), list(state.indexes), list(state.newest)
+    for part in changed:
+        live[part], indexes[part], newest[part] = None, first.indexes[part], first.newest[part]
+    added_live = state.added_live.copy()
+    added_live[[place for place in gone if place < len(added_live)]] = False
+    return replace(state, indexes=tuple(indexes), newest=tuple(newest), live=tuple(live), added_live=added_live)
 
 
 def _joined(batches: tuple[pa.RecordBatch, ...]) -> tuple[pa.RecordBatch, ...]:

@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from rutile_coprocessor.execute import Executor, Spill
 from rutile_kv.columnar.cache import ArrowCache
+from rutile_kv.columnar.live_tables import LiveTables
 from rutile_kv.columnar.mirror import MirrorReader
 from rutile_kv.env.clock import Clock
 from rutile_kv.env.interruptible import interruptible
@@ -83,6 +84,11 @@ class CoprocessorEndpoint:
             self.cache.when_moved(self._relations.moved)
         mirror = MirrorReader(self.cache)
         self._tools = TaskTools(store_id, mirror, self._relations, LockFreeRanges(), self._executor.get)
+
+    @property
+    def followed(self) -> LiveTables:
+        """The tables that are read with what was written beside them."""
+        return self._relations.followed
 
     async def pages(
         self, job: FragmentJob, reads: Sequence[RegionRead]

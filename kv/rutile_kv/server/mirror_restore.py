@@ -30,6 +30,7 @@ from rutile_kv.columnar.files import MirrorFiles, nothing
 from rutile_kv.columnar.journal import JournalRead
 from rutile_kv.columnar.journals import Journals
 from rutile_kv.columnar.keys import BaseKey
+from rutile_kv.columnar.live_tables import LiveTables
 from rutile_kv.columnar.parts import RegionMirror, TableMirror
 from rutile_kv.engine.api import CF_WRITE, CF_WRITE_FILE, Engine, Modify
 from rutile_kv.engine.table_file import TableFile
@@ -63,9 +64,15 @@ class AppliedLog(Protocol):
 
 
 async def keep_mirror(
-    cache: ArrowCache, store: Store, engine: Engine, config: StoreConfig, opened: AsyncExitStack
+    cache: ArrowCache,
+    followed: LiveTables,
+    store: Store,
+    engine: Engine,
+    config: StoreConfig,
+    opened: AsyncExitStack,
 ) -> None:
-    """Make `cache` follow the store, with what its files still tell; before the store applies anything."""
+    """Make `cache` follow the store, with what its files still tell, and keep up with tables `followed`; before the
+    store applies anything."""
     files, journals = None, Journals()
     if config.data_dir is not None and config.mirror_disk_bytes:
         folder, points = config.data_dir / FOLDER, Failpoints.of_environment(config.data_dir)
@@ -76,7 +83,7 @@ async def keep_mirror(
     if files is not None:
         found = await asyncio.to_thread(restore, cache, files, journals, store)
         log.info("%d tables of the mirror were found on disk", found)
-    keeper = MirrorKeeper(cache, LocalSnapshots(store, engine).take, files, journals)
+    keeper = MirrorKeeper(cache, LocalSnapshots(store, engine).take, files, journals, followed=followed)
     opened.push_async_callback(keeper.close)
     keeper.start()
 

@@ -203,7 +203,7 @@ class StoreNode:
         endpoint = self._endpoint = CoprocessorEndpoint(store_id, driver, scheduler, self.config, self._clock)
         opened.push_async_callback(endpoint.close)
         if endpoint.cache is not None:
-            await keep_mirror(endpoint.cache, driver.store, engine, self.config, opened)
+            await keep_mirror(endpoint.cache, endpoint.followed, driver.store, engine, self.config, opened)
         others = ways.others()
         watches = Watches(driver, scheduler, pd, self.config.watch_progress_seconds, self.config.watch_queue_bytes)
         stale = StaleReads(driver, scheduler, pd, watches.landed)
