@@ -11,7 +11,8 @@ It knows nothing of Raft, MVCC or gRPC; `rutile_kv.server` feeds it the rows a r
     size_bounds, lambda_bounds values whose size is only a number in the text: REPEAT('x', 1e9); what lambdas multiply
     prelude                    functions of MySQL as DuckDB macros, the same on every store and in the front end
     execute, scan_source,      DuckDB, locked down: limits, pages, deadlines, cancellation
-    pages, watchdog
+    pages, watchdog,           (opened by the first run)
+    late_executor
     prepared                   cursors with a plan, for the same text over the same rows
     scan_sizes, filtered_scans how many rows conditions leave, told to DuckDB, which does not know it of Arrow tables
     encodings                  columns as DuckDB reads them fastest

@@ -9,8 +9,6 @@ consumer goes away the task is interrupted, and its slot and snapshots are free 
 from __future__ import annotations
 
 import asyncio
-import shutil
-import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager
@@ -18,7 +16,8 @@ from typing import TypeVar
 
 import pyarrow as pa
 
-from rutile_coprocessor.execute import Executor, Spill
+from rutile_coprocessor.execute import Spill
+from rutile_coprocessor.late_executor import LateExecutor
 from rutile_kv.columnar.cache import ArrowCache
 from rutile_kv.columnar.live_tables import LiveTables
 from rutile_kv.columnar.mirror import MirrorReader
@@ -39,29 +38,6 @@ T = TypeVar("T")
 SPILL_FOLDER = "spill"
 MAX_WAITING = 256
 """Fragments that may wait for a slot; the next ones are told that the server is busy."""
-
-
-class LateExecutor:
-    """DuckDB, opened by the first fragment in its worker thread: that takes a tenth of a second of processor."""
-
-    def __init__(self, memory_bytes: int, threads: int, spill: Spill | None) -> None:
-        self._limits = memory_bytes, threads
-        self._spill = spill
-        self._mutex = threading.Lock()
-        self._executor: Executor | None = None
-
-    def get(self) -> Executor:
-        with self._mutex:
-            if self._executor is None:
-                if self._spill is not None:  # what a process before this one left behind
-                    shutil.rmtree(self._spill.directory, ignore_errors=True)
-                self._executor = Executor(*self._limits, self._spill)
-            return self._executor
-
-    def close(self) -> None:
-        with self._mutex:
-            if self._executor is not None:
-                self._executor.close()
 
 
 class CoprocessorEndpoint:

@@ -32,12 +32,12 @@ from rutile_kv.env.interruptible import interruptible
 
 
 class QueryRunner:
-    """Runs plans for all sessions of a front end; `executor` is its DuckDB."""
+    """Runs plans for all sessions of a front end; `executor` gives its DuckDB."""
 
     def __init__(
         self,
         client: KvClient,
-        executor: Executor,
+        executor: Callable[[], Executor],
         monotonic: Callable[[], float] = time.monotonic,
         statistics: Statistics | None = None,
     ) -> None:
@@ -276,5 +276,5 @@ class QueryRunner:
 
     def _collect(self, fragment: Fragment, sources: dict[str, ScanSource], context: ReadContext) -> pa.Table:
         timeout_s = context.timeout_s
-        with self._executor.run(fragment, sources, timeout_seconds=timeout_s, cancel=context.cancel) as pages:
+        with self._executor().run(fragment, sources, timeout_seconds=timeout_s, cancel=context.cancel) as pages:
             return pa.Table.from_batches(list(pages), schema=pages.schema)

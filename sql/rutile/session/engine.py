@@ -40,7 +40,7 @@ from rutile.session.storage import KvClient
 from rutile.statistics.changes import ChangeCounts
 from rutile.statistics.keeper import StatisticsKeeper
 from rutile.statistics.known import KnownStatistics
-from rutile_coprocessor.execute import Executor
+from rutile_coprocessor.late_executor import LateExecutor
 
 MEMORY_LIMIT_BYTES = 1 << 30
 """What this process's DuckDB may use for merges and local queries."""
@@ -102,9 +102,9 @@ class Database:
         self.counters = ServerCounters(self.options.monotonic)
         self.sessions: dict[int, Session] = {}
         """The open ones, by connection id."""
-        self._executor = Executor(self.options.memory_limit_bytes, self.options.duckdb_threads)
+        self._executor = LateExecutor(self.options.memory_limit_bytes, self.options.duckdb_threads)
         self.statistics = KnownStatistics(client)
-        self.runner = QueryRunner(client, self._executor, self.options.monotonic, self.statistics)
+        self.runner = QueryRunner(client, self._executor.get, self.options.monotonic, self.statistics)
         self._connection_ids = itertools.count(1)
 
     async def start(self) -> None:
