@@ -11,6 +11,7 @@ from typing import Any
 import grpc
 import pyarrow as pa
 from client_fake_mvcc import Mvcc
+from client_shared_way import InnerStub
 
 from rutile_kv.client.backoff import Pace
 from rutile_kv.client.client import Client
@@ -619,7 +620,7 @@ async def world(
     cluster = cluster or FakeCluster()
     pd = FakePd(cluster)
     stores = {store: FakeStore(cluster, store) for store in cluster.store_ids}
-    start = _local if transport == "local" else _over_grpc
+    start = {"local": _local, "shared": _shared, "grpc": _over_grpc}[transport]
     async with start(cluster, pd, stores, options) as client:
         try:
             yield World(cluster, pd, client)
@@ -632,6 +633,14 @@ async def _local(
     cluster: FakeCluster, pd: FakePd, stores: dict[int, FakeStore], options: ClientOptions | None
 ) -> AsyncIterator[Client]:
     stubs = {store: StoreStubs(LocalStub(each), LocalStub(each)) for store, each in stores.items()}
+    yield Client.local(LocalStub(pd), stubs, options=options, pace=cluster.time.pace)
+
+
+@asynccontextmanager
+async def _shared(
+    cluster: FakeCluster, pd: FakePd, stores: dict[int, FakeStore], options: ClientOptions | None
+) -> AsyncIterator[Client]:
+    stubs = {store: StoreStubs(InnerStub(LocalStub(each)), LocalStub(each)) for store, each in stores.items()}
     yield Client.local(LocalStub(pd), stubs, options=options, pace=cluster.time.pace)
 
 

@@ -12,9 +12,11 @@ from typing import Any
 
 import grpc
 from client_fakes import FakeCluster, FakePd, World, until
+from client_shared_way import InnerStub
 
 from rutile_kv.client.client import Client
 from rutile_kv.client.cluster import ClientOptions
+from rutile_kv.client.connections import StoreStubs
 from rutile_kv.engine.api import Modify, Reader
 from rutile_kv.engine.memory import MemoryEngine
 from rutile_kv.env.rpc import LocalStub
@@ -116,8 +118,8 @@ def service_of(kv: SharedKv, store_id: int) -> StoreService:
 
 
 @asynccontextmanager
-async def real_world(seed: int, clients: int) -> AsyncIterator[list[World]]:
-    """Several clients of one such cluster, over LocalStubs."""
+async def real_world(seed: int, clients: int, *, shared: bool = False) -> AsyncIterator[list[World]]:
+    """Several clients of one such cluster, over LocalStubs; `shared`: on which small requests travel together."""
     cluster, dice = FakeCluster(), random.Random(seed)
     kv = SharedKv(cluster)
     pd = FakePd(cluster)
@@ -126,7 +128,7 @@ async def real_world(seed: int, clients: int) -> AsyncIterator[list[World]]:
         stubs[store_id] = LocalStub(Unreliable(store_id, service_of(kv, store_id), cluster, dice))
     options = ClientOptions(write_budget_s=3.0, read_budget_s=30.0, find_out_budget_s=2.0)
     made = [
-        World(cluster, pd, Client.local(LocalStub(pd), stubs, options=options, pace=cluster.time.pace))
+        World(cluster, pd, Client.local(LocalStub(pd), _ways(stubs, shared), options=options, pace=cluster.time.pace))
         for _ in range(clients)
     ]
     try:
@@ -137,3 +139,7 @@ async def real_world(seed: int, clients: int) -> AsyncIterator[list[World]]:
         await kv.scheduler.close()
         kv.engine.close()
         await until(lambda: asyncio.all_tasks() == {asyncio.current_task()})
+
+
+def _ways(stubs: dict[int, LocalStub], shared: bool) -> dict[int, StoreStubs]:
+    return {store: StoreStubs(InnerStub(stub) if shared else stub, stub) for store, stub in stubs.items()}

@@ -1,4 +1,5 @@
-"""The client against a cluster that exists only in a dict: over LocalStubs, and over gRPC on the loopback."""
+"""The client against a cluster that exists only in a dict: over LocalStubs, over LocalStubs whose
+small requests travel together, and over gRPC on the loopback."""
 
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 sys.path.append(str(Path(__file__).parent))
 
 
-@pytest.fixture(params=["local", "grpc"])
+@pytest.fixture(params=["local", "shared", "grpc"])
 def transport(request: pytest.FixtureRequest) -> str:
-    """Every test that asks for it runs on both."""
+    """Every test that asks for it runs on each."""
     return str(request.param)

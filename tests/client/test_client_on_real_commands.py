@@ -57,7 +57,7 @@ async def transfer(world: World, dice: random.Random, ledger: dict[bytes, int]) 
 @pytest.mark.parametrize("seed", range(8))
 def test_transfers_are_all_or_nothing(seed: int) -> None:
     async def main() -> None:
-        async with real_world(seed, clients=3) as worlds:
+        async with real_world(seed, clients=3, shared=seed % 2 == 1) as worlds:
             await fund(worlds[0])
             ledger: dict[bytes, int] = {}
 
@@ -86,7 +86,7 @@ def test_clients_that_die_in_the_middle_leave_nothing_half_done(seed: int) -> No
     """Commits are cut off at any point, their client with them; the others see all of one or nothing."""
 
     async def main() -> None:
-        async with real_world(seed, clients=2) as worlds:
+        async with real_world(seed, clients=2, shared=seed % 2 == 1) as worlds:
             await fund(worlds[0])
             dice = random.Random(seed)
             for _ in range(15):

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import enum
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Any
 
+from rutile_kv.client.arrivals import Arrivals
 from rutile_kv.client.backoff import Backoff
 from rutile_kv.client.cluster import Cluster
+from rutile_kv.client.leader_watch import FIRST_LOOK_S
 from rutile_kv.client.parallel import run_bounded
 from rutile_kv.client.region_cache import CachedRegion
+from rutile_kv.client.reply import Reply
 from rutile_kv.client.sender import Missed
 from rutile_proto.values import valueclass
 
@@ -31,8 +36,49 @@ class Batch:
 SizeOf = Callable[[bytes], int]
 """Bytes that a key brings into a request."""
 
-Act = Callable[[Batch, Backoff], Awaitable[Missed | None]]
-"""Sends one batch; None when its work is done, `Missed` when it must be cut anew and sent again."""
+MAX_TOGETHER = 64
+"""Batches whose requests leave in one turn, before any has been answered: such small ones are 2 MiB at most."""
+
+
+class Again(enum.Enum):
+    """What may become of a batch besides being done and being missed."""
+
+    SAME = enum.auto()
+    """What was in its way is gone: ask again."""
+
+
+@valueclass
+class Errand:
+    """What is to be done at a transaction's keys, batch by batch."""
+
+    method: str
+    ask: Callable[[Batch], Any]
+    """The request for a batch, which leaves now."""
+    is_refusal: Callable[[Any], bool]
+    """Whether an answer, without a region error, tells of keys at which it could not be done."""
+    hear: Callable[[Batch, Any, Any, Backoff], Awaitable[Missed | Again | None]]
+    """Takes the answer or `Missed` to a batch's request. None when its work is done, `Missed` when it must be cut anew
+    and sent again. Waits, and raises, only if the answer is a refusal."""
+
+
+def has_errors(answer: Any) -> bool:
+    """`Errand.is_refusal` for answers with a list of them."""
+    return bool(answer.errors)
+
+
+def has_error(answer: Any) -> bool:
+    """The same for answers with room for one."""
+    return bool(answer.HasField("error"))
+
+
+@valueclass
+class _Begun:
+    """A batch, and its request if that has been made: what comes back for it if it has left, and when it did."""
+
+    batch: Batch
+    request: Any = None
+    reply: Reply | None = None
+    left_s: float = 0.0
 
 
 async def cut(cluster: Cluster, keys: Sequence[bytes], size_of: SizeOf, backoff: Backoff) -> list[Batch]:
@@ -65,30 +111,83 @@ async def send_all(
     cluster: Cluster,
     keys: Sequence[bytes],
     size_of: SizeOf,
-    act: Act,
+    errand: Errand,
     backoff: Backoff,
     *,
     budget_each: bool = False,
 ) -> None:
-    """Do `act` for all keys: batches in parallel, each again, cut by the regions as they are then, until it is done.
+    """Do the errand for all keys: batches in parallel, each again, cut by the regions as they are then, until it is
+    done. Small requests leave and are awaited together (`arrivals`); each that is not simply done goes on by itself.
 
     All of it within the budget; with `budget_each` every batch has that much from when its turn comes, so that there
     may be any number of them.
     """
     batches = await cut(cluster, keys, size_of, backoff)
+    if len(batches) <= MAX_TOGETHER:
+        begun = [_begin(cluster, batch, errand) for batch in batches]
+    else:
+        begun = [_Begun(batch) for batch in batches]
     branch = backoff.renewed if budget_each else backoff.fork
-    jobs = [lambda batch=batch: _send_one(cluster, batch, size_of, act, branch()) for batch in batches]
-    if jobs:
-        await run_bounded(jobs, cluster.options.parallel_rpcs)
+    try:
+        left = await _settle(cluster, begun, errand, backoff)
+        jobs = [lambda each=each: _carry_on(cluster, each, size_of, errand, branch()) for each in left]
+        if jobs:
+            await run_bounded(jobs, cluster.options.parallel_rpcs)
+    finally:
+        for each in begun:
+            if each.reply is not None:
+                each.reply.forget()
 
 
-async def _send_one(cluster: Cluster, batch: Batch, size_of: SizeOf, act: Act, backoff: Backoff) -> None:
-    left = deque([batch])
-    while left:
-        missed = await act(left[0], backoff)
-        if missed is None:
-            left.popleft()
+def _begin(cluster: Cluster, batch: Batch, errand: Errand) -> _Begun:
+    if not cluster.sender.shares(batch.region):
+        return _Begun(batch)
+    request = errand.ask(batch)
+    return _Begun(
+        batch, request, cluster.sender.begin(batch.region, errand.method, request), cluster.pace.clock.monotonic()
+    )
+
+
+async def _settle(cluster: Cluster, begun: Sequence[_Begun], errand: Errand, backoff: Backoff) -> Sequence[_Begun]:
+    """Wait for what has left, and take the plain answers; the others, and what has not left."""
+    replies = [each.reply for each in begun if each.reply is not None]
+    if not replies:
+        return begun
+    arrivals = Arrivals(replies, errand.is_refusal)
+    await arrivals.wait(FIRST_LOOK_S)
+    left = []
+    for each in begun:
+        if each.reply is None or not arrivals.is_plain(each.reply):
+            left.append(each)
             continue
-        await missed.wait(backoff)
-        again = await cut(cluster, left.popleft().keys, size_of, backoff)
-        left.extendleft(reversed(again))
+        cluster.sender.accept(each.batch.region)
+        outcome = await errand.hear(each.batch, each.request, each.reply.answer, backoff)
+        assert outcome is None, f"an answer that is no refusal has to end the errand: {errand.method}"
+    return left
+
+
+async def _carry_on(cluster: Cluster, begun: _Begun, size_of: SizeOf, errand: Errand, backoff: Backoff) -> None:
+    """Repeat until it is done."""
+    left, outcome = deque([begun]), await _ask(cluster, begun, errand, backoff)
+    while True:
+        if outcome is None:
+            left.popleft()
+        elif isinstance(outcome, Missed):
+            await outcome.wait(backoff)
+            again = await cut(cluster, left.popleft().batch.keys, size_of, backoff)
+            left.extendleft(_Begun(batch) for batch in reversed(again))
+        if not left:
+            return
+        outcome = await _ask(cluster, _Begun(left[0].batch), errand, backoff)
+
+
+async def _ask(cluster: Cluster, begun: _Begun, errand: Errand, backoff: Backoff) -> Missed | Again | None:
+    """One try, or the rest of the one that has begun."""
+    region = begun.batch.region
+    request = errand.ask(begun.batch) if begun.request is None else begun.request
+    if begun.reply is None:
+        answer = await cluster.sender.send(region, errand.method, request, backoff)
+    else:
+        waited_s = cluster.pace.clock.monotonic() - begun.left_s
+        answer = await cluster.sender.finish(region, errand.method, request, begun.reply, backoff, waited_s)
+    return await errand.hear(begun.batch, request, answer, backoff)

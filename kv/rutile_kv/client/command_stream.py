@@ -21,7 +21,8 @@ from typing import Any
 import grpc
 
 from rutile_kv.client.calls import Stub, answer_of
-from rutile_kv.client.command_way import CommandFailed, CommandWay, FramesNotSpoken, FrameWay, StreamWay
+from rutile_kv.client.command_way import CommandWay, FramesNotSpoken, FrameWay, StreamWay
+from rutile_kv.client.reply import CommandFailed, Reply
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +71,13 @@ class CommandStub:
         """Where the store takes frames now: the next way goes there."""
         self._peer_address = peer_address
 
+    def send(self, name: str, request: Any) -> Reply | None:
+        """Have a method's request leave on the way, without waiting; None if it does not go there."""
+        command = COMMANDS.get(name)
+        if command is None or not self._is_served or request.ByteSize() > MAX_COMMAND_BYTES:
+            return None
+        return self._open_way().send(command, request)
+
     async def close(self) -> None:
         """End the way; what is on it fails."""
         way, self._way = self._way, None
@@ -80,12 +88,12 @@ class CommandStub:
         async def call(request: Any, *, timeout: float | None = None) -> Any:  # noqa: ASYNC109 gRPC's
             while self._is_served and request.ByteSize() <= MAX_COMMAND_BYTES:
                 try:
-                    return await self._open_way().ask(command, request, timeout)
+                    return await self._open_way().send(command, request).wait(timeout)
                 except FramesNotSpoken as error:
                     log.warning("asking by gRPC from now on: %s", error.details())
                     self._peer_address = ""
                 except grpc.RpcError as error:
-                    if error.code() is not grpc.StatusCode.UNIMPLEMENTED or isinstance(error, CommandFailed):
+                    if not is_unserved(error):
                         raise
                     self._is_served = False
             return await answer_of(method(request, timeout=timeout))
@@ -99,3 +107,10 @@ class CommandStub:
             else:
                 self._way = StreamWay(self._stub)
         return self._way
+
+
+def is_unserved(error: grpc.RpcError) -> bool:
+    """Whether a request met no store that serves this way: it was not executed, and can go another."""
+    if isinstance(error, CommandFailed):
+        return isinstance(error, FramesNotSpoken)
+    return error.code() is grpc.StatusCode.UNIMPLEMENTED

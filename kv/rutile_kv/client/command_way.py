@@ -9,6 +9,7 @@ from __future__ import annotations
 import abc
 import asyncio
 import logging
+from functools import partial
 from itertools import count
 from typing import Any, cast
 
@@ -16,9 +17,9 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from rutile_kv.client.calls import CallDropped, Stub
+from rutile_kv.client.reply import CommandFailed, Reply
 from rutile_kv.env.frames import FrameError, frame, keep_alive, take_frames
 from rutile_proto import tikvpb_pb2 as tikvpb
-from rutile_proto.wire_status import status_in
 
 log = logging.getLogger(__name__)
 
@@ -26,25 +27,7 @@ MAX_COMMANDS = 128
 """Commands in one message."""
 DIAL_SECONDS = 5.0
 """How long connecting may take."""
-_CODES = {code.name: code for code in grpc.StatusCode}
 _UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
-
-
-class CommandFailed(grpc.RpcError):  # type: ignore[misc]
-    """A command that ended as a call with this status would have."""
-
-    def __init__(self, code: grpc.StatusCode, details: str) -> None:
-        super().__init__(f"{code.name}: {details}")
-        self._code = code
-        self._details = details
-
-    def code(self) -> grpc.StatusCode:
-        """The status."""
-        return self._code
-
-    def details(self) -> str:
-        """The text with it."""
-        return self._details
 
 
 class FramesNotSpoken(CommandFailed):
@@ -58,26 +41,16 @@ class CommandWay(abc.ABC):
         self.is_over = False
         self._ids = count(1)
         self._leaving: list[tuple[int, str, Any]] = []
-        self._open: dict[int, asyncio.Future[Any]] = {}
+        self._open: dict[int, Reply] = {}
 
-    async def ask(self, command: str, request: Any, timeout_s: float | None) -> Any:
-        """The command's answer. grpc.RpcError: the way's if it breaks, DEADLINE_EXCEEDED, or the command's own."""
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Any] = loop.create_future()
+    def send(self, command: str, request: Any) -> Reply:
+        """Have a request leave with the others of this turn; what will come back for it."""
         request_id = next(self._ids)
-        self._open[request_id] = answer
+        reply = Reply(command, partial(self._open.pop, request_id, None))
+        self._open[request_id] = reply
         self._leaving.append((request_id, command, request))
         self._wake()
-        timer = None if timeout_s is None else loop.call_later(timeout_s, _expire, answer)
-        try:
-            response = getattr(await answer, command)
-        finally:
-            self._open.pop(request_id, None)
-            if timer is not None:
-                timer.cancel()
-        if (status := status_in(response)) is not None:
-            raise CommandFailed(_CODES[status[0]], status[1])
-        return response
+        return reply
 
     @abc.abstractmethod
     async def close(self) -> None:
@@ -97,20 +70,15 @@ class CommandWay(abc.ABC):
 
     def _deliver(self, message: tikvpb.BatchCommandsResponse) -> None:
         for request_id, response in zip(message.request_ids, message.responses, strict=True):
-            answer = self._open.get(request_id)
-            if answer is not None and not answer.done():
-                answer.set_result(response)
+            reply = self._open.pop(request_id, None)
+            if reply is not None:
+                reply.deliver(response)
 
     def _break(self, error: grpc.RpcError) -> None:
         self.is_over = True
-        for answer in self._open.values():
-            if not answer.done():
-                answer.set_exception(error)
-
-
-def _expire(answer: asyncio.Future[Any]) -> None:
-    if not answer.done():
-        answer.set_exception(CommandFailed(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded"))
+        replies, self._open = self._open, {}
+        for reply in replies.values():
+            reply.fail(error)
 
 
 class StreamWay(CommandWay):

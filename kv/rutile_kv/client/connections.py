@@ -48,6 +48,9 @@ class StoreConnections(Protocol):
     def prompt(self, store_id: int) -> PromptReads | None:
         """The store itself, if it is in this process and answers without an await."""
 
+    def shared(self, store_id: int) -> CommandStub | None:
+        """The stub on whose way a request can leave without an await; None if it has to be found first, or is none."""
+
     def doubt(self, store_id: int) -> None:
         """A request to the store failed on the way: find out whether its address has changed before the next one."""
 
@@ -73,6 +76,11 @@ class LocalStores:
         found: Any = self._stubs.get(store_id)
         stub = found.tikv if isinstance(found, StoreStubs) else found
         return stub.prompt if isinstance(stub, LocalStub) else None
+
+    def shared(self, store_id: int) -> CommandStub | None:
+        """Only if the mapping has such a stub."""
+        found: Any = self._stubs.get(store_id)
+        return found.tikv if isinstance(found, StoreStubs) and isinstance(found.tikv, CommandStub) else None
 
     def doubt(self, store_id: int) -> None:
         """Local stubs have no address that could change."""
@@ -110,6 +118,10 @@ class GrpcStores:
     def prompt(self, store_id: int) -> PromptReads | None:
         """None: every answer comes over a wire."""
         return None
+
+    def shared(self, store_id: int) -> CommandStub | None:
+        known = self._channels.get(store_id)
+        return None if known is None or known.doubted else known.stubs.tikv
 
     def doubt(self, store_id: int) -> None:
         if (known := self._channels.get(store_id)) is not None:

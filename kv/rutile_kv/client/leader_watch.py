@@ -40,9 +40,10 @@ class LeaderWatch:
         self._pace = pace
         self._looks: dict[int, asyncio.Task[RegionInfo | None]] = {}
 
-    def over(self, region: CachedRegion) -> Impatience:
-        """`async with`: its body is ended by TimeoutError once another peer than `region.leader` leads the region."""
-        return Impatience(self, region)
+    def over(self, region: CachedRegion, waited_s: float = 0.0) -> Impatience:
+        """`async with`: its body is ended by TimeoutError once another peer than `region.leader` leads the region.
+        `waited_s`: how long the answer has been waited for already."""
+        return Impatience(self, region, max(0.0, FIRST_LOOK_S - waited_s))
 
     async def until_moved(self, region: CachedRegion) -> None:
         """Returns when another peer leads; the cache knows it then. Begin after `FIRST_LOOK_S`."""
@@ -75,9 +76,10 @@ class LeaderWatch:
 class Impatience:
     """See `LeaderWatch.over`. Costs a timer as long as the answer comes in time."""
 
-    __slots__ = ("_region", "_task", "_timeout", "_timer", "_watch")
+    __slots__ = ("_first_look_s", "_region", "_task", "_timeout", "_timer", "_watch")
 
-    def __init__(self, watch: LeaderWatch, region: CachedRegion) -> None:
+    def __init__(self, watch: LeaderWatch, region: CachedRegion, first_look_s: float) -> None:
+        self._first_look_s = first_look_s
         self._watch = watch
         self._region = region
         self._task: asyncio.Task[None] | None = None
@@ -85,7 +87,7 @@ class Impatience:
     async def __aenter__(self) -> None:
         self._timeout = asyncio.timeout(None)
         await self._timeout.__aenter__()
-        self._timer = asyncio.get_running_loop().call_later(FIRST_LOOK_S, self._begin)
+        self._timer = asyncio.get_running_loop().call_later(self._first_look_s, self._begin)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

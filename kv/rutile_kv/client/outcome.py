@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rutile_kv.client.backoff import Backoff
-from rutile_kv.client.batches import Batch, send_all
+from rutile_kv.client.batches import Batch, Errand, has_error, send_all
 from rutile_kv.client.cluster import Cluster
 from rutile_kv.client.sender import Missed
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
@@ -53,13 +53,17 @@ async def committed_at(cluster: Cluster, primary: bytes, start_ts: int) -> int:
 async def roll_back(cluster: Cluster, start_ts: int, keys: Sequence[bytes]) -> None:
     """Give the transaction up on `keys`. Raises RutileError if a store was out of reach, or it is committed."""
 
-    async def act(batch: Batch, backoff: Backoff) -> Missed | None:
-        request = kvrpcpb.BatchRollbackRequest(context=batch.region.context(), start_version=start_ts, keys=batch.keys)
-        answer = await cluster.sender.send(batch.region, "KvBatchRollback", request, backoff)
+    def ask(batch: Batch) -> kvrpcpb.BatchRollbackRequest:
+        return kvrpcpb.BatchRollbackRequest(context=batch.region.context(), start_version=start_ts, keys=batch.keys)
+
+    async def hear(
+        batch: Batch, request: kvrpcpb.BatchRollbackRequest, answer: kvrpcpb.BatchRollbackResponse | Missed, _: Backoff
+    ) -> Missed | None:
         if isinstance(answer, Missed):
             return answer
         if answer.HasField("error"):
             raise key_error_from_pb(answer.error)
         return None
 
-    await send_all(cluster, keys, len, act, cluster.write_backoff("roll back"), budget_each=True)
+    errand = Errand("KvBatchRollback", ask, has_error, hear)
+    await send_all(cluster, keys, len, errand, cluster.write_backoff("roll back"), budget_each=True)

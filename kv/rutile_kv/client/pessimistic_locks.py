@@ -20,7 +20,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 
 from rutile_kv.client.backoff import Backoff
-from rutile_kv.client.batches import Batch, cut, send_all
+from rutile_kv.client.batches import Again, Batch, Errand, cut, has_errors, send_all
 from rutile_kv.client.cluster import Cluster
 from rutile_kv.client.heartbeat import MAX_TTL_MS
 from rutile_kv.client.sender import Missed
@@ -116,7 +116,8 @@ class PessimisticLocks:
             self.held.pop(key, None)
             del self._touched[key]
         try:
-            await send_all(self._cluster, gone, len, self._release_batch, self._cluster.write_backoff("release locks"))
+            errand = Errand("KVPessimisticRollback", self._release_request, has_errors, self._released)
+            await send_all(self._cluster, gone, len, errand, self._cluster.write_backoff("release locks"))
         except RutileError:
             return
 
@@ -162,31 +163,37 @@ class PessimisticLocks:
 
     async def _lock(self, keys: Sequence[bytes], wish: _Wish, backoff: Backoff) -> None:
         """The primary and its region first, if there is none yet: the other locks point to it."""
-
-        async def act(batch: Batch, backoff: Backoff) -> Missed | None:
-            return await self._lock_batch(batch, wish, backoff)
-
+        errand = self._errand(wish)
         rest = keys
         if not self.primary:
             self.primary = keys[0]
             head = len((await cut(self._cluster, keys, len, backoff))[0].keys)
             rest = keys[head:]
-            await send_all(self._cluster, keys[:head], len, act, backoff)
+            await send_all(self._cluster, keys[:head], len, errand, backoff)
             self._heart = self._cluster.hearts.start(self.primary, self._start_ts, self._age_ms)
-        await send_all(self._cluster, rest, len, act, backoff)
+        await send_all(self._cluster, rest, len, errand, backoff)
 
-    async def _lock_batch(self, batch: Batch, wish: _Wish, backoff: Backoff) -> Missed | None:
-        self._touched.update(dict.fromkeys(batch.keys))
-        while True:
-            request = self._request(batch, wish)
-            answer = await self._cluster.sender.send(batch.region, "KvPessimisticLock", request, backoff)
+    def _errand(self, wish: _Wish) -> Errand:
+        def ask(batch: Batch) -> kvrpcpb.PessimisticLockRequest:
+            self._touched.update(dict.fromkeys(batch.keys))
+            return self._request(batch, wish)
+
+        async def hear(
+            batch: Batch,
+            request: kvrpcpb.PessimisticLockRequest,
+            answer: kvrpcpb.PessimisticLockResponse | Missed,
+            backoff: Backoff,
+        ) -> Missed | Again | None:
             if isinstance(answer, Missed):
                 return answer
-            if not answer.errors:
-                self.requests += 1
-                self._note(batch.keys, request.for_update_ts, answer, wish)
-                return None
-            await self._overcome(key_error_from_pb(answer.errors[0]), wish, backoff)
+            if answer.errors:
+                await self._overcome(key_error_from_pb(answer.errors[0]), wish, backoff)
+                return Again.SAME
+            self.requests += 1
+            self._note(batch.keys, request.for_update_ts, answer, wish)
+            return None
+
+        return Errand("KvPessimisticLock", ask, has_errors, hear)
 
     async def _overcome(self, error: TxnError, wish: _Wish, backoff: Backoff) -> None:
         """Do what makes another try worth while; raise `error` if nothing does."""
@@ -233,14 +240,21 @@ class PessimisticLocks:
         await self.stop_heart()
         self.primary = b""
 
-    async def _release_batch(self, batch: Batch, backoff: Backoff) -> Missed | None:
-        request = kvrpcpb.PessimisticRollbackRequest(
+    def _release_request(self, batch: Batch) -> kvrpcpb.PessimisticRollbackRequest:
+        return kvrpcpb.PessimisticRollbackRequest(
             context=batch.region.context(),
             start_version=self._start_ts,
             for_update_ts=self.for_update_ts,
             keys=batch.keys,
         )
-        answer = await self._cluster.sender.send(batch.region, "KVPessimisticRollback", request, backoff)
+
+    async def _released(
+        self,
+        batch: Batch,
+        request: kvrpcpb.PessimisticRollbackRequest,
+        answer: kvrpcpb.PessimisticRollbackResponse | Missed,
+        backoff: Backoff,
+    ) -> Missed | None:
         if isinstance(answer, Missed):
             return answer
         for error in answer.errors:

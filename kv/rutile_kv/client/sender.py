@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Any, Literal, TypeAlias
 
 import grpc
 
 from rutile_kv.client.backoff import LEADER_MOVED, NOT_READY, STORE_UNREACHABLE, Backoff, BackoffKind
 from rutile_kv.client.calls import Stub, answer_of, kind_of
+from rutile_kv.client.command_stream import is_unserved
 from rutile_kv.client.connections import StoreConnections, StoreGone
 from rutile_kv.client.leader_watch import LeaderWatch, LedElsewhere
 from rutile_kv.client.region_cache import CachedRegion, RegionCache
 from rutile_kv.client.region_errors import correct
+from rutile_kv.client.reply import Reply
 from rutile_proto import errorpb_pb2 as errorpb
 from rutile_proto.errors import ServerIsBusy, StoreNotMatch, UndeterminedResult
 from rutile_proto.values import valueclass
@@ -54,13 +57,43 @@ class RegionSender:
         """
         try:
             stub = await self.stub(region.leader.store_id, backoff, service)
-            async with self._watch.over(region):
-                answer = await answer_of(getattr(stub, method)(request, timeout=backoff.clip(CALL_TIMEOUT_S)))
-        except TimeoutError:
-            return Missed(LedElsewhere(f"store {region.leader.store_id} does not answer"), True, LEADER_MOVED)
         except StoreGone as error:
             self._regions.try_next_peer(region)
             return Missed(error, False, STORE_UNREACHABLE)
+        call = getattr(stub, method)(request, timeout=backoff.clip(CALL_TIMEOUT_S))
+        return await self._heard(region, answer_of(call), 0.0)
+
+    def shares(self, region: CachedRegion) -> bool:
+        """Whether requests to the region's leader share a way that is known."""
+        return self._stores.shared(region.leader.store_id) is not None
+
+    def begin(self, region: CachedRegion, method: str, request: Any) -> Reply | None:
+        """Have a request leave now, with all others of this turn to its store; None if it has to go by `send`.
+
+        The reply is for `accept` if the answer is a plain one, and for `finish` otherwise.
+        """
+        stub = self._stores.shared(region.leader.store_id)
+        return None if stub is None else stub.send(method, request)
+
+    def accept(self, region: CachedRegion) -> None:
+        """The region's leader has answered a request that `begin` sent."""
+        self._regions.answered(region)
+
+    async def finish(
+        self, region: CachedRegion, method: str, request: Any, reply: Reply, backoff: Backoff, waited_s: float
+    ) -> Any | Missed:
+        """What `send` returns, and raises, for a request that `begin` sent `waited_s` seconds ago."""
+        try:
+            return await self._heard(region, _answer_of(reply, backoff.clip(CALL_TIMEOUT_S)), waited_s)
+        except _NotServed:
+            return await self.send(region, method, request, backoff)
+
+    async def _heard(self, region: CachedRegion, asking: Awaitable[Any], waited_s: float) -> Any | Missed:
+        try:
+            async with self._watch.over(region, waited_s):
+                answer = await asking
+        except TimeoutError:
+            return Missed(LedElsewhere(f"store {region.leader.store_id} does not answer"), True, LEADER_MOVED)
         except grpc.RpcError as error:
             return self.lost(region, error)
         if answer.HasField("region_error"):
@@ -95,3 +128,16 @@ class RegionSender:
             self.doubt(region.leader.store_id)
         at_least_ms = error.backoff_ms if isinstance(error, ServerIsBusy) else 0
         return Missed(error, False, kind, at_least_ms)
+
+
+class _NotServed(Exception):
+    """The store does not serve the way a request took."""
+
+
+async def _answer_of(reply: Reply, timeout_s: float) -> Any:
+    try:
+        return await answer_of(reply.wait(timeout_s))
+    except grpc.RpcError as error:
+        if is_unserved(error):
+            raise _NotServed from error
+        raise

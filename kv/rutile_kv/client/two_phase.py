@@ -32,7 +32,7 @@ from collections.abc import Callable, Sequence
 
 from rutile_kv.client.async_commit import AsyncCommit
 from rutile_kv.client.backoff import COMMIT_TS_BEHIND, Backoff
-from rutile_kv.client.batches import Batch, cut, pieces, send_all
+from rutile_kv.client.batches import Again, Batch, Errand, cut, has_errors, pieces, send_all
 from rutile_kv.client.cluster import Cluster
 from rutile_kv.client.heartbeat import keep_alive, lock_ttl_ms
 from rutile_kv.client.lock_resolver import lock_of
@@ -41,6 +41,7 @@ from rutile_kv.client.outcome import committed_at, find_out, roll_back
 from rutile_kv.client.parallel import cancel_all
 from rutile_kv.client.pessimistic_locks import PessimisticLocks
 from rutile_kv.client.prewrite_requests import CommitLimit, PrewriteRequests
+from rutile_kv.client.secondaries import commit_keys, commit_request
 from rutile_kv.client.sender import Missed
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto.errors import (
@@ -51,10 +52,20 @@ from rutile_proto.errors import (
 )
 from rutile_proto.keys import storage_key
 from rutile_proto.types import Timestamp
+from rutile_proto.values import valueclass
 from rutile_proto.wire_errors import key_error_from_pb
 
 MAX_BACKGROUND = 256
 """With more commits than this still being finished behind the callers' backs, the next caller waits for its own."""
+
+
+@valueclass
+class _Tried:
+    """A batch whose prewrite has left."""
+
+    keys: Sequence[bytes]
+    doubtful: bool
+    """Whether an earlier prewrite of it left and may have arrived."""
 
 
 class TwoPhaseCommit:
@@ -84,7 +95,8 @@ class TwoPhaseCommit:
         self._at_once = at_once
         self._async = AsyncCommit()
         self._min_commit_ts = start_ts + 1
-        self._may_be_locked: dict[bytes, Sequence[bytes]] = {}
+        self._may_be_locked: dict[bytes, _Tried] = {}
+        """Batches sent, by their first key."""
         self._one_phase = False
         self._one_phase_ts = 0
         self._one_phase_lost: BaseException | None = None
@@ -139,8 +151,9 @@ class TwoPhaseCommit:
             await cancel_all(hearts)
 
     async def _prewrite_keys(self, backoff: Backoff) -> None:
+        errand = Errand("KvPrewrite", self._prewrite_request, has_errors, self._prewritten)
         try:
-            await send_all(self._cluster, self._keys, self._requests.size_of, self._prewrite, backoff, budget_each=True)
+            await send_all(self._cluster, self._keys, self._requests.size_of, errand, backoff, budget_each=True)
         except RutileError as error:
             if self._one_phase_lost is None or isinstance(error, TxnError):
                 raise
@@ -148,34 +161,42 @@ class TwoPhaseCommit:
         if self._one_phase_lost is not None and not self._one_phase_ts:
             self._one_phase_ts = await committed_at(self._cluster, self._primary, self._start_ts)
 
-    async def _prewrite(self, batch: Batch, backoff: Backoff) -> Missed | None:
-        while True:
-            doubtful = batch.keys[0] in self._may_be_locked
-            self._may_be_locked[batch.keys[0]] = batch.keys
-            request = self._requests.of(
-                batch,
-                min_commit_ts=self._min_commit_ts,
-                one_phase=self._one_phase,
-                async_commit=self._async.wanted,
-            )
-            if request.use_async_commit:  # any prewrite may be the one that commits
-                self._undecided = self._async.sent(batch.keys)
-            answer = await self._cluster.sender.send(batch.region, "KvPrewrite", request, backoff)
-            done = answer if isinstance(answer, kvrpcpb.PrewriteResponse) and not answer.errors else None
-            if done is not None:
-                self._async.granted(done.min_commit_ts)
-            self._undecided = self._async.heard(batch.keys, answer)
-            if isinstance(answer, Missed) and answer.answer_lost:
-                self._one_phase_lost = answer.cause if request.try_one_pc else self._one_phase_lost
-                return answer
-            if done is not None:
-                self._one_phase_ts = done.one_pc_commit_ts
-                return None
-            if not doubtful:
-                del self._may_be_locked[batch.keys[0]]  # refused as a whole: nothing to roll back
-            if isinstance(answer, Missed):
-                return answer
-            await self._cluster.locks.resolve([lock_of(error) for error in answer.errors], 0, backoff)
+    def _prewrite_request(self, batch: Batch) -> kvrpcpb.PrewriteRequest:
+        first = batch.keys[0]
+        self._may_be_locked[first] = _Tried(batch.keys, first in self._may_be_locked)
+        request = self._requests.of(
+            batch,
+            min_commit_ts=self._min_commit_ts,
+            one_phase=self._one_phase,
+            async_commit=self._async.wanted,
+        )
+        if request.use_async_commit:  # any prewrite may be the one that commits
+            self._undecided = self._async.sent(batch.keys)
+        return request
+
+    async def _prewritten(
+        self,
+        batch: Batch,
+        request: kvrpcpb.PrewriteRequest,
+        answer: kvrpcpb.PrewriteResponse | Missed,
+        backoff: Backoff,
+    ) -> Missed | Again | None:
+        done = answer if isinstance(answer, kvrpcpb.PrewriteResponse) and not answer.errors else None
+        if done is not None:
+            self._async.granted(done.min_commit_ts)
+        self._undecided = self._async.heard(batch.keys, answer)
+        if isinstance(answer, Missed) and answer.answer_lost:
+            self._one_phase_lost = answer.cause if request.try_one_pc else self._one_phase_lost
+            return answer
+        if done is not None:
+            self._one_phase_ts = done.one_pc_commit_ts
+            return None
+        if not self._may_be_locked[batch.keys[0]].doubtful:
+            del self._may_be_locked[batch.keys[0]]  # refused as a whole: nothing to roll back
+        if isinstance(answer, Missed):
+            return answer
+        await self._cluster.locks.resolve([lock_of(error) for error in answer.errors], 0, backoff)
+        return Again.SAME
 
     def _start_heart(self) -> asyncio.Task[None]:
         every_ms = lock_ttl_ms(self._buffer.size_bytes, 0) / 2
@@ -218,13 +239,7 @@ class TwoPhaseCommit:
         return Batch(region, next(pieces(self._locked[bisect_left(self._locked, self._primary) : upto], len)))
 
     async def _commit_once(self, batch: Batch, commit_ts: int, backoff: Backoff) -> kvrpcpb.CommitResponse | Missed:
-        request = kvrpcpb.CommitRequest(
-            context=batch.region.context(),
-            start_version=self._start_ts,
-            keys=batch.keys,
-            commit_version=commit_ts,
-            primary_key=self._primary,
-        )
+        request = commit_request(batch, self._start_ts, self._primary, commit_ts)
         answer: kvrpcpb.CommitResponse | Missed = await self._cluster.sender.send(
             batch.region, "KvCommit", request, backoff
         )
@@ -271,26 +286,14 @@ class TwoPhaseCommit:
         rest = [*self._locked[: done.start], *self._locked[done.stop :]]
         if not rest:
             return
-        work = self._commit_keys(rest, commit_ts)
+        work = commit_keys(self._cluster, self._start_ts, self._primary, rest, commit_ts)
         task = self._cluster.background.start(work, f"secondaries of {self._start_ts}")
         if len(self._cluster.background) > MAX_BACKGROUND:
             await asyncio.wait([task])
 
-    async def _commit_keys(self, keys: Sequence[bytes], commit_ts: Timestamp) -> None:
-        async def act(batch: Batch, backoff: Backoff) -> Missed | None:
-            answer = await self._commit_once(batch, commit_ts, backoff)
-            if isinstance(answer, Missed):
-                return answer
-            if answer.HasField("error"):
-                raise key_error_from_pb(answer.error)
-            return None
-
-        backoff = self._cluster.write_backoff("commit secondaries")
-        await send_all(self._cluster, keys, len, act, backoff, budget_each=True)
-
     def _roll_back_later(self) -> None:
         locked = set(self._locked)
-        found = {key for batch in self._may_be_locked.values() for key in batch if key in locked}
+        found = {key for tried in self._may_be_locked.values() for key in tried.keys if key in locked}
         keys = sorted(found.union(self._pessimistic.touched() if self._pessimistic else ()))
         if keys:
             self._cluster.background.start(

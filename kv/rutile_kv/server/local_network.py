@@ -84,6 +84,10 @@ class LocalConnections:
         """Stores ask each other the ordinary way."""
         return None
 
+    def shared(self, store_id: int) -> None:
+        """They share no ways either."""
+        return None
+
     def doubt(self, store_id: int) -> None:
         """There is no address that could change."""
 
