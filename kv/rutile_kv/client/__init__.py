@@ -40,7 +40,8 @@ What always holds:
   cannot lose or double a row.
 * *Everything is bounded*: time by one budget per operation, requests by bytes and keys, concurrency by
   `ClientOptions.parallel_rpcs`, background commits by `two_phase.MAX_BACKGROUND`, caches by their own constants.
-* *No request per key where one per region will do.*
+* *No request per key where one per region will do*, and no task per request of a phase: those to all regions leave
+  together and are awaited together (`batches.send_all`, `arrivals`).
 * *Errors are of the tree in `rutile_proto.errors`*; a gRPC error never reaches the caller.
 
 A store that is cut off answers nothing and breaks nothing. `leader_watch.LeaderWatch` asks the placement driver who
