@@ -6,9 +6,9 @@
 
 Why each state gets along with its neighbours: a front end in `delete only` leaves no entry of a row it removes, so what
 the next state writes stays true; one in `write only` makes the entries of all it writes, so once all are there the
-entries of the older rows can be made, and nothing will be missing when the first one reads. Until then two rows may have one value of a unique index, one of them
-without an entry: whoever removes that one leaves the other's (`rutile.execution.unfinished_entries`), and the fill
-refuses the index if both are still there.
+entries of the older rows can be made, and nothing will be missing when the first one reads. Until then two rows may
+have one value of a unique index, one of them without an entry: whoever removes that one leaves the other's
+(`rutile.execution.unfinished_entries`), and the fill refuses the index if both are still there.
 
 Source: Online, Asynchronous Schema Change in F1 (VLDB 2013).
 """
