@@ -15,6 +15,7 @@ It knows nothing of Raft, MVCC or gRPC; `rutile_kv.server` feeds it the rows a r
     late_executor
     prepared                   cursors with a plan, for the same text over the same rows
     scan_sizes, filtered_scans how many rows conditions leave, told to DuckDB, which does not know it of Arrow tables
+    counted_joins              rows counted before they are joined, where many share a value
     encodings                  columns as DuckDB reads them fastest
     pruning                    which values the conditions leave of a scan's columns
     inputs                     relations that travel with a fragment: bounded, and checked before DuckDB sees them

@@ -76,7 +76,7 @@ def _places(tree: exp.Expr, scan_names: Sequence[str]) -> Iterator[_Place]:
             continue
         conditions = list(conjuncts(where.this))
         for table in _inner_tables(select):
-            mine = [each for each in conditions if _is_about(each, table.alias_or_name.lower())]
+            mine = [each for each in conditions if is_about(each, table.alias_or_name.lower())]
             if mine and table.name.lower() in names:
                 yield _Place(select, table, mine)
 
@@ -87,16 +87,16 @@ def _inner_tables(select: exp.Select) -> list[exp.Table]:
     if source is None or any(join.method or join.side in ("RIGHT", "FULL") for join in joins):
         return []
     inner = [join.this for join in joins if not join.side and join.kind in _REORDERED]
-    return [each for each in (source.this, *inner) if isinstance(each, exp.Table) and _is_bare(each)]
+    return [each for each in (source.this, *inner) if isinstance(each, exp.Table) and is_bare(each)]
 
 
-def _is_bare(table: exp.Table) -> bool:
+def is_bare(table: exp.Table) -> bool:
     alias = table.args.get("alias")
     extras = [part for part, value in table.args.items() if value and part not in ("this", "alias")]
     return not extras and not (alias is not None and alias.columns)
 
 
-def _is_about(condition: exp.Expr, alias: str) -> bool:
+def is_about(condition: exp.Expr, alias: str) -> bool:
     """Whether a condition is about one relation's columns only, and always has the same answer."""
     columns = list(condition.find_all(exp.Column))
     if not columns or any(column.table.lower() != alias for column in columns):

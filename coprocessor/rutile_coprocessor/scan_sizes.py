@@ -11,6 +11,9 @@ While rows are written to a table, each query has a source of its own, but all o
 (`scan_source.Live`). A row it has either counted once or was hidden then; so no source made of it has more rows that
 meet a condition than were counted, were hidden then, and have been added.
 
+Of its own tables it also knows how many different values a column has, and so counts rows before it joins them where
+many share a value. Of a scan these are counted here once, about, and the text is written so (`counted_joins`).
+
 Never for nothing: a text that runs once is not looked at, and a source that is new is not counted. (Twin:
 tests/coprocessor/test_scan_sizes.py.)
 """
@@ -20,11 +23,12 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import duckdb
 
+from rutile_coprocessor.counted_joins import CountedJoin, counted_before, counted_joins
 from rutile_coprocessor.filtered_scans import FilteredScan, filtered_scans, with_limits
 from rutile_coprocessor.scan_source import ScanSource
 
@@ -32,6 +36,8 @@ FEW_ROWS = 100_000
 """More rows than that do not go through a limit."""
 WORTH_SHARE = 0.15
 """What conditions leave, at most, to be worth telling: DuckDB expects 0.2."""
+WORTH_REPEATS = 4
+"""So many rows of a value on average make it worth counting them before they are joined (`counted_joins`)."""
 LARGE_ROWS = 50_000
 """A statement that reads no source of so many rows is fast in any order."""
 MAX_TEXTS = 1_024
@@ -72,7 +78,25 @@ class ScanSizes:
         limits = tuple(self._limit(cursor, place, by_name[place.scan.lower()]) for place in places)
         known = {place.scan: limit for place, limit in zip(places, limits, strict=True) if limit is not None}
         note = "filtered to " + ", ".join(f"{limit} of {scan}" for scan, limit in known.items())
-        return Told(with_limits(text, names, limits), note) if known else Told(text)
+        told = Told(with_limits(text, names, limits), note) if known else Told(text)
+        return self._counted_before(told, cursor, names, by_name)
+
+    def _counted_before(
+        self, told: Told, cursor: duckdb.DuckDBPyConnection, names: tuple[str, ...], by_name: Mapping[str, ScanSource]
+    ) -> Told:
+        """Rows that many others of their scan share a value with are counted before they are joined."""
+        joins = counted_joins(told.text, names)
+        chosen = tuple(self._repeats(cursor, join, by_name[join.scan.lower()]) for join in joins)
+        if not any(chosen):
+            return told
+        scans = ", ".join(join.scan for join, is_chosen in zip(joins, chosen, strict=True) if is_chosen)
+        note = ", ".join(filter(None, (told.note, f"counted {scans} before joining")))
+        return Told(counted_before(told.text, names, chosen), note)
+
+    def _repeats(self, cursor: duckdb.DuckDBPyConnection, join: CountedJoin, source: ScanSource) -> bool:
+        """Whether so many rows have the same value that counting them first is worth it."""
+        values = self._remembered(source, join.distinct, lambda: _number(cursor, f"SELECT {join.distinct}"))
+        return values is not None and source.rows >= max(LARGE_ROWS, WORTH_REPEATS * values)
 
     def _is_worth_it(self, text: str, sources: Mapping[str, ScanSource]) -> bool:
         """Whether the text has run before, and reads something large."""
@@ -93,19 +117,24 @@ class ScanSizes:
 
     def _limit(self, cursor: duckdb.DuckDBPyConnection, place: FilteredScan, source: ScanSource) -> int | None:
         """The rows that are read in a place, if that is worth telling; at least one."""
+        count = self._remembered(source, place.rows, lambda: _counted(cursor, place, source))
+        if count is None or count > min(FEW_ROWS, WORTH_SHARE * source.rows):
+            return None
+        return max(count, 1) + _slack(source)
+
+    def _remembered(self, source: ScanSource, what: str, find: Callable[[], int | None]) -> int | None:
+        """What was found of a source, or is now; None too if the source is new."""
         with self._mutex:
             counts = self._counts.get(_lasting(source))
             if counts is None:
                 self._counts[_lasting(source)] = {}
                 return None
-        count = counts[place.rows] if place.rows in counts else _counted(cursor, place, source)
+        count = counts[what] if what in counts else find()
         with self._mutex:
-            counts[place.rows] = count
+            counts[what] = count
             if len(counts) > MAX_CONDITIONS:
                 del counts[next(iter(counts))]
-        if count is None or count > min(FEW_ROWS, WORTH_SHARE * source.rows):
-            return None
-        return max(count, 1) + _slack(source)
+        return count
 
 
 def _lasting(source: ScanSource) -> ScanSource:
@@ -121,10 +150,16 @@ def _slack(source: ScanSource) -> int:
 def _counted(cursor: duckdb.DuckDBPyConnection, place: FilteredScan, source: ScanSource) -> int | None:
     """How many rows are read there at most; None if that cannot be said: the query itself will tell why, if it comes to
     it."""
+    rows = _number(cursor, f"SELECT count(*) {place.rows}")
+    return None if rows is None else rows + (0 if source.live is None else source.live.hidden_rows)
+
+
+def _number(cursor: duckdb.DuckDBPyConnection, text: str) -> int | None:
+    """The one number a query gives, or None if it fails."""
     try:
-        [(rows,)] = cursor.execute(f"SELECT count(*) {place.rows}").fetchall()  # all: else the cursor stays busy
+        [(number,)] = cursor.execute(text).fetchall()  # all: else the cursor stays busy
     except duckdb.InterruptException:
         raise
     except duckdb.Error:
         return None
-    return int(rows) + (0 if source.live is None else source.live.hidden_rows)
+    return int(number)
