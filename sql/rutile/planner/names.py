@@ -56,6 +56,7 @@ def base_tables(expression: exp.Expr, database: str | None) -> dict[TableKey, ex
 def qualify_names(expression: exp.Expr, schemas: Mapping[TableKey, TableSchema], database: str | None) -> exp.Expr:
     """`expression` (changed in place) qualified. Raises 1052, 1054."""
     _keep_display_names(expression)
+    _select_nothing_to_exist(expression)
     with_row_ids = any(column.name == HIDDEN_HANDLE for column in expression.find_all(exp.Column))
     nested: dict[str, dict[str, object]] = {}
     for (owner, name), schema in schemas.items():
@@ -75,6 +76,21 @@ def qualify_names(expression: exp.Expr, schemas: Mapping[TableKey, TableSchema],
         raise _resolve_error(error, expression, schemas) from error
     except SqlglotError as error:
         raise syntax_error(str(error)) from error
+
+
+_EXISTS_ALL = frozenset({"kind", "expressions", "from_", "joins", "where", "limit"})
+"""What a SELECT may have for its columns to say nothing about whether there are rows."""
+
+
+def _select_nothing_to_exist(expression: exp.Expr) -> None:
+    """EXISTS (SELECT * ...) asks for rows, not for their columns: spelled out, the star would have all of them read."""
+    for exists in expression.find_all(exp.Exists):
+        select = exists.this
+        if not isinstance(select, exp.Select) or select.args.get("from_") is None:
+            continue
+        is_plain = all(part in _EXISTS_ALL for part, value in select.args.items() if value)
+        if is_plain and [type(item) for item in select.expressions] == [exp.Star]:
+            select.set("expressions", [exp.Literal.number(1)])
 
 
 def _keep_display_names(expression: exp.Expr) -> None:
