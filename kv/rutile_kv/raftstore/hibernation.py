@@ -105,10 +105,9 @@ class Hibernation:
 
     def take(self, message: raft_serverpb.RaftMessage, round_: Round) -> bool:
         """True if it is a message of this file, which is done with then. Only members talk to each other here."""
-        kind = message.extra_msg.type
         if message.region_id == NO_REGION:
             return True
-        if not message.HasField("extra_msg") or kind not in _KINDS:
+        if not message.HasField("extra_msg") or message.extra_msg.type not in _KINDS:
             return False
         peer = self._registry.peers.get(message.region_id)
         if peer is not None and peer.id == message.to_peer.id and find_peer(peer.region, message.from_peer.id):

@@ -27,6 +27,8 @@ class ProposingPeer:
     """The part of a `Peer` that Raft hears of."""
 
     def __init__(self, meta: metapb.Peer, storage: PeerStorage, config: StoreConfig, random: Randomness) -> None:
+        self.id = meta.id
+        self.region_id = storage.region.id
         self.storage = storage
         self.outbox = Outbox(meta, storage)
         self.node = RawNode(raft_config(meta.id, storage, config), storage, random)
@@ -46,16 +48,8 @@ class ProposingPeer:
         self.outbox.sender = meta
 
     @property
-    def id(self) -> int:
-        return self.meta.id
-
-    @property
     def region(self) -> metapb.Region:
         return self.storage.region
-
-    @property
-    def region_id(self) -> int:
-        return self.storage.region.id
 
     @property
     def is_initialised(self) -> bool:

@@ -83,11 +83,11 @@ class Gate:
         return peer is not None and peer.region.region_epoch.version < target.region_epoch.version
 
     def _is_current(self, message: raft_serverpb.RaftMessage, peer: Peer, round_: Round) -> bool:
-        region = peer.region
-        if message.to_peer.id > peer.id:
+        region, target_id = peer.region, message.to_peer.id
+        if target_id > peer.id:
             self.doomed[peer.region_id] = Doom(region.region_epoch)
             return False
-        stale_target = message.to_peer.id < peer.id
+        stale_target = target_id < peer.id
         stranger = peer.outbox.member(message.from_peer.id) is None
         stale_sender = stranger and is_epoch_stale(message.region_epoch, region.region_epoch)
         if stale_sender:
