@@ -32,8 +32,8 @@ class Config:
     """A leader that hears no majority steps down, and voters that hear a leader ignore candidates (thesis §6.2,
     §4.2.3)."""
     defer_commit_news: bool = False
-    """That entries are committed is told to followers with the next entries, or with the next tick, not by messages of
-    its own: half as many messages where proposals follow each other. `RawNode.announce_commit` tells it at once, and
+    """That entries are committed is told to followers with the next entries, or with the next heartbeat, not by
+    messages of its own: half as many where proposals follow each other. `RawNode.announce_commit` tells it at once, and
     so does a ReadIndex round."""
     lease_margin_ticks: int = 3
     """Off the election timeout when a lease is dated: two ticks because clocks tick in steps, the rest for drift."""

@@ -68,8 +68,6 @@ class Leader(RoleState):
         self._heartbeat_elapsed += 1
         self._quorum_elapsed += 1
         self.transfer.tick()
-        if config.defer_commit_news:
-            self.replication.gather_if_behind()
         if self._quorum_elapsed >= config.election_timeout_ticks:
             self._quorum_elapsed = 0
             if not self._hears_quorum():
@@ -189,6 +187,7 @@ class Leader(RoleState):
         for peer_id, progress in self.replication.progress.items():
             if peer_id != core.id:
                 commit = min(progress.match, core.log.committed)
+                progress.sent_commit = max(progress.sent_commit, commit)
                 core.messages.append(
                     Message(MessageKind.HEARTBEAT, peer_id, core.id, core.term, index=number, commit=commit)
                 )

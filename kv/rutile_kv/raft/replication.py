@@ -53,12 +53,6 @@ class Replication:
         """There is something new to tell."""
         self._gathered = True
 
-    def gather_if_behind(self) -> None:
-        """The same if there is a peer that could be told something it has not heard."""
-        others = (progress for peer_id, progress in self.progress.items() if peer_id != self._core.id)
-        if any(not progress.is_paused and self._lacks(progress) for progress in others):
-            self.gather()
-
     def has_work(self) -> bool:
         return self._gathered
 
