@@ -271,7 +271,7 @@ MUTATIONS = (
     Mutation("vote twice in a term", vote_twice, 0, 10),
     Mutation("vote for a candidate with a shorter log", vote_for_a_shorter_log, 0, 20),
     Mutation("commit an entry of an old term by counting", commit_an_old_term_by_counting, GOLDEN, 1),
-    Mutation("acknowledge before the sync", acknowledge_before_the_sync, 1, 40, replace(FORGETFUL, clients=5)),
+    Mutation("acknowledge before the sync", acknowledge_before_the_sync, 1, 40, replace(FORGETFUL, clients=4)),
     Mutation("trust an old lease", trust_an_old_lease, 1, 30, CUT_OFF),
     Mutation("confirm reads without asking", confirm_reads_without_asking, GOLDEN, 1),
     Mutation("date contacts by the ticks counted", date_contacts_by_ticks, 1, 60, STANDS, slow=True),
