@@ -54,7 +54,7 @@ async def roll_back(cluster: Cluster, start_ts: int, keys: Sequence[bytes]) -> N
     """Give the transaction up on `keys`. Raises RutileError if a store was out of reach, or it is committed."""
 
     def ask(batch: Batch) -> kvrpcpb.BatchRollbackRequest:
-        return kvrpcpb.BatchRollbackRequest(context=batch.region.context(), start_version=start_ts, keys=batch.keys)
+        return kvrpcpb.BatchRollbackRequest(context=batch.region.plain_context, start_version=start_ts, keys=batch.keys)
 
     async def hear(
         batch: Batch, request: kvrpcpb.BatchRollbackRequest, answer: kvrpcpb.BatchRollbackResponse | Missed, _: Backoff

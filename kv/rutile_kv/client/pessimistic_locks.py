@@ -209,7 +209,7 @@ class PessimisticLocks:
     def _request(self, batch: Batch, wish: _Wish) -> kvrpcpb.PessimisticLockRequest:
         first = len(self._touched) == len(batch.keys) and not self.held
         request = kvrpcpb.PessimisticLockRequest(
-            context=batch.region.context(),
+            context=batch.region.plain_context,
             primary_lock=self.primary,
             start_version=self._start_ts,
             lock_ttl=self._age_ms() + MAX_TTL_MS,
@@ -242,7 +242,7 @@ class PessimisticLocks:
 
     def _release_request(self, batch: Batch) -> kvrpcpb.PessimisticRollbackRequest:
         return kvrpcpb.PessimisticRollbackRequest(
-            context=batch.region.context(),
+            context=batch.region.plain_context,
             start_version=self._start_ts,
             for_update_ts=self.for_update_ts,
             keys=batch.keys,

@@ -63,7 +63,7 @@ class PrewriteRequests:
         """The request for a batch. With `one_phase`, if the batch is all there is, and with `async_commit`, it may be
         the one that commits."""
         request = kvrpcpb.PrewriteRequest(
-            context=batch.region.context(),
+            context=batch.region.plain_context,
             mutations=[self._mutation(key) for key in batch.keys],
             primary_lock=self.primary,
             start_version=self._start_ts,

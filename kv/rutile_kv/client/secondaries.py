@@ -15,7 +15,7 @@ from rutile_proto.wire_errors import key_error_from_pb
 def commit_request(batch: Batch, start_ts: int, primary: bytes, commit_ts: int) -> kvrpcpb.CommitRequest:
     """Turn the batch's locks into versions. With the primary in it, this is what decides."""
     return kvrpcpb.CommitRequest(
-        context=batch.region.context(),
+        context=batch.region.plain_context,
         start_version=start_ts,
         keys=batch.keys,
         commit_version=commit_ts,

@@ -44,12 +44,7 @@ from rutile_kv.client.prewrite_requests import CommitLimit, PrewriteRequests
 from rutile_kv.client.secondaries import commit_keys, commit_request
 from rutile_kv.client.sender import Missed
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
-from rutile_proto.errors import (
-    CommitTsExpired,
-    RutileError,
-    TxnError,
-    TxnLockNotFound,
-)
+from rutile_proto.errors import CommitTsExpired, RutileError, TxnError, TxnLockNotFound
 from rutile_proto.keys import storage_key
 from rutile_proto.types import Timestamp
 from rutile_proto.values import valueclass
