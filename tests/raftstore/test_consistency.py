@@ -7,6 +7,7 @@ from driver_world import World, put
 
 from rutile_kv.engine.api import CF_DEFAULT, CF_RAW
 from rutile_kv.engine.memory import MemoryEngine
+from rutile_kv.raftstore import local_keys
 from rutile_kv.raftstore.config import StoreConfig
 from rutile_kv.raftstore.consistency import Consistency, HashScan
 from rutile_kv.raftstore.events import CheckConsistency, HashComputed
@@ -183,6 +184,26 @@ def test_who_destroyed_data_beside_the_log_takes_no_part_for_a_while(new_cluster
     store = follower_of(cluster)
     damage(cluster, store, b"gone")
     cluster.machines[store].store.data_destroyed(b"", b"")
+    check(cluster)
+    assert len(cluster.hashes) == 2 and not cluster.alarms
+    cluster.tick(60)
+    check(cluster)
+    assert cluster.alarms
+
+
+def test_who_may_have_destroyed_data_before_a_kill_takes_no_part_for_a_while(new_cluster):
+    cluster = hashing(new_cluster(config=StoreConfig(consistency_pause_ticks=50, hibernate_after_ticks=0)).grow())
+    cluster.write((b"k", b"v"))
+    cluster.caught_up()
+    store = follower_of(cluster)
+    batch = cluster.machines[store].engine.batch()
+    batch.put("raft", local_keys.DATA_DESTROYED, b"")
+    cluster.machines[store].engine.write(batch)
+    damage(cluster, store, b"gone")
+    cluster.machines[store].engine.sync()
+    cluster.machines[store].crash()
+    cluster.machines[store].restart()
+    cluster.tick(5)
     check(cluster)
     assert len(cluster.hashes) == 2 and not cluster.alarms
     cluster.tick(60)

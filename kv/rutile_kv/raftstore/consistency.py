@@ -11,7 +11,8 @@ loudly. It goes on voting and storing the log, which is sound. Restarts do not h
 until the peer is removed. Its successor gets a snapshot.
 
 Data that is destroyed beside the log (dropped tables) goes at another moment on each store. So a peer that had that
-happen to it takes no part for a while.
+happen to it takes no part for a while, nor do those that are cut off from it; and where it ever happened, all peers
+take no part for as long after each start, since the last time may have been a moment before the store was killed.
 """
 
 from collections.abc import Iterator

@@ -8,6 +8,7 @@
     01 03 <region id> 01                    raft_serverpb.RegionLocalState: the region, and whether it is normal,
                                             being installed, about to merge, or a tombstone
     01 04 <region id>                       why the replica must not serve, as text (see `consistency`)
+    01 05                                   there if data was ever destroyed beside the log on this store; empty
 
 Numbers are eight bytes, big endian, so that a region's log is one range in index order. The layout is TiKV's (wire.md
 §8), without the `z` before data keys: here data lives in families of its own. A peer that waits for its first snapshot
@@ -28,6 +29,7 @@ STORE_IDENT = b"\x01\x01"
 _RAFT = b"\x01\x02"
 _REGION = b"\x01\x03"
 _REGION_STATES_END = _DAMAGE = b"\x01\x04"
+DATA_DESTROYED = b"\x01\x05"
 _LOG, _RAFT_STATE, _APPLY_STATE, _REGION_STATE = b"\x01", b"\x02", b"\x03", b"\x01"
 
 _ENTRY_HEADER = struct.Struct(">BQ")
@@ -59,10 +61,10 @@ def damage(region_id: int) -> bytes:
 
 
 def kind_of(key: bytes) -> tuple[str, int]:
-    """What is kept under a key ("ident", "log", "raft_state", "apply_state", "region_state" or "damage"), and of which
-    region. Raises EngineCorrupt for a key that is none of this family."""
-    if key == STORE_IDENT:
-        return "ident", 0
+    """What is kept under a key ("ident", "log", "raft_state", "apply_state", "region_state", "damage" or
+    "data_destroyed"), and of which region. Raises EngineCorrupt for a key that is none of this family."""
+    if key in _OF_THE_STORE:
+        return _OF_THE_STORE[key], 0
     family, region_id, kind = key[:2], int.from_bytes(key[2:10], "big"), key[10:11]
     found = _KINDS.get((family, kind))
     if found is None:
@@ -70,6 +72,7 @@ def kind_of(key: bytes) -> tuple[str, int]:
     return found, region_id
 
 
+_OF_THE_STORE = {STORE_IDENT: "ident", DATA_DESTROYED: "data_destroyed"}
 _KINDS = {
     (_RAFT, _LOG): "log",
     (_RAFT, _RAFT_STATE): "raft_state",
@@ -112,6 +115,11 @@ def load_region_state(reader: Reader, region_id: int) -> raft_serverpb.RegionLoc
 def load_damage(reader: Reader, region_id: int) -> str:
     """How a replica is known to differ from its leader's; empty if it is not."""
     return (reader.get(CF_RAFT, damage(region_id)) or b"").decode()
+
+
+def was_data_destroyed(reader: Reader) -> bool:
+    """Whether data was ever destroyed beside the log on this store."""
+    return reader.get(CF_RAFT, DATA_DESTROYED) is not None
 
 
 def load_raft_state(reader: Reader, region_id: int) -> raft_serverpb.RaftLocalState | None:

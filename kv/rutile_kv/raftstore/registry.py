@@ -67,6 +67,8 @@ class Registry:
         self.quota = SnapshotQuota(config.max_snapshots)
         self._random = random
         self._data_version = 0
+        self._first_comparison = 0
+        """The tick until when peers that were here before take no part in comparisons."""
 
     # --- coming -------------------------------------------------------------------------------------------------------
 
@@ -74,6 +76,8 @@ class Registry:
         """Bring back what the engine holds. A region whose snapshot was half installed gives up its data and its log,
         but not its vote, and waits for another one: nothing of the snapshot was acknowledged."""
         half_installed = []
+        if local_keys.was_data_destroyed(self.engine):  # perhaps a moment ago, and not yet by the others
+            self._first_comparison = self.config.consistency_pause_ticks
         for state in local_keys.scan_region_states(self.engine):
             if state.state == TOMBSTONE:
                 self.tombstones[state.region.id] = state
@@ -109,6 +113,7 @@ class Registry:
         storage.start_new(round_.batch)
         peer = self._add(meta, storage)
         peer.applier.stats = stats
+        peer.applier.consistency.paused_until_tick = parent.consistency.paused_until_tick
         self.regions.put(region)
         for observer in self.observers:
             observer.on_region_changed(region, before)
@@ -277,6 +282,7 @@ class Registry:
             self.merging[region.id] = None
         peer.applier.stats = RegionStats.estimate(self.engine, region)
         peer.applier.consistency.damage = local_keys.load_damage(self.engine, region.id)
+        peer.applier.consistency.paused_until_tick = self._first_comparison
         if peer.applier.consistency.damage:
             peer.node.abstain()
         self.regions.put(region)

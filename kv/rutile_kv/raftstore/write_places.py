@@ -76,6 +76,7 @@ _PUTS = {
     "raft_state": "hard_state",
     "apply_state": "apply",
     "damage": "damage",
+    "data_destroyed": "destroy_range",
 }
 
 

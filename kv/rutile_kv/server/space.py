@@ -11,7 +11,8 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from rutile_kv.engine.api import MVCC_CFS, Engine
+from rutile_kv.engine.api import CF_RAFT, MVCC_CFS, Engine
+from rutile_kv.raftstore import local_keys
 from rutile_kv.raftstore.store import Store
 
 
@@ -26,6 +27,7 @@ class Space:
     async def destroy_range(self, start: bytes, end: bytes) -> None:
         """Remove all transactional data of [start, end) (storage keys); durable on return. Raises StorageError."""
         batch = self._engine.batch()
+        batch.put(CF_RAFT, local_keys.DATA_DESTROYED, b"")
         for cf in MVCC_CFS:
             batch.delete_range(cf, start, end)
         self._engine.write(batch)
