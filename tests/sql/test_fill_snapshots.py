@@ -22,6 +22,9 @@ FILLS = (
     "ALTER TABLE t MODIFY a VARCHAR(5)",
 )
 
+MOST_ADDED = 300
+"""The store of these tests looks through all it has for each read."""
+
 
 @pytest.fixture(autouse=True)
 def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,9 +55,10 @@ def test_rows_written_meanwhile_are_not_filled(fill: str) -> None:
         await until(lambda: is_filling(database))
         added = 0
         while not statement.done():
-            await writer.execute(f"INSERT INTO t VALUES ({1_000 + added}, 1), ({-1 - added}, 1)")
+            if added < MOST_ADDED:
+                await writer.execute(f"INSERT INTO t VALUES ({1_000 + added}, 1), ({-1 - added}, 1)")
+                added += 1
             await asyncio.sleep(0)
-            added += 1
         await statement
         assert (added, (await last_job(database)).row_count) == (max(added, 5), 60)
         await session.execute("ADMIN CHECK TABLE t")
@@ -72,12 +76,12 @@ def test_another_owner_reads_at_the_same_timestamp_while_it_can(fill: str, colle
     async def run() -> None:
         store = FakeStore()
         first = await front_end(store)
-        session = await prepared(first, 60)
+        session = await prepared(first, 300)
         statement = asyncio.create_task(session.execute(fill))
         await until(lambda: is_filling(first))
         await first.ddl.close()
         left = await job_of(first)
-        assert left is not None and left.row_count < 60 and list(store.claims.values()) == [left.extra[READ_AT]]
+        assert left is not None and left.row_count < 300 and list(store.claims.values()) == [left.extra[READ_AT]]
         other = await first.session("test")
         await other.execute("UPDATE t SET a = a + 10 WHERE id % 3 = 0")
         await other.execute("DELETE FROM t WHERE id % 3 = 1")
