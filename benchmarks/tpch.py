@@ -3,10 +3,11 @@
 Prints rows/s of the import against DuckDB's CREATE TABLE AS; and, when all tables are analyzed and the stores have
 written what they keep of them for queries, each query cold (first run) and hot (best of three) against DuckDB hot. The
 answers of both are compared: one that differs ends the benchmark with an error.
-`--scale` is the scale factor. `--updates N` runs the hot queries once more while N rows a second are updated and
-inserted by transactions, and compares each answer with the row store's at the same timestamp. `--restart` kills all
-stores, starts them again side by side, and times when they serve and the first answers: with the mirror's files, with
-them after 20,000 rows were written behind them, and without them. `--data DIR` keeps files and cluster there, and
+`--scale` is the scale factor. `--updates N` runs the hot queries again, three times by turns with nobody writing and
+while N rows a second are updated and inserted by transactions, and compares each answer with the row store's at the
+same timestamp. `--restart` kills all stores, starts them again side by side, and times when they serve and the first
+answers: with the mirror's files, with them after 20,000 rows were written behind them, and without them.
+`--data DIR` keeps files and cluster there, and
 starts from what it finds.
 """
 
@@ -38,6 +39,9 @@ REWRITTEN_ROWS = 20_000
 REWRITTEN_A_TRANSACTION = 1_000
 FILES_S = 180.0
 """How long the mirrors' files are waited for."""
+ROUNDS = 3
+WRITTEN_BEFORE_S = 3.0
+"""How long the writers write before a round of theirs."""
 LOADED = "loaded"
 """An empty file beside a cluster that holds all the rows."""
 
@@ -137,19 +141,46 @@ def _print_memory(cluster: Playground) -> None:
 
 
 def _under_updates(
-    cluster: Playground, connection: rutile.Connection, rows_a_second: int, idle: dict[int, float]
+    cluster: Playground, connection: rutile.Connection, rows_a_second: int, before: dict[int, float]
 ) -> None:
-    print(f"under {rows_a_second} rows/s updated and inserted: query, hot s, ratio to idle")
-    total = 0.0
+    """The machine's own speed changes within minutes: the writers pause in every other round."""
+    print(f"{ROUNDS} times by turns with and without {rows_a_second} rows/s updated and inserted: query, mean hot s")
+    idle, under, seen = dict.fromkeys(QUERIES, 0.0), dict.fromkeys(QUERIES, 0.0), 0.0
     with Updates(cluster.sql_address, Stock.of(connection), rows_a_second) as updates:
-        started, before = time.perf_counter(), updates.rows
-        for number, query in sorted(QUERIES.items()):
-            hot = min(seconds(lambda q=query: connection.execute(q).arrow()) for _ in range(3))
-            total += hot
-            print(f"Q{number:<5} {hot:9.3f} {hot / idle[number]:8.2f}x", flush=True)
-        rate = (updates.rows - before) / (time.perf_counter() - started)
-        print(f"total  {total:9.3f} {total / sum(idle.values()):8.2f}x; {rate:,.0f} rows/s were written", flush=True)
+        for _ in range(ROUNDS):
+            with updates.paused():
+                idle = _added(idle, _hot_round(connection))
+            started, rows = time.perf_counter(), updates.rows
+            time.sleep(WRITTEN_BEFORE_S)
+            under = _added(under, _hot_round(connection))
+            seen += (updates.rows - rows) / (time.perf_counter() - started)
+        _print_under_updates(idle, under, before, seen / ROUNDS)
         _check_exactness(connection)
+
+
+def _hot_round(connection: rutile.Connection) -> dict[int, float]:
+    """Each query's best of three, as above."""
+    return {
+        number: min(seconds(lambda q=query: connection.execute(q).arrow()) for _ in range(3))
+        for number, query in sorted(QUERIES.items())
+    }
+
+
+def _added(total: dict[int, float], more: dict[int, float]) -> dict[int, float]:
+    return {number: total[number] + more[number] for number in total}
+
+
+def _print_under_updates(
+    idle: dict[int, float], under: dict[int, float], before: dict[int, float], rows_a_second: float
+) -> None:
+    print("query     paused s  writing s   ratio")
+    for number in sorted(under):
+        paused, written = idle[number] / ROUNDS, under[number] / ROUNDS
+        print(f"Q{number:<5} {paused:11.3f} {written:10.3f} {written / paused:6.2f}x")
+    total, paused = sum(under.values()), sum(idle.values())
+    print(f"total  {paused / ROUNDS:11.3f} {total / ROUNDS:10.3f} {total / paused:6.2f}x", end="; ")
+    print(f"to the figures before the first write {total / ROUNDS / sum(before.values()):.2f}x;", end=" ")
+    print(f"{rows_a_second:,.0f} rows/s were written", flush=True)
 
 
 def _check_exactness(connection: rutile.Connection) -> None:

@@ -74,6 +74,8 @@ class Updates:
     def __init__(self, address: str, stock: Stock, rows_a_second: int) -> None:
         self._address, self._stock, self._rate = address, stock, rows_a_second / CLIENTS
         self._stopped = threading.Event()
+        self._turns = [threading.Lock() for _ in range(CLIENTS)]
+        """A writer holds its own as long as it has a transaction."""
         self._changes = [_Changes() for _ in range(CLIENTS)]
         self._threads = [threading.Thread(target=self._run, args=(number,)) for number in range(CLIENTS)]
         self._failures: list[Exception] = []
@@ -101,24 +103,41 @@ class Updates:
         keys, chance = self._stock.order_keys[number::CLIENTS], random.Random()
         due = time.perf_counter() + number / CLIENTS
         while not self._stopped.wait(max(0.0, due - time.perf_counter())):
-            turned = chance.sample(keys, TURNED)
-            orders, lineitems = self._new_orders(chance)
-            with self._timed("begin"):
-                connection.begin()
-            with self._timed("update"):
-                connection.execute(TURN.format(keys=", ".join(map(str, turned))))
-            with self._timed("insert"):
-                _insert(connection, "orders", orders)
-                _insert(connection, "lineitem", lineitems)
-            with self._timed("commit"):
-                connection.commit()
-            written = TURNED + len(orders) + len(lineitems)
-            changes.rows += written
-            changes.transactions += 1
-            changes.turned ^= set(turned)
-            changes.inserted += [int(str(order[0])) for order in orders]
-            due += written / self._rate
+            asked = time.perf_counter()
+            with self._turns[number]:
+                due += time.perf_counter() - asked
+                due += self._transaction(connection, keys, chance, changes) / self._rate
         self._undo(connection, changes)
+
+    def _transaction(
+        self, connection: rutile.Connection, keys: Sequence[int], chance: random.Random, changes: _Changes
+    ) -> int:
+        """How many rows it wrote."""
+        turned = chance.sample(keys, TURNED)
+        orders, lineitems = self._new_orders(chance)
+        with self._timed("begin"):
+            connection.begin()
+        with self._timed("update"):
+            connection.execute(TURN.format(keys=", ".join(map(str, turned))))
+        with self._timed("insert"):
+            _insert(connection, "orders", orders)
+            _insert(connection, "lineitem", lineitems)
+        with self._timed("commit"):
+            connection.commit()
+        written = TURNED + len(orders) + len(lineitems)
+        changes.rows += written
+        changes.transactions += 1
+        changes.turned ^= set(turned)
+        changes.inserted += [int(str(order[0])) for order in orders]
+        return written
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """No transaction is open within. What was not written in that time is not made up for."""
+        with contextlib.ExitStack() as stack:
+            for turn in self._turns:
+                stack.enter_context(turn)
+            yield
 
     @contextlib.contextmanager
     def _timed(self, name: str) -> Iterator[None]:
