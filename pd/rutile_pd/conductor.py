@@ -94,9 +94,10 @@ class Conductor:
     # --- what happens ---------------------------------------------------------------------------------------------
 
     def region_changed(self, known: RegionInfo | None, info: RegionInfo, replaced: list[int], now_ms: int) -> None:
-        """A report was taken: `known` is what the region was before, `replaced` are regions that are no more."""
+        """A report was taken: `known` is what the region was before, `replaced` are regions it overlaps:
+        they are no more, or were split and report later what is left of them."""
         for region_id in replaced:
-            self.operators.region_gone(region_id, now_ms)
+            self.operators.region_replaced(region_id, info.id, now_ms)
         is_split = known is not None and known.version < info.version and not replaced
         if known is None or is_split:
             self._view.recent.note(info.id, now_ms)

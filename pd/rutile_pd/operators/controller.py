@@ -131,11 +131,15 @@ class OperatorController:
             self._finish(operator, pdpb.CANCEL, now_ms)
         return operator is not None
 
-    def region_gone(self, region_id: int, now_ms: int) -> None:
-        """The region is no more: what a merge wanted, and the end of anything else."""
+    def region_replaced(self, region_id: int, by_region_id: int, now_ms: int) -> None:
+        """Another region reports what was its range: what a merge into that one wanted, and the end of anything else.
+
+        That other one may also be a part that was split off and reports before the rest does. No merge has come to
+        its end by that, and the partner must not wait until its time is up for what will not happen.
+        """
         operator = self._running.get(region_id)
         if operator is not None:
-            self._finish(operator, pdpb.SUCCESS if operator.merges_with is not None else pdpb.CANCEL, now_ms)
+            self._finish(operator, pdpb.SUCCESS if operator.merges_with == by_region_id else pdpb.CANCEL, now_ms)
 
     def _is_overdue(self, operator: Operator, now_ms: int) -> bool:
         limit_ms = self.timeout_ms if operator.is_slow else self.quick_timeout_ms
