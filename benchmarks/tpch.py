@@ -7,8 +7,7 @@ answers of both are compared: one that differs ends the benchmark with an error.
 while N rows a second are updated and inserted by transactions, and compares each answer with the row store's at the
 same timestamp. `--restart` kills all stores, starts them again side by side, and times when they serve and the first
 answers: with the mirror's files, with them after 20,000 rows were written behind them, and without them.
-`--data DIR` keeps files and cluster there, and
-starts from what it finds.
+`--data DIR` keeps files and cluster there, and starts from what it finds.
 """
 
 from __future__ import annotations
