@@ -13,7 +13,7 @@ It knows nothing of Raft, MVCC or gRPC; `rutile_kv.server` feeds it the rows a r
     execute, scan_source,      DuckDB, locked down: limits, pages, deadlines, cancellation
     pages, watchdog,           (opened by the first run)
     late_executor
-    prepared                   cursors with a plan, for the same text over the same rows
+    prepared, stand_in         cursors with a plan, for the same text over rows that come and go
     scan_sizes, filtered_scans how many rows conditions leave, told to DuckDB, which does not know it of Arrow tables
     counted_joins              rows counted before they are joined, where many share a value
     encodings                  columns as DuckDB reads them fastest

@@ -2,8 +2,9 @@
 
 One in-memory database per `Executor`, with the prelude's macros, a memory limit, no files, no extensions, no access to
 Python's variables, and a locked configuration. Each run has a cursor of its own, which sees only the scans registered
-with it (and serves again only runs of the same text over the same scans: `prepared`); so runs in different threads
-share nothing but the memory budget. A run that breaks its limits ends with an error, and the database serves the next.
+with it (and serves again only runs of the same text over scans of the same shape: `prepared`); so runs in different
+threads share nothing but the memory budget. A run that breaks its limits ends with an error, and the database serves
+the next.
 
     with executor.run(fragment, {"s0": batches}, timeout_seconds=60) as pages:
         for page in pages: ...
@@ -196,24 +197,27 @@ class Executor:
         planned = self._planned.take(text, sources) if is_lasting else None
         if planned is None:
             inputs = {each.name: each.table() for each in fragment.inputs}
-            planned = Planned(self._cursor(sources, inputs), text)
+            planned = self._planned_anew(text, sources, inputs)
         guard = Guard(planned.cursor.interrupt, timeout_seconds, cancel, self._growth_bytes)
         if not is_lasting:
             return FragmentRun(planned, fragment.page_rows, sources, guard, lambda _, plain: Told(plain), None)
         tell, keep = partial(self._sizes.told, sources), partial(self._planned.give, sources)
         return FragmentRun(planned, fragment.page_rows, sources, guard, tell, keep)
 
-    def _cursor(self, sources: Mapping[str, ScanSource], inputs: Mapping[str, pa.Table]) -> duckdb.DuckDBPyConnection:
+    def _planned_anew(self, text: str, sources: Mapping[str, ScanSource], inputs: Mapping[str, pa.Table]) -> Planned:
         """A new cursor that sees these relations and no others."""
         cursor = self._database.cursor()
         with ExitStack() as stack:
             stack.callback(cursor.close)
             for name, table in inputs.items():
                 cursor.register(name, table)
-            for name, source in sources.items():
-                source.register(cursor, name, unused(f"{name} as stored", [*sources, *inputs]))
+            taken = [*sources, *inputs]
+            relations = {
+                name: source.register(cursor, name, unused(f"{name} as stored", taken))
+                for name, source in sources.items()
+            }
             stack.pop_all()
-        return cursor
+        return Planned(cursor, text, relations)
 
     def bounds(self, fragment: Fragment) -> Mapping[str, tuple[Use, ...]]:
         """What the fragment wants of its scans, by their names, where that is not all rows. Raises FragmentRefused."""

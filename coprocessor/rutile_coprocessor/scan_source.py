@@ -20,9 +20,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import duckdb
 import pyarrow as pa
+
+from rutile_coprocessor.stand_in import StandIn
+
+Shape: TypeAlias = tuple[pa.Schema, str | None, int]
+"""What a plan depends on: columns and their encodings, the one that says which rows count, and how many bits the number
+of rows has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +78,25 @@ class ScanSource:
         """Of the scan's columns."""
         return list((self if self.live is None else self.live.settled).table.column_names)
 
-    def register(self, cursor: duckdb.DuckDBPyConnection, name: str, stored: str) -> None:
+    @property
+    def shape(self) -> Shape:
+        """Sources of one shape can use one plan."""
+        return self.table.schema, None if self.live is None else self.live.column, self.rows.bit_length()
+
+    def register(self, cursor: duckdb.DuckDBPyConnection, name: str, stored: str) -> StandIn:
         """Let a cursor read the rows that count as `name`; it may come to see a relation `stored` too.
 
-        Fragments name scans only, so they cannot ask for that. Raises duckdb.Error.
+        Fragments name scans only, so they cannot ask for that. What is returned can stand for another source of
+        this shape later. Raises duckdb.Error.
         """
+        stand_in = StandIn(self.table)
         if self.live is None:
-            cursor.register(name, self.table)
-            return
-        cursor.register(stored, self.table)
+            cursor.register(name, stand_in)
+            return stand_in
+        cursor.register(stored, stand_in)
         listed, counts = ", ".join(map(_quoted, self.names)), f"{_quoted(self.live.column)} IS NOT NULL"
         cursor.execute(f"CREATE TEMP VIEW {_quoted(name)} AS SELECT {listed} FROM {_quoted(stored)} WHERE {counts}")
+        return stand_in
 
     @property
     def rows(self) -> int:

@@ -1,8 +1,10 @@
-"""A cursor with a plan serves the same text over the same sources, and nothing else."""
+"""A cursor with a plan serves the same text over sources of the same shape, each run with its own rows."""
 
 import gc
+import weakref
 from collections.abc import Iterator
 
+import duckdb
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from rutile_coprocessor import prepared
 from rutile_coprocessor.execute import Executor
 from rutile_coprocessor.fragment import Fragment, Scan
+from rutile_coprocessor.scan_sizes import Told
 from rutile_coprocessor.scan_source import ScanSource
 from rutile_coprocessor.schema import Column, ColumnType, Kind, TableSchema
 from rutile_coprocessor.watchdog import CancelToken
@@ -90,19 +93,46 @@ def test_the_third_run_only_executes(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(prepared.Planned, "statement", noted)
     assert [run(executor, TEXTS[0], source) for _ in range(3)] == [[1, 2, 3]] * 3
-    assert [each.partition(" ")[0] for each in statements] == ["SELECT", "EXECUTE", "EXECUTE"]
+    assert run(executor, TEXTS[0], source_of([6, 4])) == [4, 6], "two rows have as many bits as three"
+    assert run(executor, TEXTS[0], source_of([8, 7, 6, 5])) == [5, 6, 7, 8], "four have more"
+    verbs = ["SELECT", "EXECUTE", "EXECUTE", "EXECUTE", "SELECT"]
+    assert [each.partition(" ")[0] for each in statements] == verbs
     executor.close()
 
 
-def test_cursors_go_with_their_sources(executor: Executor) -> None:
-    gc.collect()
-    before, source = len(executor._planned), source_of([1])
-    run(executor, TEXTS[0], source)
-    run(executor, TEXTS[0], source)
+def test_what_is_told_of_the_rows_is_told_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plan with a LIMIT that was true of other rows would lose some."""
+    executor, told = Executor(threads=1), iter(["SELECT 1 AS a", "SELECT 2 AS a", "SELECT 2 AS a", "SELECT 3 AS a"])
+    monkeypatch.setattr(executor._sizes, "told", lambda sources, cursor, text: Told(next(told)))
+    assert [run(executor, TEXTS[0], source_of([0])) for _ in range(4)] == [[1], [2], [2], [3]]
+    executor.close()
+
+
+def test_a_cursor_that_waits_keeps_no_rows(executor: Executor) -> None:
+    before, source = len(executor._planned), source_of([1] * 99)
+    for _ in range(3):
+        assert run(executor, TEXTS[1], source) == [99]
     assert len(executor._planned) == before + 1
+    rows = weakref.ref(source.table)
     del source
     gc.collect()
-    assert len(executor._planned) == before
+    assert rows() is None
+    assert len(executor._planned) == before + 1
+    assert run(executor, TEXTS[1], source_of([2] * 99)) == [198]
+
+
+def test_the_number_of_rows_is_known_to_plans(executor: Executor) -> None:
+    cursor = executor._database.cursor()
+    stand_in = source_of([1] * 500).register(cursor, "s0", "stored")
+    assert "~500 rows" in explained(cursor)
+    stand_in.stand_for(source_of([1] * 300).table)
+    assert "~300 rows" in explained(cursor)
+    assert cursor.execute("SELECT count(*) FROM s0").fetchone() == (300,)
+    cursor.close()
+
+
+def explained(cursor: duckdb.DuckDBPyConnection) -> str:
+    return "".join(row[1] for row in cursor.execute("EXPLAIN SELECT a FROM s0").fetchall())
 
 
 def test_runs_side_by_side_have_cursors_of_their_own(executor: Executor) -> None:
@@ -115,15 +145,11 @@ def test_runs_side_by_side_have_cursors_of_their_own(executor: Executor) -> None
         ):
             found = [[row["a"] for page in pages for row in page.to_pylist()] for pages in (one, two, three)]
         assert found == [list(range(5))] * 3
-    assert len([each for each in executor._planned._idle.values() if each.sources[0]() is source]) == 1
-    assert len(executor._planned) <= prepared.MAX_IDLE + 1
+    assert max(map(len, executor._planned._idle.values())) == prepared.MAX_IDLE
 
 
-def test_what_failed_was_stopped_left_or_is_long_is_not_kept(
-    executor: Executor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    source = source_of([1, 2, 9])
-    before, cancel = len(executor._planned), CancelToken()
+def test_what_failed_was_stopped_left_or_is_long_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    executor, source, cancel = Executor(threads=1), source_of([1, 2, 9]), CancelToken()
     with pytest.raises(FragmentFailed), executor.run(fragment(TEXTS[2]), {"s0": source}) as pages:
         list(pages)
     cancel.cancel("enough")
@@ -132,7 +158,8 @@ def test_what_failed_was_stopped_left_or_is_long_is_not_kept(
     executor.run(fragment(), {"s0": source}).close()
     monkeypatch.setattr(prepared, "FEW_ROWS", 2)
     assert run(executor, TEXTS[0], source) == [1, 2, 9]
-    assert len(executor._planned) == before
+    assert len(executor._planned) == 0
+    executor.close()
 
 
 def test_texts_beyond_the_limit_go(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ Never of another snapshot: bases are immutable, and one is used only by readers 
 commit. What was committed after it comes beside it, with a column that says which rows count
 (`rutile_kv.columnar.live`): the relation of the bases is the same for everybody, whatever is being written. If two
 readers after one another meet the same rows there, because nothing is being written just now, the relation with them is
-kept too, and whatever was made of it (`rutile_coprocessor.prepared`).
+kept too. A plan that DuckDB made for one of them serves the others (`rutile_coprocessor.prepared`).
 """
 
 from __future__ import annotations
