@@ -63,12 +63,13 @@ class Cluster:
                 self.restore(saved)
 
     def restore(self, saved: pdpb.Region) -> None:
-        """A region as it was when this PD last ran, unless its leader has reported since. One that a newer one has
-        replaced is forgotten: a crash has left it, or the newer one was reported before it was loaded."""
+        """A region as it was when this PD last ran, unless its leader has reported since. How well its peers are was
+        not kept: until its leader reports, its learners count as too far behind to be promoted. One that a newer one
+        has replaced is forgotten: a crash has left it, or the newer one was reported before it was loaded."""
         if self.regions.by_id(saved.region.id) is not None:
             return
         try:
-            gone = self.regions.put(RegionInfo.of(saved.region, saved.leader))
+            gone = self.regions.put(RegionInfo.unheard(saved.region, saved.leader))
         except StaleRegion:
             gone = [saved.region.id]
         for region_id in gone:
@@ -150,11 +151,14 @@ class Cluster:
         return self.conductor.order_for(info, now_ms) if self.is_loaded else None
 
     def report_split(self, metas: list[metapb.Region], now_ms: int) -> None:
-        """What a split made, before heartbeats tell: each is believed to be led from where the split region was."""
-        led_from = next((led for meta in metas if (led := self._led_from(meta.id))), 0)
+        """What a split made, before heartbeats tell: each is believed to be led from where the split region was, and
+        its peers to be as well as those of the split region are on their stores."""
+        split = next((known for meta in metas if (known := self.region(meta.id)) is not None and known.leader), None)
+        led_from = 0 if split is None or split.leader is None else split.leader.store_id
         for meta in metas:
             known = self.region(meta.id)
-            info = RegionInfo.of(meta, term=known.term if known is not None else 0)
+            info = RegionInfo.unheard(meta, kin=known if known is not None else split)
+            info.term = known.term if known is not None else 0
             info.leader = info.peer_on(led_from)
             if known is None or known.version < info.version:
                 with contextlib.suppress(StaleRegion):  # a heartbeat after yet another split was quicker
@@ -178,10 +182,6 @@ class Cluster:
         if last is None:
             raise IdsExhausted(f"{count} ids are not at hand")
         return last
-
-    def _led_from(self, region_id: int) -> int:
-        info = self.region(region_id)
-        return info.leader.store_id if info is not None and info.leader is not None else 0
 
     def learn(self, info: RegionInfo, now_ms: int) -> None:
         """Put a report into the tree, and on disk what a restarted PD would want to know. StaleRegion if it is old."""

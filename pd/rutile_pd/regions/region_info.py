@@ -61,6 +61,26 @@ class RegionInfo:
         return cls(meta.id, meta.start_key, meta.end_key, epoch.conf_ver, epoch.version, peers, led, term)
 
     @classmethod
+    def unheard(
+        cls, meta: metapb.Region, leader: metapb.Peer | None = None, kin: "RegionInfo | None" = None
+    ) -> "RegionInfo":
+        """A region whose leader has reported nothing of it as it is now. Its peers are as well as those of `kin`, the
+        region it was cut from or another piece of that, on the same stores. A learner of which the whole told nothing
+        counts as too far behind: it was added to catch up, and to promote one that has not could cost the majority."""
+        info = cls.of(meta, leader)
+        beside = [(peer, None if kin is None else kin.peer_on(peer.store_id)) for peer in info.peers]
+        seconds = {} if kin is None else dict(kin.down)
+        behind = () if kin is None else kin.pending
+        is_whole = kin is not None and kin.version < info.version
+        info.down = tuple((peer.id, seconds[old.id]) for peer, old in beside if old is not None and old.id in seconds)
+        info.pending = tuple(
+            peer.id
+            for peer, old in beside
+            if (old is not None and old.id in behind) or (peer.is_learner and (old is None or not is_whole))
+        )
+        return info
+
+    @classmethod
     def of_heartbeat(cls, report: pdpb.RegionHeartbeatRequest, known: "RegionInfo | None" = None) -> "RegionInfo":
         """What a leader reported. Range and members are `known`'s if the epoch is."""
         meta, epoch, leader_id = report.region, report.region.region_epoch, report.leader.id
