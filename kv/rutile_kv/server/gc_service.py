@@ -53,7 +53,8 @@ class GcService:
     async def UnsafeDestroyRange(
         self, request: kvrpcpb.UnsafeDestroyRangeRequest
     ) -> kvrpcpb.UnsafeDestroyRangeResponse:
-        """Remove [start_key, end_key) (user keys) from this store, whoever leads what is in it, without Raft."""
+        """Remove [start_key, end_key) (user keys) from this store, whoever leads what is in it, without Raft,
+        once the replicas here have applied what is committed. `error` says why it was not done: then do it again."""
         check_range(request.start_key, request.end_key)
         if not request.start_key < request.end_key:
             raise InvalidRequest("a range to be destroyed has a start below its end")

@@ -35,6 +35,7 @@ from rutile_kv.raftstore.driver import StoreDriver
 from rutile_kv.raftstore.store import Store
 from rutile_kv.raftstore.write_places import write_places
 from rutile_kv.raw.writer import RawWriter
+from rutile_kv.server.catching_up import CatchingUp
 from rutile_kv.server.config import StoreConfig
 from rutile_kv.server.coprocessor_endpoint import CoprocessorEndpoint
 from rutile_kv.server.duties import StoreDuties
@@ -197,7 +198,7 @@ class StoreNode:
         driver.handing_over = HandingOver(scheduler)
         raw = RawWriter(fenced)
         gate = ReadIndexGate(driver, scheduler)
-        space = Space(engine, driver.store)
+        space = Space(engine, driver.store, CatchingUp(driver))
         opened.push_async_callback(space.close)
         collector = GarbageCollector(fenced, scheduler, driver.region_infos, space.compact)
         endpoint = self._endpoint = CoprocessorEndpoint(store_id, driver, scheduler, self.config, self._clock)
