@@ -16,6 +16,7 @@ from rutile_kv.client.region_cache import CachedRegion
 from rutile_kv.client.reply import Reply
 from rutile_kv.client.sender import Missed
 from rutile_proto.values import valueclass
+from rutile_proto.wire_errors import key_error_from_pb
 
 MAX_BATCH_BYTES = 256 << 10
 MAX_BATCH_KEYS = 4096
@@ -69,6 +70,15 @@ def has_errors(answer: Any) -> bool:
 def has_error(answer: Any) -> bool:
     """The same for answers with room for one."""
     return bool(answer.HasField("error"))
+
+
+async def only_an_error(batch: Batch, request: Any, answer: Any, backoff: Backoff) -> Missed | None:
+    """`Errand.hear` for answers that say no more than that it was done, or one error: that is raised."""
+    if isinstance(answer, Missed):
+        return answer
+    if answer.HasField("error"):
+        raise key_error_from_pb(answer.error)
+    return None
 
 
 @valueclass

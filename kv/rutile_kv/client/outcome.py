@@ -6,13 +6,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rutile_kv.client.backoff import Backoff
-from rutile_kv.client.batches import Batch, Errand, has_error, send_all
+from rutile_kv.client.batches import Batch, Errand, has_error, only_an_error, send_all
 from rutile_kv.client.cluster import Cluster
-from rutile_kv.client.sender import Missed
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
 from rutile_proto.errors import RutileError, TxnLockNotFound, UndeterminedResult
 from rutile_proto.types import Timestamp
-from rutile_proto.wire_errors import key_error_from_pb, lock_from_pb
+from rutile_proto.wire_errors import lock_from_pb
 
 
 async def find_out(cluster: Cluster, primary: bytes, start_ts: int, cause: BaseException) -> Timestamp:
@@ -56,14 +55,5 @@ async def roll_back(cluster: Cluster, start_ts: int, keys: Sequence[bytes]) -> N
     def ask(batch: Batch) -> kvrpcpb.BatchRollbackRequest:
         return kvrpcpb.BatchRollbackRequest(context=batch.region.plain_context, start_version=start_ts, keys=batch.keys)
 
-    async def hear(
-        batch: Batch, request: kvrpcpb.BatchRollbackRequest, answer: kvrpcpb.BatchRollbackResponse | Missed, _: Backoff
-    ) -> Missed | None:
-        if isinstance(answer, Missed):
-            return answer
-        if answer.HasField("error"):
-            raise key_error_from_pb(answer.error)
-        return None
-
-    errand = Errand("KvBatchRollback", ask, has_error, hear)
+    errand = Errand("KvBatchRollback", ask, has_error, only_an_error)
     await send_all(cluster, keys, len, errand, cluster.write_backoff("roll back"), budget_each=True)

@@ -8,27 +8,15 @@ from typing import Any
 
 import grpc
 
+from rutile_kv.env.status_error import StatusError
 from rutile_proto import tikvpb_pb2 as tikvpb
 from rutile_proto.wire_status import status_in
 
 _CODES = {code.name: code for code in grpc.StatusCode}
 
 
-class CommandFailed(grpc.RpcError):  # type: ignore[misc]
+class CommandFailed(StatusError):
     """A command that ended as a call with this status would have."""
-
-    def __init__(self, code: grpc.StatusCode, details: str) -> None:
-        super().__init__(f"{code.name}: {details}")
-        self._code = code
-        self._details = details
-
-    def code(self) -> grpc.StatusCode:
-        """The status."""
-        return self._code
-
-    def details(self) -> str:
-        """The text with it."""
-        return self._details
 
 
 class Reply:

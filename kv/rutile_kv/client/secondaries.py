@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rutile_kv.client.backoff import Backoff
-from rutile_kv.client.batches import Batch, Errand, has_error, send_all
+from rutile_kv.client.batches import Batch, Errand, has_error, only_an_error, send_all
 from rutile_kv.client.cluster import Cluster
-from rutile_kv.client.sender import Missed
 from rutile_proto import kvrpcpb_pb2 as kvrpcpb
-from rutile_proto.wire_errors import key_error_from_pb
 
 
 def commit_request(batch: Batch, start_ts: int, primary: bytes, commit_ts: int) -> kvrpcpb.CommitRequest:
@@ -29,14 +26,5 @@ async def commit_keys(cluster: Cluster, start_ts: int, primary: bytes, keys: Seq
     def ask(batch: Batch) -> kvrpcpb.CommitRequest:
         return commit_request(batch, start_ts, primary, commit_ts)
 
-    async def hear(
-        batch: Batch, request: kvrpcpb.CommitRequest, answer: kvrpcpb.CommitResponse | Missed, _: Backoff
-    ) -> Missed | None:
-        if isinstance(answer, Missed):
-            return answer
-        if answer.HasField("error"):
-            raise key_error_from_pb(answer.error)
-        return None
-
-    errand = Errand("KvCommit", ask, has_error, hear)
+    errand = Errand("KvCommit", ask, has_error, only_an_error)
     await send_all(cluster, keys, len, errand, cluster.write_backoff("commit secondaries"), budget_each=True)

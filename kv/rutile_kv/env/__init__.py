@@ -8,6 +8,7 @@ to other processes through *stubs*; a test hands them a `ManualClock` and a `Loc
 
 * clock.py: wall and monotonic time, real or advanced by hand.
 * rpc.py: servers and channels. local_rpc.py: `LocalStub`, whose behaviour a test compares with gRPC's case by case.
+* status_error.py: the error of a call that ended with a gRPC status without gRPC.
 * health.py: the health check every server answers. failpoints.py: where tests let a process die.
 * interruptible.py: work in a thread that does not outlive the wait for it.
 * heap.py: the C library's, for a process that does nothing but move arrays.

@@ -15,25 +15,14 @@ from typing import Any, NoReturn, Self, TypeAlias
 
 import grpc
 
+from rutile_kv.env.status_error import StatusError
+
 Call: TypeAlias = Callable[..., Any]
 """A stub's method: `(request or request iterator, *, timeout=None, metadata=None)`."""
 
 
-class LocalRpcError(grpc.RpcError):  # type: ignore[misc]
+class LocalRpcError(StatusError):
     """A call through a LocalStub that failed."""
-
-    def __init__(self, code: grpc.StatusCode, details: str = "") -> None:
-        super().__init__(f"{code.name}: {details}")
-        self._code = code
-        self._details = details
-
-    def code(self) -> grpc.StatusCode:
-        """The status."""
-        return self._code
-
-    def details(self) -> str:
-        """The text with it."""
-        return self._details
 
 
 class LocalContext:
