@@ -246,15 +246,18 @@ def test_a_merge_is_asked_for_by_rpc_and_by_the_placement_driver() -> None:
 
 
 def test_a_wait_for_a_lock_goes_on_where_the_lock_went() -> None:
+    """The lock is in the log: one in memory goes when a stalled store loses the lead, and then nobody waits."""
+
     async def main() -> None:
-        async with stores(3, 3) as cluster:
+        async with stores(3, 3, pessimistic_locks_in_memory=False) as cluster:
             client = cluster.client()
             await client.split_regions([BORDERS[0]])
             holder = await client.begin(pessimistic=True)
             await holder.batch_get_for_update(ACCOUNTS[:1])
             waiter = await client.begin(pessimistic=True)
             waiting = asyncio.ensure_future(waiter.batch_get_for_update(ACCOUNTS[:1]))
-            await until(lambda: any(node.servicer.waiting.waits() for node in cluster.nodes))
+            await until(lambda: waiting.done() or any(node.servicer.waiting.waits() for node in cluster.nodes))
+            assert not waiting.done(), "it got the lock that another one holds"
             await cluster.merge(b"")
             holder.put(ACCOUNTS[0], b"1")
             await holder.commit()
